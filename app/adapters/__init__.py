@@ -1,0 +1,1 @@
+"""What lies outside: one Protocol for each, with a real and a local implementation."""

@@ -1,0 +1,10 @@
+"""The public API: one file per resource, its request and response models beside it."""
+
+from flask_openapi import OpenAPI
+
+from app.api import account, billing, compress, usage
+
+
+def init_app(app: OpenAPI) -> None:
+    for resource in (account, compress, usage, billing):
+        app.register_api(resource.blueprint)

@@ -1,0 +1,60 @@
+"""``/auth``: open an account, replace a key."""
+
+from typing import Any
+
+from flask import Response, jsonify
+from flask_openapi import APIBlueprint, Tag
+from pydantic import BaseModel, Field
+
+from app.api.schema import SECURITY, Body, errors
+from app.extensions import transaction
+from app.services import identity, keys
+from app.web.authentication import needs_key, needs_nothing
+from app.web.context import now, principal
+from app.web.idempotency import never_kept
+
+blueprint = APIBlueprint("account", __name__, url_prefix="/auth", abp_tags=[Tag(name="Account")])
+
+
+class Registration(Body):
+    email: str = Field(description="Your e-mail address.", max_length=320, examples=["you@example.com"])
+
+
+class Registered(BaseModel):
+    apiKey: str = Field(description="The live key. Shown once.", examples=["psx_…"])
+    testApiKey: str = Field(description="The test key: works like the live one, counts nothing.", examples=["test_…"])
+    plan: str = Field(examples=["FREE"])
+    monthlyLimit: int | None = Field(description="Live images a month; null without a limit.", examples=[100])
+    message: str
+
+
+class Rotated(BaseModel):
+    apiKey: str = Field(description="The new key. Shown once.", examples=["psx_…"])
+
+
+@blueprint.post("/register", summary="Open an account", responses={201: Registered, **errors(400, 409, 415)})
+@needs_nothing
+def register(body: Registration) -> tuple[Response, int]:
+    """Makes a user, an organization on the FREE plan, one live and one test key. No password, no card."""
+    with transaction() as session:
+        account = identity.register(session, body.email, now())
+    answer = Registered(
+        apiKey=account.api_key,
+        testApiKey=account.test_api_key,
+        plan=account.plan,
+        monthlyLimit=account.monthly_limit,
+        message="Account created. Keep your API key safe — it will not be shown again.",
+    )
+    return jsonify(answer.model_dump()), 201
+
+
+@blueprint.post(
+    "/rotate-key", summary="Replace the key you send", security=SECURITY, responses={200: Rotated, **errors(401, 403)}
+)
+@needs_key
+@never_kept
+def rotate_key() -> dict[str, Any]:
+    """Revokes the key that the request carries, at once, and returns one with the same name, scopes and mode."""
+    with transaction() as session:
+        key = keys.rotate(session, principal(), now())
+    return Rotated(apiKey=key).model_dump()

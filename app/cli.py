@@ -1,0 +1,92 @@
+"""Commands for operators: ``flask users|orgs|keys|sweep`` (CONTRACT §9)."""
+
+import click
+from flask import Flask
+from flask.cli import AppGroup, with_appcontext
+
+from app.errors import AppError
+from app.extensions import transaction
+from app.models import Mode
+from app.services import identity, keys
+from app.services.sweep import sweep
+from app.web.context import now, toolbox
+
+
+class Commands(AppGroup):
+    """Commands whose refusals are a sentence and an exit status, not a stack trace."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except AppError as error:
+            raise click.ClickException("\n".join([error.message, *error.errors])) from None
+
+
+users = Commands("users", help="People.")
+orgs = Commands("orgs", help="Organizations.")
+api_keys = Commands("keys", help="API keys.")
+
+
+@users.command("create")
+@click.argument("email")
+@click.option("--password", help="So that the user can sign in; without it the account is claimed by e-mail.")
+@click.option("--staff", is_flag=True, help="May enter the staff console.")
+def create_user(email: str, password: str | None, staff: bool) -> None:
+    """Make a user with an organization of their own on the FREE plan."""
+    with transaction() as session:
+        organization = identity.create_account(session, email, now(), password=password, is_staff=staff)
+    click.echo(f"Created {identity.normalise_email(email)} with the organization {organization.id}.")
+
+
+@orgs.command("set-plan")
+@click.argument("email")
+@click.argument("plan")
+def set_plan(email: str, plan: str) -> None:
+    """Put the organization of the user EMAIL on PLAN; it holds from the next request on."""
+    with transaction() as session:
+        organization = identity.set_plan(session, email, plan)
+    click.echo(f"{organization.id} is on the {organization.plan_code} plan.")
+
+
+def _scopes(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    scopes = tuple(dict.fromkeys(scope.strip() for scope in value.split(",")))
+    if unknown := set(scopes) - set(keys.SCOPES):
+        raise click.BadParameter(f"unknown scope {', '.join(sorted(unknown))}; there are {', '.join(keys.SCOPES)}")
+    return scopes
+
+
+@api_keys.command("create")
+@click.argument("email")
+@click.option("--mode", type=click.Choice([mode.value for mode in Mode]), default=Mode.LIVE.value, show_default=True)
+@click.option("--scopes", callback=_scopes, default=",".join(keys.SCOPES), show_default=True)
+@click.option("--name", default="Command line", show_default=True)
+def create_key(email: str, mode: str, scopes: tuple[str, ...], name: str) -> None:
+    """Make a key for the organization of the user EMAIL and print it: it cannot be shown again."""
+    with transaction() as session:
+        organization = identity.organization_of(session, email)
+        key = keys.issue(
+            session,
+            org_id=organization.id,
+            mode=Mode(mode),
+            prefix="test_" if mode == Mode.TEST else "ak_live_",
+            name=name,
+            now=now(),
+            scopes=scopes,
+        )
+    click.echo(key)
+
+
+@click.command("sweep")
+@with_appcontext
+def sweep_now() -> None:
+    """Release what crashed requests reserved, and remove what has expired."""
+    swept = sweep(toolbox().storage, toolbox().settings.spool_dir, now())
+    click.echo(
+        f"Released {swept.reservations} reservations, removed {swept.answers} kept answers "
+        f"and {swept.spools} abandoned uploads."
+    )
+
+
+def init_app(app: Flask) -> None:
+    for command in (users, orgs, api_keys, sweep_now):
+        app.cli.add_command(command)

@@ -1,0 +1,178 @@
+"""Everything that an operator can decide, in one frozen value. Nothing else reads the environment."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from limits import parse_many
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+
+class ConfigurationError(Exception):
+    """The environment is unusable. The message names every problem, one a line."""
+
+
+def _rate_limit(value: str) -> str:
+    try:
+        parse_many(value)
+    except ValueError as error:
+        raise ValueError("must be a rate such as '10/minute'") from error
+    return value
+
+
+def _database_url(value: str) -> str:
+    """Heroku and Railway hand out ``postgres://``; SQLAlchemy wants the driver named."""
+    for scheme in ("postgres://", "postgresql://"):
+        if value.startswith(scheme):
+            return "postgresql+psycopg://" + value.removeprefix(scheme)
+    if value and not value.startswith(("sqlite://", "postgresql+psycopg://")):
+        raise ValueError("must begin with sqlite:// or postgres://")
+    return value
+
+
+def _redis_url(value: str) -> str:
+    if value and not value.startswith(("redis://", "rediss://")):
+        raise ValueError("must begin with redis:// or rediss://")
+    return value
+
+
+Rate = Annotated[str, AfterValidator(_rate_limit)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseModel):
+    """The configuration, read once at start-up. Field names in capitals are the environment variables.
+
+    ``app_env`` and ``data_dir`` stand first because the defaults of others follow from them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    app_env: Literal["production", "development"] = Field(
+        "production", description="`development` makes a secret key of its own; `./run` sets it."
+    )
+    data_dir: Annotated[Path, AfterValidator(Path.absolute)] = Field(
+        Path("var"), description="Folder for the embedded database, stored files and spooled uploads."
+    )
+    secret_key: str = Field(
+        "", repr=False, description="Signs URLs and sessions. Required in production, 32 characters or more."
+    )
+    database_url: Annotated[str, AfterValidator(_database_url)] = Field(
+        "", repr=False, description="`postgres://…` or `sqlite:///…`. Default: SQLite in `DATA_DIR`."
+    )
+    redis_url: Annotated[str, AfterValidator(_redis_url)] = Field(
+        "",
+        repr=False,
+        description="`redis://…` or `rediss://…`. Required in production; `./run serve` brings its own Valkey.",
+    )
+    redis_tls_verify: bool = Field(True, description="`false` accepts a self-signed certificate, as on Heroku.")
+    host: str = Field("127.0.0.1", description="Address that the web process listens on.")
+    port: int = Field(8000, ge=1, le=65535, description="Port that the web process listens on.")
+    trusted_proxies: int = Field(
+        0, ge=0, description="Proxies in front that set `X-Forwarded-*`; 1 on Heroku and Railway."
+    )
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = Field(
+        "INFO", description="Least severe level that is logged."
+    )
+    web_threads: Positive = Field(32, description="Threads of a web process.")
+    max_request_mb: Positive = Field(1024, description="Largest request body in MB, whatever the plan allows.")
+    compress_concurrency: Positive = Field(
+        16, description="Batches a web process works on at one time; past it, 503 with `Retry-After`."
+    )
+    imaging_processes: Positive = Field(
+        os.cpu_count() or 1, description="Child processes that decode and encode, for each web process. Default: cores."
+    )
+    imaging_memory_mb: Positive = Field(1536, description="Memory that one image may take in its child process.")
+    imaging_cpu_seconds: Positive = Field(10, description="Processor time that one image may take.")
+    imaging_wall_seconds: Positive = Field(30, description="Elapsed time that one image may take.")
+    max_pixels: Positive = Field(
+        100_000_000, description="Most pixels of an image, summed over the frames of an animation."
+    )
+    max_frames: Positive = Field(1000, description="Most frames of an animation.")
+    max_side: Positive = Field(20_000, description="Longest side of an image in pixels.")
+    ratelimit_test_keys: Rate = Field("10/minute", description="Requests with a test key, on any plan.")
+    ratelimit_anonymous: Rate = Field("300/minute", description="Requests without a valid key, for each address.")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read the settings from ``environ`` (the process environment by default).
+
+        Raises ConfigurationError that lists all problems at once.
+        """
+        source = os.environ if environ is None else environ
+        try:
+            return cls.model_validate(
+                {name: source[name.upper()] for name in cls.model_fields if source.get(name.upper())}
+            )
+        except ValidationError as error:
+            problems = [
+                f"  {problem['loc'][0]!s:}".upper() + f": {problem['msg'].removeprefix('Value error, ')}"
+                for problem in error.errors()
+            ]
+            raise ConfigurationError("The configuration has problems:\n" + "\n".join(problems)) from None
+
+    @field_validator("secret_key")
+    @classmethod
+    def _require_or_keep_secret(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("app_env") == "production" and len(value) < 32:
+            raise ValueError("production needs one of 32 characters or more: openssl rand -base64 48")
+        return value or kept_secret_key(info.data.get("data_dir", Path("var")))
+
+    @field_validator("redis_url")
+    @classmethod
+    def _require_or_find_redis(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("app_env") == "production" and not value:
+            raise ValueError("production needs one: redis://… or rediss://…")
+        return value or embedded_redis_url(info.data.get("data_dir", Path("var")))
+
+    @field_validator("database_url")
+    @classmethod
+    def _default_to_sqlite(cls, value: str, info: ValidationInfo) -> str:
+        return value or f"sqlite:///{info.data.get('data_dir', Path('var')) / 'lightwell.sqlite3'}"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Uploads and results of requests that are being answered."""
+        return self.data_dir / "spool"
+
+    @property
+    def storage_dir(self) -> Path:
+        """Stored objects, where no object store is configured."""
+        return self.data_dir / "storage"
+
+
+def kept_secret_key(data_dir: Path) -> str:
+    """A development key that survives restarts, so that what it signed does too."""
+    path = data_dir / "secret_key"
+    data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return path.read_text()
+    with os.fdopen(descriptor, "w") as file:
+        file.write(key := secrets.token_urlsafe(48))
+    return key
+
+
+def valkey_port_file(data_dir: Path) -> Path:
+    """Where ``./run serve`` writes down the port of its Valkey, for ``./run flask`` to find."""
+    return data_dir / "valkey" / "port"
+
+
+def embedded_redis_url(data_dir: Path) -> str:
+    """The Valkey of ``./run serve`` on this data folder, else the usual local address."""
+    try:
+        return f"redis://127.0.0.1:{int(valkey_port_file(data_dir).read_text())}/0"
+    except (OSError, ValueError):
+        return "redis://127.0.0.1:6379/0"

@@ -1,0 +1,1 @@
+"""For people who read: the playground, the pages about errors, the machine-readable description."""

@@ -1,0 +1,103 @@
+"""The playground, the error pages, ``openapi.json`` and the files that they need. No page loads from another host."""
+
+import gzip
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, cast
+
+from flask import Blueprint, Response, current_app, make_response, redirect, render_template, request, url_for
+from flask_openapi import OpenAPI
+from werkzeug.wrappers import Response as BaseResponse
+
+from app.errors import AppError, NotFound
+from app.web.authentication import needs_nothing
+
+blueprint = Blueprint("docs", __name__)
+
+SCALAR = Path(str(files("flask_openapi_scalar"))) / "templates" / "scalar" / "js" / "scalar.standalone.js"
+ASSETS = {
+    "scalar.js": (SCALAR, "text/javascript"),
+    "docs.css": (Path(__file__).parent / "assets" / "docs.css", "text/css"),
+    "lightwell.svg": (Path(__file__).parent / "assets" / "lightwell.svg", "image/svg+xml"),
+}
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+PLAYGROUND: dict[str, Any] = {
+    "agent": {"disabled": True},
+    "authentication": {"preferredSecurityScheme": "bearer"},
+    "defaultHttpClient": {"targetKey": "shell", "clientKey": "curl"},
+    "hideClientButton": True,
+    "mcp": {"disabled": True},
+    "persistAuth": False,
+    "proxyUrl": "",
+    "showDeveloperTools": "never",
+    "telemetry": False,
+    "withDefaultFonts": False,
+}
+"""Scalar without anything that calls home: no fonts, telemetry, agent or proxy."""
+
+
+@blueprint.get("/")
+@needs_nothing
+def home() -> BaseResponse:
+    return redirect(url_for("docs.playground"))
+
+
+@blueprint.get("/openapi.json")
+@needs_nothing
+def openapi() -> dict[str, Any]:
+    """The description of the whole API (OpenAPI 3.1)."""
+    return cast(OpenAPI, current_app).api_doc
+
+
+@blueprint.get("/docs")
+@needs_nothing
+def playground() -> Response:
+    return _page("docs/playground.html", configuration=PLAYGROUND)
+
+
+@blueprint.get("/docs/errors")
+@needs_nothing
+def error_index() -> Response:
+    kinds = sorted(AppError.catalogue().values(), key=lambda kind: (kind.status, kind.code))
+    return _page("docs/errors.html", kinds=kinds)
+
+
+@blueprint.get("/docs/errors/<code>")
+@needs_nothing
+def error_page(code: str) -> Response:
+    """What an error means and what to do; the ``type`` of every error body leads here."""
+    kind = AppError.catalogue().get(code)
+    if kind is None:
+        raise NotFound("There is no error with this code.")
+    return _page("docs/error.html", kind=kind)
+
+
+@blueprint.get("/docs/assets/<name>")
+@needs_nothing
+def asset(name: str) -> Response:
+    if name not in ASSETS:
+        raise NotFound("There is no such file.")
+    path, mimetype = ASSETS[name]
+    zipped = "gzip" in request.headers.get("Accept-Encoding", "")
+    response = Response(_compressed(path) if zipped else path.read_bytes(), mimetype=mimetype)
+    if zipped:
+        response.headers["Content-Encoding"] = "gzip"
+    response.headers["Vary"] = "Accept-Encoding"
+    response.headers["Cache-Control"] = "public, max-age=86400"
+    response.add_etag()
+    return response.make_conditional(request)
+
+
+@lru_cache
+def _compressed(path: Path) -> bytes:
+    return gzip.compress(path.read_bytes(), 6, mtime=0)
+
+
+def _page(template: str, **values: Any) -> Response:
+    response = make_response(render_template(template, **values))
+    response.headers["Content-Security-Policy"] = PAGE_POLICY
+    return response

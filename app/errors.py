@@ -1,0 +1,167 @@
+"""The errors that reach a user: a status, a stable code, a sentence to act on.
+
+Everything that Lightwell refuses is an ``AppError``. Services and imaging raise them, ``web.errors`` renders them
+(CONTRACT §4); an exception of any other kind is a defect and is answered as a bare 500. Each code has a page at
+``/docs/errors/<code>`` that shows ``title`` and ``advice``.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+
+class AppError(Exception):
+    """A refusal with its HTTP status and machine-readable code.
+
+    ``message`` is shown to the caller. ``errors`` lists single problems as ``field: problem``; ``headers`` are added
+    to the answer (``Retry-After``, ``WWW-Authenticate``). Picklable, so that it crosses process borders unharmed.
+    """
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    title: ClassVar[str] = "Something broke on our side"
+    advice: ClassVar[str] = (
+        "Retry with exponential backoff. If it stays, tell support the request id; it finds the log line."
+    )
+
+    def __init__(self, message: str, *, errors: Sequence[str] = (), headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.errors = list(errors)
+        self.headers = dict(headers or {})
+
+    @classmethod
+    def catalogue(cls) -> dict[str, type["AppError"]]:
+        """All errors by code: this class and everything derived from it."""
+        found = {cls.code: cls}
+        for kind in cls.__subclasses__():
+            found.update(kind.catalogue())
+        return found
+
+
+class BadRequest(AppError):
+    status = 400
+    code = "bad_request"
+    title = "The request is malformed"
+    advice = "Read `errors`: each entry names a field and what is wrong with it. Correct them and send it again."
+
+
+class Unauthenticated(AppError):
+    status = 401
+    code = "unauthenticated"
+    title = "The API key is missing or not valid"
+    advice = (
+        "Send the key as `Authorization: Bearer <key>` or as `x-api-key: <key>`. Check that it was copied whole, that "
+        "it was not revoked or rotated, and that its prefix (live or test) is the one it was issued with."
+    )
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"WWW-Authenticate": "Bearer"})
+
+    def __reduce__(self) -> tuple[type["Unauthenticated"], tuple[str]]:
+        return type(self), (self.message,)
+
+
+class QuotaExceeded(AppError):
+    status = 402
+    code = "quota_exceeded"
+    title = "The plan's monthly images or storage are used up"
+    advice = "Upgrade the plan, or wait for the first day of the next month (UTC)."
+
+
+class Forbidden(AppError):
+    status = 403
+    code = "forbidden"
+    title = "The key may not do this"
+    advice = "Use a key with the scope that the message names: `read` for GET, `write` for everything else."
+
+
+class NotFound(AppError):
+    status = 404
+    code = "not_found"
+    title = "There is nothing here"
+    advice = "Check the path and the id. A key sees its own workspace only, and test keys only what test keys made."
+
+
+class MethodNotAllowed(AppError):
+    status = 405
+    code = "method_not_allowed"
+    title = "The path exists, but not with this method"
+    advice = "The `Allow` header lists the methods that the path takes."
+
+
+class Conflict(AppError):
+    status = 409
+    code = "conflict"
+    title = "It exists already"
+    advice = "Use what exists. A lost key is replaced in the dashboard or by POST /auth/rotate-key."
+
+
+class IdempotencyConflict(Conflict):
+    code = "idempotency_in_flight"
+    title = "The first request with this Idempotency-Key is still running"
+    advice = "Wait for `Retry-After` seconds and repeat the request as it is: it will get the first one's answer."
+
+
+class TooLarge(AppError):
+    status = 413
+    code = "too_large"
+    title = "The request or one of its files is too large"
+    advice = "Send fewer or smaller files, or upgrade the plan: the message names the limit that was passed."
+
+
+class UnsupportedMediaType(AppError):
+    status = 415
+    code = "unsupported_media_type"
+    title = "The endpoint does not take this Content-Type"
+    advice = "Send the Content-Type that the message names."
+
+
+class Unprocessable(AppError):
+    status = 422
+    code = "unprocessable"
+    title = "The request is well-formed but cannot be carried out"
+    advice = "Read the message and `errors`. Nothing was charged and nothing was stored."
+
+
+class IdempotencyMismatch(Unprocessable):
+    code = "idempotency_mismatch"
+    title = "This Idempotency-Key was used for a different request"
+    advice = "Make a new key for each new request; repeat a key only to repeat the very same request."
+
+
+class RateLimited(AppError):
+    status = 429
+    code = "rate_limited"
+    title = "Too many requests"
+    advice = "Wait for `Retry-After` seconds. The `RateLimit` headers of every answer tell how many requests are left."
+
+
+class MonthlyLimitReached(AppError):
+    status = 429
+    code = "monthly_limit_reached"
+    title = "The plan's monthly images are used up"
+    advice = "Upgrade the plan, send fewer files, or wait for the first day of the next month (UTC)."
+
+
+class NotConfigured(AppError):
+    status = 501
+    code = "not_configured"
+    title = "This server does not offer the feature"
+    advice = "The operator of this server has not configured a provider for it."
+
+
+class Overloaded(AppError):
+    status = 503
+    code = "overloaded"
+    title = "The server is busy"
+    advice = "Repeat the request after `Retry-After` seconds. Nothing was charged."
+
+    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+        super().__init__(message, headers={"Retry-After": str(retry_after)})
+        self.retry_after = retry_after
+
+
+class DependencyDown(Overloaded):
+    code = "dependency_down"
+    title = "A part of the server does not answer"
+    advice = "Repeat the request after `Retry-After` seconds. Nothing was charged."

@@ -1,0 +1,111 @@
+"""``create_app``: the one place that knows every part and puts them together."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from flask_cors import CORS
+from flask_openapi import Info, OpenAPI
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from app import api, cli, health, logs, web
+from app.adapters.redis import connect
+from app.adapters.storage import LocalStorage
+from app.config import Settings
+from app.docs import pages
+from app.extensions import db, migrate
+from app.imaging import ImagingPool, Limits
+from app.services.principal import MEGABYTE
+from app.web.context import Toolbox
+from app.web.errors import ErrorBody, invalid_request
+from app.web.gate import Gate
+from app.web.request import JSON_BYTES, OTHER_FIELDS, ApiRequest
+
+ROOT = Path(__file__).resolve().parent.parent
+DESCRIPTION = """
+Image compression over HTTP. Open an account with `POST /auth/register`, send the key you get as
+`Authorization: Bearer <key>` or `x-api-key: <key>`, and compress JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF, BMP and
+camera RAW with `POST /compress/batch`.
+
+A test key works like the live one and counts nothing. Every answer tells what is left of the rate limit; every
+refusal has the same body, explained under [errors](/docs/errors).
+"""
+SECURITY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer <key>`"},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "`x-api-key: <key>`"},
+}
+API_PATHS = r"^/(auth|compress|usage|billing|v1|api/v1|openapi\.json)(/.*)?$"
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> OpenAPI:
+    """The WSGI application. Cheap: nothing connects and no child process starts before the first use."""
+    app = OpenAPI(
+        "app",
+        info=Info(title="Lightwell", version="1.0.0", description=DESCRIPTION),
+        security_schemes=SECURITY_SCHEMES,  # type: ignore[arg-type]  # plain dicts are what the library parses
+        validation_error_status=400,
+        validation_error_model=ErrorBody,
+        validation_error_callback=invalid_request,
+        doc_ui=False,
+        root_path=str(ROOT),
+        template_folder="templates",
+        static_folder=None,
+    )
+    app.openapi_version = "3.1.0"
+    app.request_class = ApiRequest
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
+    app.config.update(
+        SECRET_KEY=settings.secret_key,
+        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        SQLALCHEMY_ENGINE_OPTIONS=_engine_options(settings),
+        MAX_CONTENT_LENGTH=JSON_BYTES,
+        MAX_FORM_MEMORY_SIZE=JSON_BYTES,
+        MAX_FORM_PARTS=OTHER_FIELDS,
+    )
+    logs.configure(settings)
+    app.extensions["lightwell"] = _toolbox(settings, clock)
+    db.init_app(app)
+    migrate.init_app(app, db, directory=str(ROOT / "migrations"))
+    CORS(app, resources={API_PATHS: {"origins": "*"}}, send_wildcard=True, max_age=86400, expose_headers="*")
+    web.init_app(app)
+    api.init_app(app)
+    app.register_blueprint(pages.blueprint)
+    app.register_blueprint(health.blueprint)
+    cli.init_app(app)
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    return app
+
+
+def _engine_options(settings: Settings) -> dict[str, object]:
+    """Connections are held for short transactions only, so a few serve many threads."""
+    options: dict[str, object] = {"pool_size": 8, "max_overflow": settings.web_threads, "pool_timeout": 5}
+    if settings.database_url.startswith("postgresql"):
+        options |= {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5}}
+    return options
+
+
+def _toolbox(settings: Settings, clock: Callable[[], datetime]) -> Toolbox:
+    return Toolbox(
+        settings=settings,
+        clock=clock,
+        storage=LocalStorage(settings.storage_dir),
+        redis=connect(settings),
+        gate=Gate(settings.compress_concurrency),
+        imaging=ImagingPool(
+            settings.imaging_processes,
+            Limits(
+                max_pixels=settings.max_pixels,
+                max_frames=settings.max_frames,
+                max_side=settings.max_side,
+                cpu_seconds=settings.imaging_cpu_seconds,
+                wall_seconds=settings.imaging_wall_seconds,
+                memory_bytes=settings.imaging_memory_mb * MEGABYTE,
+            ),
+        ),
+    )

@@ -1,0 +1,32 @@
+"""gunicorn's settings: ``gunicorn -c python:app.gunicorn_conf wsgi:app``. WEB_CONCURRENCY sets the processes (1).
+
+Threads, because a request mostly waits: for its upload, its child processes, its download. One process by default,
+because its pool of children already uses every core.
+"""
+
+from typing import Any
+
+from app.config import ConfigurationError, Settings
+
+try:
+    _settings = Settings.from_env()
+except ConfigurationError as error:
+    raise SystemExit(str(error)) from None
+
+bind = f"{_settings.host}:{_settings.port}"
+worker_class = "gthread"
+threads = _settings.web_threads
+keepalive = 20
+timeout = 60
+graceful_timeout = 20
+control_socket_disable = True
+loglevel = _settings.log_level.lower()
+
+
+def post_worker_init(worker: Any) -> None:
+    """Start the imaging children before the first request needs them."""
+    worker.wsgi.extensions["lightwell"].imaging.warm()
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    worker.wsgi.extensions["lightwell"].imaging.close()

@@ -1,0 +1,24 @@
+"""Pictures: bytes in, bytes out.
+
+The web process imports this and gets no image library with it: libvips started before a fork hangs the child, and a
+hostile file may only ever meet a decoder in a child of ``ImagingPool``. ``engine`` is what the children run.
+"""
+
+from app.imaging.errors import ImageTooLarge, ImageTooSlow, ImagingError, UnreadableImage, UnsupportedImage
+from app.imaging.formats import Format
+from app.imaging.limits import Limits
+from app.imaging.pool import ImagingPool
+from app.imaging.transform import Picture, Transform
+
+__all__ = [
+    "Format",
+    "ImageTooLarge",
+    "ImageTooSlow",
+    "ImagingError",
+    "ImagingPool",
+    "Limits",
+    "Picture",
+    "Transform",
+    "UnreadableImage",
+    "UnsupportedImage",
+]

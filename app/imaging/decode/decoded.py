@@ -1,0 +1,30 @@
+"""What comes out of a decoder."""
+
+from typing import NamedTuple
+
+from app.imaging.geometry import Box
+from app.imaging.steps import orient
+from app.imaging.vips import Image
+
+
+class Decoded(NamedTuple):
+    """A lazily evaluated picture, maybe shrunk on load, with its full size in pixels, upright, per frame."""
+
+    image: Image
+    width: int
+    height: int
+
+    @property
+    def frames(self) -> int:
+        """How many frames the image stacks."""
+        return self.image.height // self.image.get_page_height()
+
+    def shrink(self, box: Box) -> float:
+        """How many times larger the full picture is than it will be inside ``box``: 1 or more."""
+        return box.shrink(self.width, self.height)
+
+
+def whole(image: Image) -> Decoded:
+    """A picture that was not shrunk on load."""
+    width, height = image.width, image.get_page_height()
+    return Decoded(image, height, width) if orient.is_turned(image) else Decoded(image, width, height)

@@ -1,0 +1,42 @@
+"""HEIC by libheif's own wheel (libvips' has no HEVC), AVIF by libvips. Both apply irot and imir themselves."""
+
+from pathlib import Path
+
+import pillow_heif
+
+from app.imaging.containers import heif as container
+from app.imaging.steps import colour
+from app.imaging.vips import GValue, Image, from_bytes
+
+# One thread: the pool's processes are what uses the cores.
+pillow_heif.options.DECODE_THREADS = 1
+pillow_heif.options.THUMBNAILS = False
+pillow_heif.options.DEPTH_IMAGES = False
+pillow_heif.options.AUX_IMAGES = False
+
+
+def avif(path: Path) -> Image:
+    """The primary item, for a sequence its still. Colours given by code points only are brought to sRGB."""
+    image = Image.heifload(str(path), access="sequential", fail_on="error")
+    if image.get_typeof("icc-profile-data"):
+        return image
+    return colour.from_code_points(image, container.read_nclx(path.read_bytes()))
+
+
+def heic(path: Path) -> Image:
+    """The primary item; 10 and 12 bits arrive as 16."""
+    heif_file = pillow_heif.open_heif(path, convert_hdr_to_8bit=False)
+    picture = heif_file[heif_file.primary_index]
+    bands = {"L": 1, "I": 1, "LA": 2, "RGB": 3, "RGBA": 4, "RGBa": 4}[picture.mode.removesuffix(";16")]
+    wide = picture.mode.endswith(";16")
+    image = from_bytes(picture.data, *picture.size, bands, wide=wide)
+    if picture.premultiplied_alpha:
+        image = image.unpremultiply().cast(image.format)
+    if profile := picture.info.get("icc_profile"):
+        image = image.copy()
+        image.set_type(GValue.blob_type, "icc-profile-data", profile)
+        return image
+    nclx = picture.info.get("nclx_profile")
+    return colour.from_code_points(
+        image, container.Nclx(nclx["color_primaries"], nclx["transfer_characteristics"]) if nclx else None
+    )

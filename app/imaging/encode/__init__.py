@@ -1,0 +1,24 @@
+"""From an 8-bit sRGB or gray picture to the bytes of a file, without any metadata."""
+
+from app.imaging.encode import avif, gif, jpeg, png, webp
+from app.imaging.formats import Format
+from app.imaging.vips import Image
+
+
+def encode(image: Image, output: Format, quality: int, *, lossless: bool) -> bytes:
+    """One picture, or a stack of frames where the format animates.
+
+    ``quality`` is 1-100. At 100 PNG loses nothing; WebP neither, provided that the source was ``lossless`` as well:
+    storing a JPEG's noise exactly would only make it larger. ImageTooLarge where the format can't hold the size.
+    """
+    match output:
+        case Format.JPEG:
+            return jpeg.encode(image, quality)
+        case Format.PNG:
+            return png.encode(image, quality)
+        case Format.WEBP:
+            return webp.encode(image, quality, lossless=lossless and quality == 100)
+        case Format.AVIF:
+            return avif.encode(image, quality)
+        case Format.GIF:
+            return gif.encode(image, quality)

@@ -1,0 +1,46 @@
+"""Telling a file by its content, against a list of what is supported; never by its name."""
+
+from app.imaging.containers import raw, tiff
+from app.imaging.containers.header import Data
+from app.imaging.errors import UNSUPPORTED, UnsupportedImage
+from app.imaging.formats import Source
+
+TIFF_LIKE = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"IIRO", b"IIRS", b"MMOR", b"IIU\0")
+HEIF_BRANDS = {b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
+AVIF_BRANDS = {b"avif", b"avis"}
+
+
+def identify(data: Data) -> Source:
+    """The format of a whole file, by its first bytes and its structure. UnsupportedImage for any other."""
+    if data[:3] == b"\xff\xd8\xff":
+        return Source.JPEG
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        return Source.PNG
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return Source.WEBP
+    if data[:6] in (b"GIF87a", b"GIF89a"):
+        return Source.GIF
+    if raw.is_raw(data):
+        return Source.RAW
+    if data[:4] in TIFF_LIKE:
+        return Source.RAW if tiff.is_raw(data) else Source.TIFF
+    if data[4:8] == b"ftyp":
+        return _iso_media(data)
+    # "BM" alone would take any text that begins so: the four reserved bytes of a bitmap are zero almost everywhere,
+    # but its header size is always one of seven.
+    if data[:2] == b"BM" and data[15:18] == b"\0\0\0" and len(data) > 26:
+        return Source.BMP
+    if raw.is_headerless(data):
+        return Source.RAW
+    raise UnsupportedImage(UNSUPPORTED)
+
+
+def _iso_media(data: Data) -> Source:
+    """HEIF or AVIF by brand (23008-12 §10); the same boxes hold MP4 and MOV, which are refused."""
+    end = min(len(data), int.from_bytes(data[:4], "big"), 256)
+    brands = {data[8:12], *(data[at : at + 4] for at in range(16, end, 4))}
+    if data[8:12] in AVIF_BRANDS or (data[8:12] not in HEIF_BRANDS and brands & AVIF_BRANDS):
+        return Source.AVIF
+    if data[8:12] in HEIF_BRANDS or brands & HEIF_BRANDS:
+        return Source.AVIF if brands & AVIF_BRANDS and not brands & (HEIF_BRANDS - {b"mif1", b"msf1"}) else Source.HEIF
+    raise UnsupportedImage(UNSUPPORTED)

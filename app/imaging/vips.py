@@ -1,0 +1,22 @@
+"""libvips, set up once: one thread, no operation cache, no loader that is not meant for untrusted files.
+
+Importing this starts libvips, and libvips before a fork hangs the child: only what runs in the pool's children, tests
+and benchmarks imports it.
+"""
+
+import pyvips  # type: ignore[import-untyped]  # pyvips ships no types
+
+Image = pyvips.Image
+VipsError = pyvips.Error
+GValue = pyvips.GValue
+
+pyvips.block_untrusted_set(True)
+# A cached operation would hold a customer's file open, and its pixels in memory, after the answer was sent.
+pyvips.cache_set_max(0)
+
+
+def from_bytes(pixels: object, width: int, height: int, bands: int, *, wide: bool = False) -> Image:
+    """An 8-bit (``wide``: 16-bit) sRGB or gray picture around interleaved samples."""
+    image = Image.new_from_memory(pixels, width, height, bands, "ushort" if wide else "uchar")
+    space = ("grey16" if wide else "b-w") if bands < 3 else ("rgb16" if wide else "srgb")
+    return image.copy(interpretation=space)

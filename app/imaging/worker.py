@@ -1,0 +1,82 @@
+"""A child of the pool: bounded, quiet, and gone when its parent is."""
+
+import ctypes
+import math
+import os
+import resource
+import signal
+import sys
+from multiprocessing import parent_process
+from pathlib import Path
+from types import ModuleType
+
+from app.imaging.limits import Limits
+from app.imaging.transform import Picture, Transform
+
+NICENESS = 10
+ONE_THREAD = {
+    "VIPS_CONCURRENCY": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "RAYON_NUM_THREADS": "1",
+}
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+M_ARENA_MAX = -8  # glibc's malloc.h
+
+
+def start(limits: Limits) -> None:
+    """Prepare a fresh child: load the engines, then cap its memory at what it has plus ``limits.memory_bytes``."""
+    os.environ.update(ONE_THREAD)
+    os.nice(NICENESS)
+    # Ctrl-C is for the parent, which ends its children by SIGTERM; Python's handler for that waits for the decoder.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _silence()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        _die_with_parent()
+        # Each of glibc's arenas reserves 64 MB of address space, which the cap would count.
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
+    _engine()
+    if sys.platform == "linux":
+        _cap_memory(limits.memory_bytes)
+
+
+def run(source: Path, target: Path, transform: Transform, limits: Limits) -> Picture:
+    """One file, by ``engine.convert``, in at most ``limits.cpu_seconds``: past them the kernel ends this process."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    soft = math.ceil(usage.ru_utime + usage.ru_stime + limits.cpu_seconds)
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
+    try:
+        return _engine().convert(source, target, transform, limits)
+    finally:
+        resource.setrlimit(resource.RLIMIT_CPU, (resource.RLIM_INFINITY, hard))
+
+
+def _engine() -> ModuleType:
+    """The engine, imported only here: this module is also loaded by the parent, where libvips must not be."""
+    from app.imaging import engine  # noqa: PLC0415  # libvips started before a fork hangs the child (STACK.md)
+
+    return engine
+
+
+def _silence() -> None:
+    """Decoders write their warnings to stderr, where they would flood the server's log."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    parent = parent_process()
+    if parent and os.getppid() != parent.pid:
+        os._exit(0)  # it was gone before the kernel was asked
+
+
+def _cap_memory(allowance: int) -> None:
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    cap = pages * resource.getpagesize() + allowance
+    resource.setrlimit(resource.RLIMIT_AS, (cap, cap))

@@ -1,0 +1,48 @@
+"""Structured logs: one JSON object a line in production, readable lines in development.
+
+What is bound to the context (request id, org, key id) stands on every line of the request. Keys, bodies and file names
+of customers are never logged.
+"""
+
+import logging
+import sys
+
+import structlog
+
+from app.config import Settings
+
+
+def configure(settings: Settings) -> None:
+    """Send structlog and the standard library's loggers (gunicorn, RQ, SQLAlchemy) the same way."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_renderers(settings),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(settings.log_level)
+    logging.getLogger("flask-limiter").setLevel("ERROR")
+
+
+def _renderers(settings: Settings) -> list[structlog.typing.Processor]:
+    """Tracebacks are plain: the local variables of a frame may be a customer's secrets."""
+    if settings.app_env == "production":
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    return [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]

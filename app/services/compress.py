@@ -1,0 +1,141 @@
+"""Compress a batch: reserve usage, work on all cores, settle."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from pathlib import Path
+
+from app.errors import AppError, TooLarge, Unprocessable
+from app.extensions import transaction
+from app.imaging import ImagingPool, Picture, Transform
+from app.services import usage
+from app.services.principal import Principal
+from app.services.usage import Reservation, Summary
+
+IN_FLIGHT_PER_PROCESS = 2
+"""Files of one batch that wait in the pool at one time; the rest waits here, so that batches take turns."""
+HEARTBEAT = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file as it came: the client's name for it, and where its bytes are."""
+
+    name: str
+    path: Path
+    size: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """A compressed file."""
+
+    upload: Upload
+    picture: Picture
+    path: Path
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that could not be compressed, and why."""
+
+    upload: Upload
+    error: AppError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What came of a batch, in the order sent, and the month after it."""
+
+    results: list[Result]
+    failures: list[Failure]
+    usage: Summary
+    charged: int
+
+
+def compress(
+    principal: Principal,
+    uploads: Sequence[Upload],
+    transform: Transform,
+    pool: ImagingPool,
+    clock: Callable[[], datetime],
+    *,
+    partial: bool = False,
+    reference: str | None = None,
+) -> Batch:
+    """Compress ``uploads`` into files beside them, and charge those that succeeded.
+
+    All or nothing unless ``partial``. Raises MonthlyLimitReached before any work, Unprocessable (or TooLarge, where
+    that is all that is wrong) naming each bad file after it; then nothing is charged.
+    """
+    with transaction(principal.org_id) as session:
+        reservation = usage.reserve(session, principal, "compress", len(uploads), clock(), reference)
+    try:
+        outcomes = _work(principal, uploads, transform, pool, reservation, clock)
+        results = [outcome for outcome in outcomes if isinstance(outcome, Result)]
+        failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+        if failures and not (partial and results):
+            raise _refusal(failures)
+        with transaction(principal.org_id) as session:
+            usage.settle(session, reservation, len(results))
+            summary = usage.summarise(session, principal, clock())
+    except BaseException:
+        with transaction(principal.org_id) as session:
+            usage.release(session, reservation)
+        raise
+    return Batch(results, failures, summary, len(results) if principal.is_live else 0)
+
+
+def _work(
+    principal: Principal,
+    uploads: Sequence[Upload],
+    transform: Transform,
+    pool: ImagingPool,
+    reservation: Reservation,
+    clock: Callable[[], datetime],
+) -> list[Result | Failure]:
+    outcomes: list[Result | Failure | None] = [None] * len(uploads)
+    waiting: Iterator[tuple[int, Upload]] = iter(enumerate(uploads))
+    running: dict[Future[Picture], int] = {}
+    renewed = clock()
+    try:
+        while True:
+            for index, upload in islice(waiting, pool.processes * IN_FLIGHT_PER_PROCESS - len(running)):
+                running[pool.submit(upload.path, _target(upload), transform)] = index
+            if not running:
+                return [outcome for outcome in outcomes if outcome is not None]
+            done, _ = wait(running, timeout=HEARTBEAT.total_seconds(), return_when=FIRST_COMPLETED)
+            for future in done:
+                index = running.pop(future)
+                outcomes[index] = _outcome(uploads[index], future)
+            if clock() - renewed >= HEARTBEAT:
+                renewed = clock()
+                with transaction(principal.org_id) as session:
+                    usage.extend(session, reservation, renewed)
+    finally:
+        for future in running:
+            future.cancel()
+
+
+def _outcome(upload: Upload, future: Future[Picture]) -> Result | Failure:
+    try:
+        return Result(upload, future.result(), _target(upload))
+    except AppError as error:
+        return Failure(upload, error)
+    finally:
+        upload.path.unlink(missing_ok=True)
+
+
+def _target(upload: Upload) -> Path:
+    return upload.path.with_name(f"{upload.path.name}.out")
+
+
+def _refusal(failures: Sequence[Failure]) -> AppError:
+    problems = [f"{failure.upload.name}: {failure.error.message}" for failure in failures]
+    first = failures[0].error
+    if len(failures) == 1:
+        return type(first)(problems[0], errors=problems)
+    kind = TooLarge if all(failure.error.status == TooLarge.status for failure in failures) else Unprocessable
+    return kind(f"{len(failures)} files cannot be compressed. Nothing was charged.", errors=problems)

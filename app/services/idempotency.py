@@ -1,0 +1,95 @@
+"""Answers that are kept for a day, so that a client may repeat a POST without fear (CONTRACT §8).
+
+A claim is a row; whoever inserts it does the work, everybody else waits or gets the kept answer. A claim whose holder
+died is taken over when its lease ends. The work itself is safe too: usage is reserved under the claim's id.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, select, update
+
+from app.errors import IdempotencyConflict, IdempotencyMismatch
+from app.models import IdempotentRequest, new_id
+from app.services.principal import Principal
+from app.tenancy import TenantSession, insert_if_absent
+
+KEPT = timedelta(hours=24)
+LEASE = timedelta(minutes=15)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to work a request. ``answer`` is the kept one, where the work is done already."""
+
+    id: str
+    answer: "KeptAnswer | None" = None
+
+
+@dataclass(frozen=True)
+class KeptAnswer:
+    status: int
+    headers: dict[str, Any]
+    body_key: str
+
+
+def claim(
+    session: TenantSession, principal: Principal, method: str, path: str, key: str, fingerprint: str, now: datetime
+) -> Claim:
+    """Claim a request, or find its kept answer. Raises IdempotencyConflict, IdempotencyMismatch."""
+    identity = {"key_id": principal.key_id, "method": method, "path": path, "idempotency_key": key}
+    session.execute(
+        delete(IdempotentRequest)
+        .filter_by(**identity)
+        .where(IdempotentRequest.expires_at <= now)
+        .execution_options(synchronize_session=False)
+    )
+    claim_id = new_id("idem", now)
+    lease = {"lease_until": now + LEASE, "created_at": now, "expires_at": now + KEPT}
+    if insert_if_absent(session, IdempotentRequest, id=claim_id, fingerprint=fingerprint, **identity, **lease):
+        return Claim(claim_id)
+    row = session.scalars(select(IdempotentRequest).filter_by(**identity)).one()
+    if row.fingerprint != fingerprint:
+        raise IdempotencyMismatch("This Idempotency-Key was used for a different request: make a new key for it.")
+    if row.status is not None:
+        return Claim(row.id, KeptAnswer(row.status, row.headers or {}, row.body_key or ""))
+    taken_over = session.execute(
+        update(IdempotentRequest)
+        .where(IdempotentRequest.id == row.id, IdempotentRequest.lease_until <= now)
+        .values(lease_until=now + LEASE)
+        .execution_options(synchronize_session=False)
+    )
+    if not taken_over.rowcount:
+        raise IdempotencyConflict(
+            "The first request with this Idempotency-Key is still running.", headers={"Retry-After": "2"}
+        )
+    return Claim(row.id)
+
+
+def keep(session: TenantSession, claim: Claim, answer: KeptAnswer) -> None:
+    """Keep the answer of a claimed request."""
+    session.execute(
+        update(IdempotentRequest)
+        .where(IdempotentRequest.id == claim.id)
+        .values(status=answer.status, headers=answer.headers, body_key=answer.body_key)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def forget(session: TenantSession, claim: Claim) -> None:
+    """Give a claim up, so that the request can be tried again."""
+    session.execute(
+        delete(IdempotentRequest).where(IdempotentRequest.id == claim.id).execution_options(synchronize_session=False)
+    )
+
+
+def take_expired(session: TenantSession, now: datetime) -> list[str]:
+    """Delete what is older than a day and return the storage keys that nothing needs any more.
+
+    ``session`` must be unscoped.
+    """
+    expired = session.scalars(select(IdempotentRequest).where(IdempotentRequest.expires_at <= now)).all()
+    for row in expired:
+        session.delete(row)
+    return [row.body_key for row in expired if row.body_key]

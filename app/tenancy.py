@@ -1,0 +1,115 @@
+"""The wall between organizations.
+
+A table is either a *directory* table, readable by everybody's code, or it is ``OrgOwned``. A ``TenantSession`` is bound
+to one org, once; from then on every ORM statement that touches an owned table carries that org's criterion, and new rows
+are stamped with it. Unbound, owned tables look empty. Code that must see all orgs says so with ``unscoped``.
+
+ORM statements only: ``text()`` and ``Model.__table__`` would go round the wall and are refused by lint and by
+``tests/architecture``.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+from flask_sqlalchemy.session import Session
+from sqlalchemy import ForeignKey, event, false, insert
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Mapped, ORMExecuteState, UOWTransaction, mapped_column, with_loader_criteria
+
+log = structlog.get_logger()
+
+DIRECTORY_TABLES = frozenset({"organizations", "users", "memberships", "api_keys", "plans"})
+"""Tables that belong to no org. Everything else must be OrgOwned (tests/architecture/test_tables.py)."""
+
+
+class OrgOwned:
+    """A row that belongs to one organization. Its indexes begin with ``org_id``, as every query does."""
+
+    org_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), sort_order=-1)
+
+
+class TenancyError(Exception):
+    """A defect: code tried to reach across organizations. Never shown to a user."""
+
+
+class TenantSession(Session):
+    """A session that sees one organization."""
+
+    @property
+    def org_id(self) -> str | None:
+        return self.info.get("org_id")
+
+    @property
+    def unscoped_reason(self) -> str | None:
+        return self.info.get("unscoped")
+
+
+def bind_org(session: TenantSession, org_id: str) -> None:
+    """Bind ``session`` to one org, for good. Raises TenancyError when it already is bound to another."""
+    if session.org_id not in (None, org_id):
+        raise TenancyError("the session is bound to another organization")
+    session.info["org_id"] = org_id
+
+
+@contextmanager
+def unscoped(session: TenantSession, reason: str) -> Iterator[TenantSession]:
+    """Let ``session`` see all orgs, for a reason that is written to the log. Only for a session that is not bound."""
+    if session.org_id is not None:
+        raise TenancyError("a session bound to an organization cannot be opened to all")
+    log.info("tenancy.unscoped", reason=reason)
+    session.info["unscoped"] = reason
+    try:
+        yield session
+        session.flush()
+    finally:
+        session.expunge_all()
+        del session.info["unscoped"]
+
+
+@event.listens_for(TenantSession, "do_orm_execute")
+def _add_org_criterion(state: ORMExecuteState) -> None:
+    session = state.session
+    assert isinstance(session, TenantSession)
+    if session.unscoped_reason:
+        return
+    if state.is_insert and any(issubclass(mapper.class_, OrgOwned) for mapper in state.all_mappers):
+        raise TenancyError("bulk inserts pass no org check: add rows to the session, or use insert_if_absent")
+    org_id = session.org_id
+    state.statement = state.statement.options(
+        with_loader_criteria(OrgOwned, lambda cls: false(), include_aliases=True)
+        if org_id is None
+        else with_loader_criteria(OrgOwned, lambda cls: cls.org_id == org_id, include_aliases=True)
+    )
+
+
+@event.listens_for(TenantSession, "before_flush")
+def _stamp_new_rows(session: TenantSession, context: UOWTransaction, instances: object) -> None:
+    if session.unscoped_reason:
+        return
+    for row in (*session.new, *session.dirty, *session.deleted):
+        if not isinstance(row, OrgOwned):
+            continue
+        if session.org_id is None:
+            raise TenancyError(f"{type(row).__name__} written without an organization")
+        if row in session.new and row.org_id is None:
+            row.org_id = session.org_id
+        if row.org_id != session.org_id:
+            raise TenancyError(f"{type(row).__name__} of another organization written")
+
+
+def insert_if_absent(session: TenantSession, model: type[Any], **values: Any) -> bool:
+    """Insert a row unless a unique constraint says that it is there. True when it was inserted.
+
+    One statement (``INSERT … ON CONFLICT DO NOTHING``), so parallel callers agree on one row. An owned row gets the
+    session's org.
+    """
+    if issubclass(model, OrgOwned):
+        if session.org_id is None or values.get("org_id", session.org_id) != session.org_id:
+            raise TenancyError(f"{model.__name__} written without its organization")
+        values["org_id"] = session.org_id
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    table = insert(model).table
+    result = session.connection().execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
+    return bool(result.rowcount)

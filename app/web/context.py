@@ -1,0 +1,41 @@
+"""What the factory hands to the surfaces, and what a request knows about itself."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+from flask import current_app, g
+from redis import Redis
+
+from app.adapters.storage import Storage
+from app.config import Settings
+from app.imaging import ImagingPool
+from app.services.principal import Principal
+from app.web.gate import Gate
+
+
+@dataclass(frozen=True)
+class Toolbox:
+    """The long-lived parts of one application."""
+
+    settings: Settings
+    clock: Callable[[], datetime]
+    storage: Storage
+    redis: Redis
+    imaging: ImagingPool
+    gate: Gate
+
+
+def toolbox() -> Toolbox:
+    return cast(Toolbox, current_app.extensions["lightwell"])
+
+
+def now() -> datetime:
+    """The moment, in UTC, as the application's clock tells it."""
+    return toolbox().clock()
+
+
+def principal() -> Principal:
+    """Who is asking; only for views that need a key."""
+    return cast(Principal, g.principal)

@@ -1,0 +1,115 @@
+"""One body for every refusal (CONTRACT §4), whatever raised it."""
+
+from typing import Any
+
+import structlog
+from flask import Flask, Response, jsonify, request
+from flask_limiter import RateLimitExceeded
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from redis.exceptions import RedisError
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from werkzeug.exceptions import HTTPException
+
+from app.errors import (
+    AppError,
+    BadRequest,
+    DependencyDown,
+    MethodNotAllowed,
+    NotFound,
+    RateLimited,
+    TooLarge,
+    UnsupportedMediaType,
+)
+from app.web.request import api_request
+
+log = structlog.get_logger()
+
+FROM_STATUS: dict[int, tuple[type[AppError], str]] = {
+    404: (NotFound, "There is nothing at {method} {path}."),
+    405: (MethodNotAllowed, "{path} does not take {method}."),
+    413: (TooLarge, "The request has more bytes, or more form fields, than the server or the plan allows."),
+    415: (UnsupportedMediaType, "{path} does not take this Content-Type."),
+}
+
+
+class ErrorBody(BaseModel):
+    """The body of every error."""
+
+    model_config = ConfigDict(title="Error")
+
+    error: str = Field(description="What is wrong, as a sentence to act on.", examples=["width: must be at least 1"])
+    code: str = Field(description="The kind of error; stable.", examples=["bad_request"])
+    status: int = Field(description="The HTTP status, repeated.", examples=[400])
+    type: str = Field(description="A page about this kind of error.", json_schema_extra={"format": "uri"})
+    errors: list[str] | None = Field(None, description="Where several things are wrong: `field: problem`.")
+    requestId: str = Field(description="Names this request in our logs; also in `X-Request-Id`.")
+
+
+def init_app(app: Flask) -> None:
+    app.register_error_handler(AppError, render)
+    app.register_error_handler(RateLimitExceeded, _rate_limited)
+    app.register_error_handler(HTTPException, _http_exception)
+    app.register_error_handler(RedisError, _dependency_down)
+    app.register_error_handler(OperationalError, _dependency_down)
+    app.register_error_handler(PoolTimeoutError, _dependency_down)
+    app.register_error_handler(Exception, _defect)
+
+
+def render(error: AppError) -> Response:
+    body = ErrorBody(
+        error=error.message,
+        code=error.code,
+        status=error.status,
+        type=f"{request.host_url}docs/errors/{error.code}",
+        errors=error.errors or None,
+        requestId=api_request().id,
+    )
+    response = jsonify(body.model_dump(exclude_none=True))
+    response.status_code = error.status
+    response.headers.update(error.headers)
+    return response
+
+
+def invalid_request(error: ValidationError) -> Any:
+    """flask-openapi's callback for a body, query or form that does not fit its model."""
+    problems = [
+        f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: {_sentence(problem)}"
+        for problem in error.errors(include_url=False, include_context=False)
+    ]
+    raise BadRequest(problems[0] if len(problems) == 1 else "Several fields are not valid.", errors=problems)
+
+
+def _sentence(problem: Any) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "unknown field"
+    if problem["type"] == "missing":
+        return "is required"
+    message = str(problem["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    return message[0].lower() + message[1:]
+
+
+def _http_exception(error: HTTPException) -> Response:
+    kind, template = FROM_STATUS.get(error.code or 500, (BadRequest, ""))
+    if error.code is not None and error.code >= 500:
+        return _defect(error)
+    message = template.format(method=request.method, path=request.path) if template else str(error.description)
+    refusal = kind(message)
+    if allowed := getattr(error, "valid_methods", None):
+        refusal.headers["Allow"] = ", ".join(sorted(allowed))
+    return render(refusal)
+
+
+def _rate_limited(error: RateLimitExceeded) -> Response:
+    assert error.limit is not None
+    return render(RateLimited(f"Too many requests: this key may make {error.limit.limit}. Wait and retry."))
+
+
+def _dependency_down(error: Exception) -> Response:
+    log.error("dependency.down", exc_info=error)
+    return render(DependencyDown("A part of the server does not answer just now. Repeat the request shortly."))
+
+
+def _defect(error: Exception) -> Response:
+    log.error("defect", exc_info=error)
+    return render(AppError("Something broke on our side. Retry, and tell us the request id if it stays."))

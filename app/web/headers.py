@@ -1,0 +1,41 @@
+"""What every answer carries: the request id, safety headers. And what every request leaves: a log line."""
+
+import time
+
+import structlog
+from flask import Response, g, request
+
+from app.web.request import api_request
+
+log = structlog.get_logger()
+
+QUIET_ENDPOINTS = frozenset({"health.healthz", "health.readyz", "docs.asset"})
+CONTENT_SECURITY_POLICY = "default-src 'none'; frame-ancestors 'none'"
+
+
+def begin() -> None:
+    g.began = time.perf_counter()
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=api_request().id)
+
+
+def finish(response: Response) -> Response:
+    """Headers that hold for every surface; a page that needs a wider content security policy has set its own."""
+    current = api_request()
+    response.headers["X-Request-Id"] = current.id
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "strict-origin-when-cross-origin"
+    response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+    response.headers.setdefault("Cache-Control", "no-store")
+    if request.is_secure:
+        response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+    response.call_on_close(current.discard_spool)
+    if request.endpoint not in QUIET_ENDPOINTS:
+        log.info(
+            "request",
+            method=request.method,
+            path=request.path,
+            status=response.status_code,
+            milliseconds=round((time.perf_counter() - g.began) * 1000, 1),
+        )
+    return response

@@ -1,0 +1,119 @@
+"""The request: strict JSON, and uploads that go to disk as they arrive, within the plan's limits."""
+
+import shutil
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+from flask import Request, request
+from werkzeug.formparser import FormDataParser
+
+from app.errors import BadRequest, TooLarge, UnsupportedMediaType
+from app.models import new_id
+from app.services.principal import MEGABYTE, Allowance
+from app.web.context import now, toolbox
+
+JSON_BYTES = MEGABYTE
+"""Largest body that is not an upload."""
+OTHER_FIELDS = 50
+"""Form parts that a request may have beside its files."""
+
+
+class SpooledFile:
+    """An upload on disk, opened only while it is written, so that a large batch holds no descriptors.
+
+    ``number`` counts the uploads of a request in the order sent. Writing past ``limit`` bytes raises TooLarge.
+    """
+
+    def __init__(self, folder: Path, number: int, limit: int) -> None:
+        self.number = number
+        self.path = folder / f"upload-{number}"
+        self.limit = limit
+        self.size = 0
+        self._file = self.path.open("wb")
+
+    def write(self, data: bytes) -> int:
+        self.size += len(data)
+        if self.size > self.limit:
+            raise TooLarge(f"A file is larger than {self.limit // MEGABYTE} MB, the most that the plan allows.")
+        return self._file.write(data)
+
+    def seek(self, _offset: int) -> None:
+        """The form parser rewinds what it has read whole; here that ends the writing."""
+        self._file.close()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class StrictFormParser(FormDataParser):
+    """Refuses a broken form, where Werkzeug's own would take it for an empty one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "silent": False})
+
+    def parse(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().parse(*args, **kwargs)
+        except ValueError:
+            raise BadRequest("The form cannot be read: its boundary is missing, or the body ends early.") from None
+
+
+class ApiRequest(Request):
+    """A request to an API surface. Bodies are small (MAX_CONTENT_LENGTH) until ``allow`` opens them for uploads."""
+
+    form_data_parser_class = StrictFormParser
+    file_bytes = 0
+    uploads = 0
+
+    @cached_property
+    def id(self) -> str:
+        return new_id("req", now())
+
+    @cached_property
+    def spool(self) -> Path:
+        """A folder of this request's own, gone when it is answered."""
+        folder = toolbox().settings.spool_dir / self.id
+        folder.mkdir(parents=True)
+        return folder
+
+    def allow(self, allowance: Allowance) -> None:
+        """Take uploads as large and as many as the plan and the server allow."""
+        self.file_bytes = allowance.file_bytes
+        self.max_form_parts = allowance.batch_files + OTHER_FIELDS
+        if self.mimetype == "multipart/form-data":
+            self.max_content_length = min(
+                toolbox().settings.max_request_mb * MEGABYTE,
+                allowance.batch_files * allowance.file_bytes + MEGABYTE,
+            )
+
+    def discard_spool(self) -> None:
+        if "spool" in self.__dict__:
+            shutil.rmtree(self.spool, ignore_errors=True)
+
+    def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
+        """The body as JSON. Raises UnsupportedMediaType, BadRequest: nothing is taken for an empty body."""
+        if not self.is_json:
+            raise UnsupportedMediaType("Send the body as JSON, with 'Content-Type: application/json'.")
+        try:
+            return super().get_json(force=force, silent=False, cache=cache)
+        except RecursionError:
+            raise BadRequest("The body is nested too deeply.") from None
+
+    def on_json_loading_failure(self, e: ValueError | None) -> NoReturn:
+        raise BadRequest(f"The body is not valid JSON: {e}." if e else "The body is not valid JSON.")
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,
+        content_type: str | None,
+        filename: str | None = None,
+        content_length: int | None = None,
+    ) -> Any:
+        self.uploads += 1
+        return SpooledFile(self.spool, self.uploads, self.file_bytes)
+
+
+def api_request() -> ApiRequest:
+    """The current request, as what it is."""
+    return cast(ApiRequest, request)
