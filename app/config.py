@@ -91,7 +91,7 @@ class Settings(BaseModel):
         16, description="Batches a web process works on at one time; past it, 503 with `Retry-After`."
     )
     imaging_processes: Positive = Field(
-        os.cpu_count() or 1, description="Child processes that decode and encode, for each web process. Default: cores."
+        os.cpu_count() or 1, description="Child processes that decode and encode, for each web process."
     )
     imaging_memory_mb: Positive = Field(1536, description="Memory that one image may take in its child process.")
     imaging_cpu_seconds: Positive = Field(10, description="Processor time that one image may take.")

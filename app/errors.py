@@ -31,11 +31,11 @@ class AppError(Exception):
 
     @classmethod
     def catalogue(cls) -> dict[str, type["AppError"]]:
-        """All errors by code: this class and everything derived from it."""
-        found = {cls.code: cls}
+        """All errors by code: this class and everything derived from it, the more general one where two share it."""
+        found: dict[str, type[AppError]] = {}
         for kind in cls.__subclasses__():
-            found.update(kind.catalogue())
-        return found
+            found |= kind.catalogue()
+        return found | {cls.code: cls}
 
 
 class BadRequest(AppError):

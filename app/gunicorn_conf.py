@@ -28,5 +28,5 @@ def post_worker_init(worker: Any) -> None:
     worker.wsgi.extensions["lightwell"].imaging.warm()
 
 
-def worker_exit(server: Any, worker: Any) -> None:
+def worker_exit(_server: Any, worker: Any) -> None:
     worker.wsgi.extensions["lightwell"].imaging.close()

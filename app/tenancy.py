@@ -1,8 +1,8 @@
 """The wall between organizations.
 
 A table is either a *directory* table, readable by everybody's code, or it is ``OrgOwned``. A ``TenantSession`` is bound
-to one org, once; from then on every ORM statement that touches an owned table carries that org's criterion, and new rows
-are stamped with it. Unbound, owned tables look empty. Code that must see all orgs says so with ``unscoped``.
+to one org, once; from then on every ORM statement that touches an owned table carries that org's criterion, and new
+rows are stamped with it. Unbound, owned tables look empty. Code that must see all orgs says so with ``unscoped``.
 
 ORM statements only: ``text()`` and ``Model.__table__`` would go round the wall and are refused by lint and by
 ``tests/architecture``.
@@ -10,11 +10,11 @@ ORM statements only: ``text()`` and ``Model.__table__`` would go round the wall 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from flask_sqlalchemy.session import Session
-from sqlalchemy import ForeignKey, event, false, insert
+from sqlalchemy import CursorResult, Delete, ForeignKey, Update, event, false, insert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, ORMExecuteState, UOWTransaction, mapped_column, with_loader_criteria
 
@@ -45,6 +45,11 @@ class TenantSession(Session):
     def unscoped_reason(self) -> str | None:
         return self.info.get("unscoped")
 
+    def change(self, statement: Update | Delete) -> int:
+        """Run an UPDATE or DELETE and return how many rows it hit; rows that are loaded already stay as they are."""
+        result = self.execute(statement.execution_options(synchronize_session=False))
+        return cast("CursorResult[Any]", result).rowcount
+
 
 def bind_org(session: TenantSession, org_id: str) -> None:
     """Bind ``session`` to one org, for good. Raises TenancyError when it already is bound to another."""
@@ -70,22 +75,21 @@ def unscoped(session: TenantSession, reason: str) -> Iterator[TenantSession]:
 
 @event.listens_for(TenantSession, "do_orm_execute")
 def _add_org_criterion(state: ORMExecuteState) -> None:
-    session = state.session
-    assert isinstance(session, TenantSession)
+    session = cast(TenantSession, state.session)
     if session.unscoped_reason:
         return
     if state.is_insert and any(issubclass(mapper.class_, OrgOwned) for mapper in state.all_mappers):
         raise TenancyError("bulk inserts pass no org check: add rows to the session, or use insert_if_absent")
     org_id = session.org_id
     state.statement = state.statement.options(
-        with_loader_criteria(OrgOwned, lambda cls: false(), include_aliases=True)
+        with_loader_criteria(OrgOwned, lambda _: false(), include_aliases=True)
         if org_id is None
         else with_loader_criteria(OrgOwned, lambda cls: cls.org_id == org_id, include_aliases=True)
     )
 
 
 @event.listens_for(TenantSession, "before_flush")
-def _stamp_new_rows(session: TenantSession, context: UOWTransaction, instances: object) -> None:
+def _stamp_new_rows(session: TenantSession, _context: UOWTransaction, _instances: object) -> None:
     if session.unscoped_reason:
         return
     for row in (*session.new, *session.dirty, *session.deleted):
@@ -111,5 +115,5 @@ def insert_if_absent(session: TenantSession, model: type[Any], **values: Any) ->
         values["org_id"] = session.org_id
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     table = insert(model).table
-    result = session.connection().execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
-    return bool(result.rowcount)
+    statement = dialect.insert(table).values(**values).on_conflict_do_nothing().returning(*table.primary_key)
+    return session.connection().execute(statement).first() is not None

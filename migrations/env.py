@@ -5,6 +5,7 @@ from typing import Any, Literal
 from alembic import context
 from flask import current_app
 
+from app.extensions import Base
 from app.models import UtcDateTime
 
 migrate = current_app.extensions["migrate"]
@@ -21,7 +22,7 @@ def run() -> None:
     with engine.connect() as connection:
         context.configure(
             connection=connection,
-            target_metadata=migrate.db.metadata,
+            target_metadata=Base.metadata,
             transaction_per_migration=True,
             render_item=render_item,
             **migrate.configure_args,

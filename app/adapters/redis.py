@@ -1,5 +1,7 @@
 """The connection to Redis or Valkey, which limits and queues share."""
 
+from typing import Any
+
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -17,8 +19,8 @@ def connect(settings: Settings, *, timeout: float | None = TIMEOUT_SECONDS) -> R
     return Redis.from_url(settings.redis_url, **connection_options(settings, timeout))
 
 
-def connection_options(settings: Settings, timeout: float | None = TIMEOUT_SECONDS) -> dict[str, object]:
-    options: dict[str, object] = {
+def connection_options(settings: Settings, timeout: float | None = TIMEOUT_SECONDS) -> dict[str, Any]:
+    options: dict[str, Any] = {
         "socket_connect_timeout": timeout,
         "socket_timeout": timeout,
         "retry": Retry(NoBackoff(), 0),

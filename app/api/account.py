@@ -32,7 +32,7 @@ class Rotated(BaseModel):
     apiKey: str = Field(description="The new key. Shown once.", examples=["psx_…"])
 
 
-@blueprint.post("/register", summary="Open an account", responses={201: Registered, **errors(400, 409, 415)})
+@blueprint.post("/register", summary="Open an account", responses={201: Registered, **errors(400, 409, 413, 415)})
 @needs_nothing
 def register(body: Registration) -> tuple[Response, int]:
     """Makes a user, an organization on the FREE plan, one live and one test key. No password, no card."""

@@ -18,7 +18,7 @@ from app.web.answers import Base64File, stream
 from app.web.authentication import needs_key
 from app.web.context import principal, toolbox
 from app.web.errors import invalid_request
-from app.web.request import SpooledFile
+from app.web.request import api_request
 
 blueprint = APIBlueprint("compress", __name__, url_prefix="/compress", abp_tags=[Tag(name="Compress")])
 
@@ -54,7 +54,9 @@ class CompressForm(BaseModel):
     @classmethod
     def of_request(cls) -> Self:
         """The form as sent; a field left empty counts as not given. Raises BadRequest."""
-        fields = {name: value for name, value in request.form.items() if value != "" or name in FILE_FIELDS}
+        if texts := FILE_FIELDS & set(request.form):
+            raise BadRequest("Send the images as files.", errors=[f"{name}: must be a file" for name in sorted(texts)])
+        fields = {name: value for name, value in request.form.items() if value != ""}
         try:
             return cls.model_validate(fields)
         except ValidationError as error:
@@ -151,9 +153,9 @@ def _received(who: Principal) -> tuple[CompressForm, list[Upload]]:
     """The form and its files, in the order sent. Raises UnsupportedMediaType, BadRequest, TooLarge."""
     if request.mimetype != "multipart/form-data":
         raise UnsupportedMediaType("Send the images as 'multipart/form-data', in fields named 'files[]'.")
-    files = [(name, file) for name, file in request.files.items(multi=True) if isinstance(file.stream, SpooledFile)]
+    files = api_request().spooled_files()
     form = CompressForm.of_request()
-    if unknown := {name for name, _ in files} - FILE_FIELDS:
+    if unknown := {field for field, _, _ in files} - FILE_FIELDS:
         raise BadRequest("The form has unknown file fields.", errors=[f"{name}: unknown field" for name in unknown])
     if not files:
         raise BadRequest("Send at least one image.", errors=["files[]: is required"])
@@ -161,15 +163,12 @@ def _received(who: Principal) -> tuple[CompressForm, list[Upload]]:
         raise TooLarge(
             f"{len(files)} files are too many: the {who.allowance.plan} plan takes {who.allowance.batch_files} a batch."
         )
-    uploads = sorted(
-        (file.stream.number, Upload(clean_name(file.filename), file.stream.path, file.stream.size)) for _, file in files
-    )
-    return form, [upload for _, upload in uploads]
+    return form, [Upload(clean_name(name), file.path, file.size) for _, name, file in files]
 
 
-def clean_name(name: str | None) -> str:
+def clean_name(name: str) -> str:
     """A client's file name as it may safely be shown again: no folders, no control or direction marks, not endless."""
-    base = (name or "").replace("\\", "/").rpartition("/")[2]
+    base = name.replace("\\", "/").rpartition("/")[2]
     kept = "".join(
         character
         for character in base

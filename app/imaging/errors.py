@@ -1,4 +1,4 @@
-"""Why a picture was refused. The messages go to the API's user: what is wrong and what to do, no names, no internals."""
+"""Why a picture was refused. The messages go to the API's user: what is wrong, what to do, no names, no internals."""
 
 from app.errors import AppError
 
@@ -31,9 +31,7 @@ class ImageTooSlow(ImagingError):
     title = "Image too slow to process"
 
 
-UNSUPPORTED = (
-    "This is no image of a supported format; send JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF, BMP or camera RAW."
-)
+UNSUPPORTED = "This is no image of a supported format; send JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF, BMP or camera RAW."
 UNREADABLE = "The image is damaged or incomplete; export it again from its source and send the new file."
 TOO_MUCH_MEMORY = "The image needs more memory than one image may use; send it with smaller dimensions."
 TOO_SLOW = "The image takes longer to process than one image may; send it with smaller dimensions or simpler encoding."

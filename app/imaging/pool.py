@@ -1,4 +1,4 @@
-"""Child processes that convert pictures, so that no file can take down, block or slow the process that serves others."""
+"""Child processes that convert pictures, so that no file can end, block or slow the process that serves others."""
 
 import logging
 import multiprocessing
@@ -38,8 +38,8 @@ Task = Callable[[Path, Path, Transform, Limits], Picture]
 class ImagingPool:
     """``processes`` children, each with one file at a time; files beyond that wait in order.
 
-    Thread-safe. The children start with the first ``submit`` or with ``warm``, by spawn, so that nothing of this process
-    (locks, threads, sockets) is in them. ``task`` is what they run on each file: tests put their own misbehaving one.
+    Thread-safe. The children start with the first ``submit`` or with ``warm``, by spawn, so that nothing of this
+    process (locks, threads, sockets) is in them. ``task`` is what they run on each file: tests put a misbehaving one.
     """
 
     def __init__(self, processes: int, limits: Limits, task: Task = worker.run) -> None:
@@ -71,7 +71,7 @@ class ImagingPool:
             children, self._children = self._children, None
             self._starter.shutdown()
         if children:
-            children.stop()
+            children.stop()  # type: ignore[no-untyped-call]  # pebble leaves this one bare
             children.join()
 
     def _running(self) -> ProcessPool:
@@ -99,7 +99,7 @@ class ImagingPool:
         arguments = (source, target, transform, self._limits)
         inner = self._running().schedule(self._task, args=arguments, timeout=self._limits.wall_seconds)
 
-        def settle(done: ProcessFuture[Picture]) -> None:
+        def settle(done: Future[Picture]) -> None:
             error = None if done.cancelled() else done.exception()
             if isinstance(error, BrokenProcessPool) and again:
                 # Another file's child died in a way that pebble gives up on; this file has done nothing wrong.
@@ -109,10 +109,14 @@ class ImagingPool:
                 _settle(outcome, done, error)
 
         inner.add_done_callback(settle)
-        outcome.add_done_callback(lambda future: inner.cancel() if future.cancelled() else None)
+        outcome.add_done_callback(lambda future: _cancel(inner) if future.cancelled() else None)
 
 
-def _settle(outcome: "Future[Picture]", done: "ProcessFuture[Picture]", error: BaseException | None) -> None:
+def _cancel(inner: "ProcessFuture[Picture]") -> None:
+    inner.cancel()  # type: ignore[no-untyped-call]  # pebble leaves this one bare
+
+
+def _settle(outcome: Future[Picture], done: Future[Picture], error: BaseException | None) -> None:
     """Pass a child's result on, its failure as a typed error."""
     if done.cancelled() or isinstance(error, CancelledError):
         outcome.cancel()

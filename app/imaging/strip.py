@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-import mozjpeg_lossless_optimization as mozjpeg  # type: ignore[import-untyped]  # it ships no types
+import mozjpeg_lossless_optimization as mozjpeg
 import oxipng
 
 from app.imaging.containers import gif, heif, jpeg, png, webp

@@ -4,11 +4,11 @@ Importing this starts libvips, and libvips before a fork hangs the child: only w
 and benchmarks imports it.
 """
 
-import pyvips  # type: ignore[import-untyped]  # pyvips ships no types
+import pyvips
+from pyvips import Error as VipsError
+from pyvips import GValue, Image
 
-Image = pyvips.Image
-VipsError = pyvips.Error
-GValue = pyvips.GValue
+__all__ = ["GValue", "Image", "VipsError", "from_bytes"]
 
 pyvips.block_untrusted_set(True)
 # A cached operation would hold a customer's file open, and its pixels in memory, after the answer was sent.

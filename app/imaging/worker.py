@@ -26,7 +26,7 @@ M_ARENA_MAX = -8  # glibc's malloc.h
 
 def start(limits: Limits) -> None:
     """Prepare a fresh child: load the engines, then cap its memory at what it has plus ``limits.memory_bytes``."""
-    os.environ.update(ONE_THREAD)
+    os.environ.update(ONE_THREAD)  # noqa: TID251  # sets, not reads: it is where the C libraries look
     os.nice(NICENESS)
     # Ctrl-C is for the parent, which ends its children by SIGTERM; Python's handler for that waits for the decoder.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -49,7 +49,8 @@ def run(source: Path, target: Path, transform: Transform, limits: Limits) -> Pic
     soft = math.ceil(usage.ru_utime + usage.ru_stime + limits.cpu_seconds)
     resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
     try:
-        return _engine().convert(source, target, transform, limits)
+        picture: Picture = _engine().convert(source, target, transform, limits)
+        return picture
     finally:
         resource.setrlimit(resource.RLIMIT_CPU, (resource.RLIM_INFINITY, hard))
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.extensions import db
+from app.extensions import Base
 from app.models.types import UtcDateTime
 
 
@@ -22,7 +22,7 @@ class Mode(StrEnum):
     TEST = "test"
 
 
-class Plan(db.Model):
+class Plan(Base):
     """What an organization pays and may use. Rows, so that staff can edit them; NULL means without limit."""
 
     __tablename__ = "plans"
@@ -38,7 +38,7 @@ class Plan(db.Model):
     workspace_api: Mapped[bool]
 
 
-class Organization(db.Model):
+class Organization(Base):
     """The tenant."""
 
     __tablename__ = "organizations"
@@ -49,7 +49,7 @@ class Organization(db.Model):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class User(db.Model):
+class User(Base):
     """A person. ``email`` is stored normalised; without a password the account is yet to be claimed."""
 
     __tablename__ = "users"
@@ -61,7 +61,7 @@ class User(db.Model):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class Membership(db.Model):
+class Membership(Base):
     """A user's role in an organization."""
 
     __tablename__ = "memberships"
@@ -73,7 +73,7 @@ class Membership(db.Model):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class ApiKey(db.Model):
+class ApiKey(Base):
     """A key of one organization. The secret itself is never stored, only its SHA-256."""
 
     __tablename__ = "api_keys"

@@ -6,12 +6,12 @@ from typing import Any
 from sqlalchemy import JSON, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.extensions import db
+from app.extensions import Base
 from app.models.types import UtcDateTime
 from app.tenancy import OrgOwned
 
 
-class IdempotentRequest(OrgOwned, db.Model):
+class IdempotentRequest(OrgOwned, Base):
     """A request that carried an ``Idempotency-Key``; ``status`` is NULL while it runs.
 
     ``fingerprint`` is the SHA-256 of what was asked. ``body_key`` names the answer's bytes in storage.

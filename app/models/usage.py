@@ -6,7 +6,7 @@ from enum import StrEnum
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.extensions import db
+from app.extensions import Base
 from app.models.types import UtcDateTime
 from app.tenancy import OrgOwned
 
@@ -17,7 +17,7 @@ class EntryState(StrEnum):
     RELEASED = "released"
 
 
-class UsageEntry(OrgOwned, db.Model):
+class UsageEntry(OrgOwned, Base):
     """One act of using: ``images`` are reserved before the work and settled (or released) once, after it.
 
     ``reference`` names the request that must not be charged twice, where the client gave it a name.
@@ -42,7 +42,7 @@ class UsageEntry(OrgOwned, db.Model):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class UsageCounter(OrgOwned, db.Model):
+class UsageCounter(OrgOwned, Base):
     """Images of one organization in one calendar month (``period`` is its first day, UTC)."""
 
     __tablename__ = "usage_counters"

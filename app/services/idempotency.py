@@ -21,10 +21,14 @@ LEASE = timedelta(minutes=15)
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to work a request. ``answer`` is the kept one, where the work is done already."""
+    """The right to work a request. ``answer`` is the kept one, where the work is done already.
+
+    ``outdated`` is the storage key of an answer older than a day that the claim replaced.
+    """
 
     id: str
     answer: "KeptAnswer | None" = None
+    outdated: str | None = None
 
 
 @dataclass(frozen=True)
@@ -39,28 +43,27 @@ def claim(
 ) -> Claim:
     """Claim a request, or find its kept answer. Raises IdempotencyConflict, IdempotencyMismatch."""
     identity = {"key_id": principal.key_id, "method": method, "path": path, "idempotency_key": key}
-    session.execute(
-        delete(IdempotentRequest)
-        .filter_by(**identity)
-        .where(IdempotentRequest.expires_at <= now)
-        .execution_options(synchronize_session=False)
-    )
+    outdated = session.scalars(
+        select(IdempotentRequest).filter_by(**identity).where(IdempotentRequest.expires_at <= now).with_for_update()
+    ).one_or_none()
+    if outdated:
+        session.delete(outdated)
+        session.flush()
     claim_id = new_id("idem", now)
     lease = {"lease_until": now + LEASE, "created_at": now, "expires_at": now + KEPT}
     if insert_if_absent(session, IdempotentRequest, id=claim_id, fingerprint=fingerprint, **identity, **lease):
-        return Claim(claim_id)
+        return Claim(claim_id, outdated=outdated.body_key if outdated else None)
     row = session.scalars(select(IdempotentRequest).filter_by(**identity)).one()
     if row.fingerprint != fingerprint:
         raise IdempotencyMismatch("This Idempotency-Key was used for a different request: make a new key for it.")
     if row.status is not None:
         return Claim(row.id, KeptAnswer(row.status, row.headers or {}, row.body_key or ""))
-    taken_over = session.execute(
+    taken_over = session.change(
         update(IdempotentRequest)
         .where(IdempotentRequest.id == row.id, IdempotentRequest.lease_until <= now)
         .values(lease_until=now + LEASE)
-        .execution_options(synchronize_session=False)
     )
-    if not taken_over.rowcount:
+    if not taken_over:
         raise IdempotencyConflict(
             "The first request with this Idempotency-Key is still running.", headers={"Retry-After": "2"}
         )
@@ -69,19 +72,16 @@ def claim(
 
 def keep(session: TenantSession, claim: Claim, answer: KeptAnswer) -> None:
     """Keep the answer of a claimed request."""
-    session.execute(
+    session.change(
         update(IdempotentRequest)
         .where(IdempotentRequest.id == claim.id)
         .values(status=answer.status, headers=answer.headers, body_key=answer.body_key)
-        .execution_options(synchronize_session=False)
     )
 
 
 def forget(session: TenantSession, claim: Claim) -> None:
     """Give a claim up, so that the request can be tried again."""
-    session.execute(
-        delete(IdempotentRequest).where(IdempotentRequest.id == claim.id).execution_options(synchronize_session=False)
-    )
+    session.change(delete(IdempotentRequest).where(IdempotentRequest.id == claim.id))
 
 
 def take_expired(session: TenantSession, now: datetime) -> list[str]:

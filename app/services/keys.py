@@ -115,11 +115,10 @@ def authenticate(key: str, now: datetime) -> Principal:
             raise Unauthenticated("This API key has expired.")
         stale = now - LAST_USED_RESOLUTION
         if api_key.last_used_at is None or api_key.last_used_at <= stale:
-            session.execute(
+            session.change(
                 update(ApiKey)
                 .where(ApiKey.id == api_key.id, or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at <= stale))
                 .values(last_used_at=now)
-                .execution_options(synchronize_session=False)
             )
         return Principal(
             org_id=api_key.org_id,
@@ -135,13 +134,10 @@ def rotate(session: TenantSession, principal: Principal, now: datetime) -> str:
 
     Of several requests that race to rotate one key, one wins; the others raise Unauthenticated.
     """
-    revoked = session.execute(
-        update(ApiKey)
-        .where(ApiKey.id == principal.key_id, ApiKey.revoked_at.is_(None))
-        .values(revoked_at=now)
-        .execution_options(synchronize_session=False)
+    revoked = session.change(
+        update(ApiKey).where(ApiKey.id == principal.key_id, ApiKey.revoked_at.is_(None)).values(revoked_at=now)
     )
-    if not revoked.rowcount:
+    if not revoked:
         raise Unauthenticated("This API key is unknown or was revoked.")
     old = session.get_one(ApiKey, principal.key_id)
     return issue(

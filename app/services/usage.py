@@ -104,16 +104,15 @@ def _raise_reserved(session: TenantSession, principal: Principal, period: date, 
     if limit is not None:
         statement = statement.where(UsageCounter.used + UsageCounter.reserved + images <= limit)
     statement = statement.values(reserved=UsageCounter.reserved + images)
-    return bool(session.execute(statement.execution_options(synchronize_session=False)).rowcount)
+    return bool(session.change(statement))
 
 
 def extend(session: TenantSession, reservation: Reservation, now: datetime) -> None:
     """Renew the lease of work that takes long."""
-    session.execute(
+    session.change(
         update(UsageEntry)
         .where(UsageEntry.id == reservation.entry_id, UsageEntry.state == EntryState.RESERVED)
         .values(lease_until=now + LEASE)
-        .execution_options(synchronize_session=False)
     )
 
 
@@ -139,19 +138,17 @@ def release(session: TenantSession, reservation: Reservation) -> None:
 
 def _close(session: TenantSession, reservation: Reservation, state: EntryState, images: int) -> bool:
     """End a reservation, once. False when it already was ended."""
-    ended = session.execute(
+    ended = session.change(
         update(UsageEntry)
         .where(UsageEntry.id == reservation.entry_id, UsageEntry.state == EntryState.RESERVED)
         .values(state=state, images=images)
-        .execution_options(synchronize_session=False)
     )
-    if not ended.rowcount:
+    if not ended:
         return False
-    session.execute(
+    session.change(
         update(UsageCounter)
         .where(UsageCounter.period == reservation.period)
         .values(reserved=UsageCounter.reserved - reservation.images, used=UsageCounter.used + images)
-        .execution_options(synchronize_session=False)
     )
     return True
 

@@ -101,8 +101,7 @@ def _http_exception(error: HTTPException) -> Response:
 
 
 def _rate_limited(error: RateLimitExceeded) -> Response:
-    assert error.limit is not None
-    return render(RateLimited(f"Too many requests: this key may make {error.limit.limit}. Wait and retry."))
+    return render(RateLimited(f"Too many requests: the limit is {error.description}. Wait and repeat the request."))
 
 
 def _dependency_down(error: Exception) -> Response:

@@ -11,7 +11,7 @@ from app.extensions import transaction
 from app.services import idempotency
 from app.services.idempotency import Claim, KeptAnswer
 from app.web.context import now, principal, toolbox
-from app.web.request import SpooledFile
+from app.web.request import api_request
 
 View = TypeVar("View", bound=Callable[..., Any])
 LONGEST_KEY = 255
@@ -39,6 +39,8 @@ def begin() -> Response | None:
         raise BadRequest(f"Idempotency-Key must have 1 to {LONGEST_KEY} characters.")
     with transaction(principal().org_id) as session:
         claim = idempotency.claim(session, principal(), request.method, request.path, key, fingerprint(), now())
+    if claim.outdated:
+        toolbox().storage.delete(claim.outdated)
     if claim.answer is None:
         g.claim = claim
         return None
@@ -60,10 +62,9 @@ def fingerprint() -> str:
         return digest.hexdigest()
     for name, value in request.form.items(multi=True):
         add(name or "", value)
-    for name, file in request.files.items(multi=True):
-        assert isinstance(file.stream, SpooledFile)
-        with file.stream.path.open("rb") as stream:
-            add(name, file.filename or "", hashlib.file_digest(stream, "sha256").digest())
+    for name, filename, upload in api_request().spooled_files():
+        with upload.path.open("rb") as stream:
+            add(name, filename, hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
 
 

@@ -64,7 +64,6 @@ class ApiRequest(Request):
 
     form_data_parser_class = StrictFormParser
     file_bytes = 0
-    uploads = 0
 
     @cached_property
     def id(self) -> str:
@@ -77,6 +76,11 @@ class ApiRequest(Request):
         folder.mkdir(parents=True)
         return folder
 
+    @cached_property
+    def uploads(self) -> list[SpooledFile]:
+        """All uploads that have begun, in the order sent."""
+        return []
+
     def allow(self, allowance: Allowance) -> None:
         """Take uploads as large and as many as the plan and the server allow."""
         self.file_bytes = allowance.file_bytes
@@ -87,8 +91,17 @@ class ApiRequest(Request):
                 allowance.batch_files * allowance.file_bytes + MEGABYTE,
             )
 
+    def spooled_files(self) -> list[tuple[str, str, SpooledFile]]:
+        """The uploads as (field, file name, file), in the order sent."""
+        files = [
+            (field, file.filename or "", cast(SpooledFile, file.stream)) for field, file in self.files.items(multi=True)
+        ]
+        return sorted(files, key=lambda entry: entry[2].number)
+
     def discard_spool(self) -> None:
-        if "spool" in self.__dict__:
+        for upload in self.uploads:
+            upload.close()
+        if self.uploads:
             shutil.rmtree(self.spool, ignore_errors=True)
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
@@ -110,8 +123,9 @@ class ApiRequest(Request):
         filename: str | None = None,
         content_length: int | None = None,
     ) -> Any:
-        self.uploads += 1
-        return SpooledFile(self.spool, self.uploads, self.file_bytes)
+        upload = SpooledFile(self.spool, len(self.uploads), self.file_bytes)
+        self.uploads.append(upload)
+        return upload
 
 
 def api_request() -> ApiRequest:

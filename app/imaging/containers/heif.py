@@ -41,7 +41,7 @@ class Items:
 
 
 def boxes(data: Data, at: int, stop: int) -> Iterator[Box]:
-    """The boxes of a range; size 0 reaches to its end, size 1 means a 64-bit size. Damaged where one reaches past it."""
+    """The boxes of a range; size 0 reaches to its end, 1 means a 64-bit size. Damaged where one reaches past it."""
     while at + 8 <= stop:
         size, kind, head = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], 8
         if size == 1:

@@ -1,6 +1,7 @@
 """JPEG (ITU-T T.81 Annex B): marker segments."""
 
 import re
+import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -40,7 +41,7 @@ def segments(data: Data) -> Iterator[Segment]:
             continue
         if marker == EOI:
             return
-        if marker == 0x01 or SOI == marker or 0xD0 <= marker <= 0xD7:
+        if marker == 0x01 or marker == SOI or 0xD0 <= marker <= 0xD7:
             at += 2
             continue
         start, end = at + 4, at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
@@ -60,9 +61,7 @@ def read_header(data: Data) -> Header:
     for marker, _, start, end in segments(data):
         if marker in FRAMES and not frame:
             frame = marker
-            height, width = int.from_bytes(data[start + 1 : start + 3], "big"), int.from_bytes(
-                data[start + 3 : start + 5], "big"
-            )
+            height, width = struct.unpack_from(">HH", data, start + 1)
         elif marker == SOS:
             scans += 1
             coded += end - start

@@ -36,13 +36,14 @@ def chunks(data: Data) -> Iterator[Chunk]:
 
 def read_header(data: Data) -> Header:
     """Size by IHDR; the chunks are walked, so that a file that was cut off is refused here."""
-    if [chunk.kind for chunk in chunks(data)][0] != b"IHDR":
+    kinds = [chunk.kind for chunk in chunks(data)]
+    if kinds[0] != b"IHDR":
         raise Damaged("no IHDR")
     return Header(int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big"), lossless=True)
 
 
 def strip(data: Data, *, orientation: int) -> bytes:
-    """The same picture with only the chunks that decide its look, and an eXIf of nothing but an ``orientation`` of 2-8."""
+    """The same picture with only what decides its look, and an eXIf that holds an ``orientation`` of 2-8."""
     kept = bytearray(SIGNATURE)
     for kind, at, end in chunks(data):
         if kind in KEPT:

@@ -18,12 +18,7 @@ RW2_SAMPLES, RW2_BYTES = 14, 16
 
 def is_raw(data: Data) -> bool:
     """Whether this is a RAW that is not TIFF-based (for those: ``tiff.is_raw``)."""
-    return (
-        data[:16] == RAF
-        or data[:4] in (X3F, MRW)
-        or data[6:14] == CRW
-        or data[4:12] == b"ftypcrx "
-    )
+    return data[:16] == RAF or data[:4] in (X3F, MRW) or data[6:14] == CRW or data[4:12] == b"ftypcrx "
 
 
 def is_headerless(data: Data) -> bool:

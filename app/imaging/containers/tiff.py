@@ -90,8 +90,8 @@ def _values(data: Data, layout: _Layout, at: int, kind: int, number: int) -> tup
 
 def read_header(data: Data) -> Header:
     """The first directory's size: that is the picture which is shown. All are walked, so that none is cut off."""
-    directory = list(directories(data))[0]
-    return Header(directory.first(WIDTH), directory.first(HEIGHT), lossless=True)
+    first, *_ = directories(data)
+    return Header(first.first(WIDTH), first.first(HEIGHT), lossless=True)
 
 
 def is_raw(data: Data) -> bool:

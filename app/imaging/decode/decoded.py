@@ -17,7 +17,7 @@ class Decoded(NamedTuple):
     @property
     def frames(self) -> int:
         """How many frames the image stacks."""
-        return self.image.height // self.image.get_page_height()
+        return int(self.image.height // self.image.get_page_height())
 
     def shrink(self, box: Box) -> float:
         """How many times larger the full picture is than it will be inside ``box``: 1 or more."""

@@ -36,7 +36,4 @@ def heic(path: Path) -> Image:
         image = image.copy()
         image.set_type(GValue.blob_type, "icc-profile-data", profile)
         return image
-    nclx = picture.info.get("nclx_profile")
-    return colour.from_code_points(
-        image, container.Nclx(nclx["color_primaries"], nclx["transfer_characteristics"]) if nclx else None
-    )
+    return colour.from_code_points(image, container.read_nclx(path.read_bytes()))

@@ -61,7 +61,7 @@ def tiff(name: str) -> Image:
 
 
 def _to_bytes(image: Image) -> Image:
-    """Integers by their range, floats as 0-1 where they stay inside it, else stretched from their least to their most."""
+    """Integers by their range, floats as 0-1 where they stay inside it, else from their least to their most."""
     image = image.copy_memory()
     if image.format in ("float", "double"):
         low, high = min(0.0, image.min()), max(1.0, image.max())

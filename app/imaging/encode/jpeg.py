@@ -2,14 +2,21 @@
 
 from app.imaging.vips import Image
 
+# Trellis quantisation takes 11-21 % of the bytes off a photo (97.5 MP at quality 80: 6.7 MB instead of 8.5 MB), but the
+# same photo takes 4.6 s of CPU, 9.8 s at quality 95 and 13.8 s at 100, against 1.4 s without at 80 and 3.1 s at 100.
+TRELLIS_PIXELS = 40_000_000
+
 
 def encode(image: Image, quality: int) -> bytes:
-    """Progressive, trellis-quantised, with ImageMagick's quantisation table; 4:2:0 below quality 90, else 4:4:4."""
+    """Progressive, trellis-quantised, with ImageMagick's quantisation table; 4:2:0 below quality 90, else 4:4:4.
+
+    No optimised scans: 3 % fewer bytes for a third more time.
+    """
     return bytes(
         image.jpegsave_buffer(
             Q=quality,
             interlace=True,
-            trellis_quant=True,
+            trellis_quant=image.width * image.height <= TRELLIS_PIXELS,
             overshoot_deringing=True,
             quant_table=3,
             subsample_mode="auto",

@@ -1,0 +1,110 @@
+"""The load: real multipart requests over parallel keep-alive connections."""
+
+import http.client
+import json
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.jobs import Job, Order
+
+PATIENCE_SECONDS = 120
+
+
+@dataclass
+class Work:
+    """What came of a round: wall ``seconds`` from the first byte sent to the last received, ``images`` and their bytes.
+
+    ``single`` and ``batch`` are the seconds of each request of that kind, upload and download included.
+    """
+
+    seconds: float = 0.0
+    images: int = 0
+    bytes_out: int = 0
+    single: list[float] = field(default_factory=list)
+    batch: list[float] = field(default_factory=list)
+
+
+class Refused(Exception):
+    """An answer that isn't 200: then there is nothing to measure."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where ``POST /compress/batch`` is answered. ``headers`` carry the key."""
+
+    port: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
+
+    def send(self, connection: http.client.HTTPConnection, body: bytes, content_type: str) -> bytes:
+        """One request; the answer whole. Raises Refused."""
+        connection.request("POST", "/compress/batch", body, {**self.headers, "Content-Type": content_type})
+        response = connection.getresponse()
+        answer = response.read()
+        if response.status != 200:
+            raise Refused(f"{response.status}: {answer[:500].decode(errors='replace')}")
+        return answer
+
+
+def form(fields: Mapping[str, str], files: Sequence[Path]) -> tuple[bytes, str]:
+    """A multipart body and its Content-Type."""
+    boundary = secrets.token_hex(16)
+    parts: list[bytes] = []
+    for name, value in fields.items():
+        parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode())
+    for file in files:
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="files[]"; filename="{file.name}"\r\n'
+        parts += [f"{head}Content-Type: application/octet-stream\r\n\r\n".encode(), file.read_bytes(), b"\r\n"]
+    return b"".join([*parts, f"--{boundary}--\r\n".encode()]), f"multipart/form-data; boundary={boundary}"
+
+
+def drive(server: Server, job: Job, orders: Sequence[Order], connections: int) -> Work:
+    """Send the orders, each connection taking the next one when its answer is in.
+
+    Bodies are made before and answers read after the time that counts, since the client shares the server's cores.
+    """
+    bodies = {order: form(job.fields, [photo.path for photo in order.photos]) for order in set(orders)}
+    waiting: queue.SimpleQueue[Order] = queue.SimpleQueue()
+    for order in orders:
+        waiting.put(order)
+    answers: list[bytes] = []
+    work = Work()
+    ready = threading.Barrier(connections + 1)
+
+    def run() -> None:
+        connection = server.connect()
+        connection.connect()
+        ready.wait()
+        while True:
+            try:
+                order = waiting.get_nowait()
+            except queue.Empty:
+                return connection.close()
+            began = time.perf_counter()
+            answers.append(server.send(connection, *bodies[order]))
+            (work.batch if order.is_batch else work.single).append(time.perf_counter() - began)
+
+    with ThreadPoolExecutor(connections) as threads:
+        running = [threads.submit(run) for _ in range(connections)]
+        ready.wait()
+        began = time.perf_counter()
+        for future in running:
+            future.result()
+        work.seconds = time.perf_counter() - began
+    results = [result for answer in answers for result in _results(answer)]
+    work.images, work.bytes_out = len(results), sum(result["size"] for result in results)
+    return work
+
+
+def _results(answer: bytes) -> list[dict[str, Any]]:
+    results: list[dict[str, Any]] = json.loads(answer)["results"]
+    return results

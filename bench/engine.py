@@ -1,0 +1,53 @@
+"""The bare engine: ``ImagingPool`` fed with paths. No HTTP, no base64, no database: what the service could do at most."""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from app.imaging import ImagingPool, Limits, Transform
+from bench.client import Work
+from bench.jobs import Job, Order
+from bench.watch import is_imaging_child
+
+
+class Engine:
+    """As many children as a service makes by default: one a core."""
+
+    name = "engine"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pool = ImagingPool(os.cpu_count() or 1, Limits())
+        self._pool.warm()
+
+    def processes(self) -> list[psutil.Process]:
+        """The pool's children, not this process, which is the load client of the others too."""
+        return [child for child in psutil.Process().children() if is_imaging_child(child)]
+
+    def run(self, job: Job, orders: Sequence[Order]) -> Work:
+        """All pictures of the orders, in their sequence; there are no requests, so no latencies."""
+        transform = Transform(quality=round(job.quality * 100), max_width=job.max_width)
+        paths = [photo.path for order in orders for photo in order.photos]
+        began = time.perf_counter()
+        futures = [
+            self._pool.submit(path, self._folder / f"out-{number}", transform) for number, path in enumerate(paths)
+        ]
+        pictures = [future.result() for future in futures]
+        seconds = time.perf_counter() - began
+        return Work(seconds, len(pictures), sum(picture.size for picture in pictures))
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Engine]:
+    engine = Engine(folder)
+    try:
+        yield engine
+    finally:
+        engine.close()

@@ -1,0 +1,114 @@
+"""The wall: whatever form a statement takes, it sees one organization."""
+
+from datetime import date
+
+import pytest
+from sqlalchemy import delete, exists, func, insert, literal, select, union_all, update
+from sqlalchemy.orm import aliased
+
+from app.extensions import transaction
+from app.models import UsageCounter
+from app.tenancy import TenancyError, bind_org, insert_if_absent, unscoped
+from tests.databases import on_both_databases
+
+pytestmark = [on_both_databases, pytest.mark.usefixtures("context")]
+JUNE = date(2026, 6, 1)
+
+
+@pytest.fixture(autouse=True)
+def counters(context, acme, globex) -> None:
+    """acme has used 1, globex 2."""
+    for account, used in ((acme, 1), (globex, 2)):
+        with transaction(account.org_id) as session:
+            session.add(UsageCounter(period=JUNE, used=used, reserved=0))
+
+
+STATEMENTS = {
+    "select": lambda: select(UsageCounter.used),
+    "entity": lambda: select(UsageCounter).with_only_columns(UsageCounter.used),
+    "alias": lambda: select(aliased(UsageCounter).used),
+    "subquery": lambda: select(select(UsageCounter.used).subquery().c.used),
+    "cte": lambda: select(select(UsageCounter.used).cte().c.used),
+    "union": lambda: select(union_all(select(UsageCounter.used), select(literal(1).label("used"))).subquery().c.used),
+    "in": lambda: select(UsageCounter.used).where(UsageCounter.org_id.in_(select(UsageCounter.org_id))),
+    "count": lambda: select(func.count()).select_from(UsageCounter).where(UsageCounter.period == JUNE),
+    "max": lambda: select(func.max(UsageCounter.used)),
+    "scalar subquery": lambda: select(select(func.sum(UsageCounter.used)).scalar_subquery()),
+    "join": lambda: select(UsageCounter.used).join(
+        other := aliased(UsageCounter), other.period == UsageCounter.period
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_every_read_sees_one_organization(acme, name) -> None:
+    with transaction(acme.org_id) as session:
+        assert set(session.scalars(STATEMENTS[name]())) == {1}
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_unbound_sessions_see_nothing(name) -> None:
+    with transaction() as session:
+        assert not [value for value in session.scalars(STATEMENTS[name]()) if value and name != "union"]
+
+
+def test_exists_and_get_see_one_organization(acme, globex) -> None:
+    with transaction(acme.org_id) as session:
+        assert not session.scalar(select(exists().where(UsageCounter.used == 2)))
+        assert session.get(UsageCounter, (globex.org_id, JUNE)) is None
+        assert session.get(UsageCounter, (acme.org_id, JUNE)).used == 1
+
+
+def test_updates_and_deletes_hit_one_organization(acme, globex) -> None:
+    with transaction(acme.org_id) as session:
+        assert session.change(update(UsageCounter).values(used=7)) == 1
+    with transaction(globex.org_id) as session:
+        assert session.scalars(select(UsageCounter.used)).one() == 2
+        assert session.change(delete(UsageCounter)) == 1
+    with transaction(acme.org_id) as session:
+        assert session.scalars(select(UsageCounter.used)).one() == 7
+    with transaction() as session:
+        assert session.change(update(UsageCounter).values(used=9)) == 0
+
+
+def test_new_rows_are_stamped_and_foreign_ones_refused(acme, globex) -> None:
+    with pytest.raises(TenancyError), transaction(acme.org_id) as session:
+        session.add(UsageCounter(org_id=globex.org_id, period=date(2026, 7, 1), used=0, reserved=0))
+    with pytest.raises(TenancyError), transaction() as session:
+        session.add(UsageCounter(org_id=globex.org_id, period=date(2026, 7, 1), used=0, reserved=0))
+    with pytest.raises(TenancyError), transaction(acme.org_id) as session:
+        session.scalars(select(UsageCounter)).one().org_id = globex.org_id
+
+
+def test_bulk_inserts_are_refused(acme, globex) -> None:
+    values = {"org_id": globex.org_id, "period": date(2026, 8, 1), "used": 0, "reserved": 0}
+    with pytest.raises(TenancyError), transaction(acme.org_id) as session:
+        session.execute(insert(UsageCounter), [values])
+    with pytest.raises(TenancyError), transaction(acme.org_id) as session:
+        insert_if_absent(session, UsageCounter, **values)
+    with pytest.raises(TenancyError), transaction() as session:
+        insert_if_absent(session, UsageCounter, **values)
+
+
+def test_a_session_is_bound_once(acme, globex) -> None:
+    with transaction(acme.org_id) as session:
+        bind_org(session, acme.org_id)
+        with pytest.raises(TenancyError):
+            bind_org(session, globex.org_id)
+        with pytest.raises(TenancyError), unscoped(session, "no"):
+            pass
+
+
+def test_unscoped_sees_all_and_keeps_nothing(acme, globex) -> None:
+    orgs = (acme.org_id, globex.org_id)
+    with transaction() as session:
+        with unscoped(session, "a test"):
+            rows = session.scalars(select(UsageCounter).where(UsageCounter.org_id.in_(orgs))).all()
+            assert sorted(row.used for row in rows) == [1, 2]
+        assert session.get(UsageCounter, (acme.org_id, JUNE)) is None
+
+
+def test_insert_if_absent_tells_the_truth(acme) -> None:
+    with transaction(acme.org_id) as session:
+        assert not insert_if_absent(session, UsageCounter, period=JUNE, used=5, reserved=0)
+        assert insert_if_absent(session, UsageCounter, period=date(2027, 1, 1), used=5, reserved=0)

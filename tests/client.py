@@ -1,0 +1,66 @@
+"""A test client that holds every answer against the API's own description."""
+
+import re
+from functools import lru_cache
+from io import BytesIO
+from typing import Any
+
+from flask.testing import FlaskClient
+from jsonschema import Draft202012Validator
+from werkzeug.datastructures import FileStorage, MultiDict
+from werkzeug.test import TestResponse, stream_encode_multipart
+
+
+
+class ApiClient(FlaskClient):
+    """Validates each JSON answer of a described path: its status must be listed, its body must fit the schema."""
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        response = super().open(*args, **{"buffered": True, **kwargs})
+        validate(self.application.api_doc, response)
+        return response
+
+    def compress(self, key: str, *files: bytes | tuple[str, bytes], headers: Any = None, **fields: Any) -> TestResponse:
+        """``POST /compress/batch`` with files given as bytes or as (name, bytes)."""
+        named = [file if isinstance(file, tuple) else (f"photo{n}.jpg", file) for n, file in enumerate(files)]
+        files_and_fields = [("files[]", FileStorage(BytesIO(data), name)) for name, data in named] + list(fields.items())
+        stream, _, boundary = stream_encode_multipart(MultiDict(files_and_fields), use_tempfile=False)
+        return self.post(
+            "/compress/batch",
+            headers={**bearer(key), **(headers or {})},
+            data=stream.read(),
+            content_type=f"multipart/form-data; boundary={boundary}",
+        )
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def validate(document: dict[str, Any], response: TestResponse) -> None:
+    operation = find_operation(document, response.request.path, response.request.method)
+    if operation is None or not response.is_json:
+        return
+    answer = operation["responses"].get(str(response.status_code))
+    assert answer, f"{response.status_code} is not described for {response.request.method} {response.request.path}"
+    schema = answer["content"]["application/json"]["schema"]
+    Draft202012Validator({**schema, "components": document["components"]}).validate(response.json)
+    if response.status_code >= 400:
+        assert response.json["status"] == response.status_code
+        replayed = "Idempotent-Replayed" in response.headers
+        assert replayed or response.json["requestId"] == response.headers["X-Request-Id"]
+
+
+def find_operation(document: dict[str, Any], path: str, method: str) -> dict[str, Any] | None:
+    for template, item in document["paths"].items():
+        if path_pattern(template).fullmatch(path):
+            operation: dict[str, Any] | None = item.get(method.lower())
+            return operation
+    return None
+
+
+@lru_cache
+def path_pattern(template: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\\{[^}]+\\\}", "[^/]+", re.escape(template)))
+
+

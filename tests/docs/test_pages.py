@@ -1,0 +1,82 @@
+"""The description, the playground and the pages about errors."""
+
+import re
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from app.errors import AppError
+
+
+def test_the_description_is_valid_openapi_3_1(client) -> None:
+    document = client.get("/openapi.json").json
+    assert document["openapi"] == "3.1.0"
+    OpenAPIV31SpecValidator(document).validate()
+
+
+def test_every_api_route_is_described(app, client) -> None:
+    described = {
+        (method.upper(), path) for path, item in client.get("/openapi.json").json["paths"].items() for method in item
+    }
+    routes = {
+        (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint.split(".")[0] not in ("docs", "health")
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+    }
+    assert described == routes
+
+
+def test_every_operation_says_what_it_does_and_how_it_authenticates(app, client) -> None:
+    for path, item in client.get("/openapi.json").json["paths"].items():
+        for method, operation in item.items():
+            assert operation["summary"], f"{method} {path}"
+            assert operation["description"], f"{method} {path}"
+            endpoint, _ = app.url_map.bind("localhost").match(path, method=method.upper())
+            needs_key = app.view_functions[endpoint].authentication == "key"
+            assert bool(operation.get("security")) == needs_key, f"{method} {path}"
+
+
+def test_the_home_page_leads_to_the_playground(client) -> None:
+    answer = client.get("/", follow_redirects=True)
+    assert answer.request.path == "/docs"
+    assert answer.mimetype == "text/html"
+
+
+@pytest.mark.parametrize("code", sorted(AppError.catalogue()))
+def test_every_error_has_a_page_that_says_what_to_do(client, code) -> None:
+    kind = AppError.catalogue()[code]
+    page = client.get(f"/docs/errors/{code}")
+    assert page.status_code == 200
+    assert code in page.text
+    assert str(kind.status) in page.text
+    assert len(kind.advice) > 40
+    assert f"/docs/errors/{code}" in client.get("/docs/errors").text
+
+
+def test_errors_do_not_share_advice() -> None:
+    kinds = [kind for kind in AppError.catalogue().values() if kind.__name__ != "ImagingError"]
+    assert len({kind.title for kind in kinds}) == len(kinds)
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs/errors", "/docs/errors/not_found"])
+def test_pages_load_nothing_from_elsewhere(client, path) -> None:
+    page = client.get(path)
+    links = re.findall(r"""(?:src|href|data-url)=["']([^"']+)""", page.text)
+    assert links
+    for link in links:
+        assert link.startswith("/")
+        assert client.get(link).status_code == 200
+    assert "script-src 'self';" in page.headers["Content-Security-Policy"]
+
+
+def test_assets_are_compressed_cached_and_revalidated(client) -> None:
+    plain = client.get("/docs/assets/scalar.js")
+    zipped = client.get("/docs/assets/scalar.js", headers={"Accept-Encoding": "gzip"})
+    assert zipped.headers["Content-Encoding"] == "gzip"
+    assert zipped.content_length * 2 < plain.content_length
+    assert "max-age" in zipped.headers["Cache-Control"]
+    again = client.get(
+        "/docs/assets/scalar.js", headers={"Accept-Encoding": "gzip", "If-None-Match": zipped.headers["ETag"]}
+    )
+    assert again.status_code == 304

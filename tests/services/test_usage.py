@@ -1,0 +1,200 @@
+"""The ledger: N parallel requests never pass the limit, and nothing is counted twice or lost."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import func, select
+
+from app.errors import DependencyDown, MonthlyLimitReached
+from app.extensions import transaction
+from app.models import EntryState, UsageCounter, UsageEntry
+from app.services import keys, usage
+from app.services.sweep import sweep
+from tests.databases import on_both_databases
+
+pytestmark = [on_both_databases, pytest.mark.usefixtures("context")]
+
+
+@pytest.fixture
+def principal(context, make_account, clock):
+    return keys.authenticate(make_account(plan="FREE").key, clock())
+
+
+def reserve(principal, images, now, reference=None):
+    with transaction(principal.org_id) as session:
+        return usage.reserve(session, principal, "compress", images, now, reference)
+
+
+def settle(principal, reservation, images) -> None:
+    with transaction(principal.org_id) as session:
+        usage.settle(session, reservation, images)
+
+
+def month(principal, now):
+    with transaction(principal.org_id) as session:
+        return usage.summarise(session, principal, now)
+
+
+def test_sixty_four_parallel_requests_never_pass_the_limit(app, principal, clock) -> None:
+    """Each wants 3 of 100 and processes 2: exactly what was processed is left counted."""
+
+    def request(_: int) -> int:
+        with app.app_context():
+            try:
+                reservation = reserve(principal, 3, clock())
+            except MonthlyLimitReached:
+                return 0
+            settle(principal, reservation, 2)
+            return 2
+
+    with ThreadPoolExecutor(64) as threads:
+        processed = sum(threads.map(request, range(64)))
+    summary = month(principal, clock())
+    assert summary.used == processed <= 100
+    assert summary.remaining == 100 - processed
+    assert processed >= 64
+
+
+def test_reservations_hold_the_limit_while_work_runs(principal, clock) -> None:
+    first = reserve(principal, 60, clock())
+    with pytest.raises(MonthlyLimitReached):
+        reserve(principal, 41, clock())
+    second = reserve(principal, 40, clock())
+    assert month(principal, clock()).used == 0
+    assert month(principal, clock()).remaining == 0
+    settle(principal, first, 10)
+    settle(principal, second, 40)
+    assert (month(principal, clock()).used, month(principal, clock()).remaining) == (50, 50)
+
+
+def test_settling_or_releasing_twice_changes_nothing(principal, clock) -> None:
+    reservation = reserve(principal, 5, clock())
+    settle(principal, reservation, 5)
+    with pytest.raises(DependencyDown):
+        settle(principal, reservation, 5)
+    with transaction(principal.org_id) as session:
+        usage.release(session, reservation)
+    assert (month(principal, clock()).used, month(principal, clock()).remaining) == (5, 95)
+    with pytest.raises(ValueError):
+        settle(principal, reserve(principal, 1, clock()), 2)
+
+
+def test_the_sweep_gives_back_what_a_crash_left(app, principal, clock, tmp_path) -> None:
+    reservation = reserve(principal, 7, clock())
+    storage = app.extensions["lightwell"].storage
+    assert sweep(storage, tmp_path, clock()).reservations == 0
+    clock.advance(minutes=6)
+    assert sweep(storage, tmp_path, clock()).reservations >= 1
+    assert month(principal, clock()).remaining == 100
+    with pytest.raises(DependencyDown):
+        settle(principal, reservation, 7)
+    assert month(principal, clock()).used == 0
+
+
+def test_a_full_month_looks_for_crashed_requests_by_itself(principal, clock) -> None:
+    reserve(principal, 100, clock())
+    clock.advance(minutes=6)
+    reserve(principal, 100, clock())
+
+
+def test_a_heartbeat_keeps_long_work_alive(app, principal, clock, tmp_path) -> None:
+    reservation = reserve(principal, 7, clock())
+    clock.advance(minutes=4)
+    with transaction(principal.org_id) as session:
+        usage.extend(session, reservation, clock())
+    clock.advance(minutes=4)
+    sweep(app.extensions["lightwell"].storage, tmp_path, clock())
+    settle(principal, reservation, 7)
+    assert month(principal, clock()).used == 7
+
+
+def test_a_named_request_pays_once(principal, clock) -> None:
+    settle(principal, reserve(principal, 4, clock(), "order"), 4)
+    again = reserve(principal, 4, clock(), "order")
+    assert again.already_paid
+    settle(principal, again, 4)
+    assert month(principal, clock()).used == 4
+
+
+def test_a_named_request_that_never_ended_starts_over(principal, clock) -> None:
+    abandoned = reserve(principal, 4, clock(), "order")
+    settle(principal, reserve(principal, 4, clock(), "order"), 4)
+    with pytest.raises(DependencyDown):
+        settle(principal, abandoned, 4)
+    assert (month(principal, clock()).used, month(principal, clock()).remaining) == (4, 96)
+
+
+def test_work_over_midnight_counts_where_it_was_reserved(principal, clock) -> None:
+    clock.set(datetime(2026, 6, 30, 23, 59, 59, tzinfo=UTC))
+    reservation = reserve(principal, 2, clock())
+    clock.set(datetime(2026, 7, 1, 0, 0, 5, tzinfo=UTC))
+    settle(principal, reservation, 2)
+    assert month(principal, clock()).used == 0
+    assert month(principal, datetime(2026, 6, 30, tzinfo=UTC)).used == 2
+
+
+def test_test_keys_reserve_nothing(make_account, clock) -> None:
+    tester = keys.authenticate(make_account(plan="FREE").test_key, clock())
+    settle(tester, reserve(tester, 10_000, clock()), 10_000)
+    assert month(tester, clock()).used == 0
+
+
+step = st.tuples(st.sampled_from(["reserve", "settle", "release", "crash", "sweep"]), st.integers(0, 40))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps=st.lists(step, max_size=30))
+def test_whatever_happens_the_ledger_adds_up(app, make_account, clock, steps) -> None:
+    principal = keys.authenticate(make_account(plan="FREE").key, clock())
+    now, open_reservations, counted = clock(), [], 0
+    for action, number in steps:
+        if action == "reserve":
+            try:
+                open_reservations.append(reserve(principal, number, now))
+            except MonthlyLimitReached:
+                assert counted + sum(reservation.images for reservation in open_reservations) + number > 100
+        elif action == "sweep":
+            now += timedelta(minutes=6)
+            with transaction(principal.org_id) as session:
+                assert usage.release_expired(session, now) == len(open_reservations)
+            open_reservations.clear()
+        elif open_reservations:
+            reservation = open_reservations.pop(number % len(open_reservations))
+            if action == "settle":
+                images = min(number, reservation.images)
+                settle(principal, reservation, images)
+                counted += images
+            elif action == "release":
+                with transaction(principal.org_id) as session:
+                    usage.release(session, reservation)
+            else:
+                open_reservations.append(reservation)
+    with transaction(principal.org_id) as session:
+        counter = session.scalars(select(UsageCounter)).first() or UsageCounter(used=0, reserved=0)
+        sums = {
+            state: session.scalar(select(func.sum(UsageEntry.images)).where(UsageEntry.state == state)) or 0
+            for state in (EntryState.SETTLED, EntryState.RESERVED)
+        }
+    assert counter.used == counted == sums[EntryState.SETTLED] <= 100
+    assert counter.reserved == sums[EntryState.RESERVED] == sum(one.images for one in open_reservations)
+
+
+@settings(suppress_health_check=list(HealthCheck))
+@given(st.dates(date(2000, 1, 1), date(2100, 1, 1)))
+def test_periods_follow_each_other(app, day) -> None:
+    period = usage.period_of(datetime(day.year, day.month, day.day, tzinfo=UTC))
+    following = usage.next_period(period)
+    assert period.day == following.day == 1
+    assert period <= day < following
+    assert usage.next_period(period) - period <= timedelta(days=31)
+
+
+def test_an_unlimited_plan_still_counts(principal, clock) -> None:
+    unlimited = replace(principal, allowance=replace(principal.allowance, monthly_images=None))
+    settle(unlimited, reserve(unlimited, 5000, clock()), 5000)
+    summary = month(unlimited, clock())
+    assert (summary.used, summary.limit, summary.remaining) == (5000, None, None)

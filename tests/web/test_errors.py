@@ -1,0 +1,97 @@
+"""One body for every refusal, and never a stack trace."""
+
+import pickle
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from app.errors import AppError
+from app.imaging import UnsupportedImage
+from app.services import keys
+from tests.client import bearer
+
+FIELDS = {"error", "code", "status", "type", "requestId"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nowhere", 404, "not_found"),
+        ("POST", "/v1/nowhere", 404, "not_found"),
+        ("GET", "/compress/batch", 405, "method_not_allowed"),
+        ("DELETE", "/usage", 405, "method_not_allowed"),
+        ("GET", "/docs/errors/unheard_of", 404, "not_found"),
+        ("GET", "/docs/assets/..%2f..%2fwsgi.py", 404, "not_found"),
+    ],
+)
+def test_unknown_routes_and_methods(client, method, path, status, code) -> None:
+    answer = client.open(path, method=method)
+    assert (answer.status_code, answer.json["code"]) == (status, code)
+    assert set(answer.json) == FIELDS
+    assert answer.json["type"] == f"http://localhost/docs/errors/{code}"
+    assert answer.json["requestId"] == answer.headers["X-Request-Id"]
+    if status == 405:
+        assert answer.headers["Allow"]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "status", "code"),
+    [
+        ("application/json", b"", 400, "bad_request"),
+        ("application/json", b"{", 400, "bad_request"),
+        ("application/json", b"\xff\xfe", 400, "bad_request"),
+        ("application/json", b"[]", 400, "bad_request"),
+        ("application/json", b"null", 400, "bad_request"),
+        ("application/json", b'"text"', 400, "bad_request"),
+        ("application/json", b"[" * 100_000, 400, "bad_request"),
+        ("application/json", b'{"email":' + b"9" * 10_000 + b"}", 400, "bad_request"),
+        ("application/json", b'{"email":"' + b"a" * 1_100_000 + b'"}', 413, "too_large"),
+        ("text/plain", b"{}", 415, "unsupported_media_type"),
+        ("application/x-www-form-urlencoded", b"email=a", 415, "unsupported_media_type"),
+        ("", b"{}", 415, "unsupported_media_type"),
+    ],
+)
+def test_bad_bodies(client, content_type, body, status, code) -> None:
+    answer = client.post("/auth/register", data=body, content_type=content_type)
+    assert (answer.status_code, answer.json["code"]) == (status, code)
+
+
+def test_a_defect_is_a_bare_500(client, acme, monkeypatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a secret detail")
+
+    monkeypatch.setattr(keys, "rotate", broken)
+    answer = client.post("/auth/rotate-key", headers=bearer(acme.key))
+    assert (answer.status_code, answer.json["code"]) == (500, "internal_error")
+    assert "secret detail" not in answer.text
+    assert "Traceback" not in answer.text
+
+
+def test_a_database_that_is_down_is_503(client, acme, monkeypatch) -> None:
+    def down(*_: object) -> None:
+        raise OperationalError("SELECT 1", {}, Exception("connection refused"))
+
+    monkeypatch.setattr(keys, "rotate", down)
+    answer = client.post("/auth/rotate-key", headers=bearer(acme.key))
+    assert (answer.status_code, answer.json["code"]) == (503, "dependency_down")
+    assert answer.headers["Retry-After"]
+
+
+def test_every_answer_carries_an_id_and_safety_headers(client) -> None:
+    ids = set()
+    for path in ("/healthz", "/nowhere", "/docs", "/openapi.json"):
+        answer = client.get(path)
+        ids.add(answer.headers["X-Request-Id"])
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert len(ids) == 4
+    assert all(request_id.startswith("req_") for request_id in ids)
+
+
+def test_errors_survive_a_process_border() -> None:
+    for kind in AppError.catalogue().values():
+        original = kind("What is wrong.")
+        copy = pickle.loads(pickle.dumps(original))
+        assert (type(copy), copy.message, copy.headers) == (kind, original.message, original.headers)
+    with_details = UnsupportedImage("No.", errors=["a: b"])
+    assert pickle.loads(pickle.dumps(with_details)).errors == ["a: b"]
