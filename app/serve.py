@@ -1,12 +1,17 @@
 """``./run serve``: Valkey, web and worker on one machine, under one manager, in one folder."""
 
+import os
 import shlex
+import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -41,14 +46,38 @@ def main() -> int:
         print(f"Port {settings.port} is taken. Choose another: PORT=8080 ./run serve", file=sys.stderr)
         return 1
     manager = Manager()
-    manager.add_process("valkey", _valkey_command(settings.data_dir))
     python = shlex.quote(sys.executable)
     manager.add_process("web", f"exec {python} -m gunicorn -c python:app.gunicorn_conf wsgi:app")
     manager.add_process("worker", f"exec {python} -m app.worker")
     threading.Thread(target=_announce, args=(settings,), daemon=True).start()
-    manager.loop()
+    with _valkey(settings.data_dir):
+        manager.loop()
     stopped_by_hand = manager.returncode in (130, 143)
     return 0 if stopped_by_hand else int(manager.returncode or 0)
+
+
+@contextmanager
+def _valkey(data_dir: Path) -> Iterator[None]:
+    """Valkey around the others, which say goodbye to it when they stop. When it dies, all stop."""
+    command = _valkey_command(data_dir)
+    log = valkey_port_file(data_dir).with_name("valkey.log")
+    with log.open("ab") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
+    stopping = threading.Event()
+
+    def watch() -> None:
+        process.wait()
+        if not stopping.is_set():
+            print(f"Valkey has stopped; see {log}", file=sys.stderr)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        process.terminate()
+        process.wait()
 
 
 def _is_free(host: str, port: int) -> bool:
@@ -61,7 +90,7 @@ def _is_free(host: str, port: int) -> bool:
         return True
 
 
-def _valkey_command(data_dir: Path) -> str:
+def _valkey_command(data_dir: Path) -> list[str]:
     """Valkey on loopback, on the port it had last time where that is free; the file lets every process find it."""
     port_file = valkey_port_file(data_dir)
     port_file.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +104,7 @@ def _valkey_command(data_dir: Path) -> str:
             port = probe.getsockname()[1]
     port_file.write_text(str(port))
     arguments = [str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(port), "--dir", str(port_file.parent)]
-    return "exec " + shlex.join([*arguments, "--appendonly", "yes", "--save", "", "--loglevel", "warning"])
+    return [*arguments, "--appendonly", "yes", "--save", "", "--loglevel", "warning"]
 
 
 def _announce(settings: Settings) -> None:

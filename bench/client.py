@@ -4,10 +4,10 @@ import http.client
 import json
 import queue
 import secrets
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,9 @@ class Server:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
+        connection.connect()
+        return connection
 
     def send(self, connection: http.client.HTTPConnection, body: bytes, content_type: str) -> bytes:
         """One request; the answer whole. Raises Refused."""
@@ -78,26 +80,18 @@ def drive(server: Server, job: Job, orders: Sequence[Order], connections: int) -
         waiting.put(order)
     answers: list[bytes] = []
     work = Work()
-    ready = threading.Barrier(connections + 1)
 
-    def run() -> None:
-        connection = server.connect()
-        connection.connect()
-        ready.wait()
-        while True:
-            try:
-                order = waiting.get_nowait()
-            except queue.Empty:
-                return connection.close()
-            began = time.perf_counter()
-            answers.append(server.send(connection, *bodies[order]))
-            (work.batch if order.is_batch else work.single).append(time.perf_counter() - began)
+    def run(connection: http.client.HTTPConnection) -> None:
+        with closing(connection), suppress(queue.Empty):
+            while order := waiting.get_nowait():
+                began = time.perf_counter()
+                answers.append(server.send(connection, *bodies[order]))
+                (work.batch if order.is_batch else work.single).append(time.perf_counter() - began)
 
+    opened = [server.connect() for _ in range(connections)]
     with ThreadPoolExecutor(connections) as threads:
-        running = [threads.submit(run) for _ in range(connections)]
-        ready.wait()
         began = time.perf_counter()
-        for future in running:
+        for future in [threads.submit(run, connection) for connection in opened]:
             future.result()
         work.seconds = time.perf_counter() - began
     results = [result for answer in answers for result in _results(answer)]

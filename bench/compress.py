@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import psutil
 
 from bench import engine, peer, service
-from bench.client import Work
+from bench.client import Refused, Work
 from bench.jobs import Job, Order, orders
 from bench.photos import Photo, find_photos
 from bench.quality import Comparison, compare, encode_and_score
@@ -30,8 +30,8 @@ from bench.server import HttpSide
 from bench.watch import Watch
 
 SMALL, FULL = Job(max_width=1280), Job()
-FULL_SHARE = 5
-"""A full-size picture takes about as many times longer: its rounds have as many times fewer."""
+FULL_SHARE = 3
+"""Full-size pictures take longer: a round has so many times fewer, yet enough that its end weighs little."""
 CORES = os.cpu_count() or 1
 GATE = 16
 BUSY_CORES = 0.2
@@ -51,28 +51,13 @@ def main() -> int:
     before = os.getloadavg()
     if before[0] > BUSY_CORES * CORES:
         print(f"The machine is busy already: load average {before[0]:.2f} on {CORES} cores.", file=sys.stderr)
-    with tempfile.TemporaryDirectory(prefix="lightwell-bench-") as name, ExitStack() as stack:
-        folder = Path(name)
-        photos, kind = find_photos(folder)
-        servers, bare = _start(stack, folder, options)
-        sides: list[Side] = [*servers, bare]
-        rounds = _measure(sides, photos, options)
-        compared = None
-        if len(servers) > 1:
-            _tell("scoring quality")
-            compared = compare(encode_and_score(servers, photos, folder), "lightwell", "sharp")
-    after = os.getloadavg()
-    facts = [
-        f"Machine       {CORES} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}",
-        f"Lightwell     {service.versions()}",
-        *([f"Peer          {peer.versions()}"] if len(servers) > 1 else []),
-        f"Photos        {kind}",
-        f"Load          {options.concurrency} connections, half of the photos in batches, half singly",
-        f"Load average  before {_triple(before)}, after {_triple(after)}; others took "
-        f"{max(one.taken.foreign_cores for one in rounds):.2f} cores at most, the load client "
-        f"{max(one.taken.client_seconds / one.work.seconds for one in rounds):.2f}",
-    ]
-    print("\n".join(["", *facts, *_report(rounds, [side.name for side in sides], compared)]))
+    try:
+        kind, rounds, compared = _run(options)
+    except (Refused, OSError) as error:
+        print(f"A server did not do its work: {error!r}", file=sys.stderr)
+        return 1
+    facts = _facts(kind, options.concurrency, before, rounds, with_peer=compared is not None)
+    print("\n".join(["", *facts, *_report(rounds, compared)]))
     if options.json:
         _save(options.json, facts, rounds, compared)
     return 0
@@ -81,7 +66,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./run bench compress", description="Measure POST /compress/batch.")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each side at each job (5)")
-    parser.add_argument("--images", type=int, default=40, help="images in a round at 1280 px; full size: a fifth (40)")
+    parser.add_argument("--images", type=int, default=48, help="images in a round at 1280 px; full size: a third (48)")
     parser.add_argument(
         "--concurrency",
         type=int,
@@ -93,6 +78,19 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--no-peer", action="store_true", help="leave sharp out, and quality with it")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's figures there")
     return parser.parse_args()
+
+
+def _run(options: argparse.Namespace) -> tuple[str, list[Round], Comparison | None]:
+    """What the photos are, every round, and the quality beside the peer's where there is one."""
+    with tempfile.TemporaryDirectory(prefix="lightwell-bench-") as name, ExitStack() as stack:
+        folder = Path(name)
+        photos, kind = find_photos(folder)
+        servers, bare = _start(stack, folder, options)
+        rounds = _measure([*servers, bare], photos, options)
+        if len(servers) == 1:
+            return kind, rounds, None
+        _tell("scoring quality")
+        return kind, rounds, compare(encode_and_score(servers, photos, folder), "lightwell", "sharp")
 
 
 def _start(stack: ExitStack, folder: Path, options: argparse.Namespace) -> tuple[list[HttpSide], engine.Engine]:
@@ -117,15 +115,36 @@ def _measure(sides: Sequence[Side], photos: Sequence[Photo], options: argparse.N
         for number in range(options.rounds):
             first = number % len(sides)
             for side in [*sides[first:], *sides[:first]]:
-                with Watch(side.processes) as watch:
+                with Watch(side.processes()) as watch:
                     work = side.run(job, batch)
                 rounds.append(Round(str(job), number, side.name, work, watch.taken))
                 _tell(f"{job}: round {number + 1}, {side.name}: {rounds[-1].rate:.2f} images/s")
     return rounds
 
 
-def _report(rounds: Sequence[Round], sides: Sequence[str], compared: Comparison | None) -> list[str]:
+def _facts(
+    photos: str, connections: int, load: tuple[float, float, float], rounds: Sequence[Round], *, with_peer: bool
+) -> list[str]:
+    """What was measured on what, and how far the machine was ours."""
+    foreign = max(one.taken.foreign_cores for one in rounds)
+    client = max(one.taken.client_seconds / one.work.seconds for one in rounds)
+    facts = [
+        f"Machine       {CORES} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        f"Lightwell     {service.versions()}",
+        *([f"Peer          {peer.versions()}"] if with_peer else []),
+        f"Photos        {photos}",
+        f"Load          {connections} connections, half of the photos in batches, half singly",
+        f"Load average  before {_triple(load)}, after {_triple(os.getloadavg())}",
+        f"Cores taken   at most {client:.2f} by the load client, {foreign:.2f} by others",
+    ]
+    if foreign > BUSY_CORES:
+        facts.append("              Others were at work: trust the ratios of processor time more than images/s.")
+    return facts
+
+
+def _report(rounds: Sequence[Round], compared: Comparison | None) -> list[str]:
     """The tables, and a line for each aim."""
+    sides = list(dict.fromkeys(one.side for one in rounds))
     lines: list[str] = []
     aims: list[str] = []
     pairs = [("lightwell", other) for other in ("engine", "sharp") if other in sides]

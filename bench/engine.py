@@ -1,4 +1,4 @@
-"""The bare engine: ``ImagingPool`` fed with paths. No HTTP, no base64, no database: what the service could do at most."""
+"""The bare engine: ``ImagingPool`` fed with paths. No HTTP, no base64, no database: the most the service could do."""
 
 import os
 import time

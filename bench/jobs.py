@@ -8,7 +8,7 @@ from bench.photos import Photo
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be done with a picture. ``quality`` is 0–1 as in the form, ``max_width`` in pixels, None: full size."""
+    """What is to be done with a picture: ``quality`` 0–1 as in the form, ``max_width`` in pixels, or None."""
 
     quality: float = 0.8
     max_width: int | None = None

@@ -70,6 +70,5 @@ def _scene(chance: random.Random, size: tuple[int, int]) -> Image.Image:
 
 def _clouds(chance: random.Random, size: tuple[int, int], cells: int) -> Image.Image:
     small = (cells, max(2, cells * size[1] // size[0]))
-    return Image.frombytes("RGB", small, chance.randbytes(3 * small[0] * small[1])).resize(
-        size, Image.Resampling.BICUBIC
-    )
+    noise = Image.frombytes("RGB", small, chance.randbytes(3 * small[0] * small[1]))
+    return noise.resize(size, Image.Resampling.BICUBIC)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from PIL import Image, ImageCms, ImageOps
@@ -140,7 +141,7 @@ def _ratio(ours: Sequence[Encoded], theirs: Sequence[Encoded]) -> float | None:
 def _log_bytes(curve: Sequence[Encoded], score: float) -> float:
     """The logarithm of the bytes at a score, between the two nearest that were measured."""
     points = sorted((one.score, math.log(one.size)) for one in curve)
-    for (score0, bytes0), (score1, bytes1) in zip(points, points[1:], strict=False):
+    for (score0, bytes0), (score1, bytes1) in pairwise(points):
         if score0 <= score <= score1:
             return bytes0 + (bytes1 - bytes0) * (score - score0) / (score1 - score0 or 1)
     return points[-1][1] if score > points[-1][0] else points[0][1]

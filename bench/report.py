@@ -62,9 +62,9 @@ def job_table(job: str, rounds: Sequence[Round], sides: Sequence[str]) -> list[s
         ["batch: p50 / p95, ms", *(_latencies(own, lambda work: work.batch) for own in turns)],
         ["processor ms an image", *(f"{statistics.median(one.cpu for one in own) * 1000:.0f}" for own in turns)],
         ["bytes out an image", *(f"{own[-1].work.bytes_out // own[-1].work.images:,}" for own in turns)],
-        ["peak memory, MiB: web process", *(_peak(one.taken.web for one in own) for own in turns)],
-        ["                  imaging children", *(_peak(one.taken.imaging for one in own) for own in turns)],
-        ["                  all processes", *(_peak(one.taken.tree for one in own) for own in turns)],
+        ["peak memory, MiB: web process", *(_peak(one.taken.peak.web for one in own) for own in turns)],
+        ["                  imaging children", *(_peak(one.taken.peak.imaging for one in own) for own in turns)],
+        ["                  all processes", *(_peak(one.taken.peak.tree for one in own) for own in turns)],
     ]
     return _aligned(rows)
 
@@ -113,10 +113,8 @@ def _peak(sizes: Iterable[int]) -> str:
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """First column to the left, the others to the right; a line under the heads."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        )
-        for row in rows
-    ]
-    return [lines[0], "─" * len(lines[0]), *(line.rstrip() for line in lines[1:])]
+    lines = []
+    for first, *others in rows:
+        cells = (cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))
+        lines.append("  ".join([first.ljust(widths[0]), *cells]))
+    return [lines[0].rstrip(), "─" * len(lines[0]), *(line.rstrip() for line in lines[1:])]

@@ -2,28 +2,36 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import psutil
 
-SAMPLE_SECONDS = 0.2
+SAMPLE_SECONDS = 0.3
+"""A sample takes the client's process about 5 ms."""
+
+
+class Memory(NamedTuple):
+    """Bytes: PSS where the system tells it, so that shared pages count once, else RSS.
+
+    ``web``: the processes that answer HTTP. ``imaging``: the children of ``ImagingPool``. ``tree``: all of a side's.
+    """
+
+    web: int = 0
+    imaging: int = 0
+    tree: int = 0
 
 
 @dataclass(frozen=True)
 class Taken:
-    """Peaks of memory in bytes (PSS where the system tells it, so that shared pages count once; else RSS).
+    """Processor seconds of the side and of this bench with its load client, and each peak of the side's memory.
 
-    ``web``: the processes that answer HTTP; ``imaging``: the children of ``ImagingPool`` together; ``tree``: all
-    processes of the side. ``cpu_seconds`` are the side's. ``foreign_cores``: what everything else on the machine, this
-    bench and its load client left out, took on average.
+    ``foreign_cores``: how many cores everything else on the machine kept busy on average.
     """
 
-    web: int
-    imaging: int
-    tree: int
+    peak: Memory
     cpu_seconds: float
     client_seconds: float
     foreign_cores: float
@@ -34,64 +42,59 @@ def is_imaging_child(process: psutil.Process) -> bool:
 
 
 class Watch:
-    """``with Watch(processes) as watch: …`` and then ``watch.taken``. ``processes`` lists a side's processes anew."""
+    """``with Watch(processes) as watch: …``, then ``watch.taken``."""
 
     taken: Taken
 
-    def __init__(self, processes: Callable[[], Sequence[psutil.Process]]) -> None:
-        self._processes = processes
+    def __init__(self, processes: Iterable[psutil.Process]) -> None:
+        self._roles = [(process, _role(process)) for process in processes]
         self._over = threading.Event()
         self._sampler = threading.Thread(target=self._sample, daemon=True)
-        self._peaks = (0, 0, 0)
+        self._peak = Memory()
 
     def __enter__(self) -> Self:
-        self._begin = time.perf_counter(), self._cpu(), time.process_time(), _busy()
+        self._began = time.perf_counter(), self._cpu(), time.process_time(), _busy()
         self._sampler.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        began, cpu, client, busy = self._begin
-        seconds, cpu, client = time.perf_counter() - began, self._cpu() - cpu, time.process_time() - client
-        foreign = max(0.0, _busy() - busy - cpu - client) / seconds
+        now = time.perf_counter(), self._cpu(), time.process_time(), _busy()
+        seconds, cpu, client, busy = (after - before for before, after in zip(self._began, now, strict=True))
         self._over.set()
         self._sampler.join()
-        self.taken = Taken(*self._peaks, cpu_seconds=cpu, client_seconds=client, foreign_cores=foreign)
+        self.taken = Taken(self._peak, cpu, client, foreign_cores=max(0.0, busy - cpu - client) / seconds)
 
     def _cpu(self) -> float:
-        """Processor seconds so far; a child that is replaced meanwhile takes its own with it, which is rare."""
-        times = [process.cpu_times() for process in self._processes() if process.is_running()]
+        """Processor seconds so far. A process that ends meanwhile takes its own with it: that is rare."""
+        times = [process.cpu_times() for process, _ in self._roles if process.is_running()]
         return sum(time.user + time.system for time in times)
 
     def _sample(self) -> None:
         while not self._over.wait(SAMPLE_SECONDS):
-            now = self._memory()
-            self._peaks = (max(self._peaks[0], now[0]), max(self._peaks[1], now[1]), max(self._peaks[2], now[2]))
+            sizes = {"web": 0, "imaging": 0, "other": 0}
+            for process, role in self._roles:
+                sizes[role] += _resident(process)
+            now = Memory(sizes["web"], sizes["imaging"], sum(sizes.values()))
+            self._peak = Memory(*map(max, self._peak, now))
 
-    def _memory(self) -> tuple[int, int, int]:
-        web = imaging = rest = 0
-        for process in self._processes():
-            try:
-                with process.oneshot():
-                    size, command = _resident(process), " ".join(process.cmdline())
-                    if is_imaging_child(process):
-                        imaging += size
-                    elif "gunicorn" in command or "server.mjs" in command:
-                        web += size
-                    else:
-                        rest += size
-            except psutil.NoSuchProcess:
-                continue
-        return web, imaging, web + imaging + rest
+
+def _role(process: psutil.Process) -> str:
+    if is_imaging_child(process):
+        return "imaging"
+    return "web" if {"gunicorn", "server.mjs"} & set(process.cmdline()) else "other"
 
 
 def _resident(process: psutil.Process) -> int:
-    full = process.memory_full_info()
+    try:
+        full = process.memory_full_info()
+    except psutil.NoSuchProcess:
+        return 0
     return int(getattr(full, "pss", full.rss))
 
 
 def _busy() -> float:
     """Processor seconds that the whole machine has worked since it started."""
     times = psutil.cpu_times()._asdict()
-    return float(sum(times[name] for name in ("user", "nice", "system", "irq", "softirq", "steal") if name in times))
+    return float(sum(times.get(name, 0) for name in ("user", "nice", "system", "irq", "softirq", "steal")))

@@ -22,7 +22,11 @@ def _fields() -> list[tuple[str, FieldInfo]]:
 def _default(name: str, field: FieldInfo) -> str:
     if name == "imaging_processes":
         return "the cores"
-    return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`" if field.default != "" else ""
+    return (
+        f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
+        if field.default != ""
+        else ""
+    )
 
 
 def main() -> None:

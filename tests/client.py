@@ -11,7 +11,6 @@ from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.test import TestResponse, stream_encode_multipart
 
 
-
 class ApiClient(FlaskClient):
     """Validates each JSON answer of a described path: its status must be listed, its body must fit the schema."""
 
@@ -23,7 +22,9 @@ class ApiClient(FlaskClient):
     def compress(self, key: str, *files: bytes | tuple[str, bytes], headers: Any = None, **fields: Any) -> TestResponse:
         """``POST /compress/batch`` with files given as bytes or as (name, bytes)."""
         named = [file if isinstance(file, tuple) else (f"photo{n}.jpg", file) for n, file in enumerate(files)]
-        files_and_fields = [("files[]", FileStorage(BytesIO(data), name)) for name, data in named] + list(fields.items())
+        files_and_fields = [("files[]", FileStorage(BytesIO(data), name)) for name, data in named] + list(
+            fields.items()
+        )
         stream, _, boundary = stream_encode_multipart(MultiDict(files_and_fields), use_tempfile=False)
         return self.post(
             "/compress/batch",
@@ -62,5 +63,3 @@ def find_operation(document: dict[str, Any], path: str, method: str) -> dict[str
 @lru_cache
 def path_pattern(template: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\\\{[^}]+\\\}", "[^/]+", re.escape(template)))
-
-

@@ -281,7 +281,12 @@ class Service:
 
 
 def service_environment(service: Service) -> dict[str, str]:
-    return {**os.environ, "APP_ENV": "development", "DATA_DIR": str(service.data_dir), "PORT": service.url.rpartition(":")[2]}
+    return {
+        **os.environ,
+        "APP_ENV": "development",
+        "DATA_DIR": str(service.data_dir),
+        "PORT": service.url.rpartition(":")[2],
+    }
 
 
 @contextmanager

@@ -13,7 +13,12 @@ from app.web.authentication import needs_key, needs_nothing
 from app.web.context import now, principal
 from app.web.idempotency import never_kept
 
-blueprint = APIBlueprint("account", __name__, url_prefix="/auth", abp_tags=[Tag(name="Account")])
+blueprint = APIBlueprint(
+    "account",
+    __name__,
+    url_prefix="/auth",
+    abp_tags=[Tag(name="Account", description="Open an account and look after its keys.")],
+)
 
 
 class Registration(Body):

@@ -8,7 +8,9 @@ from app.api.schema import SECURITY, errors
 from app.errors import NotConfigured
 from app.web.authentication import needs_key
 
-blueprint = APIBlueprint("billing", __name__, url_prefix="/billing", abp_tags=[Tag(name="Billing")])
+blueprint = APIBlueprint(
+    "billing", __name__, url_prefix="/billing", abp_tags=[Tag(name="Billing", description="Plans and payments.")]
+)
 
 
 @blueprint.post("/checkout", summary="Upgrade the plan", security=SECURITY, responses=errors(401, 403, 501))

@@ -20,7 +20,9 @@ from app.web.context import principal, toolbox
 from app.web.errors import invalid_request
 from app.web.request import api_request
 
-blueprint = APIBlueprint("compress", __name__, url_prefix="/compress", abp_tags=[Tag(name="Compress")])
+blueprint = APIBlueprint(
+    "compress", __name__, url_prefix="/compress", abp_tags=[Tag(name="Compress", description="Make images smaller.")]
+)
 
 FILE_FIELDS = frozenset({"files[]", "files"})
 LONGEST_NAME = 255
@@ -41,8 +43,12 @@ class CompressForm(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     quality: float = Field(0.8, ge=0, le=1, allow_inf_nan=False, description="0 is smallest, 1 is best.")
-    maxWidth: int | None = Field(None, ge=1, le=LARGEST_SIDE, description="Shrink images wider than this, in pixels.")
-    maxHeight: int | None = Field(None, ge=1, le=LARGEST_SIDE, description="Shrink images taller than this, in pixels.")
+    maxWidth: int | None = Field(
+        None, ge=1, le=LARGEST_SIDE, examples=[1280], description="Shrink images wider than this, in pixels."
+    )
+    maxHeight: int | None = Field(
+        None, ge=1, le=LARGEST_SIDE, examples=[1280], description="Shrink images taller than this, in pixels."
+    )
     mimeType: Annotated[Format | None, BeforeValidator(_format)] = Field(
         None,
         description="Force an output format. By default JPEG, PNG, WebP, GIF and AVIF stay what they are, and the rest "

@@ -13,7 +13,9 @@ from app.services.usage import Summary
 from app.web.authentication import needs_key
 from app.web.context import now, principal
 
-blueprint = APIBlueprint("usage", __name__, abp_tags=[Tag(name="Usage")])
+blueprint = APIBlueprint(
+    "usage", __name__, abp_tags=[Tag(name="Usage", description="What the plan allows and what is left of it.")]
+)
 
 
 class UsageNow(BaseModel):

@@ -29,6 +29,12 @@ from app.imaging.strip import strip
 from app.imaging.transform import Picture, Transform
 from app.imaging.vips import Image, VipsError
 
+# Less than this is not worth another generation's loss.
+WORTHWHILE = 0.95
+
+# How libvips, libjpeg, libheif and the C library word it.
+OUT_OF_MEMORY = ("out of memory", "insufficient memory", "memory allocation", "cannot allocate memory")
+
 Step = Callable[[Image], Image]
 
 
@@ -67,7 +73,7 @@ def convert(source: Path, target: Path, transform: Transform, limits: Limits) ->
         size=len(content),
         kept_original=kept is not None,
         source_format=kind.value,
-        frames=rendering.decoded.frames,
+        frames=HEADERS[Source(rendering.output.value)](content).frames,
     )
 
 
@@ -82,7 +88,7 @@ def worded_errors() -> Iterator[None]:
         raise ImageTooLarge(TOO_MUCH_MEMORY) from error
     # A hostile file makes six libraries raise nearly any built-in exception, and each means the same to its sender.
     except Exception as error:
-        if "out of memory" in str(error).lower():
+        if any(words in str(error).lower() for words in OUT_OF_MEMORY):
             raise ImageTooLarge(TOO_MUCH_MEMORY) from error
         raise UnreadableImage(UNREADABLE) from error
 
@@ -142,12 +148,12 @@ def _may_keep(kind: Source, rendering: Rendering) -> bool:
 
 
 def _original(source: Path, kind: Source, rendering: Rendering) -> bytes | None:
-    """The source, losslessly stripped, where encoding it made it no smaller; None where it did.
+    """The source, losslessly stripped, where encoding it made it hardly smaller, or larger; None where it was worth it.
 
     What was stripped is looked at again: a file that came out different, or larger, is not handed on.
     """
     with mapped(source) as data:
-        if len(rendering.content) < len(data):
+        if len(rendering.content) < len(data) * WORTHWHILE:
             return None
         stripped = strip(data, kind, rendering.decoded.image)
         before, after = HEADERS[kind](data), HEADERS[kind](stripped)

@@ -48,6 +48,7 @@ class ImagingPool:
         self._task = task
         self._lock = threading.Lock()
         self._children: ProcessPool | None = None
+        self._unfinished: set[Future[Picture]] = set()
         # The kernel ends a child with the thread that started it (PR_SET_PDEATHSIG): this one stays until close.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="imaging-pool")
 
@@ -62,6 +63,8 @@ class ImagingPool:
         closed. Cancelling ends the child at work. RuntimeError after ``close``.
         """
         outcome: Future[Picture] = Future()
+        self._unfinished.add(outcome)
+        outcome.add_done_callback(self._unfinished.discard)
         self._schedule(outcome, source, target, transform, again=True)
         return outcome
 
@@ -70,6 +73,9 @@ class ImagingPool:
         with self._lock:
             children, self._children = self._children, None
             self._starter.shutdown()
+        # pebble forgets what it had not finished: whoever waits for it would wait for ever.
+        for outcome in tuple(self._unfinished):
+            outcome.cancel()
         if children:
             children.stop()  # type: ignore[no-untyped-call]  # pebble leaves this one bare
             children.join()

@@ -35,7 +35,8 @@ class Transform:
 
 @dataclass(frozen=True)
 class Picture:
-    """What was written: ``width`` and ``height`` in pixels as displayed, ``size`` in bytes, ``frames`` of the output.
+    """What was written: ``width`` and ``height`` in pixels as displayed, ``size`` in bytes, ``frames`` of the output
+    (encoders merge frames that are alike).
 
     ``kept_original``: the source's own pixels were handed back, losslessly stripped, since encoding made it no smaller.
     ``source_format`` names what was read: jpeg, png, webp, gif, heif, avif, tiff, bmp, raw.

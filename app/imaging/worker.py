@@ -35,6 +35,8 @@ def start(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         _die_with_parent()
+        # Where the machine as a whole runs out of memory, a child is what the kernel should take, not a web process.
+        Path("/proc/self/oom_score_adj").write_text("500")
         # Each of glibc's arenas reserves 64 MB of address space, which the cap would count.
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
     _engine()

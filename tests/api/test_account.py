@@ -57,7 +57,8 @@ def test_parallel_registrations_make_one_account(app) -> None:
 
 
 @pytest.mark.parametrize(
-    "email", ["", "nobody", "a@", "@b.com", "a b@example.com", "a@example", "x" * 400 + "@example.com", "a\n@example.com"]
+    "email",
+    ["", "nobody", "a@", "@b.com", "a b@example.com", "a@example", "x" * 400 + "@example.com", "a\n@example.com"],
 )
 def test_an_invalid_address_is_refused(client, email) -> None:
     answer = client.post("/auth/register", json={"email": email})

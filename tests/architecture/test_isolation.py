@@ -34,9 +34,7 @@ STATEMENTS = {
     "count": lambda: select(func.count()).select_from(UsageCounter).where(UsageCounter.period == JUNE),
     "max": lambda: select(func.max(UsageCounter.used)),
     "scalar subquery": lambda: select(select(func.sum(UsageCounter.used)).scalar_subquery()),
-    "join": lambda: select(UsageCounter.used).join(
-        other := aliased(UsageCounter), other.period == UsageCounter.period
-    ),
+    "join": lambda: select(UsageCounter.used).join(other := aliased(UsageCounter), other.period == UsageCounter.period),
 }
 
 

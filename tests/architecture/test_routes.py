@@ -20,7 +20,9 @@ def test_every_route_names_its_authentication(app) -> None:
 
 def test_every_route_with_an_id_has_a_sample(app) -> None:
     needing = {
-        rule.endpoint for rule in rules(app) if rule.arguments and app.view_functions[rule.endpoint].authentication == "key"
+        rule.endpoint
+        for rule in rules(app)
+        if rule.arguments and app.view_functions[rule.endpoint].authentication == "key"
     }
     assert needing == set(SAMPLES)
 

@@ -36,9 +36,7 @@ def test_a_repetition_gets_the_same_answer_and_is_free(client, acme) -> None:
 
 def test_the_keys_of_two_callers_and_two_names_are_apart(client, acme, globex) -> None:
     answers = [
-        client.compress(account.key, encoded(), headers=once(name))
-        for account in (acme, globex)
-        for name in ("a", "b")
+        client.compress(account.key, encoded(), headers=once(name)) for account in (acme, globex) for name in ("a", "b")
     ]
     assert not [answer for answer in answers if "Idempotent-Replayed" in answer.headers]
     assert used(client, acme) == used(client, globex) == 2

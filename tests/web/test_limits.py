@@ -43,7 +43,10 @@ def test_a_plan_change_holds_from_the_next_request_on(app, client, make_account)
 
 
 def test_every_answer_tells_what_is_left(client, acme) -> None:
-    for answer in (client.get("/usage", headers=bearer(acme.key)), client.post("/compress/batch", headers=bearer(acme.key))):
+    for answer in (
+        client.get("/usage", headers=bearer(acme.key)),
+        client.post("/compress/batch", headers=bearer(acme.key)),
+    ):
         assert answer.headers["RateLimit-Policy"] == '"default";q=100;w=1'
         assert answer.headers["X-RateLimit-Limit"] == "100"
         assert 0 <= int(answer.headers["X-RateLimit-Remaining"]) < 100

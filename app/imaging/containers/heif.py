@@ -23,10 +23,11 @@ class Box(NamedTuple):
 
 
 class Nclx(NamedTuple):
-    """Colours by ITU-T H.273 code points."""
+    """Colours by ITU-T H.273 code points; ``full_range``: luma from 0 to 255, else from 16 to 235."""
 
     primaries: int
     transfer: int
+    full_range: bool = True
 
 
 @dataclass
@@ -85,8 +86,18 @@ def read_nclx(data: Data) -> Nclx | None:
     for items in metas(data):
         for box in items.properties.get(items.primary, ()):
             if box.kind == b"colr" and data[box.start : box.start + 4] == b"nclx":
-                return Nclx(*struct.unpack_from(">HH", data, box.start + 4))
+                primaries, transfer = struct.unpack_from(">HH", data, box.start + 4)
+                return Nclx(primaries, transfer, full_range=bool(data[box.start + 10] & 0x80))
     return None
+
+
+def is_monochrome(data: Data) -> bool:
+    """Whether the primary item is AV1 without chroma (av1-isobmff §2.3.3: a flag of its configuration)."""
+    return any(
+        box.kind == b"av1C" and bool(data[box.start + 2] & 0x10)
+        for items in metas(data)
+        for box in items.properties.get(items.primary, ())
+    )
 
 
 def _size(data: Data, box: Box) -> tuple[int, int]:

@@ -13,8 +13,9 @@ HUFFMAN_FRAMES = {0xC0, 0xC1, 0xC2}
 APP1, APP2, APP14, COM = 0xE1, 0xE2, 0xEE, 0xFE
 # In entropy-coded data FF is followed by 00 (a stuffed byte) or D0-D7 (a restart): any other byte ends the scan.
 NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-# The sum of luminance quantisers in T.81 table K.1, which libjpeg calls quality 50.
-STANDARD_SUM = 3685
+# The sums of luminance steps which libjpeg and mozjpeg call quality 50: T.81 table K.1, and mozjpeg's tables 3 and 5,
+# the latter this service's own. Those are told by their last step, over 20 times the first (K.1: 6 times).
+STANDARD_SUM, MOZJPEG_SUM, MOZJPEG_RISE = 3685, 5700, 12
 
 
 class Segment(NamedTuple):
@@ -75,12 +76,10 @@ def read_header(data: Data) -> Header:
 
 
 def _quality(tables: bytes) -> int:
-    """libjpeg's quality for the first quantisation table of a DQT segment, by the sum of its 64 steps."""
-    if tables[0] >> 4:
-        steps = sum(int.from_bytes(tables[i : i + 2], "big") for i in range(1, 129, 2))
-    else:
-        steps = sum(tables[1:65])
-    scale = 100 * steps / STANDARD_SUM
+    """libjpeg's quality (jcparam.c) for the first quantisation table of a DQT segment, by the sum of its 64 steps."""
+    steps: tuple[int, ...] = struct.unpack_from(">64H" if tables[0] >> 4 else ">64B", tables, 1)
+    standard = MOZJPEG_SUM if steps[-1] > MOZJPEG_RISE * steps[0] else STANDARD_SUM
+    scale = 100 * sum(steps) / standard
     return max(1, min(100, round(5000 / scale if scale > 100 else (200 - scale) / 2)))
 
 

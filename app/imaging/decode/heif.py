@@ -18,9 +18,19 @@ pillow_heif.options.AUX_IMAGES = False
 def avif(path: Path) -> Image:
     """The primary item, for a sequence its still. Colours given by code points only are brought to sRGB."""
     image = Image.heifload(str(path), access="sequential", fail_on="error")
-    if image.get_typeof("icc-profile-data"):
-        return image
-    return colour.from_code_points(image, container.read_nclx(path.read_bytes()))
+    data = path.read_bytes()
+    nclx = container.read_nclx(data)
+    if nclx and not nclx.full_range and container.is_monochrome(data):
+        image = _stretched(image)
+    return image if image.get_typeof("icc-profile-data") else colour.from_code_points(image, nclx)
+
+
+def _stretched(image: Image) -> Image:
+    """Gray from 16-235 as 0-255, which libheif does for colour pictures but not for monochrome ones."""
+    most = 65535 if image.format == "ushort" else 255
+    count = 3 if image.bands > 2 else 1
+    gray = image.extract_band(0, n=count).linear(255 / 219, -16 / 219 * most).cast(image.format)
+    return gray.bandjoin(image[count]) if image.hasalpha() else gray
 
 
 def heic(path: Path) -> Image:

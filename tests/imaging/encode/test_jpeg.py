@@ -1,0 +1,35 @@
+import numpy as np
+
+from app.imaging.containers import jpeg as container
+from app.imaging.encode import jpeg
+from app.imaging.vips import Image, from_bytes
+from tests.imaging.samples import noise, opened
+
+
+def picture() -> Image:
+    photo = noise()
+    return from_bytes(photo.tobytes(), *photo.size, 3)
+
+
+def test_quality_is_what_was_asked_for() -> None:
+    for quality in (60, 80, 95):
+        assert abs((container.read_header(jpeg.encode(picture(), quality)).quality or 0) - quality) <= 1
+
+
+def test_progressive_and_bare() -> None:
+    content = jpeg.encode(picture(), 80)
+    assert opened(content).info["progressive"]
+    assert {segment.marker for segment in container.segments(content)} <= {0xC2, 0xC4, 0xDA, 0xDB, 0xE0}
+
+
+def test_smaller_than_plain_and_as_good() -> None:
+    image = picture()
+    content, plain = jpeg.encode(image, 80), bytes(image.jpegsave_buffer(Q=80))
+    assert len(content) < 0.95 * len(plain)
+    error = np.abs(np.asarray(opened(content), int) - image.numpy()).mean()
+    assert error < 1.5 * np.abs(np.asarray(opened(plain), int) - image.numpy()).mean()
+
+
+def test_gray_is_stored_as_gray() -> None:
+    gray = from_bytes(bytes(range(256)) * 16, 64, 64, 1)
+    assert opened(jpeg.encode(gray, 80)).mode == "L"

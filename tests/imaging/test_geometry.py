@@ -1,0 +1,40 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.imaging.geometry import Box, fit
+
+side = st.integers(1, 20_000)
+bound = st.none() | st.integers(1, 25_000)
+
+
+@given(side, side, bound, bound)
+def test_fit(width: int, height: int, max_width: int | None, max_height: int | None) -> None:
+    fitted = fit(width, height, max_width, max_height)
+    assert 1 <= fitted[0] <= min(width, max_width or width)
+    assert 1 <= fitted[1] <= min(height, max_height or height)
+    # The ratio is kept to half a pixel: each side is what the other's scale makes of it.
+    scale = max(fitted[0] / width, fitted[1] / height)
+    assert abs(fitted[0] - width * scale) <= max(1, scale) + width / height
+    assert abs(fitted[1] - height * scale) <= max(1, scale) + height / width
+
+
+@given(side, side)
+def test_a_free_box_changes_nothing(width: int, height: int) -> None:
+    assert fit(width, height, None, None) == (width, height)
+    assert Box(None, None).shrink(width, height) == 1
+
+
+@given(side, side, bound, bound)
+def test_one_side_fills_the_box_where_it_shrinks(
+    width: int, height: int, max_width: int | None, max_height: int | None
+) -> None:
+    fitted = fit(width, height, max_width, max_height)
+    if fitted != (width, height):
+        assert fitted[0] == max_width or fitted[1] == max_height
+
+
+def test_examples() -> None:
+    assert fit(4000, 3000, 1000, None) == (1000, 750)
+    assert fit(4000, 3000, 1000, 300) == (400, 300)
+    assert fit(10_000, 10, 100, None) == (100, 1)
+    assert Box(1000, 300).shrink(4000, 3000) == 10

@@ -1,0 +1,258 @@
+"""The pool with children that misbehave. They do so by a task of the tests' own, or by a hostile file."""
+
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, Future
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+
+from app.imaging import (
+    Format,
+    ImageTooLarge,
+    ImageTooSlow,
+    ImagingError,
+    ImagingPool,
+    Limits,
+    Picture,
+    Transform,
+    UnreadableImage,
+    UnsupportedImage,
+    worker,
+)
+from app.imaging.files import part_of
+from tests.imaging.samples import encoded, noise, opened
+
+SHORT = Limits(cpu_seconds=1, wall_seconds=3, memory_bytes=600_000_000)
+PATIENCE = 20
+
+
+def misbehave(source: Path, target: Path, transform: Transform, limits: Limits) -> Picture:
+    """Do what the file's text says; a picture is converted."""
+    match source.read_bytes()[:8].strip():
+        case b"sleep":
+            part_of(target).write_bytes(b"half a file")
+            time.sleep(60)
+        case b"segfault":
+            ctypes.string_at(0)
+        case b"abort":
+            os.abort()
+        case b"leave":
+            os._exit(3)
+        case b"eat":
+            bytearray(4_000_000_000)
+        case b"fault":
+            raise KeyError("a defect of ours")
+        case b"pid":
+            target.write_text(str(os.getpid()))
+    return worker.run(source, target, transform, limits)
+
+
+def spin(source: Path, target: Path, transform: Transform, limits: Limits) -> Picture:
+    """As ``worker.run``, with an engine that never ends."""
+
+    class Engine:
+        @staticmethod
+        def convert(*_: object) -> Picture:
+            while True:
+                pass
+
+    worker._engine = lambda: Engine  # type: ignore[assignment,return-value]
+    return worker.run(source, target, transform, limits)
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[ImagingPool]:
+    pool = ImagingPool(2, SHORT, task=misbehave)
+    pool.warm()
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo"
+    path.write_bytes(encoded(noise(), "JPEG"))
+    return path
+
+
+def order(pool: ImagingPool, folder: Path, what: str) -> Future[Picture]:
+    source = folder / what
+    source.write_bytes(what.encode().ljust(8))
+    return pool.submit(source, folder / f"{what}.out", Transform())
+
+
+def children() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
+
+
+def test_the_web_process_loads_no_engine() -> None:
+    code = """
+import sys, app.imaging
+pool = app.imaging.ImagingPool(1, app.imaging.Limits()); pool.warm(); pool.close()
+engines = {"pyvips", "numpy", "rawpy", "pillow_heif", "PIL", "oxipng"} & set(sys.modules)
+assert not engines, engines
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
+
+
+def test_converts(pool: ImagingPool, photo: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    picture = pool.submit(photo, target, Transform(Format.WEBP, max_width=100)).result(PATIENCE)
+    assert (picture.format, picture.width, picture.size) == (Format.WEBP, 100, target.stat().st_size)
+    assert opened(target.read_bytes()).size == (100, 75)
+
+
+@pytest.mark.parametrize(
+    ("what", "error"),
+    [
+        ("text", UnsupportedImage),
+        ("sleep", ImageTooSlow),
+        ("segfault", UnreadableImage),
+        ("leave", UnreadableImage),
+        ("abort", ImageTooLarge),
+        ("eat", ImageTooLarge),
+        ("fault", ImagingError),
+    ],
+)
+def test_failures_are_typed_and_neighbours_unaffected(
+    pool: ImagingPool, photo: Path, tmp_path: Path, what: str, error: type[ImagingError]
+) -> None:
+    failing = order(pool, tmp_path, what)
+    neighbours = [pool.submit(photo, tmp_path / f"neighbour{number}", Transform()) for number in range(6)]
+    assert all(neighbour.result(PATIENCE).width == 256 for neighbour in neighbours)
+    refusal = failing.exception(PATIENCE)
+    assert type(refusal) is error
+    assert isinstance(refusal, ImagingError)
+    assert str(tmp_path) not in refusal.message
+    assert not list(tmp_path.glob("*.part"))
+    assert not (tmp_path / f"{what}.out").exists()
+
+
+def test_cpu_time_is_bounded_and_counted_anew_for_each_file(photo: Path, tmp_path: Path) -> None:
+    pool = ImagingPool(1, Limits(cpu_seconds=1, wall_seconds=PATIENCE), task=spin)
+    started = time.monotonic()
+    try:
+        assert isinstance(pool.submit(photo, tmp_path / "out", Transform()).exception(PATIENCE), ImageTooSlow)
+        assert time.monotonic() - started < PATIENCE / 2
+    finally:
+        pool.close()
+    patient = ImagingPool(1, Limits(cpu_seconds=1))
+    try:
+        for number in range(12):
+            assert patient.submit(photo, tmp_path / f"{number}", Transform(Format.AVIF)).result(PATIENCE).size
+        child = children()[-1]
+        assert sum(child.cpu_times()[:2]) > 1, "the files together must have passed the bound of one"
+    finally:
+        patient.close()
+
+
+def test_a_file_that_needs_more_memory_than_its_child_may_have(tmp_path: Path) -> None:
+    pool = ImagingPool(1, Limits(memory_bytes=150_000_000))
+    source = tmp_path / "source"
+    source.write_bytes(encoded(Image.new("RGB", (8000, 8000)), "JPEG", progressive=True))
+    try:
+        assert isinstance(pool.submit(source, tmp_path / "out", Transform()).exception(PATIENCE), ImageTooLarge)
+    finally:
+        pool.close()
+
+
+def test_an_idle_child_that_is_killed_is_replaced(photo: Path, tmp_path: Path) -> None:
+    pool = ImagingPool(1, SHORT, task=misbehave)
+    try:
+        order(pool, tmp_path, "pid").exception(PATIENCE)
+        idle = psutil.Process(int((tmp_path / "pid.out").read_text()))
+        idle.kill()
+        for _ in range(3):
+            assert pool.submit(photo, tmp_path / "two", Transform()).result(PATIENCE).width == 256
+            time.sleep(0.1)
+    finally:
+        pool.close()
+
+
+def test_cancelling(pool: ImagingPool, photo: Path, tmp_path: Path) -> None:
+    sleeping = order(pool, tmp_path, "sleep")
+    time.sleep(0.3)
+    assert sleeping.cancel()
+    with pytest.raises(CancelledError):
+        sleeping.result(PATIENCE)
+    assert pool.submit(photo, tmp_path / "out", Transform()).result(PATIENCE).width == 256
+
+
+def test_the_children_end_with_the_pool(tmp_path: Path) -> None:
+    pool = ImagingPool(1, SHORT, task=misbehave)
+    order(pool, tmp_path, "pid").exception(PATIENCE)
+    child = psutil.Process(int((tmp_path / "pid.out").read_text()))
+    waiting = [order(pool, tmp_path, "sleep") for _ in range(3)]
+    time.sleep(0.3)
+    assert child.is_running()
+    pool.close()
+    pool.close()
+    assert not child.is_running()
+    for future in waiting:
+        with pytest.raises((CancelledError, ImagingError)):
+            future.result(PATIENCE)
+    with pytest.raises(RuntimeError):
+        pool.submit(tmp_path / "sleep", tmp_path / "out", Transform())
+
+
+def test_the_children_end_with_a_parent_that_is_killed() -> None:
+    code = """
+import time, psutil
+from app.imaging import ImagingPool, Limits
+if __name__ == "__main__":
+    pool = ImagingPool(2, Limits()); pool.warm()
+    children = psutil.Process().children()
+    print(*(child.pid for child in children if "spawn_main" in " ".join(child.cmdline())), flush=True)
+    time.sleep(60)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout
+    pids = [int(pid) for pid in parent.stdout.readline().split()]
+    assert len(pids) == 2
+    parent.send_signal(signal.SIGKILL)
+    parent.wait(PATIENCE)
+    parent.stdout.close()
+    deadline = time.monotonic() + PATIENCE
+    while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids):
+        assert time.monotonic() < deadline, "a child outlived its parent"
+        time.sleep(0.05)
+
+
+def test_a_child_is_nice_and_ignores_ctrl_c(pool: ImagingPool, photo: Path, tmp_path: Path) -> None:
+    assert pool.submit(photo, tmp_path / "out", Transform()).result(PATIENCE)
+    for child in children():
+        assert child.nice() >= worker.NICENESS
+        child.send_signal(signal.SIGINT)
+    assert pool.submit(photo, tmp_path / "out", Transform()).result(PATIENCE)
+
+
+def test_decoders_do_not_write_into_the_log(photo: Path, tmp_path: Path) -> None:
+    code = f"""
+from pathlib import Path
+from app.imaging import *
+if __name__ == "__main__":
+    pool = ImagingPool(1, Limits())
+    print(pool.submit(Path({str(photo)!r}), Path({str(tmp_path / "out")!r}), Transform()).exception() is not None)
+    pool.close()
+"""
+    content = photo.read_bytes()
+    photo.write_bytes(content[: len(content) // 2])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True)
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+def test_a_child_that_ends_by_itself_is_logged(
+    pool: ImagingPool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        order(pool, tmp_path, "segfault").exception(PATIENCE)
+    assert f"exit code {-signal.SIGSEGV}" in caplog.text
