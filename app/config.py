@@ -86,6 +86,7 @@ class Settings(BaseModel):
         "INFO", description="Least severe level that is logged."
     )
     web_threads: Positive = Field(32, description="Threads of a web process.")
+    client_timeout_seconds: Positive = Field(30, description="Silence after which a client's connection is given up.")
     max_request_mb: Positive = Field(1024, description="Largest request body in MB, whatever the plan allows.")
     compress_concurrency: Positive = Field(
         16, description="Batches a web process works on at one time; past it, 503 with `Retry-After`."

@@ -23,6 +23,11 @@ control_socket_disable = True
 loglevel = _settings.log_level.lower()
 
 
+def pre_request(_worker: Any, request: Any) -> None:
+    """A client that stops in the middle of its upload or download must not hold a thread for ever."""
+    request.unreader.sock.settimeout(_settings.client_timeout_seconds)
+
+
 def post_worker_init(worker: Any) -> None:
     """Start the imaging children before the first request needs them."""
     worker.wsgi.extensions["lightwell"].imaging.warm()

@@ -327,5 +327,5 @@ def service(session_folder: Path) -> Iterator[Service]:
     """One running service; its tests share an xdist group, so that it starts once."""
     folder = session_folder / "service"
     folder.mkdir()
-    with running_service(folder) as running:
+    with running_service(folder, CLIENT_TIMEOUT_SECONDS="4") as running:
         yield running

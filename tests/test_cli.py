@@ -54,7 +54,7 @@ def test_staff_and_passwords(app, run) -> None:
         (("users", "create", "nobody"), "not valid"),
         (("users", "create", "twice@example.com"), "already exists"),
         (("orgs", "set-plan", "missing@example.com", "TEAM"), "no account"),
-        (("orgs", "set-plan", "twice@example.com", "GOLD"), "FREE, TEAM, BUSINESS, ENTERPRISE"),
+        (("orgs", "set-plan", "twice@example.com", "GOLD"), "There is no plan GOLD. Plans: FREE"),
         (("keys", "create", "missing@example.com"), "no account"),
     ],
 )

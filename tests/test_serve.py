@@ -102,17 +102,31 @@ def test_sixty_four_parallel_requests_at_a_limit_of_a_hundred(service) -> None:
     assert compress(service, key, picture).json()["code"] == "monthly_limit_reached"
 
 
-def test_a_client_that_goes_away_is_not_charged_and_leaves_nothing(service) -> None:
-    key = register(service, "gone")
+def begin_upload(service: Service, key: dict[str, str]) -> socket.socket:
+    """A connection on which a large upload has begun and does not go on."""
     address = urlsplit(service.url)
     head = (
         f"POST /compress/batch HTTP/1.1\r\nHost: {address.netloc}\r\nAuthorization: {key['Authorization']}\r\n"
         "Content-Type: multipart/form-data; boundary=edge\r\nContent-Length: 5000000\r\n\r\n"
         '--edge\r\nContent-Disposition: form-data; name="files[]"; filename="a.jpg"\r\n\r\n'
     )
-    with socket.create_connection((address.hostname, address.port)) as connection:
-        connection.sendall(head.encode() + encoded() * 3)
-        wait_until(lambda: spooled(service), "the upload to begin")
+    connection = socket.create_connection((address.hostname, address.port), timeout=60)
+    connection.sendall(head.encode() + encoded() * 3)
+    wait_until(lambda: spooled(service), "the upload to begin")
+    return connection
+
+
+def test_a_client_that_goes_away_is_not_charged_and_leaves_nothing(service) -> None:
+    key = register(service, "gone")
+    begin_upload(service, key).close()
+    wait_until(lambda: not spooled(service), "the spool to be empty")
+    assert used(service, key) == 0
+
+
+def test_a_client_that_falls_silent_is_given_up(service) -> None:
+    key = register(service, "silent")
+    with begin_upload(service, key) as connection:
+        assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
     wait_until(lambda: not spooled(service), "the spool to be empty")
     assert used(service, key) == 0
 
@@ -160,8 +174,9 @@ def test_a_killed_imaging_child_costs_its_file_only(service) -> None:
             compress, service, key, *[encoded(width=3000, height=2000, seed=n) for n in range(8)], partial="true"
         )
         web = web_process(service)
-        wait_until(lambda: [one for one in web.children() if one.cpu_percent(0.1) > 50], "a child at work")
-        next(one for one in web.children() if "spawn_main" in " ".join(one.cmdline())).kill()
+        wait_until(lambda: spooled(service), "the upload to begin")
+        children = [one for one in web.children() if "spawn_main" in " ".join(one.cmdline())]
+        max(children, key=lambda child: child.cpu_times().user).kill()
         answer = batch.result()
     assert answer.status_code == 200
     assert len(answer.json()["results"]) >= 7
@@ -199,7 +214,7 @@ def test_stopping_leaves_no_process_and_a_second_start_keeps_the_data(tmp_path, 
         assert len(family) >= 6
         first.process.send_signal(stop)
         assert first.process.wait(30) == 0
-    gone, alive = psutil.wait_procs(family, timeout=10)
+    _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
     with running_service(tmp_path) as second:
         assert used(second, key) == 1

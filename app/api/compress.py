@@ -1,7 +1,6 @@
 """``POST /compress/batch``: many images in, smaller ones out, in one streamed JSON answer."""
 
 import json
-import unicodedata
 from typing import Annotated, Any, Self
 
 from flask import Response, g, request
@@ -25,9 +24,7 @@ blueprint = APIBlueprint(
 )
 
 FILE_FIELDS = frozenset({"files[]", "files"})
-LONGEST_NAME = 255
 LARGEST_SIDE = 100_000
-BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def _format(value: object) -> object:
@@ -161,7 +158,7 @@ def _received(who: Principal) -> tuple[CompressForm, list[Upload]]:
         raise UnsupportedMediaType("Send the images as 'multipart/form-data', in fields named 'files[]'.")
     files = api_request().spooled_files()
     form = CompressForm.of_request()
-    if unknown := {field for field, _, _ in files} - FILE_FIELDS:
+    if unknown := {field for field, _ in files} - FILE_FIELDS:
         raise BadRequest("The form has unknown file fields.", errors=[f"{name}: unknown field" for name in unknown])
     if not files:
         raise BadRequest("Send at least one image.", errors=["files[]: is required"])
@@ -169,18 +166,7 @@ def _received(who: Principal) -> tuple[CompressForm, list[Upload]]:
         raise TooLarge(
             f"{len(files)} files are too many: the {who.allowance.plan} plan takes {who.allowance.batch_files} a batch."
         )
-    return form, [Upload(clean_name(name), file.path, file.size) for _, name, file in files]
-
-
-def clean_name(name: str) -> str:
-    """A client's file name as it may safely be shown again: no folders, no control or direction marks, not endless."""
-    base = name.replace("\\", "/").rpartition("/")[2]
-    kept = "".join(
-        character
-        for character in base
-        if unicodedata.category(character) not in ("Cc", "Cs") and character not in BIDI_CONTROLS
-    )
-    return kept[:LONGEST_NAME].strip() or "unnamed"
+    return form, [Upload(file.name, file.path, file.size) for _, file in files]
 
 
 def _answer(done: Batch) -> Response:

@@ -62,9 +62,9 @@ def fingerprint() -> str:
         return digest.hexdigest()
     for name, value in request.form.items(multi=True):
         add(name or "", value)
-    for name, filename, upload in api_request().spooled_files():
+    for field, upload in api_request().spooled_files():
         with upload.path.open("rb") as stream:
-            add(name, filename, hashlib.file_digest(stream, "sha256").digest())
+            add(field, upload.name, hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
 
 

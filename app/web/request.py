@@ -1,6 +1,7 @@
 """The request: strict JSON, and uploads that go to disk as they arrive, within the plan's limits."""
 
 import shutil
+import unicodedata
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -19,14 +20,20 @@ OTHER_FIELDS = 50
 """Form parts that a request may have beside its files."""
 
 
+LONGEST_NAME = 255
+BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
 class SpooledFile:
     """An upload on disk, opened only while it is written, so that a large batch holds no descriptors.
 
-    ``number`` counts the uploads of a request in the order sent. Writing past ``limit`` bytes raises TooLarge.
+    ``name`` is the client's, cleaned; ``number`` counts the uploads of a request in the order sent. Writing past
+    ``limit`` bytes raises TooLarge.
     """
 
-    def __init__(self, folder: Path, number: int, limit: int) -> None:
+    def __init__(self, folder: Path, number: int, name: str, limit: int) -> None:
         self.number = number
+        self.name = name
         self.path = folder / f"upload-{number}"
         self.limit = limit
         self.size = 0
@@ -35,7 +42,7 @@ class SpooledFile:
     def write(self, data: bytes) -> int:
         self.size += len(data)
         if self.size > self.limit:
-            raise TooLarge(f"A file is larger than {self.limit // MEGABYTE} MB, the most that the plan allows.")
+            raise TooLarge(f"{self.name} is larger than {self.limit // MEGABYTE} MB, the most that the plan allows.")
         return self._file.write(data)
 
     def seek(self, _offset: int) -> None:
@@ -91,12 +98,10 @@ class ApiRequest(Request):
                 allowance.batch_files * allowance.file_bytes + MEGABYTE,
             )
 
-    def spooled_files(self) -> list[tuple[str, str, SpooledFile]]:
-        """The uploads as (field, file name, file), in the order sent."""
-        files = [
-            (field, file.filename or "", cast(SpooledFile, file.stream)) for field, file in self.files.items(multi=True)
-        ]
-        return sorted(files, key=lambda entry: entry[2].number)
+    def spooled_files(self) -> list[tuple[str, SpooledFile]]:
+        """The uploads with the fields they came in, in the order sent."""
+        files = [(field, cast(SpooledFile, file.stream)) for field, file in self.files.items(multi=True)]
+        return sorted(files, key=lambda entry: entry[1].number)
 
     def discard_spool(self) -> None:
         for upload in self.uploads:
@@ -123,9 +128,20 @@ class ApiRequest(Request):
         filename: str | None = None,
         content_length: int | None = None,
     ) -> Any:
-        upload = SpooledFile(self.spool, len(self.uploads), self.file_bytes)
+        upload = SpooledFile(self.spool, len(self.uploads), clean_name(filename or ""), self.file_bytes)
         self.uploads.append(upload)
         return upload
+
+
+def clean_name(name: str) -> str:
+    """A client's file name as it may safely be shown again: no folders, no control or direction marks, not endless."""
+    base = name.replace("\\", "/").rpartition("/")[2]
+    kept = "".join(
+        character
+        for character in base
+        if unicodedata.category(character) not in ("Cc", "Cs") and character not in BIDI_CONTROLS
+    )
+    return kept[:LONGEST_NAME].strip() or "unnamed"
 
 
 def api_request() -> ApiRequest:

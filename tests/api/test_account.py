@@ -3,10 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import func, select
 
 from app.extensions import transaction
 from app.models import ApiKey, Membership, User
-from sqlalchemy import func, select
 from tests.client import ApiClient, bearer
 from tests.databases import on_both_databases
 

@@ -19,7 +19,7 @@ def test_every_table_is_directory_or_owned() -> None:
 def test_owned_tables_are_found_by_organization_first() -> None:
     for model in owned_models():
         table = model.__table__
-        indexes = [list(index.columns)[0].name for index in (*table.indexes, *table.constraints) if index.columns]
+        indexes = [next(iter(index.columns)).name for index in (*table.indexes, *table.constraints) if index.columns]
         assert "org_id" in indexes, f"{table.name} has no index or key that begins with org_id"
 
 

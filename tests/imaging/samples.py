@@ -1,6 +1,7 @@
 """Pictures made on the spot, whose content is known."""
 
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,46 @@ def display_p3() -> bytes:
 
 def srgb_profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def dng(width: int, height: int, orientation: int = 1) -> bytes:
+    """The least that LibRaw takes for a camera's file: a mosaic (RGGB) of red above and blue below, in one strip."""
+    sensor = np.full((height, width), 500, np.uint16)
+    sensor[: height // 2 : 2, ::2] = 16_000
+    sensor[height // 2 + 1 :: 2, 1::2] = 16_000
+    matrix = struct.pack("<18i", *(part for value in (1, 0, 0, 0, 1, 0, 0, 0, 1) for part in (value, 1)))
+    entries: list[tuple[int, int, int, bytes]] = [
+        (254, 4, 1, struct.pack("<I", 0)),
+        (256, 4, 1, struct.pack("<I", width)),
+        (257, 4, 1, struct.pack("<I", height)),
+        (258, 3, 1, struct.pack("<H", 16)),
+        (259, 3, 1, struct.pack("<H", 1)),
+        (262, 3, 1, struct.pack("<H", 32803)),
+        (271, 2, 5, b"Test\0"),
+        (272, 2, 5, b"Test\0"),
+        (273, 4, 1, b"----"),
+        (274, 3, 1, struct.pack("<H", orientation)),
+        (277, 3, 1, struct.pack("<H", 1)),
+        (278, 4, 1, struct.pack("<I", height)),
+        (279, 4, 1, struct.pack("<I", sensor.nbytes)),
+        (33421, 3, 2, struct.pack("<HH", 2, 2)),
+        (33422, 1, 4, bytes([0, 1, 1, 2])),
+        (50706, 1, 4, bytes([1, 4, 0, 0])),
+        (50708, 2, 5, b"Test\0"),
+        (50717, 4, 1, struct.pack("<I", 16_383)),
+        (50721, 10, 9, matrix),
+        (50728, 5, 3, struct.pack("<6I", 1, 1, 1, 1, 1, 1)),
+    ]
+    values, start = b"", 8 + 2 + 12 * len(entries) + 4
+    start_of_strip = start + sum(len(value) for *_, value in entries if len(value) > 4)
+    directory = struct.pack("<H", len(entries))
+    for tag, kind, count, value in entries:
+        if tag == 273:
+            value = struct.pack("<I", start_of_strip)
+        directory += struct.pack("<HHI", tag, kind, count)
+        directory += value.ljust(4, b"\0") if len(value) <= 4 else struct.pack("<I", start + len(values))
+        values += value if len(value) > 4 else b""
+    return b"II*\0\x08\0\0\0" + directory + bytes(4) + values + sensor.tobytes()
 
 
 def converted(

@@ -25,10 +25,16 @@ def _colour_table(flags: int) -> int:
 
 
 def blocks(data: Data) -> Iterator[Block]:
-    """Blocks up to the trailer. A missing trailer just ends them, as browsers do."""
+    """Blocks up to the trailer. A missing trailer just ends them, stray zeros between them are skipped.
+
+    Damaged, or IndexError, where one is cut off or unknown.
+    """
     at = 13 + _colour_table(data[10])
     while at < len(data):
         kind, begin = data[at], at
+        if not kind:
+            at += 1
+            continue
         if kind == TRAILER:
             return
         if kind == IMAGE:
@@ -44,17 +50,13 @@ def blocks(data: Data) -> Iterator[Block]:
 
 
 def read_header(data: Data) -> Header:
-    """The larger of the logical screen and its frames, and their number; a cut-off file keeps its whole frames."""
+    """The larger of the logical screen and its frames, and their number."""
     width, height, frames = _u16(data, 6), _u16(data, 8), 0
-    try:
-        for kind, _, at, _ in blocks(data):
-            if kind == IMAGE:
-                frames += 1
-                width = max(width, _u16(data, at + 1) + _u16(data, at + 5))
-                height = max(height, _u16(data, at + 3) + _u16(data, at + 7))
-    except (Damaged, IndexError):
-        if not frames:
-            raise
+    for kind, _, at, _ in blocks(data):
+        if kind == IMAGE:
+            frames += 1
+            width = max(width, _u16(data, at + 1) + _u16(data, at + 5))
+            height = max(height, _u16(data, at + 3) + _u16(data, at + 7))
     return Header(width, height, frames=frames, lossless=True)
 
 

@@ -37,5 +37,14 @@ def test_nothing_inside_is_damaged(content: bytes) -> None:
         gif.read_header(content)
 
 
-def test_frames_before_a_cut_still_count() -> None:
-    assert gif.read_header(animated("GIF", animation(), duration=50)[:-30]).frames >= 1
+def test_a_missing_trailer_and_stray_zeros_are_no_damage() -> None:
+    moving = animated("GIF", animation(), duration=50)
+    at = moving.index(b"\x21\xf9", moving.index(b"\x21\xf9") + 8)
+    assert gif.read_header(moving[:at] + b"\0\0" + moving[at:-1]).frames == 3
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_cut_inside_a_block_is_damaged(number: int) -> None:
+    moving = animated("GIF", animation(), duration=50)
+    with pytest.raises((Damaged, IndexError)):
+        gif.read_header(moving[: list(gif.blocks(moving))[number].end - 2])
