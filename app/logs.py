@@ -38,7 +38,8 @@ def configure(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level)
-    logging.getLogger("flask-limiter").setLevel("ERROR")
+    for chatty, level in (("flask-limiter", "ERROR"), ("rq", "WARNING")):
+        logging.getLogger(chatty).setLevel(level)
 
 
 def _renderers(settings: Settings) -> list[structlog.typing.Processor]:

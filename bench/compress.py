@@ -133,7 +133,7 @@ def _facts(
         f"Lightwell     {service.versions()}",
         *([f"Peer          {peer.versions()}"] if with_peer else []),
         f"Photos        {photos}",
-        f"Load          {connections} connections, half of the photos in batches, half singly",
+        f"Load          {connections} connections, keep-alive; half of the photos in batches, half singly",
         f"Load average  before {_triple(load)}, after {_triple(os.getloadavg())}",
         f"Cores taken   at most {client:.2f} by the load client, {foreign:.2f} by others",
     ]

@@ -35,9 +35,12 @@ def versions() -> str:
 
 @contextmanager
 def running(folder: Path, connections: int) -> Iterator[HttpSide]:
-    """The peer with one libuv thread a core, each on a whole picture: the fastest of the settings that were tried."""
+    """The peer with one libuv thread more than there are cores, each on a whole picture.
+
+    Of 1, 2, 3 and 4 threads on two cores, with 1 or 2 threads inside each picture, this was as fast as any.
+    """
     port = free_port()
-    threads = str(os.cpu_count() or 1)
+    threads = str((os.cpu_count() or 1) + 1)
     environment = {**os.environ, "PORT": str(port), "UV_THREADPOOL_SIZE": threads, "NODE_ENV": "production"}
     command = [shutil.which("node") or "node", "server.mjs"]
     with started(command, FOLDER, environment, folder / "sharp.log", f"http://127.0.0.1:{port}/") as process:

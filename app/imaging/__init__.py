@@ -4,7 +4,14 @@ The web process imports this and gets no image library with it: libvips started 
 hostile file may only ever meet a decoder in a child of ``ImagingPool``. ``engine`` is what the children run.
 """
 
-from app.imaging.errors import ImageTooLarge, ImageTooSlow, ImagingError, UnreadableImage, UnsupportedImage
+from app.imaging.errors import (
+    ImageTooLarge,
+    ImageTooSlow,
+    ImagingError,
+    ImagingInterrupted,
+    UnreadableImage,
+    UnsupportedImage,
+)
 from app.imaging.formats import Format
 from app.imaging.limits import Limits
 from app.imaging.pool import ImagingPool
@@ -15,6 +22,7 @@ __all__ = [
     "ImageTooLarge",
     "ImageTooSlow",
     "ImagingError",
+    "ImagingInterrupted",
     "ImagingPool",
     "Limits",
     "Picture",

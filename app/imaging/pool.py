@@ -13,12 +13,14 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from app.imaging import worker
 from app.imaging.errors import (
+    INTERRUPTED,
     TOO_MUCH_MEMORY,
     TOO_SLOW,
     UNREADABLE,
     ImageTooLarge,
     ImageTooSlow,
     ImagingError,
+    ImagingInterrupted,
     UnreadableImage,
 )
 from app.imaging.files import part_of
@@ -146,6 +148,8 @@ def typed(error: BaseException) -> ImagingError:
         logger.warning("imaging child %s ended by itself with exit code %s", error.pid, error.exitcode)
         if error.exitcode == -signal.SIGXCPU:
             return ImageTooSlow(TOO_SLOW)
+        if error.exitcode == -signal.SIGTERM:
+            return ImagingInterrupted(INTERRUPTED)
         return ImageTooLarge(TOO_MUCH_MEMORY) if error.exitcode in OUT_OF_MEMORY else UnreadableImage(UNREADABLE)
     logger.error("imaging failed", exc_info=error)
     return ImagingError("The image could not be processed because of a fault on this server; try again.")

@@ -1,15 +1,16 @@
 """Compress a batch: reserve usage, work on all cores, settle."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
-from app.errors import AppError, TooLarge, Unprocessable
+from app.errors import AppError, Overloaded, TooLarge, Unprocessable
 from app.extensions import transaction
-from app.imaging import ImagingPool, Picture, Transform
+from app.imaging import ImagingInterrupted, ImagingPool, Picture, Transform
 from app.services import usage
 from app.services.principal import Principal
 from app.services.usage import Reservation, Summary
@@ -17,6 +18,9 @@ from app.services.usage import Reservation, Summary
 IN_FLIGHT_PER_PROCESS = 2
 """Files of one batch that wait in the pool at one time; the rest waits here, so that batches take turns."""
 HEARTBEAT = timedelta(minutes=1)
+PATIENCE_SECONDS = 30
+STALLED = timedelta(minutes=15)
+"""Without one finished file for this long, a batch is given up; the pool's own limits are far below it."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,8 @@ def compress(
     """Compress ``uploads`` into files beside them, and charge those that succeeded.
 
     All or nothing unless ``partial``. Raises MonthlyLimitReached before any work, Unprocessable (or TooLarge, where
-    that is all that is wrong) naming each bad file after it; then nothing is charged.
+    that is all that is wrong) naming each bad file after it, and Overloaded or ImagingInterrupted where the server
+    gave up; then nothing is charged.
     """
     with transaction(principal.org_id) as session:
         reservation = usage.reserve(session, principal, "compress", len(uploads), clock(), reference)
@@ -96,33 +101,56 @@ def _work(
     reservation: Reservation,
     clock: Callable[[], datetime],
 ) -> list[Result | Failure]:
-    outcomes: list[Result | Failure | None] = [None] * len(uploads)
-    waiting: Iterator[tuple[int, Upload]] = iter(enumerate(uploads))
+    """The outcome of each upload, while the reservation is kept alive."""
+    outcomes: dict[int, Result | Failure] = {}
+    renewed = progressed = clock()
+    with closing(_converted(uploads, transform, pool)) as finished:
+        for number, outcome in finished:
+            now = clock()
+            if outcome is not None:
+                outcomes[number] = outcome
+                progressed = now
+            elif now - progressed >= STALLED:
+                raise Overloaded("The server is too busy to finish this batch. Nothing was charged; send it again.")
+            if now - renewed >= HEARTBEAT:
+                renewed = now
+                with transaction(principal.org_id) as session:
+                    usage.extend(session, reservation, now)
+    return [outcomes[number] for number in range(len(uploads))]
+
+
+def _converted(
+    uploads: Sequence[Upload], transform: Transform, pool: ImagingPool
+) -> Generator[tuple[int, Result | Failure | None], None, None]:
+    """Outcomes as they come, with the upload's place in the batch; an empty one after a while in which none came."""
+    waiting = iter(enumerate(uploads))
     running: dict[Future[Picture], int] = {}
-    renewed = clock()
     try:
         while True:
-            for index, upload in islice(waiting, pool.processes * IN_FLIGHT_PER_PROCESS - len(running)):
-                running[pool.submit(upload.path, _target(upload), transform)] = index
+            for number, upload in islice(waiting, pool.processes * IN_FLIGHT_PER_PROCESS - len(running)):
+                running[pool.submit(upload.path, _target(upload), transform)] = number
             if not running:
-                return [outcome for outcome in outcomes if outcome is not None]
-            done, _ = wait(running, timeout=HEARTBEAT.total_seconds(), return_when=FIRST_COMPLETED)
+                return
+            done, _ = wait(running, timeout=PATIENCE_SECONDS, return_when=FIRST_COMPLETED)
+            if not done:
+                yield -1, None
             for future in done:
-                index = running.pop(future)
-                outcomes[index] = _outcome(uploads[index], future)
-            if clock() - renewed >= HEARTBEAT:
-                renewed = clock()
-                with transaction(principal.org_id) as session:
-                    usage.extend(session, reservation, renewed)
+                number = running.pop(future)
+                yield number, _outcome(uploads[number], future)
     finally:
         for future in running:
             future.cancel()
 
 
 def _outcome(upload: Upload, future: Future[Picture]) -> Result | Failure:
+    """What came of one file. Raises what is the server's fault, not the file's."""
     try:
         return Result(upload, future.result(), _target(upload))
+    except CancelledError:
+        raise ImagingInterrupted("The server was stopped while it worked on the batch; send it again.") from None
     except AppError as error:
+        if error.status >= 500:
+            raise
         return Failure(upload, error)
     finally:
         upload.path.unlink(missing_ok=True)

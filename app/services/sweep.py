@@ -23,14 +23,13 @@ class Swept:
 
 def sweep(storage: Storage, spool_dir: Path, now: datetime) -> Swept:
     """Release reservations of crashed requests, drop answers older than a day, remove abandoned uploads."""
-    with transaction() as session, unscoped(session, "sweep: find expired reservations"):
+    with transaction() as session, unscoped(session, "sweep"):
         org_ids = usage.organizations_with_expired(session, now)
+        body_keys = idempotency.take_expired(session, now)
     released = 0
     for org_id in org_ids:
         with transaction(org_id) as session:
             released += usage.release_expired(session, now)
-    with transaction() as session, unscoped(session, "sweep: expired idempotent answers"):
-        body_keys = idempotency.take_expired(session, now)
     for key in body_keys:
         storage.delete(key)
     return Swept(released, len(body_keys), _sweep_spool(spool_dir, now))

@@ -1,7 +1,7 @@
 """AVIF by libvips' libheif and libaom."""
 
-from app.imaging.errors import ImageTooLarge
-from app.imaging.vips import Image
+from app.imaging.errors import TOO_MUCH_MEMORY, ImageTooLarge
+from app.imaging.vips import Image, VipsError
 
 # libaom's effort by the most pixels that it is used for. Seconds of CPU a megapixel of photo: 0.5, 0.13, 0.09, 0.065;
 # effort 3 makes a tenth more bytes than 4.
@@ -17,16 +17,21 @@ def encode(image: Image, quality: int) -> bytes:
     if pixels > MOST_PIXELS:
         raise ImageTooLarge("AVIF is written up to 60 megapixels; set maxWidth or maxHeight, or take WebP.")
     effort = next((effort for effort, most in EFFORTS if pixels <= most), LEAST_EFFORT)
-    return bytes(
-        image.heifsave_buffer(
-            compression="av1",
-            Q=scaled(quality),
-            effort=effort,
-            bitdepth=8,
-            subsample_mode="off" if quality >= 90 else "on",
-            keep="none",
+    # A decoder's errors come out here: what is left can only be libaom's want of memory, which it leaves unsaid.
+    image = image.copy_memory()
+    try:
+        return bytes(
+            image.heifsave_buffer(
+                compression="av1",
+                Q=scaled(quality),
+                effort=effort,
+                bitdepth=8,
+                subsample_mode="off" if quality >= 90 else "on",
+                keep="none",
+            )
         )
-    )
+    except VipsError as error:
+        raise ImageTooLarge(TOO_MUCH_MEMORY) from error
 
 
 def scaled(quality: int) -> int:

@@ -6,7 +6,7 @@ import sharp from "sharp";
 
 // Whole pictures in parallel (UV_THREADPOOL_SIZE of them) use the cores better than threads inside each picture, and
 // a cache of operations only costs memory where no two requests are alike.
-sharp.concurrency(Number(process.env.SHARP_CONCURRENCY ?? 1));
+sharp.concurrency(1);
 sharp.cache(false);
 
 function readForm(request) {

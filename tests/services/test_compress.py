@@ -1,0 +1,125 @@
+"""How a batch is worked: in turns, alive, and given up when the server is at fault."""
+
+from concurrent.futures import Future
+
+import pytest
+
+from app.errors import Overloaded
+from app.extensions import transaction
+from app.imaging import Format, ImagingInterrupted, Picture, Transform, UnreadableImage
+from app.services import compress as service
+from app.services import keys, usage
+from app.services.compress import Failure, Result, Upload, compress
+
+pytestmark = pytest.mark.usefixtures("context")
+PICTURE = Picture(Format.JPEG, 1, 1, 1, False, "jpeg", 1)
+
+
+class ScriptedPool:
+    """A pool of one process whose files end as the script says."""
+
+    processes = 1
+
+    def __init__(self, script) -> None:
+        self.script = script
+        self.open: list[Future] = []
+        self.most_open = 0
+
+    def submit(self, source, target, transform) -> Future:
+        future: Future = Future()
+        self.open = [other for other in self.open if not other.done()] + [future]
+        self.most_open = max(self.most_open, len(self.open))
+        self.script(self, future)
+        return future
+
+
+@pytest.fixture
+def principal(make_account, clock):
+    return keys.authenticate(make_account(plan="FREE").key, clock())
+
+
+@pytest.fixture
+def uploads(tmp_path):
+    made = [Upload(f"{number}.jpg", tmp_path / str(number), 1) for number in range(7)]
+    for upload in made:
+        upload.path.write_bytes(b"x")
+    return made
+
+
+def left(principal, now) -> tuple[int, int | None]:
+    with transaction(principal.org_id) as session:
+        summary = usage.summarise(session, principal, now)
+    return summary.used, summary.remaining
+
+
+def test_a_batch_takes_turns_and_keeps_its_order(principal, uploads, clock) -> None:
+    """Two files are in the pool at one time, and the later of the two ends first."""
+
+    def in_pairs_backwards(pool, _future) -> None:
+        if len(pool.open) == 2:
+            for future in reversed(pool.open):
+                future.set_result(PICTURE)
+
+    pool = ScriptedPool(in_pairs_backwards)
+    batch = compress(principal, uploads[:6], Transform(), pool, clock)
+    assert [result.upload.name for result in batch.results] == [f"{number}.jpg" for number in range(6)]
+    assert pool.most_open == 2
+    assert left(principal, clock()) == (6, 94)
+    assert not [upload for upload in uploads[:6] if upload.path.exists()]
+
+
+def test_the_outcomes_of_files_stay_apart(principal, uploads, clock) -> None:
+    names = iter(range(7))
+
+    def odd_ones_fail(_pool, future) -> None:
+        if next(names) % 2:
+            future.set_exception(UnreadableImage("It is damaged."))
+        else:
+            future.set_result(PICTURE)
+
+    batch = compress(principal, uploads, Transform(), ScriptedPool(odd_ones_fail), clock, partial=True)
+    assert all(isinstance(result, Result) for result in batch.results)
+    assert [failure.upload.name for failure in batch.failures] == ["1.jpg", "3.jpg", "5.jpg"]
+    assert all(isinstance(failure, Failure) for failure in batch.failures)
+    assert left(principal, clock()) == (4, 96)
+
+
+def test_long_work_keeps_its_reservation(principal, uploads, clock) -> None:
+    """Seven files of two minutes each outlive the lease of five, while every minute a sweep comes by."""
+
+    def slowly(_pool, future) -> None:
+        clock.advance(minutes=2)
+        with transaction(principal.org_id) as session:
+            assert usage.release_expired(session, clock()) == 0
+        future.set_result(PICTURE)
+
+    assert len(compress(principal, uploads, Transform(), ScriptedPool(slowly), clock).results) == 7
+    assert left(principal, clock()) == (7, 93)
+
+
+def cancelled(_pool, future) -> None:
+    future.cancel()
+    future.set_running_or_notify_cancel()
+
+
+def interrupted(_pool, future) -> None:
+    future.set_exception(ImagingInterrupted("Stopped."))
+
+
+@pytest.mark.parametrize("partial", [False, True])
+@pytest.mark.parametrize("script", [cancelled, interrupted])
+def test_a_stopped_server_is_503_and_free(principal, uploads, clock, script, partial) -> None:
+    with pytest.raises(ImagingInterrupted) as refusal:
+        compress(principal, uploads, Transform(), ScriptedPool(script), clock, partial=partial)
+    assert refusal.value.status == 503
+    assert left(principal, clock()) == (0, 100)
+
+
+def test_a_stalled_batch_is_given_up_and_its_files_cancelled(principal, uploads, clock, monkeypatch) -> None:
+    monkeypatch.setattr(service, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(service, "STALLED", service.HEARTBEAT * 0)
+    pool = ScriptedPool(lambda *_: None)
+    with pytest.raises(Overloaded):
+        compress(principal, uploads, Transform(), pool, clock)
+    assert all(future.cancelled() for future in pool.open)
+    assert left(principal, clock()) == (0, 100)
