@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import sqlite3
@@ -62,6 +63,7 @@ def web_process(service: Service) -> psutil.Process:
     )
 
 
+@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl: apt-get install curl")
 def test_the_printed_line_gets_a_key_and_the_key_compresses(service) -> None:
     wait_until(lambda: "Ctrl-C" in service.log.read_text(), "the banner")
     banner = service.log.read_text()

@@ -1,9 +1,11 @@
 """A real browser on the running service."""
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 
 import pytest
+from playwright._impl._driver import compute_driver_executable
 from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -13,8 +15,9 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    if not CHROMIUM:
-        pytest.skip("needs Chromium: apt-get install chromium")
+    driver, _ = compute_driver_executable()
+    if not CHROMIUM or subprocess.run([driver, "--version"], capture_output=True).returncode:
+        pytest.skip("needs a browser: apt-get install chromium libatomic1")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield browser
@@ -39,9 +42,3 @@ def page(request: pytest.FixtureRequest, browser: Browser, service) -> Iterator[
     yield page
     context.close()
     assert not problems
-
-
-@pytest.fixture
-def wide(page: Page) -> Page:
-    """The page, for tests that need one size only."""
-    return page
