@@ -1,4 +1,4 @@
-"""Commands for operators: ``flask users|orgs|keys|sweep`` (CONTRACT §9)."""
+"""Commands for operators: ``flask users|orgs|keys|sweep``."""
 
 import click
 from flask import Flask

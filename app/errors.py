@@ -1,7 +1,7 @@
 """The errors that reach a user: a status, a stable code, a sentence to act on.
 
-Everything that Lightwell refuses is an ``AppError``. Services and imaging raise them, ``web.errors`` renders them
-(CONTRACT §4); an exception of any other kind is a defect and is answered as a bare 500. Each code has a page at
+Everything that Lightwell refuses is an ``AppError``. Services and imaging raise them, ``web.errors`` renders them;
+an exception of any other kind is a defect and is answered as a bare 500. Each code has a page at
 ``/docs/errors/<code>`` that shows ``title`` and ``advice``.
 """
 

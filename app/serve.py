@@ -50,6 +50,7 @@ def main() -> int:
     manager.add_process("web", f"exec {python} -m gunicorn -c python:app.gunicorn_conf wsgi:app")
     manager.add_process("worker", f"exec {python} -m app.worker")
     threading.Thread(target=_announce, args=(settings,), daemon=True).start()
+    signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))  # the terminal was closed
     with _valkey(settings.data_dir):
         manager.loop()
     stopped_by_hand = manager.returncode in (130, 143)

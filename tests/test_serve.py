@@ -207,7 +207,7 @@ def test_a_taken_port_is_said(service) -> None:
     assert "is taken. Choose another: PORT=" in refused.stderr
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stopping_leaves_no_process_and_a_second_start_keeps_the_data(tmp_path, stop) -> None:
     with running_service(tmp_path) as first:
         key = register(first, "kept")

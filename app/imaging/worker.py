@@ -59,7 +59,7 @@ def run(source: Path, target: Path, transform: Transform, limits: Limits) -> Pic
 
 def _engine() -> ModuleType:
     """The engine, imported only here: this module is also loaded by the parent, where libvips must not be."""
-    from app.imaging import engine  # noqa: PLC0415  # libvips started before a fork hangs the child (STACK.md)
+    from app.imaging import engine  # noqa: PLC0415  # libvips started before a fork hangs the child (docs/decisions/002)
 
     return engine
 

@@ -1,4 +1,4 @@
-"""Answers that are kept for a day, so that a client may repeat a POST without fear (CONTRACT §8).
+"""Answers that are kept for a day, so that a client may repeat a POST without fear.
 
 A claim is a row; whoever inserts it does the work, everybody else waits or gets the kept answer. A claim whose holder
 died is taken over when its lease ends. The work itself is safe too: usage is reserved under the claim's id.

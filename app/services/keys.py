@@ -2,7 +2,7 @@
 
 A key is ``<prefix><secret>``. The secret is 32 random base62 characters (190 bits) and their CRC-32 in 6 base62
 characters, so that a typo is refused without a look-up (the idea of GitHub's token format). The secret authenticates;
-the prefix only says the mode (CONTRACT §2).
+the prefix only says the mode.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""One body for every refusal (CONTRACT §4), whatever raised it."""
+"""One body for every refusal, whatever raised it."""
 
 from typing import Any
 

@@ -18,7 +18,7 @@ LONGEST_KEY = 255
 CHUNK_BYTES = 256 * 1024
 KEPT_STATUSES = frozenset({200, 201, 202, 204, 400, 404, 413, 415, 422})
 """Answers that a repetition would get again. The others (quota, rate, overload, defects) may turn out better."""
-KEPT_HEADERS = ("Content-Type", "Content-Disposition", "Location", "X-Image-Processing-Usage")
+KEPT_HEADERS = ("Content-Type", "Content-Length", "Content-Disposition", "Location", "X-Image-Processing-Usage")
 
 
 def never_kept(view: View) -> View:
@@ -90,7 +90,7 @@ def finish(response: Response) -> Response:
 
 def _replay(answer: KeptAnswer) -> Response:
     body = toolbox().storage.open(answer.body_key)
-    response = Response(_chunks(body), status=answer.status, headers=answer.headers, direct_passthrough=True)
+    response = Response(_chunks(body), status=answer.status, headers=answer.headers)
     response.headers["Idempotent-Replayed"] = "true"
     return response
 

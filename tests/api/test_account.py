@@ -1,4 +1,4 @@
-"""``/auth``: register and rotate, as the first seed promises."""
+"""``/auth``: register and rotate."""
 
 from concurrent.futures import ThreadPoolExecutor
 

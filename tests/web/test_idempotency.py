@@ -21,7 +21,7 @@ def once(name: str = "order-1") -> dict[str, str]:
 
 
 @on_both_databases
-def test_a_repetition_gets_the_same_answer_and_is_free(client, acme) -> None:
+def test_a_repetition_gets_the_same_answer_and_is_free(app, client, acme) -> None:
     first = client.compress(acme.key, encoded(), headers=once())
     again = client.compress(acme.key, encoded(), headers=once())
     assert first.status_code == again.status_code == 200
@@ -31,6 +31,9 @@ def test_a_repetition_gets_the_same_answer_and_is_free(client, acme) -> None:
     assert again.headers["X-Image-Processing-Usage"] == "1"
     assert again.headers["X-Request-Id"] != first.headers["X-Request-Id"]
     assert again.mimetype == "application/json"
+    assert again.content_length == first.content_length == len(first.data)
+    spool = app.extensions["lightwell"].settings.spool_dir
+    assert not list(spool.iterdir())
     assert used(client, acme) == 1
 
 
