@@ -1,0 +1,42 @@
+"""Requests generated from the description itself: every answer must be one that it promises."""
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.client import bearer
+
+CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
+OPERATIONS = [
+    ("POST", "/auth/register"),
+    ("POST", "/auth/rotate-key"),
+    ("POST", "/compress/batch"),
+    ("GET", "/usage"),
+    ("POST", "/billing/checkout"),
+    ("POST", "/billing/portal"),
+]
+
+
+def test_the_list_is_complete(app) -> None:
+    described = {(method.upper(), path) for path, item in app.api_doc["paths"].items() for method in item}
+    assert described == set(OPERATIONS)
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_generated_requests_get_promised_answers(app, make_account, method, path) -> None:
+    schema = schemathesis.openapi.from_wsgi("/openapi.json", app)
+    credentials = bearer(make_account(requests_per_second=100_000).key)
+
+    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(case=schema[path][method].as_strategy())
+    def run(case: schemathesis.Case) -> None:
+        answer = case.call(headers=credentials)
+        case.validate_response(answer, checks=CHECKS)
+        assert answer.status_code < 500 or answer.status_code == 501
+
+    run()
