@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, BinaryIO, TypeVar
 
 from flask import Response, current_app, g, request
@@ -37,14 +38,16 @@ def begin() -> Response | None:
         return None
     if not 0 < len(key) <= LONGEST_KEY:
         raise BadRequest(f"Idempotency-Key must have 1 to {LONGEST_KEY} characters.")
+    asked = fingerprint()
     with transaction(principal().org_id) as session:
-        claim = idempotency.claim(session, principal(), request.method, request.path, key, fingerprint(), now())
+        claim = idempotency.claim(session, principal(), request.method, request.path, key, asked, now())
     if claim.outdated:
         toolbox().storage.delete(claim.outdated)
-    if claim.answer is None:
-        g.claim = claim
-        return None
-    return _replay(claim.answer)
+    if claim.answer is not None:
+        with suppress(FileNotFoundError):  # lost with its disk: the work is done again, which is paid already
+            return _replay(claim.answer)
+    g.claim = claim
+    return None
 
 
 def fingerprint() -> str:

@@ -137,6 +137,16 @@ def test_an_answer_is_kept_for_a_day(app, client, acme, clock) -> None:
     assert not [path for path in (tools.settings.storage_dir / "idempotency").iterdir() if path.is_file()]
 
 
+def test_an_answer_that_was_lost_with_its_disk_is_worked_again_for_free(app, client, acme) -> None:
+    first = client.compress(acme.key, encoded(), headers=once())
+    for kept in (app.extensions["lightwell"].settings.storage_dir / "idempotency").iterdir():
+        kept.unlink()
+    again = client.compress(acme.key, encoded(), headers=once())
+    assert again.json["results"] == first.json["results"]
+    assert client.compress(acme.key, encoded(), headers=once()).headers["Idempotent-Replayed"] == "true"
+    assert used(client, acme) == 1
+
+
 @pytest.mark.parametrize("name", ["", "x" * 256])
 def test_a_key_of_the_wrong_length_is_refused(client, acme, name) -> None:
     assert client.compress(acme.key, encoded(), headers=once(name)).status_code == 400
