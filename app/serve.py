@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -51,7 +51,8 @@ def main() -> int:
     manager.add_process("worker", f"exec {python} -m app.worker")
     threading.Thread(target=_announce, args=(settings,), daemon=True).start()
     signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))  # the terminal was closed
-    with _valkey(settings.data_dir):
+    brought_along = "redis_url" in settings.model_fields_set
+    with nullcontext() if brought_along else _valkey(settings.data_dir):
         manager.loop()
     stopped_by_hand = manager.returncode in (130, 143)
     return 0 if stopped_by_hand else int(manager.returncode or 0)

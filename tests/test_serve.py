@@ -222,6 +222,12 @@ def test_stopping_leaves_no_process_and_a_second_start_keeps_the_data(tmp_path, 
         assert used(second, key) == 1
 
 
+def test_a_redis_of_one_s_own_is_used_instead_of_the_embedded_valkey(tmp_path, redis_url) -> None:
+    with running_service(tmp_path, REDIS_URL=redis_url) as running:
+        register(running, "own-redis")
+        assert not (running.data_dir / "valkey").exists()
+
+
 def test_production_does_not_start_without_its_secrets(tmp_path) -> None:
     environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path)}
     for command in (["-m", "gunicorn", "-c", "python:app.gunicorn_conf", "wsgi:app"], ["-m", "flask", "sweep"]):
