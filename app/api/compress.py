@@ -41,10 +41,18 @@ class CompressForm(BaseModel):
 
     quality: float = Field(0.8, ge=0, le=1, allow_inf_nan=False, description="0 is smallest, 1 is best.")
     maxWidth: int | None = Field(
-        None, ge=1, le=LARGEST_SIDE, examples=[1280], description="Shrink images wider than this, in pixels."
+        None,
+        ge=1,
+        le=LARGEST_SIDE,
+        json_schema_extra={"example": 1280},
+        description="Shrink images wider than this, in pixels.",
     )
     maxHeight: int | None = Field(
-        None, ge=1, le=LARGEST_SIDE, examples=[1280], description="Shrink images taller than this, in pixels."
+        None,
+        ge=1,
+        le=LARGEST_SIDE,
+        json_schema_extra={"example": 1280},
+        description="Shrink images taller than this, in pixels.",
     )
     mimeType: Annotated[Format | None, BeforeValidator(_format)] = Field(
         None,
