@@ -118,11 +118,10 @@ def _rendering(
     output = transform.format or kind.written_as or (Format.PNG if image.hasalpha() else Format.JPEG)
     if not output.alpha:
         image = flatten(image)
-    quality = transform.quality
-    if kind is Source.JPEG and output is Format.JPEG and header and header.quality and not decoded.shrink(box) > 1:
-        # Above its own quality a JPEG only grows.
-        quality = min(quality, header.quality)
-    content = encode(image, output, quality, lossless=header is not None and header.lossless)
+    # Above its own quality a JPEG only grows.
+    ceiling = header.quality if header and header.quality and decoded.shrink(box) == 1 else 100
+    lossless = header is not None and header.lossless
+    content = encode(image, output, transform.quality, lossless=lossless, ceiling=ceiling)
     return Rendering(content, output, width, height, decoded)
 
 

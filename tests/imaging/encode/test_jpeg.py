@@ -11,9 +11,25 @@ def picture() -> Image:
     return from_bytes(photo.tobytes(), *photo.size, 3)
 
 
-def test_quality_is_what_was_asked_for() -> None:
-    for quality in (60, 80, 95):
-        assert abs((container.read_header(jpeg.encode(picture(), quality)).quality or 0) - quality) <= 1
+def stored_quality(content: bytes) -> int:
+    return container.read_header(content).quality or 0
+
+
+def test_quality_is_the_one_that_looks_as_asked() -> None:
+    for quality in (70, 80, 95, 100):
+        assert abs(stored_quality(jpeg.encode(picture(), quality)) - jpeg.scaled(quality)) <= 1
+
+
+def test_the_scale_rises_and_keeps_its_ends() -> None:
+    scale = [jpeg.scaled(quality) for quality in range(1, 101)]
+    assert scale == sorted(scale)
+    assert (scale[0], scale[-1]) == (1, 100)
+    assert all(ours <= usual for usual, ours in enumerate(scale, start=1))
+
+
+def test_a_ceiling_is_not_passed() -> None:
+    capped = jpeg.encode(picture(), 95, ceiling=jpeg.scaled(80))
+    assert stored_quality(capped) == stored_quality(jpeg.encode(picture(), 80))
 
 
 def test_progressive_and_bare() -> None:
