@@ -104,32 +104,49 @@ def test_sixty_four_parallel_requests_at_a_limit_of_a_hundred(service) -> None:
     assert compress(service, key, picture).json()["code"] == "monthly_limit_reached"
 
 
-def begin_upload(service: Service, key: dict[str, str]) -> socket.socket:
-    """A connection on which a large upload has begun and does not go on."""
+def begin_upload(service: Service, key: dict[str, str], framing: str, body: bytes) -> socket.socket:
+    """A connection on which an upload has begun and does not go on."""
     address = urlsplit(service.url)
     head = (
         f"POST /compress/batch HTTP/1.1\r\nHost: {address.netloc}\r\nAuthorization: {key['Authorization']}\r\n"
-        "Content-Type: multipart/form-data; boundary=edge\r\nContent-Length: 5000000\r\n\r\n"
-        '--edge\r\nContent-Disposition: form-data; name="files[]"; filename="a.jpg"\r\n\r\n'
+        f"Content-Type: multipart/form-data; boundary=edge\r\n{framing}\r\n\r\n"
     )
     connection = socket.create_connection((address.hostname, address.port), timeout=60)
-    connection.sendall(head.encode() + encoded() * 3)
+    connection.sendall(head.encode() + body)
+    return connection
+
+
+def half_an_upload(service: Service, key: dict[str, str]) -> socket.socket:
+    part = b'--edge\r\nContent-Disposition: form-data; name="files[]"; filename="a.jpg"\r\n\r\n'
+    connection = begin_upload(service, key, "Content-Length: 5000000", part + encoded() * 3)
     wait_until(lambda: spooled(service), "the upload to begin")
     return connection
 
 
 def test_a_client_that_goes_away_is_not_charged_and_leaves_nothing(service) -> None:
     key = register(service, "gone")
-    begin_upload(service, key).close()
+    half_an_upload(service, key).close()
     wait_until(lambda: not spooled(service), "the spool to be empty")
     assert used(service, key) == 0
 
 
 def test_a_client_that_falls_silent_is_given_up(service) -> None:
     key = register(service, "silent")
-    with begin_upload(service, key) as connection:
+    with half_an_upload(service, key) as connection:
         assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
     wait_until(lambda: not spooled(service), "the spool to be empty")
+    assert used(service, key) == 0
+
+
+@pytest.mark.parametrize(
+    "chunks", [b"zz\r\n--edge\r\n", b"5\r\n--edgeXX", b"5\r\n--e", b"5;" + b"x" * 20_000 + b"\r\n"]
+)
+def test_malformed_chunks_are_the_client_s_fault(service, chunks) -> None:
+    key = register(service, f"chunks-{len(chunks)}")
+    with begin_upload(service, key, "Transfer-Encoding: chunked", chunks) as connection:
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
+    assert "defect" not in service.log.read_text()
     assert used(service, key) == 0
 
 

@@ -5,11 +5,12 @@ from typing import Any
 import structlog
 from flask import Flask, Response, jsonify, request
 from flask_limiter import RateLimitExceeded
+from gunicorn.http.errors import ParseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from redis.exceptions import RedisError
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException
 
 from app.errors import (
     AppError,
@@ -50,6 +51,8 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(AppError, render)
     app.register_error_handler(RateLimitExceeded, _rate_limited)
     app.register_error_handler(HTTPException, _http_exception)
+    app.register_error_handler(ClientDisconnected, _broken_body)
+    app.register_error_handler(ParseException, _broken_body)
     app.register_error_handler(RedisError, _dependency_down)
     app.register_error_handler(OperationalError, _dependency_down)
     app.register_error_handler(PoolTimeoutError, _dependency_down)
@@ -98,6 +101,11 @@ def _http_exception(error: HTTPException) -> Response:
     if allowed := getattr(error, "valid_methods", None):
         refusal.headers["Allow"] = ", ".join(sorted(allowed))
     return render(refusal)
+
+
+def _broken_body(_error: Exception) -> Response:
+    """The client went away, or what it sends is no HTTP; the server notices while a view reads."""
+    return render(BadRequest("The request's body ended before it was complete, or its chunks are malformed."))
 
 
 def _rate_limited(error: RateLimitExceeded) -> Response:

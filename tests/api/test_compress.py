@@ -4,6 +4,8 @@ import base64
 from io import BytesIO
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from app.imaging import Format
@@ -56,10 +58,10 @@ def test_both_field_names_keep_the_order(client, acme) -> None:
     assert [result["originalName"] for result in answer.json["results"]] == ["a.jpg", "b.jpg", "c.jpg"]
 
 
-def _multipart_in_order(files: list[tuple[str, str]]) -> bytes:
+def _multipart_in_order(files: list[tuple[str, str]], content: bytes | None = None) -> bytes:
     parts = [
         b'--edge\r\nContent-Disposition: form-data; name="%s"; filename="%s"\r\n\r\n%s\r\n'
-        % (field.encode(), name.encode(), encoded())
+        % (field.encode(), name.encode(), content or encoded())
         for field, name in files
     ]
     return b"".join(parts) + b"--edge--\r\n"
@@ -232,6 +234,26 @@ def test_ten_thousand_fields_are_refused(client, app, acme) -> None:
 def test_a_broken_form_is_refused(client, app, acme, content_type, body, status) -> None:
     answer = client.post("/compress/batch", headers=bearer(acme.key), data=body, content_type=content_type)
     assert answer.status_code == status
+    assert spooled(app) == []
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(cut=st.tuples(st.integers(0, 900), st.integers(0, 60)), junk=st.binary(max_size=40))
+def test_whatever_becomes_of_a_form_it_is_answered_and_leaves_nothing(app, make_account, cut, junk) -> None:
+    """A valid form with a part of it replaced by other bytes."""
+    account = make_account(requests_per_second=100_000)
+    whole = b'--edge\r\nContent-Disposition: form-data; name="quality"\r\n\r\n0.5\r\n' + _multipart_in_order(
+        [("files[]", "a.jpg")], encoded(width=8, height=8, quality=30)
+    )
+    start, length = cut
+    answer = app.test_client().post(
+        "/compress/batch",
+        headers=bearer(account.key),
+        data=whole[:start] + junk + whole[start + length :],
+        content_type="multipart/form-data; boundary=edge",
+    )
+    assert answer.status_code in (200, 400, 413, 422)
+    assert used(app.test_client(), account) == (1 if answer.status_code == 200 else 0)
     assert spooled(app) == []
 
 
