@@ -14,7 +14,7 @@ except ConfigurationError as error:
     raise SystemExit(str(error)) from None
 
 bind = f"{_settings.host}:{_settings.port}"
-worker_class = "gthread"
+worker_class = "app.http_worker.HttpWorker"
 threads = _settings.web_threads
 keepalive = 20
 timeout = 60

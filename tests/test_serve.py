@@ -1,5 +1,6 @@
 """The whole service, as ``./run serve`` starts it: real processes, real sockets."""
 
+import json
 import os
 import re
 import shlex
@@ -136,6 +137,29 @@ def test_a_client_that_falls_silent_is_given_up(service) -> None:
         assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
     wait_until(lambda: not spooled(service), "the spool to be empty")
     assert used(service, key) == 0
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"NONSENSE\r\n\r\n", 400),
+        (b"GET /usage HTTP/1.1\r\nHost: x\r\nx-api-key: " + b"k" * 100_000 + b"\r\n\r\n", 431),
+        (b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+        (b"GET /usage HTTP/1.1\r\nHost: x\r\nBad Header: 1\r\n\r\n", 400),
+        (b"POST /usage HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
+    ],
+)
+def test_what_is_no_http_is_refused_with_our_body(service, request_bytes, status) -> None:
+    address = urlsplit(service.url)
+    with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
+        connection.sendall(request_bytes)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"application/json" in head
+    assert json.loads(body)["status"] == status
 
 
 @pytest.mark.parametrize(
