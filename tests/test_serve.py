@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -143,8 +144,8 @@ def test_a_client_that_falls_silent_is_given_up(service) -> None:
     ("request_bytes", "status"),
     [
         (b"NONSENSE\r\n\r\n", 400),
-        (b"GET /usage HTTP/1.1\r\nHost: x\r\nx-api-key: " + b"k" * 100_000 + b"\r\n\r\n", 431),
-        (b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+        (b"GET /usage HTTP/1.1\r\nHost: x\r\nx-api-key: " + b"k" * 20_000 + b"\r\n\r\n", 431),
+        (b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
         (b"GET /usage HTTP/1.1\r\nHost: x\r\nBad Header: 1\r\n\r\n", 400),
         (b"POST /usage HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n", 400),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
@@ -154,7 +155,6 @@ def test_what_is_no_http_is_refused_with_our_body(service, request_bytes, status
     address = urlsplit(service.url)
     with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
         connection.sendall(request_bytes)
-        connection.shutdown(socket.SHUT_WR)
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 %d " % status)
@@ -168,7 +168,8 @@ def test_what_is_no_http_is_refused_with_our_body(service, request_bytes, status
 def test_malformed_chunks_are_the_client_s_fault(service, chunks) -> None:
     key = register(service, f"chunks-{len(chunks)}")
     with begin_upload(service, key, "Transfer-Encoding: chunked", chunks) as connection:
-        connection.shutdown(socket.SHUT_WR)
+        with suppress(OSError):  # it may have answered and closed already
+            connection.shutdown(socket.SHUT_WR)
         assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
     assert "defect" not in service.log.read_text()
     assert used(service, key) == 0
