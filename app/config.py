@@ -128,19 +128,19 @@ class Settings(BaseModel):
     def _require_or_keep_secret(cls, value: str, info: ValidationInfo) -> str:
         if info.data.get("app_env") == "production" and len(value) < 32:
             raise ValueError("production needs one of 32 characters or more: openssl rand -base64 48")
-        return value or kept_secret_key(info.data.get("data_dir", Path("var")))
+        return value or kept_secret_key(info.data["data_dir"])
 
     @field_validator("redis_url")
     @classmethod
     def _require_or_find_redis(cls, value: str, info: ValidationInfo) -> str:
         if info.data.get("app_env") == "production" and not value:
             raise ValueError("production needs one: redis://… or rediss://…")
-        return value or embedded_redis_url(info.data.get("data_dir", Path("var")))
+        return value or embedded_redis_url(info.data["data_dir"])
 
     @field_validator("database_url")
     @classmethod
     def _default_to_sqlite(cls, value: str, info: ValidationInfo) -> str:
-        return value or f"sqlite:///{info.data.get('data_dir', Path('var')) / 'lightwell.sqlite3'}"
+        return value or f"sqlite:///{info.data['data_dir'] / 'lightwell.sqlite3'}"
 
     @property
     def spool_dir(self) -> Path:

@@ -158,7 +158,6 @@ class Overloaded(AppError):
 
     def __init__(self, message: str, *, retry_after: int = 1) -> None:
         super().__init__(message, headers={"Retry-After": str(retry_after)})
-        self.retry_after = retry_after
 
 
 class DependencyDown(Overloaded):

@@ -1,6 +1,5 @@
 """The gunicorn worker: gthread, except that what is no HTTP request is refused with our error body, not with HTML."""
 
-import json
 import socket
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +8,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from app.errors import AppError, BadRequest
 from app.models import new_id
+from app.web.errors import ErrorBody
 
 
 class HttpWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -31,14 +31,16 @@ class JsonErrors:
 
     def _answer(self, status: int) -> bytes:
         kind: type[AppError] = BadRequest if status < 500 else AppError
-        body = {
-            "error": "The request line or the headers are malformed, or longer than the server takes.",
-            "code": kind.code,
-            "status": status,
-            "type": f"/docs/errors/{kind.code}",
-            "requestId": (request_id := new_id("req", datetime.now(UTC))),
-        }
-        content = json.dumps(body).encode()
+        request_id = new_id("req", datetime.now(UTC))
+        body = ErrorBody(
+            error="The request line or the headers are malformed, or longer than the server takes.",
+            code=kind.code,
+            status=status,
+            type=f"/docs/errors/{kind.code}",
+            errors=None,
+            requestId=request_id,
+        )
+        content = body.model_dump_json(exclude_none=True).encode()
         headers = (
             "Content-Type: application/json",
             f"Content-Length: {len(content)}",

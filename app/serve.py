@@ -92,6 +92,13 @@ def _is_free(host: str, port: int) -> bool:
         return True
 
 
+def free_port() -> int:
+    """A port on loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def _valkey_command(data_dir: Path) -> list[str]:
     """Valkey on loopback, on the port it had last time where that is free; the file lets every process find it."""
     port_file = valkey_port_file(data_dir)
@@ -101,9 +108,7 @@ def _valkey_command(data_dir: Path) -> list[str]:
     except (OSError, ValueError):
         port = 0
     if not port or not _is_free("127.0.0.1", port):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
     port_file.write_text(str(port))
     arguments = [str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(port), "--dir", str(port_file.parent)]
     return [*arguments, "--appendonly", "yes", "--save", "", "--loglevel", "warning"]

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import psutil
 
+from app.config import Settings
 from bench import engine, peer, service
 from bench.client import Refused, Work
 from bench.jobs import Job, Order, orders
@@ -33,7 +34,7 @@ SMALL, FULL = Job(max_width=1280), Job()
 FULL_SHARE = 3
 """Full-size pictures take longer: a round has so many times fewer, yet enough that its end weighs little."""
 CORES = os.cpu_count() or 1
-GATE = 16
+GATE = int(Settings.model_fields["compress_concurrency"].default)
 BUSY_CORES = 0.2
 """Somebody else's load from which on the figures deserve a warning."""
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from app.serve import free_port
 from bench.client import Server
-from bench.server import HttpSide, free_port, started
+from bench.server import HttpSide, started
 
 FOLDER = Path(__file__).resolve().parent / "peers" / "sharp"
 

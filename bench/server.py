@@ -1,6 +1,5 @@
 """A server of the bench's own: started in a session of its own, driven, and ended with all that it started."""
 
-import socket
 import subprocess
 import time
 import urllib.request
@@ -31,12 +30,6 @@ class HttpSide:
 
     def run(self, job: Job, orders: Sequence[Order]) -> Work:
         return drive(self.server, job, orders, self._connections)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app.config import Settings
+from app.serve import free_port
 from bench.client import Server
-from bench.server import HttpSide, free_port, started
+from bench.server import HttpSide, started
 
 ROOT = Path(__file__).resolve().parent.parent
 EMAIL = "bench@example.com"

@@ -11,22 +11,19 @@ BEGIN, END = "<!-- settings -->\n", "<!-- /settings -->"
 
 
 def table() -> str:
-    rows = [f"| `{name.upper()}` | {_default(name, field)} | {field.description} |" for name, field in _fields()]
+    rows = [
+        f"| `{name.upper()}` | {_default(name, field)} | {field.description} |"
+        for name, field in Settings.model_fields.items()
+    ]
     return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows]) + "\n"
-
-
-def _fields() -> list[tuple[str, FieldInfo]]:
-    return list(Settings.model_fields.items())
 
 
 def _default(name: str, field: FieldInfo) -> str:
     if name == "imaging_processes":
         return "the cores"
-    return (
-        f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
-        if field.default != ""
-        else ""
-    )
+    if field.default == "":
+        return ""
+    return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
 
 
 def main() -> None:

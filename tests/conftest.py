@@ -6,7 +6,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -34,18 +33,13 @@ from app.config import Settings
 from app.extensions import db, transaction
 from app.factory import create_app
 from app.models import Mode, Plan
+from app.serve import free_port
 from app.services import identity, keys
 from tests.client import ApiClient
 
 ROOT = Path(__file__).resolve().parent.parent
 CORPUS = ROOT.parent / "shared" / "corpus"
 PATIENCE_SECONDS = 60
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
@@ -268,33 +262,24 @@ class Service:
 
     url: str
     data_dir: Path
+    environment: dict[str, str]
     process: subprocess.Popen[bytes]
     log: Path
 
     def flask(self, *arguments: str) -> str:
         """Run a flask command against the same data, as ``./run flask`` does."""
         command = [sys.executable, "-m", "flask", *arguments]
-        done = subprocess.run(
-            command, env=service_environment(self), cwd=ROOT, capture_output=True, text=True, check=True
-        )
+        done = subprocess.run(command, env=self.environment, cwd=ROOT, capture_output=True, text=True, check=True)
         return done.stdout.strip()
-
-
-def service_environment(service: Service) -> dict[str, str]:
-    return {
-        **os.environ,
-        "APP_ENV": "development",
-        "DATA_DIR": str(service.data_dir),
-        "PORT": service.url.rpartition(":")[2],
-    }
 
 
 @contextmanager
 def running_service(folder: Path, **settings: str) -> Iterator[Service]:
     """Start everything on free ports and an empty folder; stop it as Ctrl-C would."""
     data_dir, port = folder / "data", free_port()
+    machine = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
     environment = {
-        **os.environ, "APP_ENV": "development", "DATA_DIR": str(data_dir), "PORT": str(port),
+        **machine, "APP_ENV": "development", "DATA_DIR": str(data_dir), "PORT": str(port),
         "RATELIMIT_ANONYMOUS": "100000/minute", **settings,
     }  # fmt: skip
     subprocess.run(
@@ -306,7 +291,7 @@ def running_service(folder: Path, **settings: str) -> Iterator[Service]:
             [sys.executable, "-m", "app.serve"], env=environment, cwd=ROOT, stdout=out, stderr=out,
             start_new_session=True,
         )  # fmt: skip
-    service = Service(f"http://127.0.0.1:{port}", data_dir, process, log)
+    service = Service(f"http://127.0.0.1:{port}", data_dir, environment, process, log)
     try:
         wait_until(lambda: _answers(f"{service.url}/readyz"), "the service")
         yield service

@@ -35,7 +35,7 @@ def test_every_problem_is_named_at_once() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
-def test_database_urls_of_platforms_are_understood(tmp_path, scheme) -> None:
+def test_database_urls_of_platforms_are_understood(scheme) -> None:
     settings = Settings.from_env(
         {"SECRET_KEY": SECRET, "REDIS_URL": "rediss://cache", "DATABASE_URL": f"{scheme}://u:p@db/lightwell"}
     )
@@ -58,7 +58,7 @@ def test_development_finds_the_valkey_of_serve(tmp_path) -> None:
     assert Settings.from_env(environment).redis_url == "redis://127.0.0.1:7001/0"
 
 
-def test_secrets_do_not_show_and_nothing_changes(tmp_path) -> None:
+def test_secrets_do_not_show_and_nothing_changes() -> None:
     settings = Settings.from_env(
         {"SECRET_KEY": SECRET, "REDIS_URL": "redis://:hunter2@cache", "DATABASE_URL": "postgres://u:hunter2@db/x"}
     )

@@ -24,7 +24,7 @@ from PIL import Image
 from redis import Redis
 from rq import Queue
 
-from tests.conftest import ROOT, Service, running_service, service_environment, wait_until
+from tests.conftest import ROOT, Service, running_service, wait_until
 from tests.images import encoded
 
 pytestmark = pytest.mark.xdist_group("service")
@@ -240,7 +240,7 @@ def test_the_worker_sweeps(service) -> None:
 def test_a_taken_port_is_said(service) -> None:
     refused = subprocess.run(
         [sys.executable, "-m", "app.serve"],
-        env={**service_environment(service), "DATA_DIR": str(service.data_dir / "other")},
+        env={**service.environment, "DATA_DIR": str(service.data_dir / "other")},
         cwd=ROOT,
         capture_output=True,
         text=True,

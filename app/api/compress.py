@@ -24,7 +24,7 @@ blueprint = APIBlueprint(
 )
 
 FILE_FIELDS = frozenset({"files[]", "files"})
-LARGEST_SIDE = 100_000
+Side = Annotated[int | None, Field(ge=1, le=100_000, json_schema_extra={"example": 1280})]
 
 
 def _format(value: object) -> object:
@@ -40,20 +40,8 @@ class CompressForm(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     quality: float = Field(0.8, ge=0, le=1, allow_inf_nan=False, description="0 is smallest, 1 is best.")
-    maxWidth: int | None = Field(
-        None,
-        ge=1,
-        le=LARGEST_SIDE,
-        json_schema_extra={"example": 1280},
-        description="Shrink images wider than this, in pixels.",
-    )
-    maxHeight: int | None = Field(
-        None,
-        ge=1,
-        le=LARGEST_SIDE,
-        json_schema_extra={"example": 1280},
-        description="Shrink images taller than this, in pixels.",
-    )
+    maxWidth: Side = Field(None, description="Shrink images wider than this, in pixels.")
+    maxHeight: Side = Field(None, description="Shrink images taller than this, in pixels.")
     mimeType: Annotated[Format | None, BeforeValidator(_format)] = Field(
         None,
         description="Force an output format. By default JPEG, PNG, WebP, GIF and AVIF stay what they are, and the rest "

@@ -27,8 +27,8 @@ class Base64File:
                 yield base64.b64encode(chunk)
 
 
-def stream(parts: Sequence[bytes | Base64File], mimetype: str = "application/json") -> Response:
-    """An answer that is the concatenation of ``parts``, with its length announced."""
+def stream(parts: Sequence[bytes | Base64File]) -> Response:
+    """A JSON answer that is the concatenation of ``parts``, with its length announced."""
 
     def body() -> Iterator[bytes]:
         for part in parts:
@@ -37,6 +37,6 @@ def stream(parts: Sequence[bytes | Base64File], mimetype: str = "application/jso
             else:
                 yield from part
 
-    response = Response(body(), mimetype=mimetype)
+    response = Response(body(), mimetype="application/json")
     response.content_length = sum(len(part) for part in parts)
     return response

@@ -53,7 +53,8 @@ def authentication_of_view() -> str | None:
     """What the matched view asks for; None where no view matched, or for a preflight."""
     if request.endpoint is None or request.method == "OPTIONS":
         return None
-    return str(getattr(current_app.view_functions[request.endpoint], "authentication"))  # noqa: B009
+    view: Any = current_app.view_functions[request.endpoint]
+    return str(view.authentication)
 
 
 def authorize() -> None:

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
+from app.serve import free_port
 from tests.client import bearer
-from tests.conftest import free_port
 
 
 @pytest.mark.parametrize(("plan", "rate"), [("FREE", 2), ("TEAM", 3), ("BUSINESS", 10)])
