@@ -178,6 +178,8 @@ def postgresql_app(make_app: AppMaker, postgres: str) -> Flask:
 def app(request: pytest.FixtureRequest, clock: Clock) -> Flask:
     """The application on SQLite; ``on_both_databases`` runs a test on PostgreSQL too."""
     app: Flask = request.getfixturevalue(f"{getattr(request, 'param', 'sqlite')}_app")
+    # Tests of crashes leave behind what a sweep would find hours later.
+    shutil.rmtree(app.extensions["lightwell"].settings.spool_dir, ignore_errors=True)
     return app
 
 

@@ -211,16 +211,27 @@ def test_memory_does_not_grow_with_the_batch(service) -> None:
     assert peak - before < 60_000_000
 
 
+def imaging_children(service: Service) -> list[psutil.Process]:
+    return [one for one in web_process(service).children() if "spawn_main" in " ".join(one.cmdline())]
+
+
 def test_a_killed_imaging_child_costs_its_file_only(service) -> None:
     key = register(service, "killed", "ENTERPRISE")
+    before = {child.pid: child.cpu_times().user for child in imaging_children(service)}
+
+    def busy() -> list[psutil.Process]:
+        return [
+            child
+            for child in imaging_children(service)
+            if child.cpu_times().user - before.get(child.pid, child.cpu_times().user) > 0.1
+        ]
+
     with ThreadPoolExecutor(1) as thread:
         batch = thread.submit(
             compress, service, key, *[encoded(width=3000, height=2000, seed=n) for n in range(8)], partial="true"
         )
-        web = web_process(service)
-        wait_until(lambda: spooled(service), "the upload to begin")
-        children = [one for one in web.children() if "spawn_main" in " ".join(one.cmdline())]
-        max(children, key=lambda child: child.cpu_times().user).kill()
+        wait_until(busy, "a child at work")
+        busy()[0].kill()
         answer = batch.result()
     assert answer.status_code == 200
     assert len(answer.json()["results"]) >= 7

@@ -33,6 +33,7 @@ def test_a_repetition_gets_the_same_answer_and_is_free(app, client, acme) -> Non
     assert again.mimetype == "application/json"
     assert again.content_length == first.content_length == len(first.data)
     spool = app.extensions["lightwell"].settings.spool_dir
+    assert spool.exists()
     assert not list(spool.iterdir())
     assert used(client, acme) == 1
 
