@@ -6,7 +6,9 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from multiprocessing import parent_process
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType
 
@@ -28,7 +30,7 @@ def start(limits: Limits) -> None:
     """Prepare a fresh child: load the engines, then cap its memory at what it has plus ``limits.memory_bytes``."""
     os.environ.update(ONE_THREAD)  # noqa: TID251  # sets, not reads: it is where the C libraries look
     os.nice(NICENESS)
-    # Ctrl-C is for the parent, which ends its children by SIGTERM; Python's handler for that waits for the decoder.
+    # Ctrl-C is for the parent. SIGTERM ends a child at once: Python's own handler would wait for the decoder.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _silence()
@@ -42,6 +44,23 @@ def start(limits: Limits) -> None:
     _engine()
     if sys.platform == "linux":
         _cap_memory(limits.memory_bytes)
+
+
+def serve(orders: Connection, task: Callable[[Path, Path, Transform, Limits], Picture], limits: Limits) -> None:
+    """A child's life: say that the engines are loaded, then answer each file with its picture or its exception."""
+    start(limits)
+    orders.send(None)
+    while True:
+        try:
+            source, target, transform = orders.recv()
+        except EOFError:
+            return
+        orders.send(None)  # taken: from here on, its end is the file's doing
+        try:
+            answer: Picture | Exception = task(source, target, transform, limits)
+        except Exception as error:
+            answer = error
+        orders.send(answer)
 
 
 def run(source: Path, target: Path, transform: Transform, limits: Limits) -> Picture:

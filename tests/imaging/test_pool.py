@@ -3,12 +3,15 @@
 import ctypes
 import logging
 import os
+import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -91,7 +94,12 @@ def order(pool: ImagingPool, folder: Path, what: str) -> Future[Picture]:
 
 
 def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):  # gone, or not yet buried
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
 
 
 def test_the_web_process_loads_no_engine() -> None:
@@ -174,6 +182,22 @@ def test_an_idle_child_that_is_killed_is_replaced(photo: Path, tmp_path: Path) -
         for _ in range(3):
             assert pool.submit(photo, tmp_path / "two", Transform()).result(PATIENCE).width == 256
             time.sleep(0.1)
+    finally:
+        pool.close()
+
+
+def test_whenever_children_are_killed_nothing_waits_for_ever(photo: Path, tmp_path: Path) -> None:
+    """A child is killed at a random moment around the hand-over of files: that costs one file at the most."""
+    pool = ImagingPool(2, SHORT)
+    moment = random.Random(7)
+    try:
+        pool.warm()
+        for number in range(30):
+            victim = moment.choice(children())
+            threading.Timer(moment.random() * 0.01, victim.kill).start()
+            files = [pool.submit(photo, tmp_path / f"{number}-{file}", Transform()) for file in range(4)]
+            refused = [file for file in files if file.exception(PATIENCE)]
+            assert len(refused) <= 1
     finally:
         pool.close()
 
