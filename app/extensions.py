@@ -42,12 +42,12 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 @contextmanager
-def transaction(org_id: str | None = None) -> Iterator[TenantSession]:
-    """A short session of its own, bound to ``org_id``: returning commits, raising rolls back."""
+def transaction(org_id: str | None = None, mode: str | None = None) -> Iterator[TenantSession]:
+    """A short session of its own, bound to an org, and to a mode in it: returning commits, raising rolls back."""
     session = TenantSession(db, expire_on_commit=False)
     try:
         if org_id is not None:
-            bind_org(session, org_id)
+            bind_org(session, org_id, mode)
         with session.begin():
             yield session
     finally:

@@ -1,8 +1,10 @@
-"""The wall between organizations.
+"""The wall between organizations, and within one between live and test.
 
 A table is either a *directory* table, readable by everybody's code, or it is ``OrgOwned``. A ``TenantSession`` is bound
 to one org, once; from then on every ORM statement that touches an owned table carries that org's criterion, and new
-rows are stamped with it. Unbound, owned tables look empty. Code that must see all orgs says so with ``unscoped``.
+rows are stamped with it. ``Partitioned`` tables are owned, and divided by the mode of the keys that made their rows:
+they ask for a session that is bound to a mode, too. Unbound, such tables look empty. Code that must see all orgs says
+so with ``unscoped``.
 
 ORM statements only: ``text()`` and ``Model.__table__`` would go round the wall and are refused by lint and by
 ``tests/architecture``.
@@ -14,7 +16,7 @@ from typing import Any, cast
 
 import structlog
 from flask_sqlalchemy.session import Session
-from sqlalchemy import CursorResult, Delete, ForeignKey, Update, event, false, insert
+from sqlalchemy import CursorResult, Delete, ForeignKey, String, Update, event, false, insert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, ORMExecuteState, UOWTransaction, mapped_column, with_loader_criteria
 
@@ -30,6 +32,12 @@ class OrgOwned:
     org_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), sort_order=-1)
 
 
+class Partitioned(OrgOwned):
+    """A row that only keys of one mode, ``live`` or ``test``, may see."""
+
+    mode: Mapped[str] = mapped_column(String(8), sort_order=-1)
+
+
 class TenancyError(Exception):
     """A defect: code tried to reach across organizations. Never shown to a user."""
 
@@ -42,6 +50,10 @@ class TenantSession(Session):
         return self.info.get("org_id")
 
     @property
+    def mode(self) -> str | None:
+        return self.info.get("mode")
+
+    @property
     def unscoped_reason(self) -> str | None:
         return self.info.get("unscoped")
 
@@ -51,11 +63,11 @@ class TenantSession(Session):
         return cast("CursorResult[Any]", result).rowcount
 
 
-def bind_org(session: TenantSession, org_id: str) -> None:
-    """Bind ``session`` to one org, for good. Raises TenancyError when it already is bound to another."""
-    if session.org_id not in (None, org_id):
-        raise TenancyError("the session is bound to another organization")
-    session.info["org_id"] = org_id
+def bind_org(session: TenantSession, org_id: str, mode: str | None = None) -> None:
+    """Bind ``session`` to one org, and to one mode in it, for good. TenancyError when it is bound to another."""
+    if session.org_id not in (None, org_id) or session.mode not in (None, mode):
+        raise TenancyError("the session is bound to another organization or mode")
+    session.info["org_id"], session.info["mode"] = org_id, mode
 
 
 @contextmanager
@@ -80,11 +92,14 @@ def _add_org_criterion(state: ORMExecuteState) -> None:
         return
     if state.is_insert and any(issubclass(mapper.class_, OrgOwned) for mapper in state.all_mappers):
         raise TenancyError("bulk inserts pass no org check: add rows to the session, or use insert_if_absent")
-    org_id = session.org_id
+    org_id, mode = session.org_id, session.mode
     state.statement = state.statement.options(
         with_loader_criteria(OrgOwned, lambda _: false(), include_aliases=True)
         if org_id is None
-        else with_loader_criteria(OrgOwned, lambda cls: cls.org_id == org_id, include_aliases=True)
+        else with_loader_criteria(OrgOwned, lambda cls: cls.org_id == org_id, include_aliases=True),
+        with_loader_criteria(Partitioned, lambda _: false(), include_aliases=True)
+        if mode is None
+        else with_loader_criteria(Partitioned, lambda cls: cls.mode == mode, include_aliases=True),
     )
 
 
@@ -97,22 +112,31 @@ def _stamp_new_rows(session: TenantSession, _context: UOWTransaction, _instances
             continue
         if session.org_id is None:
             raise TenancyError(f"{type(row).__name__} written without an organization")
-        if row in session.new and row.org_id is None:
-            row.org_id = session.org_id
-        if row.org_id != session.org_id:
-            raise TenancyError(f"{type(row).__name__} of another organization written")
+        for part in _walls(type(row)):
+            if row in session.new and getattr(row, part) is None:
+                setattr(row, part, getattr(session, part))
+            if getattr(row, part) is None or getattr(row, part) != getattr(session, part):
+                raise TenancyError(f"{type(row).__name__} of another {part} written")
+
+
+def _walls(model: type[Any]) -> tuple[str, ...]:
+    """What a row of ``model`` must share with its session."""
+    if issubclass(model, Partitioned):
+        return ("org_id", "mode")
+    return ("org_id",) if issubclass(model, OrgOwned) else ()
 
 
 def insert_if_absent(session: TenantSession, model: type[Any], **values: Any) -> bool:
     """Insert a row unless a unique constraint says that it is there. True when it was inserted.
 
     One statement (``INSERT … ON CONFLICT DO NOTHING``), so parallel callers agree on one row. An owned row gets the
-    session's org.
+    session's org, and its mode.
     """
-    if issubclass(model, OrgOwned):
-        if session.org_id is None or values.get("org_id", session.org_id) != session.org_id:
-            raise TenancyError(f"{model.__name__} written without its organization")
-        values["org_id"] = session.org_id
+    for part in _walls(model):
+        own = getattr(session, part)
+        if own is None or values.get(part, own) != own:
+            raise TenancyError(f"{model.__name__} written without its {part}")
+        values[part] = own
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     table = insert(model).table
     statement = dialect.insert(table).values(**values).on_conflict_do_nothing().returning(*table.primary_key)

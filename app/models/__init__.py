@@ -1,19 +1,42 @@
 """The tables. Importing this package declares them all."""
 
 from app.models.directory import ApiKey, Membership, Mode, Organization, Plan, Role, User
+from app.models.exports import Export, ExportPreset, ExportStatus, Rendition
 from app.models.idempotency import IdempotentRequest
+from app.models.library import (
+    Asset,
+    AssetCount,
+    AssetTag,
+    Collection,
+    DiscardedObject,
+    MediaType,
+    StorageCounter,
+    Upload,
+)
 from app.models.types import UtcDateTime, new_id
 from app.models.usage import EntryState, UsageCounter, UsageEntry
 
 __all__ = [
     "ApiKey",
+    "Asset",
+    "AssetCount",
+    "AssetTag",
+    "Collection",
+    "DiscardedObject",
     "EntryState",
+    "Export",
+    "ExportPreset",
+    "ExportStatus",
     "IdempotentRequest",
+    "MediaType",
     "Membership",
     "Mode",
     "Organization",
     "Plan",
+    "Rendition",
     "Role",
+    "StorageCounter",
+    "Upload",
     "UsageCounter",
     "UsageEntry",
     "User",

@@ -45,3 +45,8 @@ class Principal:
     @property
     def is_live(self) -> bool:
         return self.mode is Mode.LIVE
+
+    @property
+    def partition(self) -> tuple[str, Mode]:
+        """What a session that works for this principal is bound to."""
+        return self.org_id, self.mode

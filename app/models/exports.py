@@ -1,0 +1,98 @@
+"""What leaves a workspace: presets, renditions, batch exports."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.extensions import Base
+from app.models.types import UtcDateTime
+from app.tenancy import Partitioned
+
+
+class ExportPreset(Partitioned, Base):
+    """A transformation under a name. ``format`` None keeps the asset's own."""
+
+    __tablename__ = "export_presets"
+    __table_args__ = (UniqueConstraint("org_id", "mode", "name"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str] = mapped_column(String(255))
+    format: Mapped[str | None] = mapped_column(String(8))
+    quality: Mapped[int]
+    max_width: Mapped[int | None]
+    max_height: Mapped[int | None]
+    preserve_aspect: Mapped[bool]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Rendition(Partitioned, Base):
+    """A transformed copy of a content (SHA-256 of an original), found again by ``recipe``, the transformation's name.
+
+    Who inserts the row renders it; until it is ``ready``, ``claim`` says who does and ``lease_until`` for how long the
+    others wait for it. ``storage_key`` is where that claim's bytes go.
+    """
+
+    __tablename__ = "renditions"
+    __table_args__ = (
+        UniqueConstraint("org_id", "mode", "content", "recipe"),
+        Index("ix_renditions_used_at", "used_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    content: Mapped[str] = mapped_column(String(64))
+    recipe: Mapped[str] = mapped_column(String(255))
+    claim: Mapped[str] = mapped_column(String(32))
+    lease_until: Mapped[datetime] = mapped_column(UtcDateTime)
+    storage_key: Mapped[str] = mapped_column(String(512))
+    ready: Mapped[bool]
+    format: Mapped[str | None] = mapped_column(String(8))
+    width: Mapped[int | None]
+    height: Mapped[int | None]
+    size: Mapped[int | None] = mapped_column(BigInteger)
+    crc32: Mapped[int | None] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    used_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ExportStatus(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Export(Partitioned, Base):
+    """A batch export: which assets, how, how far it is, and where its ZIP lies.
+
+    A worker claims it by raising ``attempt`` and keeps it by renewing ``lease_until``; whoever finds the lease over may
+    claim it again, and the earlier worker notices that the attempt is no longer its own.
+    """
+
+    __tablename__ = "exports"
+    __table_args__ = (
+        CheckConstraint("status IN ('queued', 'running', 'done', 'failed', 'cancelled')", name="status"),
+        Index("ix_exports_created_at", "org_id", "mode", "created_at", "id"),
+        Index("ix_exports_status_lease_until", "status", "lease_until"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    key_id: Mapped[str] = mapped_column(String(32))
+    status: Mapped[str] = mapped_column(String(16))
+    config: Mapped[dict[str, Any]] = mapped_column(JSON)
+    asset_ids: Mapped[list[str]] = mapped_column(JSON, deferred=True)
+    total: Mapped[int]
+    processed: Mapped[int] = mapped_column(default=0)
+    failed: Mapped[int] = mapped_column(default=0)
+    attempt: Mapped[int] = mapped_column(default=0)
+    lease_until: Mapped[datetime] = mapped_column(UtcDateTime)
+    storage_key: Mapped[str | None] = mapped_column(String(512))
+    size: Mapped[int | None] = mapped_column(BigInteger)
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

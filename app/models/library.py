@@ -1,0 +1,158 @@
+"""A workspace's library: assets and their tags, collections, uploads on their way in, and what is kept count of."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.extensions import Base
+from app.models.types import UtcDateTime
+from app.tenancy import OrgOwned, Partitioned
+
+
+class MediaType(StrEnum):
+    IMAGE = "IMAGE"
+    VIDEO = "VIDEO"
+
+
+class Asset(Partitioned, Base):
+    """A stored image or video. Its content never changes; ``content`` is the SHA-256 of it.
+
+    ``kind`` is what the file was found to be, ``mime_type`` what it was declared as; they agree. Sizes are in pixels of
+    the upright picture and in bytes. ``sort_name`` and ``search`` are case-folded: the name, and all that is searched.
+    """
+
+    __tablename__ = "assets"
+    __table_args__ = (
+        UniqueConstraint("org_id", "id"),
+        UniqueConstraint("org_id", "storage_key"),
+        ForeignKeyConstraint(["org_id", "collection_id"], ["collections.org_id", "collections.id"]),
+        CheckConstraint("media_type IN ('IMAGE', 'VIDEO')", name="media_type"),
+        Index("ix_assets_uploaded", "org_id", "mode", "uploaded_at", "id"),
+        Index("ix_assets_name", "org_id", "mode", "sort_name", "id"),
+        Index("ix_assets_size", "org_id", "mode", "size", "id"),
+        Index("ix_assets_type", "org_id", "mode", "media_type", "uploaded_at", "id"),
+        Index("ix_assets_collection", "org_id", "mode", "collection_id", "uploaded_at", "id"),
+        Index("ix_assets_content", "org_id", "mode", "content"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    media_type: Mapped[str] = mapped_column(String(8))
+    name: Mapped[str] = mapped_column(String(255))
+    sort_name: Mapped[str] = mapped_column(String(255))
+    original_name: Mapped[str] = mapped_column(String(255))
+    mime_type: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(16))
+    size: Mapped[int] = mapped_column(BigInteger)
+    width: Mapped[int]
+    height: Mapped[int]
+    frames: Mapped[int]
+    duration_ms: Mapped[int | None] = mapped_column(BigInteger)
+    content: Mapped[str] = mapped_column(String(64))
+    storage_key: Mapped[str] = mapped_column(String(512))
+    thumbnail_key: Mapped[str] = mapped_column(String(512))
+    tags: Mapped[list[str]] = mapped_column(JSON)
+    search: Mapped[str] = mapped_column(Text)
+    collection_id: Mapped[str | None] = mapped_column(String(32))
+    location_x: Mapped[float]
+    location_y: Mapped[float]
+    uploaded_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class AssetTag(Partitioned, Base):
+    """``Asset.tags`` once more, a row each, to find assets by."""
+
+    __tablename__ = "asset_tags"
+    __table_args__ = (
+        ForeignKeyConstraint(["org_id", "asset_id"], ["assets.org_id", "assets.id"], ondelete="CASCADE"),
+        Index("ix_asset_tags_tag", "org_id", "mode", "tag", "uploaded_at", "asset_id"),
+    )
+
+    org_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True)
+    asset_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    tag: Mapped[str] = mapped_column(String(64), primary_key=True)
+    uploaded_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class AssetCount(Partitioned, Base):
+    """How many assets share a facet: ``all``, ``type:IMAGE``, ``collection:<id>``, ``tag:<tag>``.
+
+    Kept by whatever writes assets, so that a list knows its total without counting.
+    """
+
+    __tablename__ = "asset_counts"
+    __table_args__ = (CheckConstraint("count >= 0", name="count"),)
+
+    org_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True)
+    mode: Mapped[str] = mapped_column(String(8), primary_key=True)
+    facet: Mapped[str] = mapped_column(String(128), primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+
+
+class Collection(Partitioned, Base):
+    """A folder of assets, in a tree. ``place`` is its parent and name in one, which are unique together."""
+
+    __tablename__ = "collections"
+    __table_args__ = (
+        UniqueConstraint("org_id", "id"),
+        UniqueConstraint("org_id", "mode", "place"),
+        ForeignKeyConstraint(["org_id", "parent_id"], ["collections.org_id", "collections.id"]),
+        Index("ix_collections_parent", "org_id", "mode", "parent_id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str] = mapped_column(String(255))
+    parent_id: Mapped[str | None] = mapped_column(String(32))
+    place: Mapped[str] = mapped_column(String(300))
+    color: Mapped[str | None] = mapped_column(String(7))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Upload(Partitioned, Base):
+    """A file that was promised: its bytes are set aside until it is finalized, as ``asset_id``, or abandoned."""
+
+    __tablename__ = "uploads"
+    __table_args__ = (
+        UniqueConstraint("org_id", "storage_key"),
+        Index("ix_uploads_expires_at", "expires_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    storage_key: Mapped[str] = mapped_column(String(512))
+    original_name: Mapped[str] = mapped_column(String(255))
+    mime_type: Mapped[str] = mapped_column(String(64))
+    size: Mapped[int] = mapped_column(BigInteger)
+    asset_id: Mapped[str | None] = mapped_column(String(32))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class StorageCounter(OrgOwned, Base):
+    """Bytes of an organization's assets, and of the uploads that were promised to it."""
+
+    __tablename__ = "storage_counters"
+    __table_args__ = (CheckConstraint("bytes >= 0", name="bytes"),)
+
+    org_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+
+
+class DiscardedObject(OrgOwned, Base):
+    """An object in storage that no row needs any more; the sweep removes it."""
+
+    __tablename__ = "discarded_objects"
+
+    org_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True)
+    storage_key: Mapped[str] = mapped_column(String(512), primary_key=True)
