@@ -1,4 +1,4 @@
-"""Pictures: bytes in, bytes out.
+"""Pictures and videos: bytes in, bytes out.
 
 The web process imports this and gets no image library with it: libvips started before a fork hangs the child, and a
 hostile file may only ever meet a decoder in a child of ``ImagingPool``. ``engine`` is what the children run.
@@ -14,6 +14,8 @@ from app.imaging.errors import (
 )
 from app.imaging.formats import Format
 from app.imaging.limits import Limits
+from app.imaging.media import accepted, is_video, matches
+from app.imaging.original import Original
 from app.imaging.pool import ImagingPool
 from app.imaging.transform import Picture, Transform
 
@@ -25,8 +27,12 @@ __all__ = [
     "ImagingInterrupted",
     "ImagingPool",
     "Limits",
+    "Original",
     "Picture",
     "Transform",
     "UnreadableImage",
     "UnsupportedImage",
+    "accepted",
+    "is_video",
+    "matches",
 ]

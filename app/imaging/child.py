@@ -1,4 +1,4 @@
-"""One child process that converts pictures, as its keeper in the parent sees it."""
+"""One child process that works on files, as its keeper in the parent sees it."""
 
 import multiprocessing
 from collections.abc import Callable
@@ -8,12 +8,12 @@ from typing import Any
 
 from app.imaging import worker
 from app.imaging.limits import Limits
-from app.imaging.transform import Picture, Transform
+from app.imaging.work import Result, Work
 
 START_SECONDS = 60
 STOP_SECONDS = 10
 
-Task = Callable[[Path, Path, Transform, Limits], Picture]
+Task = Callable[[Path, Path, Work, Limits], Result]
 
 
 class ChildEnded(Exception):
@@ -49,11 +49,11 @@ class Child:
             raise ChildEnded(None)
         self._receive()
 
-    def order(self, source: Path, target: Path, transform: Transform) -> bool:
+    def order(self, source: Path, target: Path, work: Work) -> bool:
         """Hand a file over. False where the child ended before it took it, through no fault of the file's."""
         self.files += 1
         try:
-            self._pipe.send((source, target, transform))
+            self._pipe.send((source, target, work))
             self._pipe.recv()
         except (EOFError, OSError):
             return False
@@ -63,10 +63,9 @@ class Child:
         """Wait so long for an answer, or for the child's end."""
         return bool(connection.wait([self._pipe, self._process.sentinel], seconds))
 
-    def answer(self) -> Picture | BaseException:
-        """What the child made of its file. ChildEnded where it ended instead."""
-        answer: Picture | BaseException = self._receive()
-        return answer
+    def answer(self) -> Any:
+        """What the child made of its file: its task's result, or an exception. ChildEnded where it ended instead."""
+        return self._receive()
 
     def end(self) -> None:
         self._process.kill()

@@ -1,33 +1,34 @@
-"""One picture from file to file: told, measured, decoded, taken through the steps, encoded, written.
+"""What the pool's children do with a file: convert it, or examine it.
 
-Imports libvips, so it is for the pool's children, tests and benchmarks; the web process has ``pool``.
+Imports libvips and FFmpeg, so it is for the pool's children, tests and benchmarks; the web process has ``pool``.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from app.errors import AppError
-from app.imaging.containers.header import Header
-from app.imaging.decode import decode, native
-from app.imaging.decode.decoded import Decoded
-from app.imaging.encode import encode
-from app.imaging.errors import TOO_MUCH_MEMORY, UNREADABLE, ImageTooLarge, UnreadableImage
+from app.imaging.decode import video
+from app.imaging.errors import (
+    TOO_MUCH_MEMORY,
+    UNREADABLE,
+    UNSUPPORTED_MEDIA,
+    ImageTooLarge,
+    UnreadableImage,
+    UnsupportedImage,
+)
 from app.imaging.files import mapped, write
 from app.imaging.formats import Format, Source
-from app.imaging.geometry import Box, fit
-from app.imaging.inspection import HEADERS, inspect
+from app.imaging.inspection import HEADERS, inspect, measure
 from app.imaging.limits import Limits
-from app.imaging.steps import frames
-from app.imaging.steps.colour import to_srgb
-from app.imaging.steps.flatten import flatten, is_opaque
-from app.imaging.steps.orient import is_turned, orient
-from app.imaging.steps.resize import resize
+from app.imaging.original import Examination, Original
+from app.imaging.rendering import Rendering, finish, render
+from app.imaging.sniff import identify, media_type
 from app.imaging.strip import strip
 from app.imaging.transform import Picture, Transform
-from app.imaging.vips import Image, VipsError
+from app.imaging.work import Result, Work
+
+THUMBNAIL = Transform(Format.WEBP, quality=75, max_width=480, max_height=480)
 
 # Less than this is not worth another generation's loss.
 WORTHWHILE = 0.95
@@ -35,26 +36,18 @@ WORTHWHILE = 0.95
 # How libvips, libjpeg, libheif and the C library word it.
 OUT_OF_MEMORY = ("out of memory", "insufficient memory", "memory allocation", "cannot allocate memory")
 
-Step = Callable[[Image], Image]
 
-
-@dataclass(frozen=True)
-class Rendering:
-    """An encoded picture: its bytes, its size in pixels, and what it was decoded from."""
-
-    content: bytes
-    output: Format
-    width: int
-    height: int
-    decoded: Decoded
-
-    @property
-    def resized(self) -> bool:
-        return (self.width, self.height) != (self.decoded.width, self.decoded.height)
+def perform(source: Path, target: Path, work: Work, limits: Limits) -> Result:
+    """Do with the file ``source`` what is asked, write ``target``. Raises as ``convert`` and ``examine`` do."""
+    match work:
+        case Transform():
+            return convert(source, target, work, limits)
+        case Examination():
+            return examine(source, target, limits)
 
 
 def convert(source: Path, target: Path, transform: Transform, limits: Limits) -> Picture:
-    """Do what ``transform`` says with the file ``source`` and write ``target``, which appears whole or not at all.
+    """Do what ``transform`` says with the image ``source`` and write ``target``, which appears whole or not at all.
 
     Raises UnsupportedImage, UnreadableImage or ImageTooLarge, and OSError where ``target`` can't be written. Time and
     memory are not bounded here but by the pool.
@@ -62,16 +55,61 @@ def convert(source: Path, target: Path, transform: Transform, limits: Limits) ->
     with worded_errors():
         with mapped(source) as data:
             kind, header = inspect(data, transform.format, limits)
-        rendering = _render(source, kind, header, transform, limits)
+        rendering = render(source, kind, header, transform, limits)
         kept = _original(source, kind, rendering) if _may_keep(kind, rendering) else None
     content = kept or rendering.content
     write(target, content)
+    return _picture(kind, rendering, content)
+
+
+def examine(source: Path, target: Path, limits: Limits) -> Original:
+    """Tell what the image or video ``source`` is, and write a thumbnail or poster of it, as ``convert`` writes.
+
+    An image is decoded whole, all frames of an animation too. Of a video the structure is read and a frame near its
+    beginning decoded. Raises as ``convert`` does.
+    """
+    with worded_errors():
+        try:
+            original, content = _examined(source, limits)
+        except UnsupportedImage as error:
+            raise UnsupportedImage(UNSUPPORTED_MEDIA) from error
+    write(target, content)
+    return original
+
+
+def _examined(source: Path, limits: Limits) -> tuple[Original, bytes]:
+    """What a file is, and the bytes of its thumbnail."""
+    duration_ms: int | None = None
+    with mapped(source) as data:
+        kind = identify(data)
+        mime = media_type(data, kind)
+        header = measure(data, kind, limits, animated=True)
+    if kind.is_video:
+        poster, duration_ms = video.poster(source, kind, limits)
+        rendering = finish(poster, kind, None, THUMBNAIL)
+    else:
+        rendering = render(source, kind, header, THUMBNAIL, limits, still=True)
+    original = Original(
+        mime=mime,
+        kind=kind.value,
+        is_video=kind.is_video,
+        width=rendering.decoded.width,
+        height=rendering.decoded.height,
+        frames=header.frames if header else 1,
+        duration_ms=duration_ms,
+        thumbnail=_picture(kind, rendering, rendering.content),
+    )
+    return original, rendering.content
+
+
+def _picture(kind: Source, rendering: Rendering, content: bytes) -> Picture:
+    """What a rendering is as a file of these bytes."""
     return Picture(
         format=rendering.output,
         width=rendering.width,
         height=rendering.height,
         size=len(content),
-        kept_original=kept is not None,
+        kept_original=content is not rendering.content,
         source_format=kind.value,
         frames=HEADERS[Source(rendering.output.value)](content).frames,
     )
@@ -86,59 +124,11 @@ def worded_errors() -> Iterator[None]:
         raise
     except MemoryError as error:
         raise ImageTooLarge(TOO_MUCH_MEMORY) from error
-    # A hostile file makes six libraries raise nearly any built-in exception, and each means the same to its sender.
+    # A hostile file makes seven libraries raise nearly any built-in exception, and each means the same to its sender.
     except Exception as error:
         if any(words in str(error).lower() for words in OUT_OF_MEMORY):
             raise ImageTooLarge(TOO_MUCH_MEMORY) from error
         raise UnreadableImage(UNREADABLE) from error
-
-
-def _render(source: Path, kind: Source, header: Header | None, transform: Transform, limits: Limits) -> Rendering:
-    """Decode, step, encode; once more, and less strictly, for a JPEG with a flaw that touches no pixel."""
-    try:
-        return _rendering(source, kind, header, transform, limits, strict=True)
-    except VipsError as error:
-        if kind is not Source.JPEG or not native.is_harmless(error):
-            raise
-    return _rendering(source, kind, header, transform, limits, strict=False)
-
-
-def _rendering(
-    source: Path, kind: Source, header: Header | None, transform: Transform, limits: Limits, *, strict: bool
-) -> Rendering:
-    box = Box(transform.max_width, transform.max_height)
-    animated = header is not None and header.frames > 1
-    decoded = decode(source, kind, box, limits, animated=animated, strict=strict)
-    limits.check(decoded)
-    width, height = fit(decoded.width, decoded.height, *box)
-    image = frames.each(decoded.image, partial(_apply, steps(width, height)))
-    if image.hasalpha():
-        image = image.copy_memory()
-        image = image.extract_band(0, n=image.bands - 1) if is_opaque(image) else image
-    output = transform.format or kind.written_as or (Format.PNG if image.hasalpha() else Format.JPEG)
-    if not output.alpha:
-        image = flatten(image)
-    # Above its own quality a JPEG only grows.
-    ceiling = header.quality if header and header.quality and decoded.shrink(box) == 1 else 100
-    lossless = header is not None and header.lossless
-    content = encode(image, output, transform.quality, lossless=lossless, ceiling=ceiling)
-    return Rendering(content, output, width, height, decoded)
-
-
-def steps(width: int, height: int) -> tuple[Step, ...]:
-    """What is done to each frame, in order: the costly ones come after it has become small."""
-    return (partial(_resize_upright, width=width, height=height), orient, to_srgb)
-
-
-def _resize_upright(image: Image, width: int, height: int) -> Image:
-    """Resize a picture that is still as it was stored to a size meant for it upright."""
-    return resize(image, height, width) if is_turned(image) else resize(image, width, height)
-
-
-def _apply(chain: tuple[Step, ...], image: Image) -> Image:
-    for step in chain:
-        image = step(image)
-    return image
 
 
 def _may_keep(kind: Source, rendering: Rendering) -> bool:

@@ -52,6 +52,23 @@ class Source(StrEnum):
     TIFF = "tiff"
     BMP = "bmp"
     RAW = "raw"
+    MP4 = "mp4"
+    WEBM = "webm"
+    MOV = "mov"
+
+    @property
+    def is_video(self) -> bool:
+        return self in (Source.MP4, Source.WEBM, Source.MOV)
+
+    @property
+    def mime(self) -> str:
+        """The media type; RAW has no common one, and HEIF another where it holds HEVC (``sniff.media_type``)."""
+        match self:
+            case Source.RAW:
+                return "image/x-raw"
+            case Source.MOV:
+                return "video/quicktime"
+        return f"{'video' if self.is_video else 'image'}/{self.value}"
 
     @property
     def written_as(self) -> Format | None:

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from app.imaging.containers import bmp, gif, heif, jpeg, png, raw, tiff, webp
+from app.imaging.containers import bmp, gif, heif, jpeg, movie, png, raw, tiff, webm, webp
 from app.imaging.containers.header import Data, Header
+from app.imaging.errors import UNSUPPORTED, UnsupportedImage
 from app.imaging.formats import Format, Source
 from app.imaging.limits import Limits
 from app.imaging.sniff import identify
@@ -18,21 +19,35 @@ HEADERS = {
     Source.TIFF: tiff.read_header,
     Source.BMP: bmp.read_header,
 }
+# Those whose size their own library tells before it decodes: here only that all of the file is there.
+COMPLETE = {
+    Source.RAW: raw.check_complete,
+    Source.MP4: movie.check_complete,
+    Source.MOV: movie.check_complete,
+    Source.WEBM: webm.check_complete,
+}
 
 
 def inspect(data: Data, wanted: Format | None, limits: Limits) -> tuple[Source, Header | None]:
-    """The source's format and header, its frames 1 unless it stays animated in the ``wanted`` format.
+    """An image's format and header, its frames 1 unless it stays animated in the ``wanted`` format.
 
-    RAW has no header here: LibRaw parses it without decoding, so its size is checked there; here only completeness is.
+    UnsupportedImage for anything else.
     """
     kind = identify(data)
-    if kind is Source.RAW:
-        raw.check_complete(data)
-        return kind, None
-    header = HEADERS[kind](data)
+    if kind.is_video:
+        raise UnsupportedImage(UNSUPPORTED)
     output = wanted or kind.written_as
-    if not (output and output.animates):
+    return kind, measure(data, kind, limits, animated=bool(output and output.animates))
+
+
+def measure(data: Data, kind: Source, limits: Limits, *, animated: bool) -> Header | None:
+    """The header of an image, its frames 1 unless ``animated``. None for RAW and for videos."""
+    if kind in COMPLETE:
+        COMPLETE[kind](data)
+        return None
+    header = HEADERS[kind](data)
+    if not animated:
         header = replace(header, frames=1)
     limits.check(header)
     limits.check_scans(header.scans)
-    return kind, header
+    return header

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
 
 from app.imaging.child import Child, ChildEnded, Task
 from app.imaging.errors import (
@@ -24,7 +25,9 @@ from app.imaging.errors import (
 )
 from app.imaging.files import part_of
 from app.imaging.limits import Limits
-from app.imaging.transform import Picture, Transform
+from app.imaging.original import Original
+from app.imaging.transform import Picture
+from app.imaging.work import Work
 
 logger = logging.getLogger(__name__)
 
@@ -35,21 +38,23 @@ OUT_OF_MEMORY = {-signal.SIGABRT, -signal.SIGTRAP, -signal.SIGKILL}
 # How often a keeper looks whether the file its child works on is still wanted. Answers don't wait for it.
 GLANCE_SECONDS = 0.2
 
+Outcome = TypeVar("Outcome", Picture, Original)
+
 
 @dataclass(frozen=True)
-class Job:
-    """A file to convert, and where its outcome is waited for."""
+class Job(Generic[Outcome]):
+    """A file to work on, and where its outcome is waited for."""
 
     source: Path
     target: Path
-    transform: Transform
-    outcome: Future[Picture] = field(default_factory=Future)
+    work: Work
+    outcome: Future[Outcome] = field(default_factory=Future)
 
 
 class Keeper(threading.Thread):
     """Takes jobs one after the other until it is given None."""
 
-    def __init__(self, jobs: "SimpleQueue[Job | None]", task: Task, limits: Limits) -> None:
+    def __init__(self, jobs: "SimpleQueue[Job[Any] | None]", task: Task, limits: Limits) -> None:
         super().__init__(name="imaging-keeper", daemon=True)
         self._jobs = jobs
         self._task = task
@@ -62,16 +67,16 @@ class Keeper(threading.Thread):
             self._child = Child(self._task, self._limits)
         self.begun.set()
         while job := self._jobs.get():
-            result = CancelledError() if job.outcome.cancelled() else self._convert(job)
+            result = CancelledError() if job.outcome.cancelled() else self._work_on(job)
             if isinstance(result, BaseException):
                 part_of(job.target).unlink(missing_ok=True)
             _settle(job.outcome, result)
         self._end_child()
 
-    def _convert(self, job: Job) -> Picture | BaseException:
-        """A picture, or why there is none. Whatever goes wrong, the keeper itself goes on."""
+    def _work_on(self, job: Job[Outcome]) -> Outcome | BaseException:
+        """The outcome, or why there is none. Whatever goes wrong, the keeper itself goes on."""
         try:
-            while not (child := self._fit_child()).order(job.source, job.target, job.transform):
+            while not (child := self._fit_child()).order(job.source, job.target, job.work):
                 pass  # it died idle and never saw the file
             return self._answer(child, job)
         except Exception as error:
@@ -87,7 +92,7 @@ class Keeper(threading.Thread):
             self._child.wait_until_loaded()
         return self._child
 
-    def _answer(self, child: Child, job: Job) -> Picture | BaseException:
+    def _answer(self, child: Child, job: Job[Outcome]) -> Outcome | BaseException:
         """Wait for the child's answer. Raises ChildEnded, TimeoutError, and CancelledError for what nobody wants."""
         deadline = time.monotonic() + self._limits.wall_seconds
         while not child.answered(GLANCE_SECONDS):
@@ -95,7 +100,8 @@ class Keeper(threading.Thread):
                 raise CancelledError
             if time.monotonic() >= deadline:
                 raise TimeoutError
-        return child.answer()
+        answer: Outcome | BaseException = child.answer()
+        return answer
 
     def _end_child(self) -> None:
         if self._child:
@@ -103,18 +109,18 @@ class Keeper(threading.Thread):
         self._child = None
 
 
-def _settle(outcome: Future[Picture], result: Picture | BaseException) -> None:
+def _settle(outcome: Future[Outcome], result: Outcome | BaseException) -> None:
     """Pass a child's result on, its failure as a typed error."""
     if not outcome.set_running_or_notify_cancel():
         return
-    if isinstance(result, Picture):
-        outcome.set_result(result)
-    else:
+    if isinstance(result, BaseException):
         outcome.set_exception(typed(result))
+    else:
+        outcome.set_result(result)
 
 
 def typed(error: BaseException) -> ImagingError:
-    """What a child's end or exception means for the picture."""
+    """What a child's end or exception means for the file."""
     if isinstance(error, ImagingError):
         return error
     if isinstance(error, TimeoutError):
@@ -129,4 +135,4 @@ def typed(error: BaseException) -> ImagingError:
             return ImagingInterrupted(INTERRUPTED)
         return ImageTooLarge(TOO_MUCH_MEMORY) if error.exitcode in OUT_OF_MEMORY else UnreadableImage(UNREADABLE)
     logger.error("imaging failed", exc_info=error)
-    return ImagingError("The image could not be processed because of a fault on this server; try again.")
+    return ImagingError("The file could not be processed because of a fault on this server; try again.")

@@ -1,14 +1,16 @@
-"""Child processes that convert pictures, so that no file can end, block or slow the process that serves others."""
+"""Child processes that work on files, so that no file can end, block or slow the process that serves others."""
 
 import threading
 from concurrent.futures import Future
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 from app.imaging import worker
 from app.imaging.child import Task
-from app.imaging.keeper import Job, Keeper
+from app.imaging.keeper import Job, Keeper, Outcome
 from app.imaging.limits import Limits
+from app.imaging.original import Examination, Original
 from app.imaging.transform import Picture, Transform
 
 
@@ -16,7 +18,7 @@ class ImagingPool:
     """``processes`` children, each with one file at a time; files beyond that wait in order.
 
     Thread-safe. Each child has a keeper, a thread that starts it, hands it files, ends it when it must and replaces it;
-    keepers start with the first ``submit`` or with ``warm``. ``task`` is what children run on each file: tests put a
+    keepers start with the first file or with ``warm``. ``task`` is what children run on each file: tests put a
     misbehaving one.
     """
 
@@ -27,8 +29,8 @@ class ImagingPool:
         self._lock = threading.Lock()
         self._closed = False
         self._keepers: list[Keeper] = []
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._unfinished: set[Future[Picture]] = set()
+        self._jobs: SimpleQueue[Job[Any] | None] = SimpleQueue()
+        self._unfinished: set[Future[Any]] = set()
 
     def warm(self) -> None:
         """Start all children; they load their engines in the background."""
@@ -36,18 +38,19 @@ class ImagingPool:
             self._start()
 
     def submit(self, source: Path, target: Path, transform: Transform) -> Future[Picture]:
-        """Convert the file ``source`` into the file ``target`` in a child.
+        """Convert the image ``source`` into the file ``target`` in a child.
 
         The future raises ImagingError and its subclasses only; CancelledError where it was cancelled or the pool was
         closed. Cancelling ends the child at work. RuntimeError after ``close``.
         """
-        job = Job(source, target, transform)
-        with self._lock:
-            self._start()
-            self._unfinished.add(job.outcome)
-            self._jobs.put(job)
-        job.outcome.add_done_callback(self._unfinished.discard)
-        return job.outcome
+        return self._put(Job[Picture](source, target, transform))
+
+    def examine(self, source: Path, target: Path) -> Future[Original]:
+        """Tell what the image or video ``source`` is, read it, and write a WebP thumbnail of it into ``target``.
+
+        The future is as that of ``submit``.
+        """
+        return self._put(Job[Original](source, target, Examination()))
 
     def close(self) -> None:
         """End the children; what they had not finished is cancelled."""
@@ -59,6 +62,14 @@ class ImagingPool:
             self._jobs.put(None)
         for keeper in keepers:
             keeper.join()
+
+    def _put(self, job: Job[Outcome]) -> Future[Outcome]:
+        with self._lock:
+            self._start()
+            self._unfinished.add(job.outcome)
+            self._jobs.put(job)
+        job.outcome.add_done_callback(self._unfinished.discard)
+        return job.outcome
 
     def _start(self) -> None:
         if self._closed:

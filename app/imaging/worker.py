@@ -13,7 +13,8 @@ from pathlib import Path
 from types import ModuleType
 
 from app.imaging.limits import Limits
-from app.imaging.transform import Picture, Transform
+from app.imaging.work import Result, Work
+from app.lifetime import end_with
 
 NICENESS = 10
 ONE_THREAD = {
@@ -22,7 +23,6 @@ ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "RAYON_NUM_THREADS": "1",
 }
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 M_ARENA_MAX = -8  # glibc's malloc.h
 
 
@@ -35,8 +35,9 @@ def start(limits: Limits) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _silence()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if (parent := parent_process()) and parent.pid:
+        end_with(parent.pid)
     if sys.platform == "linux":
-        _die_with_parent()
         # Where the machine as a whole runs out of memory, a child is what the kernel should take, not a web process.
         Path("/proc/self/oom_score_adj").write_text("500")
         # Each of glibc's arenas reserves 64 MB of address space, which the cap would count.
@@ -46,32 +47,32 @@ def start(limits: Limits) -> None:
         _cap_memory(limits.memory_bytes)
 
 
-def serve(orders: Connection, task: Callable[[Path, Path, Transform, Limits], Picture], limits: Limits) -> None:
-    """A child's life: say that the engines are loaded, then answer each file with its picture or its exception."""
+def serve(orders: Connection, task: Callable[[Path, Path, Work, Limits], Result], limits: Limits) -> None:
+    """A child's life: say that the engines are loaded, then answer each file with its result or its exception."""
     start(limits)
     orders.send(None)
     while True:
         try:
-            source, target, transform = orders.recv()
+            source, target, work = orders.recv()
         except EOFError:
             return
         orders.send(None)  # taken: from here on, its end is the file's doing
         try:
-            answer: Picture | Exception = task(source, target, transform, limits)
+            answer: Result | Exception = task(source, target, work, limits)
         except Exception as error:
             answer = error
         orders.send(answer)
 
 
-def run(source: Path, target: Path, transform: Transform, limits: Limits) -> Picture:
-    """One file, by ``engine.convert``, in at most ``limits.cpu_seconds``: past them the kernel ends this process."""
+def run(source: Path, target: Path, work: Work, limits: Limits) -> Result:
+    """One file, by ``engine.perform``, in at most ``limits.cpu_seconds``: past them the kernel ends this process."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     soft = math.ceil(usage.ru_utime + usage.ru_stime + limits.cpu_seconds)
     resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
     try:
-        picture: Picture = _engine().convert(source, target, transform, limits)
-        return picture
+        result: Result = _engine().perform(source, target, work, limits)
+        return result
     finally:
         resource.setrlimit(resource.RLIMIT_CPU, (resource.RLIM_INFINITY, hard))
 
@@ -89,13 +90,6 @@ def _silence() -> None:
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
     os.close(nowhere)
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    parent = parent_process()
-    if parent and os.getppid() != parent.pid:
-        os._exit(0)  # it was gone before the kernel was asked
 
 
 def _cap_memory(allowance: int) -> None:

@@ -41,7 +41,7 @@ def test_imports_go_downward() -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("module", ["pyvips", "rawpy", "pillow_heif", "numpy"])
+@pytest.mark.parametrize("module", ["pyvips", "rawpy", "pillow_heif", "numpy", "av"])
 def test_the_web_process_loads_no_decoder(module) -> None:
     code = f"import sys, app.factory; sys.exit({module!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageCms
 from PIL.Image import Exif
 
-from app.imaging import Limits, Picture, Transform
-from app.imaging.engine import convert
+from app.imaging import Limits, Original, Picture, Transform
+from app.imaging.engine import convert, examine
 
 CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus"
 RED, GREEN, BLUE, WHITE, GRAY = (220, 20, 30), (20, 180, 40), (30, 60, 210), (250, 250, 250), (119, 119, 119)
@@ -164,6 +164,19 @@ def converted(
     target.unlink(missing_ok=True)
     picture = convert(source, target, transform or Transform(), limits or Limits())
     return picture, target.read_bytes()
+
+
+def examined(folder: Path, content: bytes, limits: Limits | None = None) -> tuple[Original, Image.Image]:
+    """What ``examine`` tells of a file's bytes, in this process, and the thumbnail that it wrote."""
+    source, target = folder / "source", folder / "target"
+    source.write_bytes(content)
+    target.unlink(missing_ok=True)
+    original = examine(source, target, limits or Limits())
+    thumbnail = opened(target.read_bytes())
+    assert thumbnail.format == "WEBP"
+    assert thumbnail.size == (original.thumbnail.width, original.thumbnail.height)
+    assert original.thumbnail.size == target.stat().st_size
+    return original, thumbnail
 
 
 def opened(content: bytes) -> Image.Image:

@@ -210,6 +210,33 @@ def test_never_enlarges(tmp_path: Path) -> None:
     assert (picture.width, picture.height) == (80, 48)
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize(
+    ("transform", "size"),
+    [
+        (Transform(Format.PNG, max_width=100, max_height=400, preserve_aspect=False), (100, 400)),
+        (Transform(Format.PNG, max_width=100, preserve_aspect=False), (100, 960)),
+        (Transform(Format.PNG, max_width=9000, max_height=48, preserve_aspect=False), (1600, 48)),
+        (Transform(Format.PNG, preserve_aspect=False), (1600, 960)),
+    ],
+)
+def test_stretching_bounds_each_side_of_the_upright_picture(
+    tmp_path: Path, transform: Transform, size: tuple[int, int], orientation: int
+) -> None:
+    content = encoded(stored_as(orientation, corners(1600, 960)), "JPEG", exif=oriented(orientation), quality=95)
+    picture, result = converted(tmp_path, content, transform)
+    assert (picture.width, picture.height) == opened(result).size == size
+    for found, wanted in zip(colours_at_quarters(opened(result)), QUARTERS, strict=True):
+        assert is_near(found, wanted)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP"])
+def test_an_animation_is_stretched_frame_by_frame(tmp_path: Path, kind: str) -> None:
+    transform = Transform(max_width=64, max_height=10, preserve_aspect=False)
+    picture, result = converted(tmp_path, animated(kind, animation(), duration=50), transform)
+    assert (picture.width, picture.height, picture.frames, opened(result).size) == (64, 10, 3, (64, 10))
+
+
 def test_a_line_stays_one_pixel_high(tmp_path: Path) -> None:
     picture, result = converted(tmp_path, encoded(corners(4000, 2), "PNG"), Transform(max_width=100))
     assert (picture.width, picture.height) == opened(result).size == (100, 1)

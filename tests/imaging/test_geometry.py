@@ -33,8 +33,23 @@ def test_one_side_fills_the_box_where_it_shrinks(
         assert fitted[0] == max_width or fitted[1] == max_height
 
 
+@given(side, side, bound, bound)
+def test_each_side_by_itself_where_the_ratio_is_free(
+    width: int, height: int, max_width: int | None, max_height: int | None
+) -> None:
+    fitted = fit(width, height, max_width, max_height, preserve_aspect=False)
+    assert fitted == (min(width, max_width or width), min(height, max_height or height))
+    # Shrunk on load by this much, neither side is smaller than it must become.
+    shrink = Box(max_width, max_height, preserve_aspect=False).shrink(width, height)
+    assert shrink >= 1
+    assert width / shrink >= fitted[0] - 1e-6
+    assert height / shrink >= fitted[1] - 1e-6
+
+
 def test_examples() -> None:
     assert fit(4000, 3000, 1000, None) == (1000, 750)
     assert fit(4000, 3000, 1000, 300) == (400, 300)
     assert fit(10_000, 10, 100, None) == (100, 1)
     assert Box(1000, 300).shrink(4000, 3000) == 10
+    assert fit(4000, 3000, 1000, None, preserve_aspect=False) == (1000, 3000)
+    assert Box(1000, 300, preserve_aspect=False).shrink(4000, 3000) == 4

@@ -2,15 +2,16 @@
 
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.imaging import Format, ImageTooLarge, ImagingError, Limits, Transform
+from app.imaging import Format, ImageTooLarge, ImagingError, Limits, Transform, UnreadableImage, UnsupportedImage
 from app.imaging.engine import convert
-from tests.imaging.samples import animated, animation, converted, corners, encoded
+from tests.imaging.samples import animated, animation, converted, corners, encoded, examined
 
 SAMPLES = {
     "JPEG": encoded(corners(), "JPEG"),
@@ -42,6 +43,10 @@ def survives(folder: Path, content: bytes) -> None:
     if status == 200:
         assert picture.size == target.stat().st_size > 0
         assert 1 <= picture.width <= 32
+    with suppress(ImageTooLarge, UnreadableImage, UnsupportedImage):
+        original, thumbnail = examined(folder, content, SMALL)
+        assert original.width * original.height <= SMALL.max_pixels
+        assert max(thumbnail.size) <= 480
 
 
 @fuzzing

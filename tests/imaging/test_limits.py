@@ -15,7 +15,7 @@ def test_within(header: Header) -> None:
     ("header", "reason"),
     [
         (Header(101, 1), "over 100 pixels wide or high"),
-        (Header(40, 26), "image has over"),
+        (Header(40, 26), "picture has over"),
         (Header(20, 20, frames=3), "animation's frames have over"),
         (Header(1, 1, frames=6), "over 5 frames"),
     ],
@@ -24,6 +24,12 @@ def test_beyond(header: Header, reason: str) -> None:
     with pytest.raises(ImageTooLarge, match=reason) as refusal:
         LIMITS.check(header)
     assert (refusal.value.status, refusal.value.code) == (413, "image_too_large")
+
+
+def test_duration() -> None:
+    Limits(max_duration_seconds=7200).check_duration(7200)
+    with pytest.raises(ImageTooLarge, match="longer than 2 hours"):
+        Limits(max_duration_seconds=7200).check_duration(7200.1)
 
 
 def test_scans() -> None:

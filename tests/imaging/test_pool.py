@@ -32,13 +32,15 @@ from app.imaging import (
     worker,
 )
 from app.imaging.files import part_of
+from app.imaging.work import Result, Work
 from tests.imaging.samples import encoded, noise, opened
+from tests.videos import FILMS
 
 SHORT = Limits(cpu_seconds=1, wall_seconds=3, memory_bytes=600_000_000)
 PATIENCE = 20
 
 
-def misbehave(source: Path, target: Path, transform: Transform, limits: Limits) -> Picture:
+def misbehave(source: Path, target: Path, work: Work, limits: Limits) -> Result:
     """Do what the file's text says; a picture is converted."""
     match source.read_bytes()[:8].strip():
         case b"sleep":
@@ -56,20 +58,20 @@ def misbehave(source: Path, target: Path, transform: Transform, limits: Limits) 
             raise KeyError("a defect of ours")
         case b"pid":
             target.write_text(str(os.getpid()))
-    return worker.run(source, target, transform, limits)
+    return worker.run(source, target, work, limits)
 
 
-def spin(source: Path, target: Path, transform: Transform, limits: Limits) -> Picture:
+def spin(source: Path, target: Path, work: Work, limits: Limits) -> Result:
     """As ``worker.run``, with an engine that never ends."""
 
     class Engine:
         @staticmethod
-        def convert(*_: object) -> Picture:
+        def perform(*_: object) -> Result:
             while True:
                 pass
 
     worker._engine = lambda: Engine  # type: ignore[assignment,return-value]
-    return worker.run(source, target, transform, limits)
+    return worker.run(source, target, work, limits)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +108,7 @@ def test_the_web_process_loads_no_engine() -> None:
     code = """
 import sys, app.imaging
 pool = app.imaging.ImagingPool(1, app.imaging.Limits()); pool.warm(); pool.close()
-engines = {"pyvips", "numpy", "rawpy", "pillow_heif", "PIL", "oxipng"} & set(sys.modules)
+engines = {"pyvips", "numpy", "rawpy", "pillow_heif", "PIL", "oxipng", "av"} & set(sys.modules)
 assert not engines, engines
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
@@ -117,6 +119,23 @@ def test_converts(pool: ImagingPool, photo: Path, tmp_path: Path) -> None:
     picture = pool.submit(photo, target, Transform(Format.WEBP, max_width=100)).result(PATIENCE)
     assert (picture.format, picture.width, picture.size) == (Format.WEBP, 100, target.stat().st_size)
     assert opened(target.read_bytes()).size == (100, 75)
+
+
+def test_examines(pool: ImagingPool, photo: Path, tmp_path: Path) -> None:
+    video, target, poster = tmp_path / "video", tmp_path / "out", tmp_path / "poster"
+    video.write_bytes(FILMS["mp4"])
+    looked_at, watched = pool.examine(photo, target), pool.examine(video, poster)
+    original = looked_at.result(PATIENCE)
+    assert (original.mime, original.width, original.height) == ("image/jpeg", 256, 192)
+    assert opened(target.read_bytes()).format == "WEBP"
+    original = watched.result(PATIENCE)
+    assert (original.mime, original.duration_ms, original.thumbnail.size) == ("video/mp4", 2000, poster.stat().st_size)
+
+
+def test_an_original_that_is_refused_leaves_nothing(pool: ImagingPool, photo: Path, tmp_path: Path) -> None:
+    photo.write_bytes(photo.read_bytes()[:2000])
+    assert isinstance(pool.examine(photo, tmp_path / "out").exception(PATIENCE), UnreadableImage)
+    assert list(tmp_path.iterdir()) == [photo]
 
 
 @pytest.mark.parametrize(

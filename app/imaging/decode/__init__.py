@@ -36,3 +36,4 @@ def decode(path: Path, kind: Source, box: Box, limits: Limits, *, animated: bool
             return whole(bmp.bmp(path))
         case Source.RAW:
             return raw.raw(name, box, limits)
+    raise ValueError(f"{kind} is no image")

@@ -19,6 +19,12 @@ class Decoded(NamedTuple):
         """How many frames the image stacks."""
         return int(self.image.height // self.image.get_page_height())
 
+    def first(self) -> "Decoded":
+        """The first frame alone. Its pixels come from a loader that still decodes all of them."""
+        if self.frames == 1:
+            return self
+        return self._replace(image=self.image.crop(0, 0, self.image.width, self.image.get_page_height()))
+
     def shrink(self, box: Box) -> float:
         """How many times larger the full picture is than it will be inside ``box``: 1 or more."""
         return box.shrink(self.width, self.height)
