@@ -79,11 +79,12 @@ def create_key(email: str, mode: str, scopes: tuple[str, ...], name: str) -> Non
 @click.command("sweep")
 @with_appcontext
 def sweep_now() -> None:
-    """Release what crashed requests reserved, and remove what has expired."""
+    """Give back what crashed requests hold, and remove what has expired."""
     swept = sweep(toolbox().storage, toolbox().settings.spool_dir, now())
     click.echo(
-        f"Released {swept.reservations} reservations, removed {swept.answers} kept answers "
-        f"and {swept.spools} abandoned uploads."
+        f"Released {swept.reservations} reservations. Forgot {swept.uploads} abandoned uploads, {swept.renditions} "
+        f"unused renditions, {swept.exports} expired exports and {swept.answers} kept answers. "
+        f"Removed {swept.objects} objects and {swept.spools} work folders."
     )
 
 

@@ -1,6 +1,7 @@
 """Everything that an operator can decide, in one frozen value. Nothing else reads the environment."""
 
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,6 +48,12 @@ def _redis_url(value: str) -> str:
     return value
 
 
+def _bucket(value: str) -> str:
+    if value and not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value):
+        raise ValueError("must be the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens")
+    return value
+
+
 Rate = Annotated[str, AfterValidator(_rate_limit)]
 Positive = Annotated[int, Field(ge=1)]
 
@@ -77,6 +84,11 @@ class Settings(BaseModel):
         description="`redis://…` or `rediss://…`. Required in production; `./run serve` brings its own Valkey.",
     )
     redis_tls_verify: bool = Field(True, description="`false` accepts a self-signed certificate, as on Heroku.")
+    s3_bucket: Annotated[str, AfterValidator(_bucket)] = Field(
+        "", description="Bucket for stored files, with the usual `AWS_…` credentials. Default: a folder in `DATA_DIR`."
+    )
+    s3_endpoint_url: str = Field("", description="`https://…` of an S3-compatible service; empty for AWS itself.")
+    s3_region: str = Field("us-east-1", description="Region of the bucket.")
     host: str = Field("127.0.0.1", description="Address that the web process listens on.")
     port: int = Field(8000, ge=1, le=65535, description="Port that the web process listens on.")
     trusted_proxies: int = Field(
@@ -136,6 +148,15 @@ class Settings(BaseModel):
         if info.data.get("app_env") == "production" and not value:
             raise ValueError("production needs one: redis://… or rediss://…")
         return value or embedded_redis_url(info.data["data_dir"])
+
+    @field_validator("s3_endpoint_url")
+    @classmethod
+    def _require_http_and_bucket(cls, value: str, info: ValidationInfo) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with https:// or http://")
+        if value and info.data.get("s3_bucket") == "":
+            raise ValueError("needs S3_BUCKET, the bucket to use there")
+        return value.rstrip("/")
 
     @field_validator("database_url")
     @classmethod

@@ -68,11 +68,21 @@ class QuotaExceeded(AppError):
     advice = "Upgrade the plan, or wait for the first day of the next month (UTC)."
 
 
+class UpgradeRequired(AppError):
+    status = 402
+    code = "upgrade_required"
+    title = "The plan does not include this"
+    advice = "Upgrade the plan. A test key may try the workspace API on any plan."
+
+
 class Forbidden(AppError):
     status = 403
     code = "forbidden"
     title = "The key may not do this"
-    advice = "Use a key with the scope that the message names: `read` for GET, `write` for everything else."
+    advice = (
+        "Use a key with the scope that the message names: `read` for GET, `write` for everything else. A signed URL is "
+        "valid as it was given and until it expires: ask for a new one."
+    )
 
 
 class NotFound(AppError):
@@ -93,7 +103,10 @@ class Conflict(AppError):
     status = 409
     code = "conflict"
     title = "It exists already"
-    advice = "Use what exists. A lost key is replaced in the dashboard or by POST /auth/rotate-key."
+    advice = (
+        "Use what exists, or take away what is in the way: the message names it. A lost key is replaced in the "
+        "dashboard or by POST /auth/rotate-key."
+    )
 
 
 class IdempotencyConflict(Conflict):

@@ -9,9 +9,12 @@ from flask_openapi import Info, OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import api, cli, health, logs, web
+from app.adapters.local_storage import LocalStorage
 from app.adapters.redis import connect
-from app.adapters.storage import LocalStorage
+from app.adapters.s3_storage import S3Storage
+from app.adapters.storage import Storage
 from app.config import Settings
+from app.delivery import storage as delivery
 from app.docs import pages
 from app.extensions import db, migrate
 from app.imaging import ImagingPool, Limits
@@ -23,9 +26,12 @@ from app.web.request import JSON_BYTES, OTHER_FIELDS, ApiRequest
 
 ROOT = Path(__file__).resolve().parent.parent
 DESCRIPTION = """
-Image compression over HTTP. Open an account with `POST /auth/register`, send the key you get as
+Image compression and asset management over HTTP. Open an account with `POST /auth/register`, send the key you get as
 `Authorization: Bearer <key>` or `x-api-key: <key>`, and compress JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF, BMP and
 camera RAW with `POST /compress/batch`.
+
+A team's library is below `/api/v1`: upload images and videos in two steps, sort them into collections, get signed URLs
+of transformed copies, export many as a ZIP.
 
 A test key works like the live one and counts nothing. Every answer tells what is left of the rate limit; every
 refusal has the same body, explained under [errors](/docs/errors).
@@ -34,7 +40,7 @@ SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer <key>`"},
     "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "`x-api-key: <key>`"},
 }
-API_PATHS = r"^/(auth|compress|usage|billing|v1|api/v1|openapi\.json)(/.*)?$"
+API_PATHS = r"^/(auth|compress|usage|billing|v1|api/v1|storage|openapi\.json)(/.*)?$"
 
 
 def utc_now() -> datetime:
@@ -57,6 +63,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> O
     )
     app.openapi_version = "3.1.0"
     app.request_class = ApiRequest
+    app.url_map.merge_slashes = False  # its redirects would be pages of HTML
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
     app.config.update(
         SECRET_KEY=settings.secret_key,
@@ -73,6 +80,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> O
     CORS(app, resources={API_PATHS: {"origins": "*"}}, send_wildcard=True, max_age=86400, expose_headers="*")
     web.init_app(app)
     api.init_app(app)
+    app.register_blueprint(delivery.blueprint)
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(health.blueprint)
     cli.init_app(app)
@@ -90,11 +98,17 @@ def _engine_options(settings: Settings) -> dict[str, object]:
     return options
 
 
+def _storage(settings: Settings) -> Storage:
+    if settings.s3_bucket:
+        return S3Storage(settings.s3_bucket, settings.s3_endpoint_url or None, settings.s3_region)
+    return LocalStorage(settings.storage_dir, settings.secret_key)
+
+
 def _toolbox(settings: Settings, clock: Callable[[], datetime]) -> Toolbox:
     return Toolbox(
         settings=settings,
         clock=clock,
-        storage=LocalStorage(settings.storage_dir),
+        storage=_storage(settings),
         redis=connect(settings),
         gate=Gate(settings.compress_concurrency),
         imaging=ImagingPool(

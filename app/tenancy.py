@@ -75,7 +75,7 @@ def unscoped(session: TenantSession, reason: str) -> Iterator[TenantSession]:
     """Let ``session`` see all orgs, for a reason that is written to the log. Only for a session that is not bound."""
     if session.org_id is not None:
         raise TenancyError("a session bound to an organization cannot be opened to all")
-    log.info("tenancy.unscoped", reason=reason)
+    log.debug("tenancy.unscoped", reason=reason)
     session.info["unscoped"] = reason
     try:
         yield session

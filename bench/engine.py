@@ -31,7 +31,10 @@ class Engine:
     def run(self, job: Job, orders: Sequence[Order]) -> Work:
         """All pictures of the orders, in their sequence; there are no requests, so no latencies."""
         transform = Transform(quality=round(job.quality * 100), max_width=job.max_width)
-        paths = [photo.path for order in orders for photo in order.photos]
+        return self.convert([photo.path for order in orders for photo in order.photos], transform)
+
+    def convert(self, paths: Sequence[Path], transform: Transform) -> Work:
+        """All of the files, in their sequence."""
         began = time.perf_counter()
         futures = [
             self._pool.submit(path, self._folder / f"out-{number}", transform) for number, path in enumerate(paths)

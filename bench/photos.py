@@ -1,5 +1,7 @@
 """The photos that are measured with: real ones where they lie beside the project, else made on the spot."""
 
+import io
+import math
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +10,8 @@ from PIL import Image, ImageChops, ImageDraw
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "corpus" / "photos"
 MADE_SIZES = ((4000, 3000), (3264, 2448), (2848, 4272), (4032, 2268), (3600, 2400), (4000, 3000))
+ORIENTATION = 0x0112
+"""Exif's tag."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,24 @@ def find_photos(folder: Path) -> tuple[list[Photo], str]:
     return photos, f"{len(photos)} {kind} ({', '.join(formats)}), {total:.0f} megapixels"
 
 
+def as_jpeg(photo: Photo, megapixels: float) -> bytes:
+    """The photo as a JPEG of at most so many megapixels, turned as it was."""
+    with Image.open(photo.path) as image:
+        scale = min(1.0, math.sqrt(megapixels / photo.megapixels))
+        small = image.convert("RGB").resize((round(photo.width * scale), round(photo.height * scale)))
+        exif = Image.Exif()
+        exif[ORIENTATION] = image.getexif().get(ORIENTATION, 1)
+        content = io.BytesIO()
+        small.save(content, "JPEG", quality=92, exif=exif, icc_profile=image.info.get("icc_profile"))
+    return content.getvalue()
+
+
+def marked(jpeg: bytes, mark: str) -> bytes:
+    """The same picture in other bytes: with a comment (ITU-T T.81, B.2.4.5)."""
+    comment = mark.encode()
+    return jpeg[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2) + comment + jpeg[2:]
+
+
 def _measured(path: Path) -> Photo:
     with Image.open(path) as image:
         return Photo(path, *image.size)
@@ -48,7 +70,7 @@ def _make(folder: Path) -> list[Path]:
         image = _scene(random.Random(number), size)
         path = folder / f"made-{number}.{'webp' if number == 0 else 'jpg'}"
         exif = Image.Exif()
-        exif[0x0112] = 8 if number == 1 else 1
+        exif[ORIENTATION] = 8 if number == 1 else 1
         image.save(path, quality=92, exif=exif)
         paths.append(path)
     return paths

@@ -62,11 +62,11 @@ def job_table(job: str, rounds: Sequence[Round], sides: Sequence[str]) -> list[s
         ["batch: p50 / p95, ms", *(_latencies(own, lambda work: work.batch) for own in turns)],
         ["processor ms an image", *(f"{statistics.median(one.cpu for one in own) * 1000:.0f}" for own in turns)],
         ["bytes out an image", *(f"{own[-1].work.bytes_out // own[-1].work.images:,}" for own in turns)],
-        ["peak memory, MiB: web process", *(_peak(one.taken.peak.web for one in own) for own in turns)],
-        ["                  imaging children", *(_peak(one.taken.peak.imaging for one in own) for own in turns)],
-        ["                  all processes", *(_peak(one.taken.peak.tree for one in own) for own in turns)],
+        ["peak memory, MiB: web process", *(peak(one.taken.peak.web for one in own) for own in turns)],
+        ["                  imaging children", *(peak(one.taken.peak.imaging for one in own) for own in turns)],
+        ["                  all processes", *(peak(one.taken.peak.tree for one in own) for own in turns)],
     ]
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def ratios_table(rounds: Sequence[Round], pairs: Sequence[tuple[str, str]]) -> list[str]:
@@ -75,7 +75,7 @@ def ratios_table(rounds: Sequence[Round], pairs: Sequence[tuple[str, str]]) -> l
     rows.append(["images/s", *(str(ratio(rounds, *pair, lambda one: one.rate)) for pair in pairs)])
     rows.append(["processor time an image", *(str(ratio(rounds, *pair, lambda one: one.cpu)) for pair in pairs)])
     rows.append(["bytes out", *(str(ratio(rounds, *pair, lambda one: one.work.bytes_out)) for pair in pairs)])
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def quality_lines(found: Comparison) -> list[str]:
@@ -89,7 +89,7 @@ def quality_lines(found: Comparison) -> list[str]:
     ]
     if found.apart:
         rows.append([f"  {found.apart} photos without a common score", "", "", NONE])
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def aim(does: str, value: float, bound: float, *, at_most: bool = False) -> str:
@@ -105,12 +105,13 @@ def _latencies(rounds: Sequence[Round], pick: Callable[[Work], list[float]]) -> 
     return f"{statistics.median(seconds) * 1000:.0f} / {p95 * 1000:.0f}"
 
 
-def _peak(sizes: Iterable[int]) -> str:
+def peak(sizes: Iterable[int]) -> str:
+    """The largest of so many bytes, in MiB."""
     most = max(sizes)
     return f"{most / MIB:.0f}" if most else NONE
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """First column to the left, the others to the right; a line under the heads."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = []

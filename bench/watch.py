@@ -72,7 +72,10 @@ class Watch:
         return sum(time.user + time.system for time in times)
 
     def _sample(self) -> None:
-        while not self._over.wait(SAMPLE_SECONDS):
+        """The last one comes when the work is over, so that work of any length has one."""
+        over = False
+        while not over:
+            over = self._over.wait(SAMPLE_SECONDS)
             sizes = {"web": 0, "imaging": 0, "other": 0}
             for process, role in self._roles:
                 sizes[role] += _resident(process)

@@ -36,6 +36,7 @@ from app.models import Mode, Plan
 from app.serve import free_port
 from app.services import identity, keys
 from tests.client import ApiClient
+from tests.s3 import S3Server, running_s3
 
 ROOT = Path(__file__).resolve().parent.parent
 CORPUS = ROOT.parent / "shared" / "corpus"
@@ -83,6 +84,12 @@ def running_valkey(folder: Path) -> Iterator[str]:
 def redis_url(session_folder: Path) -> Iterator[str]:
     with running_valkey(session_folder) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def s3_server(session_folder: Path) -> Iterator[S3Server]:
+    with running_s3(session_folder) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -283,7 +283,8 @@ def test_a_redis_of_one_s_own_is_used_instead_of_the_embedded_valkey(tmp_path, r
 
 def test_production_does_not_start_without_its_secrets(tmp_path) -> None:
     environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path)}
-    for command in (["-m", "gunicorn", "-c", "python:app.gunicorn_conf", "wsgi:app"], ["-m", "flask", "sweep"]):
+    web = ["-m", "gunicorn", "-c", "python:app.gunicorn_conf", "wsgi:app"]
+    for command in (web, ["-m", "app.worker"], ["-m", "flask", "sweep"]):
         refused = subprocess.run(
             [sys.executable, *command], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60
         )

@@ -1,62 +1,79 @@
-"""Where bytes are kept: objects under keys such as ``idempotency/req_…``."""
+"""Where bytes are kept: objects under keys such as ``idempotency/req_…``, in a local folder or in S3."""
 
-import os
-import secrets
+import re
+import unicodedata
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
+from urllib.parse import quote
+
+OCTETS = "application/octet-stream"
+NOT_PLAIN = re.compile(r"[^ !#$&'()+,\-.;=@\[\]^_`{}~0-9A-Za-z]")
+"""What a quoted file name leaves out: what is not ASCII, quotes, separators of folders, and ``%``, which browsers
+decode."""
+
+
+@dataclass(frozen=True)
+class Presigned:
+    """A URL that takes one PUT of one object.
+
+    ``url`` is absolute, or a path such as ``/storage/…`` that the surface completes with its own host. ``headers`` are
+    those that the client must send.
+    """
+
+    url: str
+    headers: dict[str, str]
 
 
 class Storage(Protocol):
-    """An object store. Keys are ours, never a client's; a put is all or nothing."""
+    """An object store. Keys are ours, never a client's: parts between slashes, none of them empty, ``.`` or ``..``.
 
-    def put(self, key: str, chunks: Iterable[bytes]) -> None: ...
+    Every method that reaches a store over the network may raise DependencyDown.
+    """
 
-    def open(self, key: str) -> BinaryIO:
-        """The object's bytes. Raises FileNotFoundError."""
+    def put(self, key: str, chunks: Iterable[bytes], content_type: str = OCTETS) -> None:
+        """Store ``chunks`` as they come, in little memory. All or nothing: when ``chunks`` raises, nothing changes."""
 
-    def delete(self, key: str) -> None:
-        """Remove the object; it is no error when it is not there."""
-
-    def check(self) -> None:
-        """Raise OSError unless objects can be written and read now."""
-
-
-class LocalStorage:
-    """Objects as files below a folder."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def put(self, key: str, chunks: Iterable[bytes]) -> None:
-        path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        try:
-            with unfinished.open("wb") as file:
-                file.writelines(chunks)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+    def put_file(self, key: str, path: Path, content_type: str) -> None:
+        """Make the finished file ``path`` the object. ``path`` stays, and nobody may write into it any more."""
 
     def open(self, key: str) -> BinaryIO:
-        return self._path(key).open("rb")
+        """The object's bytes, from beginning to end. Raises FileNotFoundError."""
 
-    def delete(self, key: str) -> None:
-        self._path(key).unlink(missing_ok=True)
+    def fetch(self, key: str, path: Path) -> None:
+        """Make the object the new file ``path``, into which nobody may write. Raises FileNotFoundError."""
+
+    def size(self, key: str) -> int | None:
+        """Bytes of the object, None where there is none."""
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove the objects; it is no error when one is not there."""
+
+    def presign_put(self, key: str, *, size: int, content_type: str, expires_at: datetime, now: datetime) -> Presigned:
+        """A URL that takes the object from a client: exactly ``size`` bytes of that type, until it expires."""
+
+    def presign_get(
+        self, key: str, *, filename: str, content_type: str, inline: bool, expires_at: datetime, now: datetime
+    ) -> str:
+        """A URL that answers with the object until it expires: as a page's content or, not ``inline``, as a download.
+
+        Absolute, or a path, as in ``Presigned``. Whether the object exists is not looked up.
+        """
+
+    def tidy(self, before: datetime) -> int:
+        """Remove what puts left behind that were begun or last written before, and never ended. Returns how many."""
 
     def check(self) -> None:
-        key = f"check/{secrets.token_hex(8)}"
-        self.put(key, [b"ready"])
-        with self.open(key) as file:
-            if file.read() != b"ready":
-                raise OSError("storage returned other bytes than were written")
-        self.delete(key)
+        """Raise OSError unless objects can be stored and read now."""
 
-    def _path(self, key: str) -> Path:
-        path = (self.root / key).resolve()
-        if not path.is_relative_to(self.root.resolve()):
-            raise ValueError("a storage key may not leave its folder")
-        return path
+
+def content_disposition(filename: str, *, inline: bool) -> str:
+    """The header for a file name in any script: a plain one for old clients, the true one beside it (RFC 6266)."""
+    kind = "inline" if inline else "attachment"
+    decomposed = unicodedata.normalize("NFKD", filename)
+    plain = NOT_PLAIN.sub("_", "".join(one for one in decomposed if not unicodedata.combining(one)))
+    if plain == filename:
+        return f'{kind}; filename="{plain}"'
+    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='!#$&+-.^_`|~')}"

@@ -1,9 +1,20 @@
 """What the descriptions of all endpoints share."""
 
-from typing import Any
+import unicodedata
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
 
+from app.imaging import Format, Transform
 from app.web.errors import ErrorBody
 
 SECURITY: list[dict[str, list[Any]]] = [{"bearer": []}, {"apiKey": []}]
@@ -16,6 +27,83 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+class Query(BaseModel):
+    """A query string: unknown parameters are refused, so that a misspelt one isn't silently without effect."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 def errors(*statuses: int) -> dict[int | str, Any]:
     """The error answers of an endpoint, for its ``responses``; every endpoint may answer 429 and 503."""
     return dict.fromkeys(sorted({*statuses, 429, 500, 503}), ErrorBody)
+
+
+def _printable(text: str) -> str:
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        raise ValueError("must not have control characters")
+    return text
+
+
+def _milliseconds(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Printable = AfterValidator(_printable)
+Name = Annotated[str, Field(min_length=1, max_length=255), Printable]
+Id = Annotated[str, Field(min_length=1, max_length=64), Printable]
+Moment = Annotated[datetime, PlainSerializer(_milliseconds, return_type=str)]
+"""A moment as ``2026-04-22T21:00:00.000Z``."""
+
+
+class ById(BaseModel):
+    """The path of one thing. What no id can be is one that doesn't exist."""
+
+    id: Annotated[str, AfterValidator(lambda text: text.replace("\0", ""))]
+
+
+def _format(value: object) -> object:
+    """``WEBP``, ``webp`` or ``image/webp``; ``jpg`` for ``jpeg``."""
+    if not isinstance(value, str):
+        return value
+    name = value.strip().lower().removeprefix("image/")
+    try:
+        return Format("jpeg" if name == "jpg" else name)
+    except ValueError:
+        raise ValueError(f"must be one of {', '.join(shown(known) for known in Format)}") from None
+
+
+def shown(chosen: Format) -> str:
+    """A format as this dialect writes it."""
+    return chosen.value.upper()
+
+
+FORMATS = [shown(known) for known in Format]
+AnyFormat = Annotated[
+    Format | None,
+    BeforeValidator(_format),
+    WithJsonSchema({"anyOf": [{"type": "string", "enum": FORMATS}, {"type": "null"}]}),
+]
+Quality = Annotated[int, Field(ge=1, le=100)]
+Side = Annotated[int, Field(ge=1, le=100_000)]
+
+
+class Recipe(BaseModel):
+    """What presets, export URLs and exports have in common: how an image is transformed."""
+
+    format: AnyFormat = Field(None, description="Any case, or a media type. Without it, the asset's own.")
+    quality: Quality | None = Field(None, description="1 is smallest, 100 is best; 80 without it.")
+    maxWidth: Side | None = Field(None, description="In pixels. Images are never enlarged.", examples=[800])
+    maxHeight: Side | None = Field(None, description="In pixels.", examples=[800])
+    preserveAspect: bool | None = Field(
+        None, description="False bounds each side on its own, without keeping their ratio. True without it."
+    )
+
+    def over(self, base: Transform) -> Transform:
+        """The transformation that is asked for; ``base`` holds for what is left out."""
+        return Transform(
+            format=self.format or base.format,
+            quality=self.quality or base.quality,
+            max_width=self.maxWidth or base.max_width,
+            max_height=self.maxHeight or base.max_height,
+            preserve_aspect=base.preserve_aspect if self.preserveAspect is None else self.preserveAspect,
+        )

@@ -39,7 +39,7 @@ class Rendition(Partitioned, Base):
     __tablename__ = "renditions"
     __table_args__ = (
         UniqueConstraint("org_id", "mode", "content", "recipe"),
-        Index("ix_renditions_used_at", "used_at"),
+        Index("ix_renditions_ready_used_at", "ready", "used_at"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)

@@ -42,8 +42,12 @@ class Asset(Partitioned, Base):
         Index("ix_assets_uploaded", "org_id", "mode", "uploaded_at", "id"),
         Index("ix_assets_name", "org_id", "mode", "sort_name", "id"),
         Index("ix_assets_size", "org_id", "mode", "size", "id"),
-        Index("ix_assets_type", "org_id", "mode", "media_type", "uploaded_at", "id"),
-        Index("ix_assets_collection", "org_id", "mode", "collection_id", "uploaded_at", "id"),
+        Index("ix_assets_type_uploaded", "org_id", "mode", "media_type", "uploaded_at", "id"),
+        Index("ix_assets_type_name", "org_id", "mode", "media_type", "sort_name", "id"),
+        Index("ix_assets_type_size", "org_id", "mode", "media_type", "size", "id"),
+        Index("ix_assets_collection_uploaded", "org_id", "mode", "collection_id", "uploaded_at", "id"),
+        Index("ix_assets_collection_name", "org_id", "mode", "collection_id", "sort_name", "id"),
+        Index("ix_assets_collection_size", "org_id", "mode", "collection_id", "size", "id"),
         Index("ix_assets_content", "org_id", "mode", "content"),
     )
 

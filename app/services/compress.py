@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
-from app.errors import AppError, Overloaded, TooLarge, Unprocessable
+from app.errors import AppError, MonthlyLimitReached, Overloaded, TooLarge, Unprocessable
 from app.extensions import transaction
 from app.imaging import ImagingInterrupted, ImagingPool, Picture, Transform
 from app.services import usage
@@ -76,7 +76,9 @@ def compress(
     gave up; then nothing is charged.
     """
     with transaction(principal.org_id) as session:
-        reservation = usage.reserve(session, principal, "compress", len(uploads), clock(), reference)
+        reservation = usage.reserve(
+            session, principal, "compress", len(uploads), clock(), reference, MonthlyLimitReached
+        )
     try:
         outcomes = _work(principal, uploads, transform, pool, reservation, clock)
         results = [outcome for outcome in outcomes if isinstance(outcome, Result)]

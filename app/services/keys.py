@@ -120,13 +120,29 @@ def authenticate(key: str, now: datetime) -> Principal:
                 .where(ApiKey.id == api_key.id, or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at <= stale))
                 .values(last_used_at=now)
             )
-        return Principal(
-            org_id=api_key.org_id,
-            key_id=api_key.id,
-            mode=mode,
-            scopes=frozenset(api_key.scopes),
-            allowance=Allowance.of(plan),
-        )
+        return _principal(api_key, plan)
+
+
+def principal_of(key_id: str) -> Principal:
+    """The principal that a job works for, as its plan is now; the key may have been revoked since it asked."""
+    with transaction() as session:
+        api_key, plan = session.execute(
+            select(ApiKey, Plan)
+            .join(Organization, Organization.id == ApiKey.org_id)
+            .join(Plan, Plan.code == Organization.plan_code)
+            .where(ApiKey.id == key_id)
+        ).one()
+        return _principal(api_key, plan)
+
+
+def _principal(api_key: ApiKey, plan: Plan) -> Principal:
+    return Principal(
+        org_id=api_key.org_id,
+        key_id=api_key.id,
+        mode=Mode(api_key.mode),
+        scopes=frozenset(api_key.scopes),
+        allowance=Allowance.of(plan),
+    )
 
 
 def rotate(session: TenantSession, principal: Principal, now: datetime) -> str:

@@ -1,44 +1,90 @@
 """Tidying up what crashes and time leave behind. Safe to run at any moment, twice, or on two machines."""
 
 import shutil
+from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from sqlalchemy import delete, select
+
 from app.adapters.storage import Storage
 from app.extensions import transaction
-from app.services import idempotency, usage
+from app.models import DiscardedObject
+from app.services import batches, idempotency, renditions, uploads, usage
+from app.services.assets import parts
 from app.tenancy import unscoped
 
 SPOOL_KEPT = timedelta(hours=6)
 """Longer than any request lives; its spool folder is touched whenever a file comes or goes."""
 
 
+UNFINISHED_KEPT = timedelta(days=1)
+"""What a put left half-done; no transfer takes so long."""
+AT_ONCE = 10_000
+"""Objects that one sweep removes; the next takes the rest."""
+
+
 @dataclass(frozen=True)
 class Swept:
+    """How much was given back or removed."""
+
     reservations: int
     answers: int
+    uploads: int
+    renditions: int
+    exports: int
+    objects: int
     spools: int
 
 
 def sweep(storage: Storage, spool_dir: Path, now: datetime) -> Swept:
-    """Release reservations of crashed requests, drop answers older than a day, remove abandoned uploads."""
+    """Give back what crashed requests hold, forget what is over, and remove the objects that no row needs."""
     with transaction() as session, unscoped(session, "sweep"):
         org_ids = usage.organizations_with_expired(session, now)
         body_keys = idempotency.take_expired(session, now)
-    released = 0
+        partitions = set[tuple[str, str]]().union(
+            *(service.partitions_with_expired(session, now) for service in (uploads, renditions, batches))
+        )
+    reservations = 0
     for org_id in org_ids:
         with transaction(org_id) as session:
-            released += usage.release_expired(session, now)
-    for key in body_keys:
-        storage.delete(key)
-    return Swept(released, len(body_keys), _sweep_spool(spool_dir, now))
+            reservations += usage.release_expired(session, now)
+    ended = Counter[str]()
+    for partition in sorted(partitions):
+        with transaction(*partition) as session:
+            ended["uploads"] += uploads.release_expired(session, now)
+            ended["renditions"] += renditions.release_expired(session, now)
+            ended["exports"] += batches.release_expired(session, now)
+    storage.delete(body_keys)
+    return Swept(
+        reservations=reservations,
+        answers=len(body_keys),
+        uploads=ended["uploads"],
+        renditions=ended["renditions"],
+        exports=ended["exports"],
+        objects=_remove_discarded(storage) + storage.tidy(now - UNFINISHED_KEPT),
+        spools=_sweep_spool(spool_dir, now),
+    )
+
+
+def _remove_discarded(storage: Storage) -> int:
+    """Objects first, then what was noted of them: a sweep that is killed in between begins again."""
+    with transaction() as session, unscoped(session, "sweep"):
+        keys = session.scalars(select(DiscardedObject.storage_key).limit(AT_ONCE)).all()
+    storage.delete(keys)
+    with transaction() as session, unscoped(session, "sweep"):
+        for part in parts(keys):
+            session.change(delete(DiscardedObject).where(DiscardedObject.storage_key.in_(part)))
+    return len(keys)
 
 
 def _sweep_spool(spool_dir: Path, now: datetime) -> int:
     removed = 0
     for folder in spool_dir.iterdir() if spool_dir.is_dir() else ():
-        if datetime.fromtimestamp(folder.stat().st_mtime, UTC) < now - SPOOL_KEPT:
-            shutil.rmtree(folder, ignore_errors=True)
-            removed += 1
+        with suppress(FileNotFoundError):  # its request ended just now
+            if datetime.fromtimestamp(folder.stat().st_mtime, UTC) < now - SPOOL_KEPT:
+                shutil.rmtree(folder, ignore_errors=True)
+                removed += 1
     return removed

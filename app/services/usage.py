@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import select, update
 
-from app.errors import DependencyDown, MonthlyLimitReached
+from app.errors import DependencyDown, MonthlyLimitReached, QuotaExceeded
 from app.models import EntryState, UsageCounter, UsageEntry, new_id
 from app.services.principal import Principal
 from app.tenancy import TenantSession, insert_if_absent
@@ -49,9 +49,15 @@ def next_period(period: date) -> date:
 
 
 def reserve(
-    session: TenantSession, principal: Principal, kind: str, images: int, now: datetime, reference: str | None = None
+    session: TenantSession,
+    principal: Principal,
+    kind: str,
+    images: int,
+    now: datetime,
+    reference: str | None = None,
+    refusal: type[MonthlyLimitReached | QuotaExceeded] = QuotaExceeded,
 ) -> Reservation:
-    """Set ``images`` aside before the work begins. Raises MonthlyLimitReached.
+    """Set ``images`` aside before the work begins. Raises ``refusal``, which is the caller's dialect's.
 
     ``reference`` names a request that may come again after a crash: what it paid once, it doesn't pay again.
     """
@@ -64,11 +70,7 @@ def reserve(
     if not _raise_reserved(session, principal, period, images):
         release_expired(session, now)
         if not _raise_reserved(session, principal, period, images):
-            summary = summarise(session, principal, now)
-            raise MonthlyLimitReached(
-                f"This request needs {images} images, and {summary.remaining} of {summary.limit} are left on the "
-                f"{summary.plan} plan until {summary.reset_date}. Upgrade the plan or wait for the reset date."
-            )
+            raise refusal(_too_many(images, summarise(session, principal, now)))
     entry = UsageEntry(
         id=new_id("use", now),
         key_id=principal.key_id,
@@ -83,6 +85,20 @@ def reserve(
     session.add(entry)
     session.flush()
     return Reservation(entry.id, period, images)
+
+
+def check(session: TenantSession, principal: Principal, images: int, now: datetime) -> None:
+    """Refuse work that can't be done before it begins, without setting anything aside. Raises QuotaExceeded."""
+    summary = summarise(session, principal, now)
+    if principal.is_live and summary.remaining is not None and images > summary.remaining:
+        raise QuotaExceeded(_too_many(images, summary))
+
+
+def _too_many(images: int, summary: Summary) -> str:
+    return (
+        f"This request needs {images} images, and {summary.remaining} of {summary.limit} are left on the "
+        f"{summary.plan} plan until {summary.reset_date}. Upgrade the plan or wait for the reset date."
+    )
 
 
 def _earlier_attempt(session: TenantSession, reference: str) -> Reservation | None:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import structlog
 from flask import current_app, g, request
 
-from app.errors import Forbidden, Unauthenticated
+from app.errors import Forbidden, Unauthenticated, UpgradeRequired
 from app.services import keys
 from app.web.context import now
 from app.web.request import api_request
@@ -19,6 +19,12 @@ def needs_key(view: View) -> View:
     """The view takes an API key: scope ``read`` for GET, ``write`` for every other method."""
     view.authentication = "key"  # type: ignore[attr-defined]  # read by authorize() and by tests/architecture
     return view
+
+
+def needs_workspace(view: View) -> View:
+    """As ``needs_key``, and a live key's plan must include the workspace API; test keys may try it on any plan."""
+    view.workspace = True  # type: ignore[attr-defined]  # read by authorize()
+    return needs_key(view)
 
 
 def needs_nothing(view: View) -> View:
@@ -58,11 +64,16 @@ def authentication_of_view() -> str | None:
 
 
 def authorize() -> None:
-    """Refuse a request without a valid key or without the scope, and open the body as wide as the plan allows."""
+    """Refuse a request without a valid key, plan or scope, and open the body as wide as the plan allows."""
     if authentication_of_view() != "key":
         return
     if g.principal is None:
         raise g.refusal
+    view = current_app.view_functions[request.endpoint or ""]
+    if getattr(view, "workspace", False) and g.principal.is_live and not g.principal.allowance.workspace_api:
+        raise UpgradeRequired(
+            f"The {g.principal.allowance.plan} plan does not include the workspace API. Upgrade, or try a test key."
+        )
     scope = "read" if request.method in READING else "write"
     if scope not in g.principal.scopes:
         raise Forbidden(f"This API key lacks the scope '{scope}', which {request.method} {request.path} needs.")

@@ -12,6 +12,7 @@ from app.adapters.storage import Storage
 from app.config import Settings
 from app.imaging import ImagingPool
 from app.services.principal import Principal
+from app.services.workshop import Workshop
 from app.web.gate import Gate
 
 
@@ -25,6 +26,10 @@ class Toolbox:
     redis: Redis
     imaging: ImagingPool
     gate: Gate
+
+    @property
+    def workshop(self) -> Workshop:
+        return Workshop(self.storage, self.imaging, self.clock, self.settings.spool_dir)
 
 
 def toolbox() -> Toolbox:

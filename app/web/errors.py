@@ -8,13 +8,14 @@ from flask_limiter import RateLimitExceeded
 from gunicorn.http.errors import ParseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from redis.exceptions import RedisError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import ClientDisconnected, HTTPException
 
 from app.errors import (
     AppError,
     BadRequest,
+    Conflict,
     DependencyDown,
     MethodNotAllowed,
     NotFound,
@@ -55,6 +56,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(ParseException, _broken_body)
     app.register_error_handler(RedisError, _dependency_down)
     app.register_error_handler(OperationalError, _dependency_down)
+    app.register_error_handler(IntegrityError, _changed_meanwhile)
     app.register_error_handler(PoolTimeoutError, _dependency_down)
     app.register_error_handler(Exception, _defect)
 
@@ -110,6 +112,12 @@ def _broken_body(_error: Exception) -> Response:
 
 def _rate_limited(error: RateLimitExceeded) -> Response:
     return render(RateLimited(f"Too many requests: the limit is {error.description}. Wait and repeat the request."))
+
+
+def _changed_meanwhile(error: Exception) -> Response:
+    """Two requests that were each allowed alone, such as moving an asset into a collection that is being deleted."""
+    log.warning("conflict", exc_info=error)
+    return render(Conflict("Another request changed the same thing at the same moment. Look again, then repeat it."))
 
 
 def _dependency_down(error: Exception) -> Response:

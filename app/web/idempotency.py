@@ -42,7 +42,7 @@ def begin() -> Response | None:
     with transaction(principal().org_id) as session:
         claim = idempotency.claim(session, principal(), request.method, request.path, key, asked, now())
     if claim.outdated:
-        toolbox().storage.delete(claim.outdated)
+        toolbox().storage.delete([claim.outdated])
     if claim.answer is not None:
         with suppress(FileNotFoundError):  # lost with its disk: the work is done again, which is paid already
             return _replay(claim.answer)

@@ -1,7 +1,6 @@
 """The request: strict JSON, and uploads that go to disk as they arrive, within the plan's limits."""
 
 import shutil
-import unicodedata
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -11,6 +10,7 @@ from werkzeug.formparser import FormDataParser
 
 from app.errors import BadRequest, TooLarge, UnsupportedMediaType
 from app.models import new_id
+from app.services.names import clean_name
 from app.services.principal import MEGABYTE, Allowance
 from app.web.context import now, toolbox
 
@@ -18,10 +18,6 @@ JSON_BYTES = MEGABYTE
 """Largest body that is not an upload."""
 OTHER_FIELDS = 50
 """Form parts that a request may have beside its files."""
-
-
-LONGEST_NAME = 255
-BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 class SpooledFile:
@@ -131,17 +127,6 @@ class ApiRequest(Request):
         upload = SpooledFile(self.spool, len(self.uploads), clean_name(filename or ""), self.file_bytes)
         self.uploads.append(upload)
         return upload
-
-
-def clean_name(name: str) -> str:
-    """A client's file name as it may safely be shown again: no folders, no control or direction marks, not endless."""
-    base = name.replace("\\", "/").rpartition("/")[2]
-    kept = "".join(
-        character
-        for character in base
-        if unicodedata.category(character) not in ("Cc", "Cs") and character not in BIDI_CONTROLS
-    )
-    return kept[:LONGEST_NAME].strip() or "unnamed"
 
 
 def api_request() -> ApiRequest:

@@ -11,7 +11,8 @@ POSTGRESQL_SEARCH = (
     "CREATE EXTENSION IF NOT EXISTS btree_gin",
     "CREATE INDEX asset_search ON assets USING gin (org_id, mode, search gin_trgm_ops)",
 )
-# An index apart from its text, which triggers keep in step (SQLite FTS5 §4.4.3, external content tables).
+# An index apart from its text, which triggers keep in step (SQLite FTS5 §4.4.3, external content tables). It knows rows
+# by their rowid, which VACUUM may change: after one, INSERT INTO asset_search(asset_search) VALUES ('rebuild').
 SQLITE_SEARCH = (
     """CREATE VIRTUAL TABLE asset_search
         USING fts5(search, content='assets', content_rowid='rowid', tokenize='trigram')""",
@@ -151,7 +152,7 @@ def upgrade() -> None:
             "org_id", "mode", "content", "recipe", name=op.f("uq_renditions_org_id_mode_content_recipe")
         ),
     )
-    op.create_index("ix_renditions_used_at", "renditions", ["used_at"], unique=False)
+    op.create_index("ix_renditions_ready_used_at", "renditions", ["ready", "used_at"], unique=False)
 
     op.create_table(
         "storage_counters",
@@ -221,14 +222,19 @@ def upgrade() -> None:
         sa.UniqueConstraint("org_id", "id", name=op.f("uq_assets_org_id_id")),
         sa.UniqueConstraint("org_id", "storage_key", name=op.f("uq_assets_org_id_storage_key")),
     )
-    op.create_index(
-        "ix_assets_collection", "assets", ["org_id", "mode", "collection_id", "uploaded_at", "id"], unique=False
-    )
-    op.create_index("ix_assets_content", "assets", ["org_id", "mode", "content"], unique=False)
-    op.create_index("ix_assets_name", "assets", ["org_id", "mode", "sort_name", "id"], unique=False)
-    op.create_index("ix_assets_size", "assets", ["org_id", "mode", "size", "id"], unique=False)
-    op.create_index("ix_assets_type", "assets", ["org_id", "mode", "media_type", "uploaded_at", "id"], unique=False)
-    op.create_index("ix_assets_uploaded", "assets", ["org_id", "mode", "uploaded_at", "id"], unique=False)
+    for name, columns in (
+        ("content", ["content"]),
+        ("uploaded", ["uploaded_at", "id"]),
+        ("name", ["sort_name", "id"]),
+        ("size", ["size", "id"]),
+        ("type_uploaded", ["media_type", "uploaded_at", "id"]),
+        ("type_name", ["media_type", "sort_name", "id"]),
+        ("type_size", ["media_type", "size", "id"]),
+        ("collection_uploaded", ["collection_id", "uploaded_at", "id"]),
+        ("collection_name", ["collection_id", "sort_name", "id"]),
+        ("collection_size", ["collection_id", "size", "id"]),
+    ):
+        op.create_index(f"ix_assets_{name}", "assets", ["org_id", "mode", *columns], unique=False)
 
     op.create_table(
         "asset_tags",

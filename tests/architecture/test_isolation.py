@@ -1,13 +1,13 @@
 """The wall: whatever form a statement takes, it sees one organization."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 from sqlalchemy import delete, exists, func, insert, literal, select, union_all, update
 from sqlalchemy.orm import aliased
 
 from app.extensions import transaction
-from app.models import UsageCounter
+from app.models import ExportPreset, UsageCounter, new_id
 from app.tenancy import TenancyError, bind_org, insert_if_absent, unscoped
 from tests.databases import on_both_databases
 
@@ -110,3 +110,44 @@ def test_insert_if_absent_tells_the_truth(acme) -> None:
     with transaction(acme.org_id) as session:
         assert not insert_if_absent(session, UsageCounter, period=JUNE, used=5, reserved=0)
         assert insert_if_absent(session, UsageCounter, period=date(2027, 1, 1), used=5, reserved=0)
+
+
+def preset(**values):
+    moment = datetime.now(UTC)
+    return ExportPreset(
+        id=new_id("preset", moment),
+        name="one",
+        quality=80,
+        preserve_aspect=True,
+        created_at=moment,
+        updated_at=moment,
+        **values,
+    )
+
+
+def test_the_modes_of_one_organization_are_apart(acme) -> None:
+    for mode in ("live", "test"):
+        with transaction(acme.org_id, mode) as session:
+            session.add(preset())
+    for mode in ("live", "test"):
+        with transaction(acme.org_id, mode) as session:
+            assert session.scalars(select(ExportPreset.mode)).all() == [mode]
+            assert session.scalar(select(func.count()).select_from(ExportPreset)) == 1
+    with transaction(acme.org_id) as session:
+        assert session.scalars(select(ExportPreset.mode)).all() == []
+        assert session.change(delete(ExportPreset)) == 0
+    with transaction(acme.org_id, "test") as session:
+        assert session.change(delete(ExportPreset)) == 1
+
+
+def test_rows_are_not_written_into_the_other_mode(acme) -> None:
+    with pytest.raises(TenancyError), transaction(acme.org_id, "live") as session:
+        session.add(preset(mode="test"))
+    with pytest.raises(TenancyError), transaction(acme.org_id) as session:
+        session.add(preset())
+    with pytest.raises(TenancyError), transaction(acme.org_id, "live") as session:
+        insert_if_absent(session, ExportPreset, mode="test")
+    with pytest.raises(TenancyError), transaction(acme.org_id) as session:
+        insert_if_absent(session, ExportPreset)
+    with pytest.raises(TenancyError), transaction(acme.org_id, "live") as session:
+        bind_org(session, acme.org_id, "test")

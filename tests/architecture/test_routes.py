@@ -1,11 +1,40 @@
 """Every route names its authentication, and an id of another organization is an id that does not exist."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
-from tests.client import bearer
+from tests.client import ApiClient, bearer
+from tests.workspace import upload
 
-SAMPLES: dict[str, str] = {}
-"""Endpoint → a path with globex's id. Every route with an id in it that needs a key has one here."""
+
+def an_asset(client: ApiClient, key: str) -> str:
+    return str(upload(client, key)["id"])
+
+
+def a_collection(client: ApiClient, key: str) -> str:
+    return str(client.post("/api/v1/collections", headers=bearer(key), json={"name": "theirs"}).json["id"])
+
+
+def an_export(client: ApiClient, key: str) -> str:
+    body = {"assetIds": [an_asset(client, key)], "async": True}
+    return str(client.post("/api/v1/exports", headers=bearer(key), json=body).json["id"])
+
+
+Maker = Callable[[ApiClient, str], str]
+SAMPLES: dict[str, tuple[str, Maker, dict[str, Any]]] = {
+    "assets.show": ("GET", an_asset, {}),
+    "assets.update": ("PATCH", an_asset, {"json": {"name": "mine"}}),
+    "assets.delete": ("DELETE", an_asset, {}),
+    "renditions.export_url": ("GET", an_asset, {}),
+    "collections.show": ("GET", a_collection, {}),
+    "collections.update": ("PATCH", a_collection, {"json": {"name": "mine"}}),
+    "collections.delete": ("DELETE", a_collection, {}),
+    "exports.show": ("GET", an_export, {}),
+    "exports.delete": ("DELETE", an_export, {}),
+}
+"""Endpoint → how to call it, and how to make what its id names. Every route with an id that needs a key is here."""
 
 
 def rules(app):
@@ -25,6 +54,29 @@ def test_every_route_with_an_id_has_a_sample(app) -> None:
         if rule.arguments and app.view_functions[rule.endpoint].authentication == "key"
     }
     assert needing == set(SAMPLES)
+
+
+@pytest.mark.parametrize("endpoint", SAMPLES)
+def test_an_outsider_s_answer_is_that_of_an_id_that_never_was(app, client, acme, globex, endpoint) -> None:
+    """Another organization's id, the other mode's, and an invented one: 404, byte for byte the same."""
+    method, make, body = SAMPLES[endpoint]
+    rule = next(rule for rule in rules(app) if rule.endpoint == endpoint)
+
+    def call(thing: str, key: str):
+        answer = client.open(rule.rule.replace("<id>", thing), method=method, headers=bearer(key), **body)
+        return answer.status_code, answer.data.replace(thing.encode(), b"").replace(request_id(answer), b"")
+
+    theirs = make(client, globex.key)
+    invented = theirs[:-5] + "zzzzz"
+    refusal = call(invented, acme.key)
+    assert refusal[0] == 404
+    assert call(theirs, acme.key) == refusal
+    assert call(theirs, globex.test_key) == refusal
+    assert call(theirs, globex.key)[0] < 300
+
+
+def request_id(answer) -> bytes:
+    return str(answer.headers["X-Request-Id"]).encode()
 
 
 @pytest.mark.parametrize("credentials", [{}, bearer("nonsense"), {"x-api-key": ""}])

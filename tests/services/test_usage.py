@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from app.errors import DependencyDown, MonthlyLimitReached
+from app.errors import DependencyDown, QuotaExceeded
 from app.extensions import transaction
 from app.models import EntryState, UsageCounter, UsageEntry
 from app.services import keys, usage
@@ -46,7 +46,7 @@ def test_sixty_four_parallel_requests_never_pass_the_limit(app, principal, clock
         with app.app_context():
             try:
                 reservation = reserve(principal, 3, clock())
-            except MonthlyLimitReached:
+            except QuotaExceeded:
                 return 0
             settle(principal, reservation, 2)
             return 2
@@ -61,7 +61,7 @@ def test_sixty_four_parallel_requests_never_pass_the_limit(app, principal, clock
 
 def test_reservations_hold_the_limit_while_work_runs(principal, clock) -> None:
     first = reserve(principal, 60, clock())
-    with pytest.raises(MonthlyLimitReached):
+    with pytest.raises(QuotaExceeded):
         reserve(principal, 41, clock())
     second = reserve(principal, 40, clock())
     assert month(principal, clock()).used == 0
@@ -155,7 +155,7 @@ def test_whatever_happens_the_ledger_adds_up(app, make_account, clock, steps) ->
         if action == "reserve":
             try:
                 open_reservations.append(reserve(principal, number, now))
-            except MonthlyLimitReached:
+            except QuotaExceeded:
                 assert counted + sum(reservation.images for reservation in open_reservations) + number > 100
         elif action == "sweep":
             now += timedelta(minutes=6)

@@ -1,0 +1,129 @@
+"""Objects in a local folder, and signed URLs that the delivery surface answers."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from stat import S_ISREG
+from typing import BinaryIO
+
+from app.adapters.local_urls import Download, SignedUrls, Upload
+from app.adapters.storage import OCTETS, Presigned
+
+UNFINISHED = ".unfinished"
+"""Where objects are written before they take their place: on the same file system, easy to tidy, under no key."""
+
+
+class LocalStorage:
+    """Objects as files below ``root``. ``secret_key`` signs the URLs."""
+
+    def __init__(self, root: Path, secret_key: str) -> None:
+        self.root = root
+        self._uploads = SignedUrls(secret_key, Upload)
+        self._downloads = SignedUrls(secret_key, Download)
+
+    def put(self, key: str, chunks: Iterable[bytes], content_type: str = OCTETS) -> None:
+        with self._taking_the_place_of(key) as unfinished, unfinished.open("xb") as file:
+            file.writelines(chunks)
+
+    def put_file(self, key: str, path: Path, content_type: str) -> None:
+        with self._taking_the_place_of(key) as unfinished:
+            _link_or_copy(path, unfinished)
+
+    def open(self, key: str) -> BinaryIO:
+        return self._path(key).open("rb")
+
+    def fetch(self, key: str, path: Path) -> None:
+        _link_or_copy(self._path(key), path)
+
+    def size(self, key: str) -> int | None:
+        try:
+            found = self._path(key).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return found.st_size if S_ISREG(found.st_mode) else None
+
+    def delete(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self._path(key).unlink(missing_ok=True)
+
+    def presign_put(self, key: str, *, size: int, content_type: str, expires_at: datetime, now: datetime) -> Presigned:
+        promise = Upload(int(expires_at.timestamp()), key, size, content_type)
+        return Presigned(self._uploads.url(promise), {"Content-Type": content_type})
+
+    def presign_get(
+        self, key: str, *, filename: str, content_type: str, inline: bool, expires_at: datetime, now: datetime
+    ) -> str:
+        return self._downloads.url(Download(int(expires_at.timestamp()), key, filename, content_type, inline))
+
+    def read_upload_token(self, token: str, now: datetime) -> Upload:
+        """What ``presign_put`` promised. Raises Forbidden."""
+        return self._uploads.read(token, now)
+
+    def read_download_token(self, token: str, now: datetime) -> Download:
+        """What ``presign_get`` promised. Raises Forbidden."""
+        return self._downloads.read(token, now)
+
+    def tidy(self, before: datetime) -> int:
+        removed = 0
+        folder = self.root / UNFINISHED
+        for path in folder.iterdir() if folder.is_dir() else ():
+            with suppress(FileNotFoundError):  # it was finished just now
+                # Not the modification time: a link to an old file would look abandoned at once.
+                if datetime.fromtimestamp(path.stat().st_ctime, UTC) < before:
+                    path.unlink()
+                    removed += 1
+        return removed
+
+    def check(self) -> None:
+        key = f"check/{secrets.token_hex(8)}"
+        self.put(key, [b"ready"])
+        with self.open(key) as file:
+            if file.read() != b"ready":
+                raise OSError("storage returned other bytes than were written")
+        self.delete([key])
+
+    @contextmanager
+    def _taking_the_place_of(self, key: str) -> Iterator[Path]:
+        """A path to write to. It becomes the object, durably, unless the block raises."""
+        path = self._path(key)
+        folder = self.root / UNFINISHED
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = folder / secrets.token_hex(16)
+        try:
+            yield unfinished
+            _sync(unfinished)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished.replace(path)
+            _sync(path.parent)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        parts = key.split("/")
+        if parts[0] == UNFINISHED or any(part in ("", ".", "..") for part in parts):
+            raise ValueError("a storage key may not leave its folder")
+        return self.root / key
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """Make ``target`` a new file with the bytes of ``source``. Raises FileNotFoundError, FileExistsError."""
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        with source.open("rb") as reader, target.open("xb") as writer, ExitStack() as undo:
+            undo.callback(target.unlink)
+            shutil.copyfileobj(reader, writer)
+            undo.pop_all()
+
+
+def _sync(path: Path) -> None:
+    """Have the bytes of a file, or the names in a folder, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

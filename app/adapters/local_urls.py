@@ -1,0 +1,73 @@
+"""Signed URLs of a local folder, which have no host: ``/storage/<token>``. The token holds all that was promised."""
+
+import hashlib
+import hmac
+import json
+from dataclasses import astuple, dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from itsdangerous import BadSignature, Signer
+from itsdangerous.encoding import base64_decode, base64_encode
+
+from app.errors import Forbidden
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What a PUT URL promises: ``size`` bytes of a type. ``expires`` is in seconds since 1970."""
+
+    expires: int
+    key: str
+    size: int
+    content_type: str
+
+
+@dataclass(frozen=True)
+class Download:
+    """What a GET URL promises. ``expires`` is in seconds since 1970."""
+
+    expires: int
+    key: str
+    filename: str
+    content_type: str
+    inline: bool
+
+
+Promise = TypeVar("Promise", bound=Upload | Download)
+
+
+class SignedUrls(Generic[Promise]):
+    """Makes and reads the URLs of one kind. A salt for each keeps the token of one from being taken for another's."""
+
+    def __init__(self, secret_key: str, kind: type[Promise]) -> None:
+        self._kind = kind
+        self._signer = Signer(
+            secret_key,
+            salt=f"lightwell.storage.{kind.__name__.lower()}",
+            key_derivation="hmac",
+            digest_method=hashlib.sha256,
+        )
+
+    def url(self, promise: Promise) -> str:
+        # JSON's escapes would make a long file name longer than a request line may be.
+        fields = json.dumps(astuple(promise), ensure_ascii=False, separators=(",", ":"))
+        return "/storage/" + self._signer.sign(base64_encode(fields)).decode()
+
+    def read(self, token: str, now: datetime) -> Promise:
+        """The promise of a token. Raises Forbidden when it was altered or has expired."""
+        try:
+            payload = self._signer.unsign(token)
+        except BadSignature:
+            raise _altered() from None
+        # The last character of the signature has bits that its decoder ignores.
+        if not hmac.compare_digest(self._signer.sign(payload), token.encode()):
+            raise _altered()
+        promise = self._kind(*json.loads(base64_decode(payload)))
+        if now.timestamp() >= promise.expires:
+            raise Forbidden("This URL has expired. Ask for a new one.")
+        return promise
+
+
+def _altered() -> Forbidden:
+    return Forbidden("This URL is not one of ours for this method, or was altered. Ask for a new one.")

@@ -1,0 +1,274 @@
+"""``/api/v1/assets``: the workspace's images and videos."""
+
+from typing import Annotated, Any, Literal, Self
+
+from flask import Response, jsonify
+from flask_openapi import APIBlueprint, Tag
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, RootModel, ValidationInfo, field_validator
+
+from app.api.schema import SECURITY, Body, ById, Id, Moment, Name, Printable, Query, errors
+from app.extensions import transaction
+from app.models import Asset, MediaType
+from app.services import assets, listing, uploads
+from app.services.assets import Label
+from app.services.listing import Filter, Sort
+from app.services.names import clean_name
+from app.services.uploads import Declared
+from app.web.authentication import needs_workspace
+from app.web.context import principal, toolbox
+from app.web.links import absolute, thumbnail
+
+blueprint = APIBlueprint(
+    "assets",
+    __name__,
+    url_prefix="/api/v1/assets",
+    abp_tags=[Tag(name="Assets", description="The workspace's images and videos.")],
+)
+
+MOST_TAGS = 50
+DEEPEST_ITEM = 1_000_000
+LARGEST_FILE = 2**40
+OneTag = Annotated[str, Field(min_length=1, max_length=64), Printable]
+Tags = Annotated[list[OneTag], Field(max_length=MOST_TAGS), AfterValidator(lambda tags: list(dict.fromkeys(tags)))]
+Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-1e12, le=1e12)]
+
+
+class AssetItem(BaseModel):
+    id: str = Field(examples=["image_0mpn9k2ucq3vd1x7b8e5h4zt"])
+    name: str = Field(examples=["hero-2024.jpg"])
+    originalName: str = Field(examples=["hero.jpg"])
+    size: int = Field(description="Bytes.", examples=[182341])
+    mimeType: str = Field(examples=["image/jpeg"])
+    mediaType: MediaType
+    storageKey: str
+    tags: list[str]
+    collectionId: str | None
+    locationX: float
+    locationY: float
+    width: int = Field(description="Pixels, of the upright picture.")
+    height: int
+    durationMs: int | None = Field(description="Of a video.")
+    thumbnailUrl: str = Field(description="A WebP of at most 480 pixels a side, for about an hour.")
+    uploadedAt: Moment
+
+    @classmethod
+    def of(cls, asset: Asset) -> Self:
+        return cls(
+            id=asset.id,
+            name=asset.name,
+            originalName=asset.original_name,
+            size=asset.size,
+            mimeType=asset.mime_type,
+            mediaType=MediaType(asset.media_type),
+            storageKey=asset.storage_key,
+            tags=asset.tags,
+            collectionId=asset.collection_id,
+            locationX=asset.location_x,
+            locationY=asset.location_y,
+            width=asset.width,
+            height=asset.height,
+            durationMs=asset.duration_ms,
+            thumbnailUrl=thumbnail(asset.thumbnail_key),
+            uploadedAt=asset.uploaded_at,
+        )
+
+
+class AssetList(BaseModel):
+    items: list[AssetItem]
+    page: int | None = Field(description="Null for a page that was asked for by cursor.")
+    pageSize: int
+    total: int
+    totalPages: int
+    totalIsExact: bool = Field(description="False where over 10,000 match several filters: then `total` is 10,000.")
+    nextCursor: str | None = Field(description="Pass it as `cursor` for the next page; null at the end.")
+
+
+def _media_type(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _listed(text: str) -> list[str]:
+    return [tag.strip() for tag in text.split(",") if tag.strip()]
+
+
+def _not_too_many(text: str) -> str:
+    if len(_listed(text)) > MOST_TAGS:
+        raise ValueError(f"at most {MOST_TAGS} tags")
+    return text
+
+
+class AssetQuery(Query):
+    q: Annotated[str, Field(max_length=200), Printable] = Field(
+        "", description="Finds in name, original name and tags."
+    )
+    type: Annotated[MediaType | None, BeforeValidator(_media_type)] = None
+    collectionId: Id | None = None
+    tags: Annotated[str, Printable, AfterValidator(_not_too_many)] = Field(
+        "", description="All of these; separate by commas."
+    )
+    sort: Sort = Field(Sort.UPLOADED_DESC, description="`-` for descending.")
+    pageSize: int = Field(50, ge=1, le=200)
+    page: int = Field(1, ge=1)
+    cursor: Annotated[str, Field(max_length=2048), Printable] | None = Field(
+        None,
+        description="The `nextCursor` of the page before, instead of `page`: as fast for the last page as the first.",
+    )
+
+    @field_validator("page")
+    @classmethod
+    def _not_too_deep(cls, value: int, info: ValidationInfo) -> int:
+        if value * info.data.get("pageSize", 1) > DEEPEST_ITEM:
+            raise ValueError(f"pages end at item {DEEPEST_ITEM:,}; use cursor for more")
+        return value
+
+    @property
+    def filter(self) -> Filter:
+        return Filter(self.q or None, self.type, self.collectionId, tuple(_listed(self.tags)))
+
+
+class NewAsset(Body):
+    """Send `presign` first, PUT the file to the `uploadUrl`, then send `finalize` with the `storageKey`."""
+
+    mode: Literal["presign", "finalize"]
+    originalName: Annotated[Name, AfterValidator(clean_name)] = Field(examples=["hero.jpg"])
+    mimeType: Annotated[str, Field(min_length=1, max_length=64), Printable] = Field(examples=["image/jpeg"])
+    size: int = Field(ge=1, le=LARGEST_FILE, description="Bytes, exactly.", examples=[182341])
+    storageKey: Annotated[str, Field(max_length=512), Printable] | None = Field(
+        None, validate_default=True, description="With `finalize`: as `presign` answered it."
+    )
+    name: Name | None = Field(None, description="With `finalize`; `originalName` by default.")
+    tags: Tags = Field(default=[], description="With `finalize`.", examples=[["hero", "2024"]])
+    collectionId: Id | None = Field(None, description="With `finalize`.")
+    locationX: Coordinate = 0
+    locationY: Coordinate = 0
+
+    @field_validator("storageKey")
+    @classmethod
+    def _required_to_finalize(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("mode") == "finalize":
+            raise ValueError("is required with mode 'finalize'")
+        return value
+
+    @property
+    def declared(self) -> Declared:
+        return Declared(self.originalName, self.mimeType.lower(), self.size)
+
+    @property
+    def label(self) -> Label:
+        name = self.name or self.originalName
+        return Label(name, tuple(self.tags), self.collectionId, self.locationX, self.locationY)
+
+
+class Presigned(BaseModel):
+    uploadUrl: str = Field(description="PUT the file's bytes here, with these headers.")
+    method: Literal["PUT"] = "PUT"
+    headers: dict[str, str] = Field(examples=[{"Content-Type": "image/jpeg"}])
+    storageKey: str = Field(examples=["orgs/org_…/2026/04/0d9c…-hero.jpg"])
+    expiresAt: Moment
+
+
+class PresignedOrAsset(RootModel[Presigned | AssetItem]):
+    """The upload that was asked for, or the asset that was made of it before."""
+
+
+class AssetChanges(Body):
+    """What is left out stays as it is."""
+
+    name: Name = Field(default_factory=str)
+    tags: Tags = Field(default_factory=list)
+    collectionId: Id | None = None
+    locationX: Coordinate = 0
+    locationY: Coordinate = 0
+
+
+COLUMNS = {
+    "name": "name",
+    "tags": "tags",
+    "collectionId": "collection_id",
+    "locationX": "location_x",
+    "locationY": "location_y",
+}
+
+
+@blueprint.get("", summary="List assets", security=SECURITY, responses={200: AssetList, **errors(400, 401, 402, 403)})
+@needs_workspace
+def index(query: AssetQuery) -> Response:
+    """Newest first unless sorted otherwise. `total` is kept, not counted: exact without a filter and for any one."""
+    with transaction(*principal().partition) as session:
+        found = listing.page_of(session, query.filter, query.sort, query.pageSize, page=query.page, cursor=query.cursor)
+        answer = AssetList(
+            items=[AssetItem.of(asset) for asset in found.assets],
+            page=None if query.cursor else query.page,
+            pageSize=query.pageSize,
+            total=found.total,
+            totalPages=-(-found.total // query.pageSize),
+            totalIsExact=found.total_is_exact,
+            nextCursor=found.next_cursor,
+        )
+    return jsonify(answer.model_dump(mode="json"))
+
+
+@blueprint.post(
+    "",
+    summary="Upload an asset",
+    security=SECURITY,
+    responses={
+        200: PresignedOrAsset,
+        201: AssetItem,
+        **errors(400, 401, 402, 403, 404, 409, 413, 415, 422),
+    },
+)
+@needs_workspace
+def create(body: NewAsset) -> tuple[Response, int]:
+    """In two steps. `presign` answers 200 with a URL that takes one PUT of exactly this size and type for 15 minutes.
+
+    `finalize` looks at what was uploaded, whatever was declared, and answers 201 with the asset; the same `storageKey`
+    again answers 200 with the same asset. An original is free; it counts against the plan's storage.
+    """
+    shop = toolbox().workshop
+    if body.mode == "presign":
+        ticket = uploads.presign(principal(), body.declared, shop)
+        presigned = Presigned(
+            uploadUrl=absolute(ticket.upload.url),
+            headers=ticket.upload.headers,
+            storageKey=ticket.storage_key,
+            expiresAt=ticket.expires_at,
+        )
+        return jsonify(presigned.model_dump(mode="json")), 200
+    asset, made = uploads.finalize(principal(), body.storageKey or "", body.declared, body.label, shop)
+    return jsonify(AssetItem.of(asset).model_dump(mode="json")), 201 if made else 200
+
+
+@blueprint.get(
+    "/<id>", summary="Get an asset", security=SECURITY, responses={200: AssetItem, **errors(401, 402, 403, 404)}
+)
+@needs_workspace
+def show(path: ById) -> dict[str, Any]:
+    """One asset, as the list shows it."""
+    with transaction(*principal().partition) as session:
+        return AssetItem.of(assets.get(session, path.id)).model_dump(mode="json")
+
+
+@blueprint.patch(
+    "/<id>",
+    summary="Change an asset",
+    security=SECURITY,
+    responses={200: AssetItem, **errors(400, 401, 402, 403, 404, 409, 415)},
+)
+@needs_workspace
+def update(path: ById, body: AssetChanges) -> dict[str, Any]:
+    """Sets name, tags, collection or location; `collectionId` null takes it out of its collection."""
+    changes = {COLUMNS[field]: getattr(body, field) for field in body.model_fields_set}
+    with transaction(*principal().partition) as session:
+        return AssetItem.of(assets.change(session, path.id, changes)).model_dump(mode="json")
+
+
+@blueprint.delete(
+    "/<id>", summary="Delete an asset", security=SECURITY, responses={204: None, **errors(401, 402, 403, 404)}
+)
+@needs_workspace
+def delete(path: ById) -> tuple[str, int]:
+    """Gone at once, with its renditions. Its files are removed from storage within minutes."""
+    with transaction(*principal().partition) as session:
+        assets.remove(session, path.id)
+    return "", 204

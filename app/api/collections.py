@@ -1,0 +1,139 @@
+"""``/api/v1/collections``: folders of assets, in a tree."""
+
+from typing import Annotated, Any, Self
+
+from flask import Response, jsonify
+from flask_openapi import APIBlueprint, Tag
+from pydantic import BaseModel, Field
+
+from app.api.schema import SECURITY, Body, ById, Id, Moment, Name, Printable, Query, errors
+from app.extensions import transaction
+from app.models import Collection
+from app.services import collections
+from app.web.authentication import needs_workspace
+from app.web.context import now, principal
+
+blueprint = APIBlueprint(
+    "collections",
+    __name__,
+    url_prefix="/api/v1/collections",
+    abp_tags=[Tag(name="Collections", description="Folders of assets, in a tree.")],
+)
+
+Color = Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$", examples=["#6366f1"])]
+TOP = "null"
+"""How a query string says that there is no parent."""
+
+
+class CollectionItem(BaseModel):
+    id: str = Field(examples=["col_0mpn9k2ucq3vd1x7b8e5h4zt"])
+    name: str = Field(examples=["Campaign Q2"])
+    parentId: str | None
+    color: str | None = Field(examples=["#6366f1"])
+    createdAt: Moment
+
+    @classmethod
+    def of(cls, collection: Collection) -> Self:
+        return cls(
+            id=collection.id,
+            name=collection.name,
+            parentId=collection.parent_id,
+            color=collection.color,
+            createdAt=collection.created_at,
+        )
+
+
+class CollectionList(BaseModel):
+    collections: list[CollectionItem]
+
+
+class CollectionQuery(Query):
+    name: Annotated[str, Field(max_length=255), Printable] | None = Field(None, description="Exactly this name.")
+    parentId: Id | None = Field(None, description="Directly in this collection; `null` for those in none.")
+
+
+class NewCollection(Body):
+    name: Name = Field(examples=["Campaign Q2"])
+    parentId: Id | None = Field(None, examples=[None])
+    color: Color | None = None
+
+
+class CollectionChanges(Body):
+    """What is left out stays as it is."""
+
+    name: Name = Field(default_factory=str)
+    parentId: Id | None = None
+    color: Color | None = None
+
+
+COLUMNS = {"name": "name", "parentId": "parent_id", "color": "color"}
+
+
+@blueprint.get(
+    "", summary="List collections", security=SECURITY, responses={200: CollectionList, **errors(400, 401, 402, 403)}
+)
+@needs_workspace
+def index(query: CollectionQuery) -> dict[str, Any]:
+    """All collections of the workspace, by name; or those of one name, or in one collection."""
+    chosen: dict[str, Any] = {"name": query.name}
+    if query.parentId is not None:
+        chosen["parent_id"] = None if query.parentId == TOP else query.parentId
+    with transaction(*principal().partition) as session:
+        found = collections.find(session, **chosen)
+    return CollectionList(collections=[CollectionItem.of(one) for one in found]).model_dump(mode="json")
+
+
+@blueprint.post(
+    "",
+    summary="Create a collection",
+    security=SECURITY,
+    responses={200: CollectionItem, 201: CollectionItem, **errors(400, 401, 402, 403, 409, 413, 415)},
+)
+@needs_workspace
+def create(body: NewCollection) -> tuple[Response, int]:
+    """Answers 201, or 200 with the collection of this name that is there already (under the same parent)."""
+    with transaction(*principal().partition) as session:
+        collection, made = collections.create(session, body.name, body.parentId, body.color, now())
+    return jsonify(CollectionItem.of(collection).model_dump(mode="json")), 201 if made else 200
+
+
+@blueprint.get(
+    "/<id>",
+    summary="Get a collection",
+    security=SECURITY,
+    responses={200: CollectionItem, **errors(401, 402, 403, 404)},
+)
+@needs_workspace
+def show(path: ById) -> dict[str, Any]:
+    """One collection, as the list shows it."""
+    with transaction(*principal().partition) as session:
+        return CollectionItem.of(collections.get(session, path.id)).model_dump(mode="json")
+
+
+@blueprint.patch(
+    "/<id>",
+    summary="Change a collection",
+    security=SECURITY,
+    responses={200: CollectionItem, **errors(400, 401, 402, 403, 404, 409, 413, 415)},
+)
+@needs_workspace
+def update(path: ById, body: CollectionChanges) -> dict[str, Any]:
+    """Renames, recolours or moves it; it can't lie within itself."""
+    changes = {COLUMNS[field]: getattr(body, field) for field in body.model_fields_set}
+    with transaction(*principal().partition) as session:
+        collection = collections.change(session, path.id, changes, now())
+    return CollectionItem.of(collection).model_dump(mode="json")
+
+
+@blueprint.delete(
+    "/<id>",
+    summary="Delete a collection",
+    security=SECURITY,
+    responses={204: None, **errors(401, 402, 403, 404, 409)},
+)
+@needs_workspace
+def delete(path: ById) -> tuple[str, int]:
+    """Its assets stay, without a collection. One that has collections in it answers 409: nothing is lost unasked."""
+    with transaction(*principal().partition) as session:
+        collections.delete(session, path.id)
+    return "", 204

@@ -1,0 +1,190 @@
+"""``/api/v1/exports``: many assets, transformed, in one ZIP; at once, or by a worker."""
+
+from contextlib import ExitStack
+from typing import Annotated, Any, Self
+
+from flask import Response, jsonify, stream_with_context
+from flask_openapi import APIBlueprint, Tag
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
+
+from app.api.schema import SECURITY, Body, ById, Id, Moment, Query, Recipe, errors
+from app.extensions import transaction
+from app.imaging import Transform
+from app.models import Export, ExportStatus
+from app.services import batches, exports
+from app.services.exports import Config, Progress
+from app.web.authentication import needs_workspace
+from app.web.context import now, principal, toolbox
+from app.web.links import download
+
+blueprint = APIBlueprint(
+    "exports",
+    __name__,
+    url_prefix="/api/v1/exports",
+    abp_tags=[Tag(name="Exports", description="Many assets, transformed, in one ZIP.")],
+)
+
+AT_ONCE = 500
+"""Assets of an export that is streamed; more take a batch."""
+
+
+class ExportConfig(Recipe, Body):
+    """How the assets are transformed and named."""
+
+    renameOnExport: bool = Field(False, description="Name entries by `name`; else by `originalName`.")
+
+
+class NewExport(Body):
+    assetIds: list[Id] = Field(min_length=1, max_length=batches.MOST_ASSETS)
+    config: ExportConfig = Field(default_factory=ExportConfig)
+    async_: bool | None = Field(
+        None,
+        alias="async",
+        validate_default=True,
+        description=f"True has a worker make the ZIP: 202. So do more than {AT_ONCE} assets, unless it is false.",
+    )
+
+    @field_validator("assetIds")
+    @classmethod
+    def _each_once(cls, value: list[str]) -> list[str]:
+        seen: set[str] = set()
+        if twice := [asset_id for asset_id in value if asset_id in seen or seen.add(asset_id)]:  # type: ignore[func-returns-value]
+            raise ValueError(f"'{twice[0]}' is listed twice")
+        return value
+
+    @field_validator("async_")
+    @classmethod
+    def _not_too_many_at_once(cls, value: bool | None, info: ValidationInfo) -> bool:
+        many = len(info.data.get("assetIds", [])) > AT_ONCE
+        if value is False and many:
+            raise ValueError(f"at most {AT_ONCE} assets without it")
+        return many if value is None else value
+
+    @property
+    def wanted(self) -> Config:
+        return Config(self.config.over(Transform()), self.config.renameOnExport)
+
+
+class ExportState(BaseModel):
+    id: str = Field(examples=["exp_0mpn9k2ucq3vd1x7b8e5h4zt"])
+    status: ExportStatus
+    processed: int = Field(description="Assets that are done, the failed ones among them.")
+    total: int
+    failed: int = Field(description="Assets that are listed in the ZIP's `errors.json` instead.")
+    size: int | None = Field(description="Bytes of the ZIP.")
+    error: str | None = Field(description="Why the export failed.")
+    downloadUrl: str | None = Field(description="The ZIP, until `expiresAt`; needs no key.")
+    createdAt: Moment
+    finishedAt: Moment | None
+    expiresAt: Moment | None
+
+    @classmethod
+    def of(cls, export: Export) -> Self:
+        return cls(
+            id=export.id,
+            status=ExportStatus(export.status),
+            processed=export.processed,
+            total=export.total,
+            failed=export.failed,
+            size=export.size,
+            error=export.error,
+            downloadUrl=_download_url(export),
+            createdAt=export.created_at,
+            finishedAt=export.finished_at,
+            expiresAt=export.expires_at,
+        )
+
+
+class ExportList(BaseModel):
+    exports: list[ExportState]
+
+
+class ExportQuery(Query):
+    pageSize: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+def _download_url(export: Export) -> str | None:
+    if not export.storage_key or not export.expires_at or export.expires_at <= now():
+        return None
+    return download(export.storage_key, f"{export.id}.zip", "application/zip", export.expires_at)
+
+
+ZIP: dict[str, Any] = {
+    "description": "The ZIP, while it is made.",
+    "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+}
+
+
+@blueprint.post(
+    "",
+    summary="Export assets as a ZIP",
+    security=SECURITY,
+    responses={200: ZIP, 202: ExportState, **errors(400, 401, 402, 403, 404, 413, 415)},
+)
+@needs_workspace
+def create(body: NewExport) -> Response | tuple[Response, int, dict[str, str]]:
+    """Streams a ZIP of up to 500 assets, in the order given, while the images are made.
+
+    An asset that fails is listed in `errors.json` inside the ZIP. With `async`, or with more assets, a worker makes the
+    ZIP: the answer is 202, and `GET /api/v1/exports/{id}` tells how far it is.
+    """
+    who = principal()
+    if not body.async_:
+        return _streamed(body)
+    with transaction(*who.partition) as session:
+        export = batches.create(session, who, body.assetIds, body.wanted, now())
+    batches.send(toolbox().redis, batches.due(export))
+    answer = jsonify(ExportState.of(export).model_dump(mode="json"))
+    return answer, 202, {"Location": f"{blueprint.url_prefix}/{export.id}"}
+
+
+def _streamed(body: NewExport) -> Response:
+    """All refusals come before the first byte. The export has its place among the server's work until it is sent."""
+    who, tools = principal(), toolbox()
+    with transaction(*who.partition) as session:
+        exports.check(session, who, body.assetIds, body.wanted, now())
+    with ExitStack() as cleanup:
+        cleanup.enter_context(tools.gate.admitted())
+        chunks = exports.archive_of(who, body.assetIds, body.wanted, tools.workshop, Progress())
+        response = Response(stream_with_context(chunks), mimetype="application/zip")
+        response.headers["Content-Disposition"] = 'attachment; filename="export.zip"'
+        response.call_on_close(cleanup.pop_all().close)
+    return response
+
+
+@blueprint.get(
+    "", summary="List batch exports", security=SECURITY, responses={200: ExportList, **errors(400, 401, 402, 403)}
+)
+@needs_workspace
+def index(query: ExportQuery) -> dict[str, Any]:
+    """The newest batch exports; they are remembered for 30 days."""
+    with transaction(*principal().partition) as session:
+        found = batches.newest(session, query.pageSize)
+    return ExportList(exports=[ExportState.of(export) for export in found]).model_dump(mode="json")
+
+
+@blueprint.get(
+    "/<id>",
+    summary="Get a batch export",
+    security=SECURITY,
+    responses={200: ExportState, **errors(401, 402, 403, 404)},
+)
+@needs_workspace
+def show(path: ById) -> dict[str, Any]:
+    """How far it is, and where its ZIP is for a day."""
+    with transaction(*principal().partition) as session:
+        return ExportState.of(batches.get(session, path.id)).model_dump(mode="json")
+
+
+@blueprint.delete(
+    "/<id>",
+    summary="Cancel a batch export",
+    security=SECURITY,
+    responses={204: None, **errors(401, 402, 403, 404)},
+)
+@needs_workspace
+def delete(path: ById) -> tuple[str, int]:
+    """Ends one that is unfinished. A finished one is forgotten, and its ZIP removed."""
+    with transaction(*principal().partition) as session:
+        batches.cancel(session, path.id, now())
+    return "", 204

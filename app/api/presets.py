@@ -1,0 +1,84 @@
+"""``/api/v1/export-presets``: transformations under a name."""
+
+from typing import Any, Self
+
+from flask import Response, jsonify
+from flask_openapi import APIBlueprint, Tag
+from pydantic import BaseModel, Field
+
+from app.api.schema import SECURITY, Body, Moment, Name, Recipe, errors, shown
+from app.extensions import transaction
+from app.imaging import Transform
+from app.models import ExportPreset
+from app.services import presets
+from app.web.authentication import needs_workspace
+from app.web.context import now, principal
+
+blueprint = APIBlueprint(
+    "presets",
+    __name__,
+    url_prefix="/api/v1/export-presets",
+    abp_tags=[Tag(name="Export presets", description="Transformations under a name.")],
+)
+
+
+class Preset(BaseModel):
+    id: str = Field(examples=["preset_0mpn9k2ucq3vd1x7b8e5h4zt"])
+    name: str = Field(examples=["shopify-thumb"])
+    format: str | None = Field(description="Null keeps the asset's own.", examples=["WEBP"])
+    quality: int = Field(examples=[85])
+    maxWidth: int | None = Field(examples=[800])
+    maxHeight: int | None = Field(examples=[800])
+    preserveAspect: bool
+    createdAt: Moment
+    updatedAt: Moment
+
+    @classmethod
+    def of(cls, preset: ExportPreset) -> Self:
+        transform = presets.transform_of(preset)
+        return cls(
+            id=preset.id,
+            name=preset.name,
+            format=transform.format and shown(transform.format),
+            quality=transform.quality,
+            maxWidth=transform.max_width,
+            maxHeight=transform.max_height,
+            preserveAspect=transform.preserve_aspect,
+            createdAt=preset.created_at,
+            updatedAt=preset.updated_at,
+        )
+
+
+class PresetList(BaseModel):
+    presets: list[Preset]
+
+
+class NewPreset(Recipe, Body):
+    """What is left out gets its default, also in a preset that exists."""
+
+    name: Name = Field(examples=["shopify-thumb"])
+
+
+@blueprint.get(
+    "", summary="List export presets", security=SECURITY, responses={200: PresetList, **errors(401, 402, 403)}
+)
+@needs_workspace
+def index() -> dict[str, Any]:
+    """All presets of the workspace, by name."""
+    with transaction(*principal().partition) as session:
+        found = presets.find(session)
+    return PresetList(presets=[Preset.of(preset) for preset in found]).model_dump(mode="json")
+
+
+@blueprint.post(
+    "",
+    summary="Create or update an export preset",
+    security=SECURITY,
+    responses={200: Preset, 201: Preset, **errors(400, 401, 402, 403, 409, 413, 415)},
+)
+@needs_workspace
+def save(body: NewPreset) -> tuple[Response, int]:
+    """Answers 201 for a new name, and 200 where the preset of this name was replaced."""
+    with transaction(*principal().partition) as session:
+        preset, made = presets.save(session, body.name, body.over(Transform()), now())
+    return jsonify(Preset.of(preset).model_dump(mode="json")), 201 if made else 200

@@ -1,0 +1,70 @@
+"""``/api/v1/assets/{id}/export-url``: a signed URL of a transformed copy."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from flask import Response, jsonify
+from flask_openapi import APIBlueprint
+from pydantic import BaseModel, Field
+
+from app.api.assets import blueprint as assets_blueprint
+from app.api.schema import SECURITY, ById, Moment, Name, Query, Recipe, errors, shown
+from app.errors import BadRequest
+from app.extensions import transaction
+from app.imaging import Transform
+from app.models import MediaType
+from app.services import assets, presets, renditions
+from app.services.names import Names
+from app.services.renditions import Original
+from app.web.authentication import needs_workspace
+from app.web.context import now, principal, toolbox
+from app.web.links import download
+
+blueprint = APIBlueprint("renditions", __name__, url_prefix="/api/v1/assets", abp_tags=assets_blueprint.abp_tags)
+
+
+class ExportUrlQuery(Recipe, Query):
+    preset: Name | None = Field(None, description="A saved preset; parameters beside it win.")
+    ttl: Annotated[int, Field(ge=60, le=86_400)] = Field(3600, description="Seconds that the URL is valid.")
+
+
+class ExportUrl(BaseModel):
+    assetId: str
+    url: str = Field(description="Needs no key. Valid until `expiresAt`.")
+    format: str = Field(examples=["WEBP"])
+    ttlSeconds: int
+    expiresAt: Moment
+    cached: bool = Field(description="Whether the copy was there already; only a new one counts as an image.")
+
+
+@blueprint.get(
+    "/<id>/export-url",
+    summary="Get a signed URL of a transformed copy",
+    security=SECURITY,
+    responses={200: ExportUrl, **errors(400, 401, 402, 403, 404, 413, 422)},
+)
+@needs_workspace
+def export_url(path: ById, query: ExportUrlQuery) -> Response:
+    """Renders the image the first time it is asked for so, and counts it then; later it is there already."""
+    who, shop = principal(), toolbox().workshop
+    with transaction(*who.partition) as session:
+        asset = assets.get(session, path.id)
+        base = presets.transform_of(presets.named(session, query.preset)) if query.preset else Transform()
+    if asset.media_type == MediaType.VIDEO:
+        raise BadRequest("This asset is a video, and copies are made of images only. Its poster is the thumbnailUrl.")
+    with shop.folder() as folder:
+        found = renditions.render(who, Original.of(asset), query.over(base), folder / "rendition", shop)
+    expires_at = now().replace(microsecond=0) + timedelta(seconds=query.ttl)
+    name = Names().unique(asset.name, found.format.extension)
+    answer = ExportUrl(
+        assetId=asset.id,
+        url=download(found.storage_key, name, found.format.mime, expires_at, inline=True),
+        format=shown(found.format),
+        ttlSeconds=query.ttl,
+        expiresAt=expires_at,
+        cached=found.cached,
+    )
+    response = jsonify(answer.model_dump(mode="json"))
+    if not found.cached and who.is_live:
+        response.headers["X-Image-Processing-Usage"] = "1"
+    return response

@@ -1,0 +1,1 @@
+"""Bytes without a key: signed uploads and downloads."""

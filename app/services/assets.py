@@ -1,0 +1,108 @@
+"""Assets: the originals of a workspace, once they have come in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, select
+
+from app.errors import NotFound
+from app.models import Asset, AssetTag
+from app.services import collections, counts, renditions, space
+from app.tenancy import TenantSession
+
+PART = 1000
+"""Ids in one statement: databases bound the number of parameters."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """What people say of an asset, as opposed to what its file says."""
+
+    name: str
+    tags: tuple[str, ...] = ()
+    collection_id: str | None = None
+    location_x: float = 0
+    location_y: float = 0
+
+
+def get(session: TenantSession, asset_id: str) -> Asset:
+    """Raises NotFound, in the same words for another organization's asset as for one that never was."""
+    if asset := session.scalar(select(Asset).where(Asset.id == asset_id)):
+        return asset
+    raise NotFound(f"Asset '{asset_id}' does not exist in this workspace.")
+
+
+def add(session: TenantSession, asset: Asset, label: Label) -> None:
+    """A new row with its label, its tags and its part in the counts. Raises BadRequest for an unknown collection."""
+    collections.check(session, label.collection_id)
+    asset.name, asset.tags, asset.collection_id = label.name, list(label.tags), label.collection_id
+    asset.location_x, asset.location_y = label.location_x, label.location_y
+    _index(asset)
+    session.add(asset)
+    session.flush()
+    _write_tags(session, asset)
+    counts.shift(session, set(), counts.facets_of(asset))
+
+
+def change(session: TenantSession, asset_id: str, changes: dict[str, Any]) -> Asset:
+    """Set the fields of ``Label`` that ``changes`` names. Raises NotFound, BadRequest."""
+    collections.check(session, changes.get("collection_id"))
+    # The counts' lock makes parallel changes of one asset take turns, so that each counts from what the last one left.
+    counts.lock(session)
+    asset = get(session, asset_id)
+    before, tags = counts.facets_of(asset), asset.tags
+    for field, value in changes.items():
+        setattr(asset, field, value)
+    _index(asset)
+    session.flush()
+    if asset.tags != tags:
+        session.change(delete(AssetTag).where(AssetTag.asset_id == asset_id))
+        _write_tags(session, asset)
+    counts.shift(session, before, counts.facets_of(asset))
+    return asset
+
+
+def remove(session: TenantSession, asset_id: str) -> None:
+    """Gone at once, with its renditions unless another asset has the same content; the sweep removes the objects.
+
+    Raises NotFound.
+    """
+    counts.lock(session)
+    asset = get(session, asset_id)
+    counts.shift(session, counts.facets_of(asset), set())
+    space.give_back(session, asset.size)
+    space.discard(session, (asset.storage_key, asset.thumbnail_key))
+    session.delete(asset)
+    session.flush()
+    if not session.scalar(select(Asset.id).where(Asset.content == asset.content).limit(1)):
+        renditions.remove_all(session, asset.content)
+
+
+def unknown(session: TenantSession, asset_ids: Sequence[str]) -> list[str]:
+    """Those of ``asset_ids`` that are not in this workspace."""
+    known: set[str] = set()
+    for part in parts(asset_ids):
+        known.update(session.scalars(select(Asset.id).where(Asset.id.in_(part))))
+    return [asset_id for asset_id in asset_ids if asset_id not in known]
+
+
+def parts(asset_ids: Sequence[str]) -> list[Sequence[str]]:
+    """As many ids at a time as go into one statement."""
+    return [asset_ids[start : start + PART] for start in range(0, len(asset_ids), PART)]
+
+
+def _index(asset: Asset) -> None:
+    asset.sort_name = asset.name.casefold()[:255]
+    asset.search = "\n".join((asset.name, asset.original_name, *asset.tags)).casefold()
+
+
+def _write_tags(session: TenantSession, asset: Asset) -> None:
+    session.add_all(AssetTag(asset_id=asset.id, tag=tag, uploaded_at=asset.uploaded_at) for tag in asset.tags)
+    session.flush()
+
+
+def to_milliseconds(moment: datetime) -> datetime:
+    """As answers and cursors show moments."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -1,0 +1,113 @@
+"""Processes that are kept running: one that ends by itself is started again, and all are stopped together."""
+
+import logging
+import os
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from types import FrameType
+
+from app.lifetime import bound
+
+logger = logging.getLogger(__name__)
+
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+GLANCE_SECONDS = 0.1
+PAUSE_SECONDS = 1.0
+"""Between the end of a process and its next start, so that one that cannot start does not take the whole machine."""
+ENDS = 5
+"""A process that ends as often within ``WINDOW_SECONDS`` is given up, and the others with it."""
+WINDOW_SECONDS = 60.0
+PATIENCE_SECONDS = 5.0
+"""What a process may take to stop before it is killed."""
+
+
+class EndsTooOften(Exception):
+    """A process cannot be kept running."""
+
+
+class Stopped(BaseException):
+    """A signal asked for the end."""
+
+
+class Kept:
+    """A process in a session of its own, so that Ctrl-C in a terminal reaches it through its supervisor only."""
+
+    def __init__(self, name: str, command: Sequence[str]) -> None:
+        self._name = name
+        self._command = command
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ends: deque[float] = deque(maxlen=ENDS)
+
+    def look_after(self) -> None:
+        """Start it, and again when it has ended. Raises EndsTooOften."""
+        now = time.monotonic()
+        if self._process and self._process.poll() is not None:
+            self._ended(now, self._process.returncode)
+        if not self._process and (not self._ends or now >= self._ends[-1] + PAUSE_SECONDS):
+            self._process = subprocess.Popen(bound(self._command), start_new_session=True)
+
+    def terminate(self) -> None:
+        if self._process:
+            self._process.terminate()
+
+    def wait(self, deadline: float) -> None:
+        """Wait until it has ended, and kill it at ``deadline``."""
+        if self._process:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(max(0.0, deadline - time.monotonic()))
+            self._kill_group()
+            self._process.wait()
+
+    def _ended(self, now: float, status: int) -> None:
+        self._kill_group()
+        self._process = None
+        self._ends.append(now)
+        if len(self._ends) == ENDS and now - self._ends[0] < WINDOW_SECONDS:
+            raise EndsTooOften(f"{self._name} ended {ENDS} times within a minute, with status {status} at last")
+        logger.warning("%s ended with status %s and is started again", self._name, status)
+
+    def _kill_group(self) -> None:
+        """What a killed process leaves behind may hold its port, or memory that its successor needs."""
+        if self._process:
+            with suppress(ProcessLookupError, PermissionError):  # the latter for zombies on macOS
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def keep(commands: Mapping[str, Sequence[str]]) -> int:
+    """Keep ``commands``, named for the log, running until a signal of ``STOPPING`` or until one ends too often.
+
+    For the main thread. Returns the exit code: 0, or 1 when it gave up. Nothing that it started is left.
+    """
+    kept = [Kept(name, command) for name, command in commands.items()]
+    try:
+        for number in STOPPING:
+            signal.signal(number, _stop)
+        while True:
+            for process in kept:
+                process.look_after()
+            time.sleep(GLANCE_SECONDS)
+    except Stopped:
+        return 0
+    except EndsTooOften as error:
+        logger.error("%s; everything stops", error)
+        return 1
+    finally:
+        _end(kept)
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise Stopped
+
+
+def _end(kept: Sequence[Kept]) -> None:
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    for process in kept:
+        process.terminate()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    for process in kept:
+        process.wait(deadline)

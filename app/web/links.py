@@ -1,0 +1,39 @@
+"""Addresses that answers contain."""
+
+from datetime import datetime, timedelta
+from urllib.parse import urljoin
+
+from flask import request
+
+from app.web.context import now, toolbox
+
+THUMBNAIL_VALID = timedelta(hours=2)
+
+
+def absolute(url: str) -> str:
+    """A path of this server as the client can call it; what is absolute stays."""
+    return urljoin(request.host_url, url)
+
+
+def download(key: str, filename: str, content_type: str, expires_at: datetime, *, inline: bool = False) -> str:
+    """A signed URL of an object."""
+    storage = toolbox().storage
+    return absolute(
+        storage.presign_get(
+            key, filename=filename, content_type=content_type, inline=inline, expires_at=expires_at, now=now()
+        )
+    )
+
+
+def thumbnail(key: str) -> str:
+    """A signed URL that stays the same for an hour, so that browsers may keep what they got."""
+    hour = now().replace(minute=0, second=0, microsecond=0)
+    url = toolbox().storage.presign_get(
+        key,
+        filename="thumbnail.webp",
+        content_type="image/webp",
+        inline=True,
+        expires_at=hour + THUMBNAIL_VALID,
+        now=hour,
+    )
+    return absolute(url)

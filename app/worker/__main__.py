@@ -1,0 +1,25 @@
+"""The parent of the worker: keeps the queues' processes running and ticks."""
+
+import sys
+
+from app.config import ConfigurationError, Settings
+from app.factory import create_app
+from app.jobs import QUEUES
+from app.logs import configure
+from app.supervisor import keep
+from app.worker import ticks
+
+
+def main() -> int:
+    """Work until SIGTERM or SIGINT. Returns the exit code."""
+    try:
+        settings = Settings.from_env()
+    except ConfigurationError as error:
+        raise SystemExit(str(error)) from None
+    configure(settings)
+    ticks.start(create_app(settings), settings)
+    return keep({queue: [sys.executable, "-m", "app.worker.queues", queue] for queue in QUEUES})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""The worker's clock: enqueues what is due, and does what must go on even when the queues are blocked."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import structlog
+from flask import Flask
+from redis import Redis
+from redis.exceptions import RedisError
+from rq.cron import CronScheduler
+from rq.scheduler import RQScheduler
+
+from app.adapters.redis import connect
+from app.config import Settings
+from app.jobs import QUEUES, SWEEP_SECONDS, TICKS, sweep
+
+log = structlog.get_logger()
+
+ENQUEUE_SECONDS = 1.0
+TICK_SECONDS = 5.0
+
+
+class Duty:
+    """Work that is done again every ``seconds``. Its failure is logged and ends nothing."""
+
+    def __init__(self, name: str, seconds: float, work: Callable[[], None]) -> None:
+        self._name = name
+        self._seconds = seconds
+        self._work = work
+        self._due = 0.0
+
+    def do_if_due(self, now: float) -> None:
+        """``now`` and everything else in seconds of a clock that never goes back."""
+        if now < self._due:
+            return
+        self._due = now + self._seconds
+        try:
+            self._work()
+        except RedisError as error:
+            log.warning("tick.redis_down", tick=self._name, error=str(error))
+            self._due = now + TICK_SECONDS
+        except Exception:
+            log.exception("tick.failed", tick=self._name)
+
+
+class Timetable:
+    """What RQ is to do at a certain time: the cron's jobs, and those that were scheduled or wait to be retried.
+
+    RQ's worker would schedule in a forked process of its own, which outlives it when it is killed.
+    """
+
+    def __init__(self, connection: Redis) -> None:
+        self._cron = CronScheduler(connection=connection, logging_level="WARNING")
+        self._cron.register(sweep, queue_name=QUEUES[0], interval=SWEEP_SECONDS, result_ttl=0)
+        # Named after the machine, so that one that was killed does not keep its successor waiting for the lock.
+        self._scheduler = RQScheduler(QUEUES, connection, logging_level="WARNING", name=socket.gethostname())
+
+    def enqueue_due(self) -> None:
+        """Raises RedisError."""
+        self._cron.enqueue_jobs()
+        self._scheduler.acquire_locks()  # type: ignore[no-untyped-call]
+        self._scheduler.enqueue_scheduled_jobs()  # type: ignore[no-untyped-call]
+
+
+def start(app: Flask, settings: Settings) -> None:
+    """Tick in a thread of its own, for as long as this process lives."""
+    duties = duties_of(app, Timetable(connect(settings)), TICKS)
+    threading.Thread(target=_tick, args=(duties,), name="ticks", daemon=True).start()
+
+
+def duties_of(app: Flask, timetable: Timetable, ticks: Sequence[Callable[[Flask], None]]) -> list[Duty]:
+    return [
+        Duty("enqueue", ENQUEUE_SECONDS, timetable.enqueue_due),
+        *(Duty(tick.__name__, TICK_SECONDS, partial(_in_context, app, tick)) for tick in ticks),
+    ]
+
+
+def _in_context(app: Flask, tick: Callable[[Flask], None]) -> None:
+    with app.app_context():
+        tick(app)
+
+
+def _tick(duties: Sequence[Duty]) -> None:
+    while True:
+        for duty in duties:
+            duty.do_if_due(time.monotonic())
+        time.sleep(ENQUEUE_SECONDS)

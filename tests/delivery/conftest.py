@@ -1,0 +1,78 @@
+"""Storages whose signed URLs are reached over real HTTP."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urljoin
+from uuid import uuid4
+
+import pytest
+from werkzeug.serving import make_server
+
+from app.adapters.local_storage import LocalStorage
+from app.adapters.s3_storage import S3Storage
+from app.adapters.storage import Storage
+from tests.s3 import REGION
+
+MINUTES = timedelta(minutes=15)
+
+
+@dataclass(frozen=True)
+class Store:
+    """A storage under test. ``origin`` completes the URLs that are paths."""
+
+    storage: Storage
+    origin: str
+
+    def put_url(self, key: str, size: int = 5, content_type: str = "image/jpeg", begins: datetime | None = None) -> str:
+        begins = begins or datetime.now(UTC)
+        presigned = self.storage.presign_put(
+            key, size=size, content_type=content_type, expires_at=begins + MINUTES, now=begins
+        )
+        assert presigned.headers == {"Content-Type": content_type}
+        return urljoin(self.origin, presigned.url)
+
+    def get_url(self, key: str, begins: datetime | None = None, **changes: object) -> str:
+        begins = begins or datetime.now(UTC)
+        said = {"filename": "photo.jpg", "content_type": "image/jpeg", "inline": True, **changes}
+        return urljoin(self.origin, self.storage.presign_get(key, expires_at=begins + MINUTES, now=begins, **said))
+
+
+@pytest.fixture(scope="module")
+def origin(sqlite_app) -> Iterator[str]:
+    """The application behind a real server."""
+    server = make_server("127.0.0.1", 0, sqlite_app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def local(tmp_path) -> LocalStorage:
+    return LocalStorage(tmp_path / "objects", "a secret key")
+
+
+@pytest.fixture
+def make_local(app, local, origin, monkeypatch) -> Store:
+    tools = app.extensions["lightwell"]
+    monkeypatch.setitem(app.extensions, "lightwell", replace(tools, storage=local))
+    return Store(local, origin)
+
+
+@pytest.fixture
+def make_s3(s3_server) -> Store:
+    return Store(S3Storage(s3_server.bucket, s3_server.endpoint, REGION), s3_server.endpoint)
+
+
+@pytest.fixture(params=["local", "s3"])
+def store(request) -> Store:
+    return request.getfixturevalue(f"make_{request.param}")
+
+
+@pytest.fixture
+def key() -> str:
+    return f"tests/{uuid4()}/photo"

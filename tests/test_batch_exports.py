@@ -1,0 +1,92 @@
+"""Batch exports by the real worker of a whole service, whose processes are killed."""
+
+import random
+import signal
+from io import BytesIO
+from zipfile import ZipFile
+
+import psutil
+import pytest
+import requests
+
+from tests.conftest import Service, wait_until
+from tests.images import encoded
+from tests.test_serve import register, used
+
+pytestmark = pytest.mark.xdist_group("service")
+ASSETS = 12
+
+
+def upload(service: Service, key: dict[str, str], number: int) -> str:
+    data = encoded(width=1200, height=900, seed=100 + number)
+    url = f"{service.url}/api/v1/assets"
+    about = {"originalName": f"{number}.jpg", "mimeType": "image/jpeg", "size": len(data)}
+    ticket = requests.post(url, headers=key, json={"mode": "presign", **about}, timeout=30).json()
+    requests.put(ticket["uploadUrl"], data=data, headers=ticket["headers"], timeout=30).raise_for_status()
+    final = {"mode": "finalize", "storageKey": ticket["storageKey"], **about}
+    return str(requests.post(url, headers=key, json=final, timeout=60).json()["id"])
+
+
+@pytest.fixture(scope="module")
+def library(service: Service) -> tuple[dict[str, str], list[str]]:
+    key = register(service, "batches", "ENTERPRISE")
+    return key, [upload(service, key, number) for number in range(ASSETS)]
+
+
+class Running:
+    """A batch export of the whole library, in a size of its own, so that nothing of it is cached."""
+
+    def __init__(self, service: Service, library: tuple[dict[str, str], list[str]], width: int) -> None:
+        self.service, (self.key, ids) = service, library
+        body = {"assetIds": ids, "async": True, "config": {"format": "avif", "maxWidth": width}}
+        answer = requests.post(f"{service.url}/api/v1/exports", headers=self.key, json=body, timeout=30)
+        assert answer.status_code == 202
+        self.url = f"{service.url}{answer.headers['Location']}"
+
+    @property
+    def state(self):
+        return requests.get(self.url, headers=self.key, timeout=30).json()
+
+    def wait(self, condition, what: str):
+        wait_until(lambda: condition(self.state), what, 120)
+        return self.state
+
+
+def workers(service: Service, module: str) -> list[psutil.Process]:
+    family = psutil.Process(service.process.pid).children(recursive=True)
+    return [one for one in family if one.is_running() and module in one.cmdline()]
+
+
+@pytest.mark.parametrize("victim", ["app.worker.horse", "app.worker.queues", "app.worker"])
+def test_a_killed_worker_s_export_ends_whole_and_is_counted_once(service, library, victim) -> None:
+    width = 900 - len(victim)
+    before = used(service, library[0])
+    export = Running(service, library, width)
+    moment = random.Random(victim).randrange(1, ASSETS)
+    export.wait(lambda state: state["processed"] >= moment or state["status"] == "done", "the export to be under way")
+    for process in workers(service, victim):
+        process.send_signal(signal.SIGKILL)
+    done = export.wait(lambda state: state["status"] == "done", "the export to be taken up again")
+    assert (done["processed"], done["failed"]) == (ASSETS, 0)
+    with ZipFile(BytesIO(requests.get(done["downloadUrl"], timeout=30).content)) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == [f"{number}.avif" for number in range(ASSETS)]
+    assert used(service, library[0]) == before + ASSETS
+
+
+def test_an_export_killed_before_it_was_claimed_is_not_lost(service, library) -> None:
+    """The horse is killed while it starts: RQ has taken the job from the queue, and the row is still queued."""
+    export = Running(service, library, 700)
+    wait_until(lambda: workers(service, "app.worker.horse"), "the horse to start")
+    for process in workers(service, "app.worker.horse"):
+        process.kill()
+    export.wait(lambda state: state["status"] == "done", "the export to be done")
+
+
+def test_a_cancelled_export_stops(service, library) -> None:
+    export = Running(service, library, 600)
+    export.wait(lambda state: state["status"] == "running", "the export to run")
+    assert requests.delete(export.url, headers=export.key, timeout=30).status_code == 204
+    assert export.state["status"] == "cancelled"
+    follower = Running(service, library, 600)
+    follower.wait(lambda state: state["status"] == "done", "the next export")
