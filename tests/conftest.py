@@ -174,11 +174,21 @@ def sqlite_app(make_app: AppMaker) -> Flask:
 
 
 @pytest.fixture(scope="session")
-def postgresql_app(make_app: AppMaker, postgres: str) -> Flask:
-    name = f"lw_{uuid4().hex}"
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return make_app(database_url=make_url(postgres).set(database=name).render_as_string(hide_password=False))
+def make_database(postgres: str) -> Callable[[], str]:
+    """Make an empty database on the PostgreSQL server and return its address."""
+
+    def make() -> str:
+        name = f"lw_{uuid4().hex}"
+        with psycopg.connect(postgres, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return make_url(postgres).set(database=name).render_as_string(hide_password=False)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def postgresql_app(make_app: AppMaker, make_database: Callable[[], str]) -> Flask:
+    return make_app(database_url=make_database())
 
 
 @pytest.fixture

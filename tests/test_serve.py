@@ -53,7 +53,7 @@ def used(service: Service, key: dict[str, str]) -> int:
 
 
 def spooled(service: Service) -> list[Path]:
-    return list((service.data_dir / "spool").glob("*"))
+    return list((service.data_dir / "spool").glob("req_*"))
 
 
 def web_process(service: Service) -> psutil.Process:

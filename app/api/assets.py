@@ -253,7 +253,7 @@ def show(path: ById) -> dict[str, Any]:
     "/<id>",
     summary="Change an asset",
     security=SECURITY,
-    responses={200: AssetItem, **errors(400, 401, 402, 403, 404, 409, 415)},
+    responses={200: AssetItem, **errors(400, 401, 402, 403, 404, 409, 413, 415)},
 )
 @needs_workspace
 def update(path: ById, body: AssetChanges) -> dict[str, Any]:

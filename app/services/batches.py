@@ -109,6 +109,7 @@ def cancel(session: TenantSession, export_id: str, now: datetime) -> None:
     export = get(session, export_id)
     unfinished = update(Export).where(Export.id == export_id, Export.status.in_(UNFINISHED))
     if session.change(unfinished.values(status=ExportStatus.CANCELLED, finished_at=now)):
+        space.discard(session, [_zip_key(export, export.attempt)])
         return
     session.refresh(export)
     if export.status == ExportStatus.CANCELLED:

@@ -14,8 +14,8 @@ from app.services.names import clean_name
 from app.services.principal import MEGABYTE, Allowance
 from app.web.context import now, toolbox
 
-JSON_BYTES = MEGABYTE
-"""Largest body that is not an upload."""
+JSON_BYTES = 2 * MEGABYTE
+"""Largest body that is not an upload; the ids of the largest export fit in."""
 OTHER_FIELDS = 50
 """Form parts that a request may have beside its files."""
 

@@ -349,6 +349,13 @@ def test_a_queue_that_is_down_loses_nothing(app, client, acme, clock, export, mo
     assert answer.json["id"] in take_due(app, clock)
 
 
+def test_the_ids_of_the_largest_export_fit_into_a_request(export) -> None:
+    """They are unknown, which is said only of what was read."""
+    refused = export([f"image_{number:024}" for number in range(50_000)])
+    assert refused.status_code == 404
+    assert len(refused.json["errors"]) == 100
+
+
 def test_unfinished_exports_are_bounded(client, acme, export, monkeypatch) -> None:
     monkeypatch.setattr(batches, "MOST_UNFINISHED", 2)
     ids = library(client, acme.key, 1)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urljoin
@@ -42,7 +43,13 @@ class Store:
 @pytest.fixture(scope="module")
 def origin(sqlite_app) -> Iterator[str]:
     """The application behind a real server."""
-    server = make_server("127.0.0.1", 0, sqlite_app, threaded=True)
+
+    def closed_in_any_case(environ, start_response):
+        """Werkzeug's server forgets to close an answer when its client is gone too soon."""
+        with closing(sqlite_app(environ, start_response)) as answer:
+            yield from answer
+
+    server = make_server("127.0.0.1", 0, closed_in_any_case, threaded=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield f"http://127.0.0.1:{server.port}"

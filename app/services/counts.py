@@ -1,0 +1,78 @@
+"""How many assets share a facet, kept as they change, so that a list knows its total without counting.
+
+Writers of one workspace take turns: each holds the row of ``all`` until its transaction ends, and touches other rows
+only then. That rules out lost updates, and deadlocks as long as no writer waits for anything else in between.
+"""
+
+from collections.abc import Iterable, Set
+
+from sqlalchemy import Update, delete, select, update
+
+from app.models import Asset, AssetCount
+from app.tenancy import TenantSession, insert_if_absent
+
+ALL = "all"
+
+
+def of_type(media_type: str) -> str:
+    return f"type:{media_type}"
+
+
+def of_collection(collection_id: str) -> str:
+    return f"collection:{collection_id}"
+
+
+def of_tag(tag: str) -> str:
+    return f"tag:{tag}"
+
+
+def facets_of(asset: Asset) -> set[str]:
+    """What ``asset`` counts for, as its fields are now."""
+    facets = {ALL, of_type(asset.media_type), *map(of_tag, asset.tags)}
+    return facets if asset.collection_id is None else facets | {of_collection(asset.collection_id)}
+
+
+def lock(session: TenantSession) -> None:
+    """Wait for the workspace's other writers, and keep them waiting until the transaction ends."""
+    touched = session.change(_adding({ALL}, 0))
+    if not touched and not insert_if_absent(session, AssetCount, facet=ALL, count=0):
+        session.change(_adding({ALL}, 0))
+
+
+def shift(session: TenantSession, before: Set[str], after: Set[str]) -> None:
+    """Count one asset whose facets were ``before`` and are ``after``; what is new had none, what is gone has none.
+
+    At most seven statements, however many facets there are. Tags that nothing carries any more are forgotten.
+    """
+    gained, lost = after - before, before - after
+    if not gained and not lost:
+        return
+    lock(session)
+    if gained and session.change(_adding(gained, 1)) < len(gained):
+        _insert_missing(session, gained)
+    if lost:
+        session.change(_adding(lost, -1))
+        session.change(delete(AssetCount).where(AssetCount.facet.in_(lost - {ALL}), AssetCount.count == 0))
+
+
+def drop_collection(session: TenantSession, collection_id: str) -> None:
+    """Forget the count of a collection that is going; its assets stay."""
+    lock(session)
+    session.change(delete(AssetCount).where(AssetCount.facet == of_collection(collection_id)))
+
+
+def of(session: TenantSession, facets: Iterable[str]) -> dict[str, int]:
+    """The number of assets for each of ``facets``, in their order."""
+    wanted = list(facets)
+    rows = session.execute(select(AssetCount.facet, AssetCount.count).where(AssetCount.facet.in_(wanted)))
+    return dict.fromkeys(wanted, 0) | dict(rows.all())
+
+
+def _adding(facets: Set[str], by: int) -> Update:
+    return update(AssetCount).where(AssetCount.facet.in_(sorted(facets))).values(count=AssetCount.count + by)
+
+
+def _insert_missing(session: TenantSession, facets: Set[str]) -> None:
+    known = session.scalars(select(AssetCount.facet).where(AssetCount.facet.in_(facets)))
+    session.add_all(AssetCount(facet=facet, count=1) for facet in sorted(facets - set(known)))
+    session.flush()
