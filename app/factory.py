@@ -94,7 +94,8 @@ def _engine_options(settings: Settings) -> dict[str, object]:
     """Connections are held for short transactions only, so a few serve many threads."""
     options: dict[str, object] = {"pool_size": 8, "max_overflow": settings.web_threads, "pool_timeout": 5}
     if settings.database_url.startswith("postgresql"):
-        options |= {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5}}
+        # A prepared statement may get one plan for all parameters, which suits hardly any list of assets.
+        options |= {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5, "prepare_threshold": None}}
     return options
 
 

@@ -1,1 +1,1 @@
-"""Measurements. ``./run bench compress`` is the one to start with; nothing in here runs in production."""
+"""Measurements: ``./run bench compress``, ``list``, ``export``; nothing in here runs in production."""
