@@ -69,7 +69,7 @@ def kill(service: Service, module: str) -> bool:
     return killed
 
 
-@pytest.mark.parametrize("victim", ["app.worker.horse", "app.worker.queues", "app.worker"])
+@pytest.mark.parametrize("victim", ["app.worker.horse", "app.worker"])
 def test_a_killed_worker_s_export_ends_whole_and_is_counted_once(service, library, victim) -> None:
     before = used(service, library[0])
     export = Running(service, library, width=1900 - len(victim))

@@ -35,7 +35,7 @@ MOST_ASSETS = 50_000
 MOST_UNFINISHED = 20
 KEPT = timedelta(hours=24)
 REMEMBERED = timedelta(days=30)
-LEASE = timedelta(seconds=15)
+LEASE = timedelta(seconds=10)
 HEARTBEAT_SECONDS = 2.0
 MOST_ATTEMPTS = 20
 UNFINISHED = (ExportStatus.QUEUED, ExportStatus.RUNNING)

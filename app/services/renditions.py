@@ -24,8 +24,8 @@ from app.services.usage import Reservation
 from app.services.workshop import Workshop
 from app.tenancy import TenantSession, insert_if_absent
 
-LEASE = timedelta(seconds=15)
-RENEWAL_SECONDS = 5.0
+LEASE = timedelta(seconds=10)
+RENEWAL_SECONDS = 3.0
 KEPT = timedelta(days=30)
 """A rendition that nobody asked for so long is forgotten; it can be made again."""
 TOUCHED = timedelta(days=1)

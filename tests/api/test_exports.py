@@ -270,7 +270,7 @@ def test_a_worker_whose_claim_was_taken_stops_and_leaves_the_other_s_work(
     def overtaken(own, key, chunks, kind):
         monkeypatch.setattr(type(storage), "put", put)
         clock.advance(seconds=16)
-        assert take_due(app, clock) == [answer.json["id"]]
+        assert answer.json["id"] in take_due(app, clock)
         run(app, client, acme, answer)
         put(own, key, chunks, kind)
 
