@@ -11,7 +11,6 @@ import platform
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -26,7 +25,7 @@ from bench.client import Refused, Work
 from bench.jobs import Job, Order, orders
 from bench.photos import Photo, find_photos
 from bench.quality import Comparison, compare, encode_and_score
-from bench.report import Round, aim, job_table, quality_lines, ratio, ratios_table
+from bench.report import Round, aim, job_table, quality_lines, ratio, ratios_table, tell, triple
 from bench.server import HttpSide
 from bench.watch import Watch
 
@@ -90,14 +89,14 @@ def _run(options: argparse.Namespace) -> tuple[str, list[Round], Comparison | No
         rounds = _measure([*servers, bare], photos, options)
         if len(servers) == 1:
             return kind, rounds, None
-        _tell("scoring quality")
+        tell("scoring quality")
         return kind, rounds, compare(encode_and_score(servers, photos, folder), "lightwell", "sharp")
 
 
 def _start(stack: ExitStack, folder: Path, options: argparse.Namespace) -> tuple[list[HttpSide], engine.Engine]:
     """Everything that is measured, idle and ready. The peer is left out where there is none."""
     missing = "--no-peer" if options.no_peer else peer.unavailable()
-    _tell("starting Lightwell" + (f"; no peer: {missing}" if missing else " and sharp"))
+    tell("starting Lightwell" + (f"; no peer: {missing}" if missing else " and sharp"))
     data = folder / "data"
     data.mkdir()
     servers = [stack.enter_context(service.running(data, options.concurrency))]
@@ -119,7 +118,7 @@ def _measure(sides: Sequence[Side], photos: Sequence[Photo], options: argparse.N
                 with Watch(side.processes()) as watch:
                     work = side.run(job, batch)
                 rounds.append(Round(str(job), number, side.name, work, watch.taken))
-                _tell(f"{job}: round {number + 1}, {side.name}: {rounds[-1].rate:.2f} images/s")
+                tell(f"{job}: round {number + 1}, {side.name}: {rounds[-1].rate:.2f} images/s")
     return rounds
 
 
@@ -135,7 +134,7 @@ def _facts(
         *([f"Peer          {peer.versions()}"] if with_peer else []),
         f"Photos        {photos}",
         f"Load          {connections} connections, keep-alive; half of the photos in batches, half singly",
-        f"Load average  before {_triple(load)}, after {_triple(os.getloadavg())}",
+        f"Load average  before {triple(load)}, after {triple(os.getloadavg())}",
         f"Cores taken   at most {client:.2f} by the load client, {foreign:.2f} by others",
     ]
     if foreign > BUSY_CORES:
@@ -167,15 +166,6 @@ def _rate(one: Round) -> float:
 def _save(path: Path, facts: Sequence[str], rounds: Sequence[Round], compared: Comparison | None) -> None:
     content: dict[str, Any] = {"facts": facts, "rounds": [asdict(one) for one in rounds]}
     path.write_text(json.dumps(content | {"quality": asdict(compared) if compared else None}, indent=1) + "\n")
-
-
-def _triple(load: tuple[float, float, float]) -> str:
-    return " ".join(f"{value:.2f}" for value in load)
-
-
-def _tell(what: str) -> None:
-    """Progress, apart from the table."""
-    print(f"{time.strftime('%H:%M:%S')}  {what}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from bench import engine, service, workspace
 from bench.client import Refused, Work
 from bench.engine import Engine
 from bench.photos import as_jpeg, find_photos
-from bench.report import Round, aim, aligned, peak, ratio
+from bench.report import Round, aim, aligned, peak, ratio, tell, triple
 from bench.server import HttpSide
 from bench.watch import Taken, Watch
 from bench.workspace import Exported, Stored
@@ -109,7 +109,7 @@ class Bench:
         with Watch(self._side.processes()) as watch:
             exported = self._export(assets, width)
         whole = Whole(name, len(assets), exported, watch.taken)
-        _tell(f"export of {name}: {whole.rate:.2f} images/s, first byte after {exported.first_byte:.2f} s")
+        tell(f"export of {name}: {whole.rate:.2f} images/s, first byte after {exported.first_byte:.2f} s")
         return whole
 
     def _round(self, number: int, assets: Sequence[Stored]) -> list[Round]:
@@ -121,12 +121,12 @@ class Bench:
             with Watch(side.processes()) as watch:
                 work = run(assets)
             turns.append(Round(str(self._kind), number, side.name, work, watch.taken))
-            _tell(f"round {number + 1}, {side.name}: {turns[-1].rate:.2f} images/s")
+            tell(f"round {number + 1}, {side.name}: {turns[-1].rate:.2f} images/s")
         return turns
 
     def _batch_rate(self, width: int) -> float:
         rate = len(self._assets) / workspace.export_batch(self._side.server, self._assets, self._config(width))
-        _tell(f"batch export: {rate:.2f} images/s")
+        tell(f"batch export: {rate:.2f} images/s")
         return rate
 
     def _export_round(self, assets: Sequence[Stored]) -> Work:
@@ -182,12 +182,12 @@ def _ready(options: argparse.Namespace) -> Iterator[tuple[Bench, str]]:
         data.mkdir()
         photos, kind = find_photos(folder)
         pictures = [as_jpeg(photo, MEGAPIXELS) for photo in photos]
-        _tell("starting Lightwell")
+        tell("starting Lightwell")
         side = stack.enter_context(service.running(data, CONNECTIONS))
         began = time.perf_counter()
         assets = workspace.fill(side.server, pictures, options.assets, CONNECTIONS)
         rate = len(assets) / (time.perf_counter() - began)
-        _tell(f"uploaded {len(assets)} assets, {rate:.2f} a second")
+        tell(f"uploaded {len(assets)} assets, {rate:.2f} a second")
         bare = stack.enter_context(engine.running(folder))
         library = f"{len(assets)} JPEGs of at most {MEGAPIXELS} megapixels, made of {kind}"
         yield Bench(data, side, bare, assets, options.format), library
@@ -199,7 +199,7 @@ def _facts(library: str, before: tuple[float, float, float], found: Found) -> li
         f"Machine       {CORES} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}",
         f"Lightwell     {service.versions()}",
         f"Library       {library}",
-        f"Load average  before {_triple(before)}, after {_triple(os.getloadavg())}",
+        f"Load average  before {triple(before)}, after {triple(os.getloadavg())}",
         f"Cores taken   at most {found.foreign_cores:.2f} by others",
     ]
     if found.foreign_cores > BUSY_CORES:
@@ -255,15 +255,6 @@ def _aims(found: Found) -> list[str]:
         aim("first byte / last byte, in time", found.large.first_share, 0.1, at_most=True),
         aim(f"peak memory of the web process, {sizes}", memory, 1.1, at_most=True),
     ]
-
-
-def _triple(load: tuple[float, float, float]) -> str:
-    return " ".join(f"{value:.2f}" for value in load)
-
-
-def _tell(what: str) -> None:
-    """Progress, apart from the tables."""
-    print(f"{time.strftime('%H:%M:%S')}  {what}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from app.factory import create_app
 from app.models import MediaType
 from app.services.listing import Filter, Page, Sort, page_of
 from bench import library
+from bench.report import tell
 
 SIZE = 50
 """Assets on a page."""
@@ -150,13 +151,13 @@ def _libraries(stack: ExitStack, folder: Path, server: str, assets: int) -> dict
         data_dir.mkdir()
         file = data_dir / "lightwell.sqlite3"
         apps["SQLite"].append(_migrated(stack, data_dir, f"sqlite:///{file}"))
-        _tell(f"filling SQLite with {size:,} assets")
+        tell(f"filling SQLite with {size:,} assets")
         library.fill_sqlite(file, size)
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE lightwell_{size}")
         address = make_url(server).set(database=f"lightwell_{size}").render_as_string(hide_password=False)
         apps["PostgreSQL"].append(_migrated(stack, data_dir, address))
-        _tell("and PostgreSQL")
+        tell("and PostgreSQL")
         library.copy_to_postgresql(file, address)
     return {database: (small, large) for database, (small, large) in apps.items()}
 
@@ -179,7 +180,7 @@ def _measure(database: str, small: Flask, large: Flask, rounds: int) -> list[Tim
         medians = [statistics.median(of_one) * 1000 for of_one in zip(*taken, strict=True)]
         _, page = _timed(large, case, starts[1][1])
         timings.append(Timing(case.name, *medians, f"{page.total:,}{'' if page.total_is_exact else '+'}"))
-    _tell(f"{database} is measured")
+    tell(f"{database} is measured")
     return timings
 
 
@@ -229,11 +230,6 @@ def _report(results: dict[str, list[Timing]], options: argparse.Namespace, disk:
 
 def _row(first: str, *others: str) -> str:
     return f"{first:<32}" + "".join(f"{other:>14}" for other in others)
-
-
-def _tell(what: str) -> None:
-    """Progress, apart from the table."""
-    print(f"{time.strftime('%H:%M:%S')}  {what}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

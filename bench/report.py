@@ -1,6 +1,8 @@
 """From rounds to figures, and from figures to a table of plain text."""
 
 import statistics
+import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -119,3 +121,13 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
         cells = (cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))
         lines.append("  ".join([first.ljust(widths[0]), *cells]))
     return [lines[0].rstrip(), "─" * len(lines[0]), *(line.rstrip() for line in lines[1:])]
+
+
+def triple(load: tuple[float, float, float]) -> str:
+    """Load averages of one, five and fifteen minutes."""
+    return " ".join(f"{value:.2f}" for value in load)
+
+
+def tell(what: str) -> None:
+    """Progress, apart from the tables."""
+    print(f"{time.strftime('%H:%M:%S')}  {what}", file=sys.stderr, flush=True)

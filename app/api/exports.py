@@ -126,7 +126,8 @@ def create(body: NewExport) -> Response | tuple[Response, int, dict[str, str]]:
     """Streams a ZIP of up to 500 assets, in the order given, while the images are made.
 
     An asset that fails is listed in `errors.json` inside the ZIP. With `async`, or with more assets, a worker makes the
-    ZIP: the answer is 202, and `GET /api/v1/exports/{id}` tells how far it is.
+    ZIP: the answer is 202, and `GET /api/v1/exports/{id}` tells how far it is. An `Idempotency-Key` keeps that answer,
+    but no streamed ZIP: the same export again costs nothing, since its images are there.
     """
     who = principal()
     if not body.async_:

@@ -72,12 +72,15 @@ def fingerprint() -> str:
 
 
 def finish(response: Response) -> Response:
-    """Keep the answer of a claimed request, body first, or give the claim up."""
+    """Keep the answer of a claimed request, body first, or give the claim up.
+
+    A stream without an end in sight is not kept: it would not be sent before it is whole, and nobody pays for it twice.
+    """
     claim: Claim | None = g.get("claim")
     if claim is None:
         return response
     g.claim = None
-    if response.status_code not in KEPT_STATUSES:
+    if response.status_code not in KEPT_STATUSES or response.content_length is None:
         with transaction(principal().org_id) as session:
             idempotency.forget(session, claim)
         return response

@@ -356,6 +356,20 @@ def test_the_ids_of_the_largest_export_fit_into_a_request(export) -> None:
     assert len(refused.json["errors"]) == 100
 
 
+def test_a_repeated_batch_is_one_batch_and_a_streamed_zip_is_not_kept(app, client, acme, export) -> None:
+    ids = library(client, acme.key, 2)
+    headers = {**bearer(acme.key), "Idempotency-Key": "once"}
+    batch = {"assetIds": ids, "async": True}
+    first, second = (client.post(URL, headers=headers, json=batch) for _ in range(2))
+    assert (second.status_code, second.json["id"]) == (202, first.json["id"])
+    headers["Idempotency-Key"] = "streamed"
+    for _ in range(2):
+        answer = client.post(URL, headers=headers, json={"assetIds": ids})
+        assert list(unzipped(answer.data)) == ["photo-0.jpg", "photo-1.jpg"]
+        assert "Idempotent-Replayed" not in answer.headers
+    assert used(client, acme) == 2
+
+
 def test_unfinished_exports_are_bounded(client, acme, export, monkeypatch) -> None:
     monkeypatch.setattr(batches, "MOST_UNFINISHED", 2)
     ids = library(client, acme.key, 1)
