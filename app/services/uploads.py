@@ -111,7 +111,7 @@ def finalize(
             raise
         shop.storage.put_file(thumbnail_key(upload), examined.thumbnail, "image/webp")
         shop.storage.put_file(storage_key, examined.path, declared.mime_type)
-    asset, made = _register(principal, upload, examined, label, shop.clock())
+    asset, made = _register(principal, upload, declared, examined, label, shop.clock())
     shop.storage.delete([incoming(storage_key)])
     return asset, made
 
@@ -212,15 +212,15 @@ def _mismatch(field: str, problem: str) -> Unprocessable:
 
 
 def _register(
-    principal: Principal, upload: Upload, examined: Examined, label: Label, now: datetime
+    principal: Principal, upload: Upload, declared: Declared, examined: Examined, label: Label, now: datetime
 ) -> tuple[Asset, bool]:
     """The asset's row, once: of parallel attempts one makes it and the others find it."""
     original = examined.original
     asset = Asset(
         id=new_id("video" if original.is_video else "image", now),
         media_type=MediaType.VIDEO if original.is_video else MediaType.IMAGE,
-        original_name=upload.original_name,
-        mime_type=upload.mime_type,
+        original_name=declared.original_name,
+        mime_type=media.accepted(declared.mime_type) or original.mime,
         kind=original.kind,
         size=upload.size,
         width=original.width,

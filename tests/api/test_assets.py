@@ -73,6 +73,15 @@ def test_the_seed_s_three_steps(client, acme, clock) -> None:
     assert (listed["page"], listed["pageSize"], listed["total"], listed["totalPages"]) == (1, 50, 1, 1)
 
 
+def test_the_file_s_last_name_and_the_usual_media_type_are_kept(client, acme) -> None:
+    data = encoded()
+    ticket = presign(client, acme.key, len(data), "draft.jpg", "image/jpg").json
+    put(client, ticket, data)
+    about = {"originalName": "../final.jpg", "mimeType": "image/JPG", "name": "Hero"}
+    asset = finalize(client, acme.key, ticket["storageKey"], len(data), **about).json
+    assert (asset["name"], asset["originalName"], asset["mimeType"]) == ("Hero", "final.jpg", "image/jpeg")
+
+
 def test_an_original_is_free_and_its_thumbnail_is_small_and_upright(client, acme) -> None:
     turned = encoded(width=1200, height=800, exif=_orientation(6))
     asset = upload(client, acme.key, turned)

@@ -119,12 +119,15 @@ def test_no_character_of_the_url_can_be_changed(client, acme, export_url) -> Non
 
 
 @on_both_databases
-def test_parallel_requests_render_once(app, client, acme, export_url) -> None:
+def test_parallel_requests_render_once(app, client, acme, export_url, monkeypatch) -> None:
     asset = upload(client, acme.key, encoded(width=2000, height=1500))
+    drawn, submit = [], ImagingPool.submit
+    monkeypatch.setattr(ImagingPool, "submit", lambda *arguments: drawn.append(1) or submit(*arguments))
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda _: export_url(asset, client=app.test_client()), range(8)))
     assert {answer.status_code for answer in answers} == {200}
     assert [answer.json["cached"] for answer in answers].count(False) == 1
+    assert len(drawn) == 1
     assert used(client, acme) == 1
 
 
