@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from redis.exceptions import ConnectionError as RedisDown
 
+from app.errors import DependencyDown
 from app.extensions import transaction
 from app.imaging import ImagingPool
-from app.services import batches
+from app.services import batches, renditions
 from app.services.sweep import sweep
 from app.tenancy import unscoped
 from tests.client import bearer
@@ -168,6 +169,18 @@ def test_the_server_s_own_failure_never_gives_a_zip_that_looks_whole(client, acm
     assert used(client, acme) == 0
 
 
+def test_a_part_of_the_server_that_is_down_ends_the_stream(client, acme, export, monkeypatch) -> None:
+    """It is no fault of an asset's, so it is not listed as one."""
+    ids = library(client, acme.key, 2)
+
+    def down(*_):
+        raise DependencyDown("The storage does not answer.")
+
+    monkeypatch.setattr(renditions, "render", down)
+    with pytest.raises(DependencyDown):
+        export(ids)
+
+
 def run(app, client, account, answer):
     """Work on a batch export as the worker does."""
     tools = app.extensions["lightwell"]
@@ -284,17 +297,19 @@ def test_a_worker_whose_claim_was_taken_stops_and_leaves_the_other_s_work(
 @on_both_databases
 def test_cancelling_stops_a_running_export(app, client, acme, export, monkeypatch) -> None:
     monkeypatch.setattr(batches, "HEARTBEAT_SECONDS", 0.01)
-    ids = library(client, acme.key, 30)
+    ids = [upload(client, acme.key, encoded(width=1000 + n, height=700))["id"] for n in range(30)]
     answer = export(ids, **{"async": True})
     url = f"{URL}/{answer.json['id']}"
-    submit = ImagingPool.submit
+    drawn, submit = [], ImagingPool.submit
 
     def cancelling(*arguments):
         client.delete(url, headers=bearer(acme.key))
+        drawn.append(1)
         return submit(*arguments)
 
     monkeypatch.setattr(ImagingPool, "submit", cancelling)
     ended = run(app, client, acme, answer)
+    assert len(drawn) < 30
     assert (ended["status"], ended["downloadUrl"]) == ("cancelled", None)
     assert ended["processed"] < 30
     assert client.delete(url, headers=bearer(acme.key)).status_code == 204
