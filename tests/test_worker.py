@@ -193,13 +193,20 @@ def test_stopping_does_not_wait_for_jobs_which_can_be_retried(worker) -> None:
 
 
 @pytest.fixture
-def timetable(standing_worker: Worker) -> Timetable:
-    standing_worker.valkey.connection.flushdb()
-    return Timetable(standing_worker.valkey.connection)
+def no_worker_s(redis_url: str) -> Iterator[Redis]:
+    """A connection to a database from which no worker takes jobs."""
+    with Redis.from_url(redis_url.removesuffix("/0") + "/1") as connection:
+        connection.flushdb()
+        yield connection
 
 
-def test_the_cron_enqueues_a_sweep(app, timetable, standing_worker) -> None:
-    queue = Queue("default", connection=standing_worker.valkey.connection)
+@pytest.fixture
+def timetable(no_worker_s: Redis) -> Timetable:
+    return Timetable(no_worker_s)
+
+
+def test_the_cron_enqueues_a_sweep(app, timetable, no_worker_s) -> None:
+    queue = Queue("default", connection=no_worker_s)
     (duty,) = duties_of(app, timetable, [])
     duty.do_if_due(1.0)
     duty.do_if_due(5.0)
