@@ -101,7 +101,7 @@ class Settings(BaseModel):
     client_timeout_seconds: Positive = Field(30, description="Silence after which a client's connection is given up.")
     max_request_mb: Positive = Field(1024, description="Largest request body in MB, whatever the plan allows.")
     compress_concurrency: Positive = Field(
-        16, description="Batches a web process works on at one time; past it, 503 with `Retry-After`."
+        16, description="Batches and streamed ZIPs a web process works on at one time; past it, 503 with `Retry-After`."
     )
     imaging_processes: Positive = Field(
         os.cpu_count() or 1, description="Child processes that decode and encode, for each web process."
