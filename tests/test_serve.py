@@ -260,19 +260,21 @@ def test_a_taken_port_is_said(service) -> None:
     assert "is taken. Choose another: PORT=" in refused.stderr
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_stopping_leaves_no_process_and_a_second_start_keeps_the_data(tmp_path, stop) -> None:
-    with running_service(tmp_path) as first:
-        key = register(first, "kept")
-        assert compress(first, key, encoded()).status_code == 200
-        family = psutil.Process(first.process.pid).children(recursive=True)
-        assert len(family) >= 6
-        first.process.send_signal(stop)
-        assert first.process.wait(30) == 0
-    _, alive = psutil.wait_procs(family, timeout=10)
-    assert not alive
-    with running_service(tmp_path) as second:
-        assert used(second, key) == 1
+def test_stopping_leaves_no_process_and_the_next_start_keeps_the_data(tmp_path) -> None:
+    key = None
+    for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        with running_service(tmp_path) as running:
+            key = key or register(running, "kept")
+            before = used(running, key)
+            assert compress(running, key, encoded()).status_code == 200
+            assert used(running, key) == before + 1
+            family = psutil.Process(running.process.pid).children(recursive=True)
+            assert len(family) >= 6
+            running.process.send_signal(stop)
+            assert running.process.wait(30) == 0
+        _, alive = psutil.wait_procs(family, timeout=10)
+        assert not alive
+    assert before == 2
 
 
 def test_a_redis_of_one_s_own_is_used_instead_of_the_embedded_valkey(tmp_path, redis_url) -> None:
