@@ -65,7 +65,7 @@ def running_valkey(folder: Path) -> Iterator[str]:
     port = free_port()
     command = [str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(folder)]
     with (folder / "valkey.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        connection = Redis(port=port)
+        connection = Redis(host="127.0.0.1", port=port)
 
         def answers() -> bool:
             with suppress(RedisError):

@@ -243,7 +243,7 @@ def test_the_worker_sweeps(service) -> None:
     abandoned.mkdir(parents=True)
     os.utime(abandoned, (1, 1))
     port = int((service.data_dir / "valkey" / "port").read_text())
-    with Redis(port=port) as connection:
+    with Redis(host="127.0.0.1", port=port) as connection:
         Queue("default", connection=connection).enqueue("app.jobs.sweep")
         wait_until(lambda: not abandoned.exists(), "the worker to sweep")
 

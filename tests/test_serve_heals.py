@@ -37,7 +37,7 @@ def test_a_killed_worker_is_started_again(service) -> None:
     killed.kill()
     assert not psutil.wait_procs(children, timeout=10)[1]
     path = service.data_dir / "noted"
-    with Redis(port=int((service.data_dir / "valkey" / "port").read_text())) as connection:
+    with Redis(host="127.0.0.1", port=int((service.data_dir / "valkey" / "port").read_text())) as connection:
         Queue("default", connection=connection).enqueue(jobs.note, str(path))
         wait_until(path.exists, "the new worker")
     assert part_of(service, "app.worker") != killed

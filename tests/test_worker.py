@@ -39,7 +39,7 @@ class Valkey:
         self.port = free_port()
         self.command = [get_binary_path(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         self.command += ["--dir", str(folder)]
-        self.connection = Redis(port=self.port)
+        self.connection = Redis(host="127.0.0.1", port=self.port)
 
     def start(self) -> None:
         self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL)
