@@ -1,5 +1,6 @@
 """``/api/v1/exports``: many assets, transformed, in one ZIP; at once, or by a worker."""
 
+from collections import Counter
 from contextlib import ExitStack
 from typing import Annotated, Any, Self
 
@@ -47,9 +48,9 @@ class NewExport(Body):
     @field_validator("assetIds")
     @classmethod
     def _each_once(cls, value: list[str]) -> list[str]:
-        seen: set[str] = set()
-        if twice := [asset_id for asset_id in value if asset_id in seen or seen.add(asset_id)]:  # type: ignore[func-returns-value]
-            raise ValueError(f"'{twice[0]}' is listed twice")
+        most, times = Counter(value).most_common(1)[0]
+        if times > 1:
+            raise ValueError(f"'{most}' is listed twice")
         return value
 
     @field_validator("async_")

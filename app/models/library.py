@@ -135,7 +135,6 @@ class Upload(Partitioned, Base):
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     storage_key: Mapped[str] = mapped_column(String(512))
-    original_name: Mapped[str] = mapped_column(String(255))
     mime_type: Mapped[str] = mapped_column(String(64))
     size: Mapped[int] = mapped_column(BigInteger)
     asset_id: Mapped[str | None] = mapped_column(String(32))

@@ -74,7 +74,6 @@ def presign(principal: Principal, declared: Declared, shop: Workshop) -> Ticket:
         upload = Upload(
             id=new_id("upload", now),
             storage_key=key,
-            original_name=declared.original_name,
             mime_type=declared.mime_type,
             size=declared.size,
             created_at=now,

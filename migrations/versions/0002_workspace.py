@@ -170,7 +170,6 @@ def upgrade() -> None:
         sa.Column("org_id", sa.String(length=32), nullable=False),
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("storage_key", sa.String(length=512), nullable=False),
-        sa.Column("original_name", sa.String(length=255), nullable=False),
         sa.Column("mime_type", sa.String(length=64), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("asset_id", sa.String(length=32), nullable=True),
