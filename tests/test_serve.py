@@ -266,8 +266,7 @@ def test_stopping_leaves_no_process_and_the_next_start_keeps_the_data(tmp_path) 
         with running_service(tmp_path) as running:
             key = key or register(running, "kept")
             before = used(running, key)
-            assert compress(running, key, encoded()).status_code == 200
-            assert used(running, key) == before + 1
+            assert compress(running, key, encoded()).json()["usage"]["used"] == before + 1
             family = psutil.Process(running.process.pid).children(recursive=True)
             assert len(family) >= 6
             running.process.send_signal(stop)
