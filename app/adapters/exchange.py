@@ -1,0 +1,149 @@
+"""One GET over one connection to one address, in a bounded time. Nothing of it comes from the environment.
+
+``http.client`` reads the answer; the sockets are ours, because its own timeouts begin anew with every byte.
+"""
+
+import io
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from http.client import HTTPException, HTTPResponse
+from ssl import SSLContext, create_default_context
+from threading import Thread
+from typing import Any, cast
+
+import certifi
+
+from app.adapters.origins import Url
+
+CONNECT_SECONDS = 4.0
+"""What one of several addresses may take of the time of all."""
+HEADER_BYTES = 64 * 1024
+
+
+class Deadline:
+    """A moment ``seconds`` from now."""
+
+    def __init__(self, seconds: float) -> None:
+        self._moment = time.monotonic() + seconds
+
+    def remaining(self) -> float:
+        """Seconds, more than 0. Raises TimeoutError when there are none."""
+        seconds = self._moment - time.monotonic()
+        if seconds <= 0:
+            raise TimeoutError("the deadline has passed")
+        return seconds
+
+
+def look_up(host: str) -> list[str]:
+    """The addresses of a name, best first. Raises OSError."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+def connect(address: str, port: int, timeout: float) -> socket.socket:
+    """Raises OSError."""
+    return socket.create_connection((address, port), timeout)
+
+
+@cache
+def public_certificates() -> SSLContext:
+    """Whom the system trusts, with Mozilla's list for systems that come without one."""
+    context = create_default_context()
+    context.load_verify_locations(certifi.where())
+    return context
+
+
+@dataclass(frozen=True)
+class Network:
+    """The ways out."""
+
+    look_up: Callable[[str], Sequence[str]] = look_up
+    connect: Callable[[str, int, float], socket.socket] = connect
+    tls: Callable[[], SSLContext] = public_certificates
+
+    def addresses(self, host: str, deadline: Deadline) -> Sequence[str]:
+        """As ``look_up``, which knows no timeout. Raises OSError, TimeoutError."""
+        answer: Future[Sequence[str]] = Future()
+
+        def work() -> None:
+            try:
+                answer.set_result(self.look_up(host))
+            except Exception as problem:
+                answer.set_exception(problem)
+
+        Thread(target=work, name="look-up", daemon=True).start()
+        return answer.result(deadline.remaining())
+
+    @contextmanager
+    def get(self, url: Url, addresses: Sequence[str], deadline: Deadline) -> Iterator[HTTPResponse]:
+        """The answer of the first of ``addresses`` that connects, its headers read and its body not yet.
+
+        Raises OSError (TimeoutError, SSLError) and HTTPException, also where the body is read.
+        """
+        with ExitStack() as connection:
+            sock = connection.enter_context(self._connected(addresses, url.port, deadline))
+            if url.scheme == "https":
+                sock.settimeout(deadline.remaining())
+                # An end without TLS' own goodbye may be somebody's cut.
+                sock = self.tls().wrap_socket(sock, server_hostname=url.hostname, suppress_ragged_eofs=False)
+                connection.enter_context(sock)
+            sock.settimeout(deadline.remaining())
+            sock.sendall(_request(url))
+            wire = Wire(sock, deadline)
+            answer = connection.enter_context(HTTPResponse(cast(socket.socket, wire), method="GET"))
+            answer.begin()
+            wire.most = None
+            yield answer
+
+    def _connected(self, addresses: Sequence[str], port: int, deadline: Deadline) -> socket.socket:
+        for address in addresses:
+            timeout = min(deadline.remaining(), CONNECT_SECONDS)
+            try:
+                return self.connect(address, port, timeout)
+            except OSError:
+                continue
+        raise ConnectionError("no address connects")
+
+
+def _request(url: Url) -> bytes:
+    lines = (
+        f"GET {url.target} HTTP/1.1",
+        f"Host: {url.authority}",
+        "User-Agent: Lightwell",
+        "Accept: image/*, */*;q=0.5",
+        "Accept-Encoding: identity",
+        "Connection: close",
+    )
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+
+
+class Wire(io.RawIOBase):
+    """What a socket receives before the deadline. ``most`` bytes may come, or any number when it is None.
+
+    It stands in for the socket that HTTPResponse asks for, and only ever makes a file of.
+    """
+
+    def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
+        self._sock = sock
+        self._deadline = deadline
+        self.most: int | None = HEADER_BYTES
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._sock.settimeout(self._deadline.remaining())
+        count = self._sock.recv_into(buffer)
+        if self.most is not None:
+            self.most -= count
+            if self.most < 0:
+                raise HTTPException("the headers have no end")
+        return count
