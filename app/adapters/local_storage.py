@@ -1,5 +1,6 @@
 """Objects in a local folder, and signed URLs that the delivery surface answers."""
 
+import io
 import os
 import secrets
 import shutil
@@ -8,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from stat import S_ISREG
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from app.adapters.local_urls import Download, SignedUrls, Upload
 from app.adapters.storage import OCTETS, Presigned
@@ -33,18 +34,29 @@ class LocalStorage:
         with self._taking_the_place_of(key) as unfinished:
             _link_or_copy(path, unfinished)
 
-    def open(self, key: str) -> BinaryIO:
-        return self._path(key).open("rb")
+    def open(self, key: str, start: int = 0, end: int | None = None) -> BinaryIO:
+        file = self._path(key).open("rb")
+        file.seek(start)
+        return file if end is None else io.BufferedReader(Part(file, end - start))
 
     def fetch(self, key: str, path: Path) -> None:
         _link_or_copy(self._path(key), path)
 
     def size(self, key: str) -> int | None:
         try:
-            found = self._path(key).stat()
-        except (FileNotFoundError, NotADirectoryError):
+            return self.stat(key).st_size
+        except FileNotFoundError:
             return None
-        return found.st_size if S_ISREG(found.st_mode) else None
+
+    def stat(self, key: str) -> os.stat_result:
+        """What the file system says of the object. Raises FileNotFoundError."""
+        try:
+            found = self._path(key).stat()
+        except NotADirectoryError:
+            raise FileNotFoundError(key) from None
+        if not S_ISREG(found.st_mode):
+            raise FileNotFoundError(key)
+        return found
 
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:
@@ -107,6 +119,27 @@ class LocalStorage:
         if parts[0] == UNFINISHED or any(part in ("", ".", "..") for part in parts):
             raise ValueError("a storage key may not leave its folder")
         return self.root / key
+
+
+class Part(io.RawIOBase):
+    """The next ``size`` bytes of an open file, which is closed with it."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self._left = size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        chunk = self._file.read(min(len(buffer), self._left))
+        buffer[: len(chunk)] = chunk
+        self._left -= len(chunk)
+        return len(chunk)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

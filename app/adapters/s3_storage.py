@@ -58,9 +58,10 @@ class S3Storage:
         with path.open("rb") as file:
             self._upload(key, file, content_type)
 
-    def open(self, key: str) -> BinaryIO:
+    def open(self, key: str, start: int = 0, end: int | None = None) -> BinaryIO:
+        part = {"Range": f"bytes={start}-{'' if end is None else end - 1}"} if start or end is not None else {}
         with _reaching(key):
-            body = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
+            body = self._client.get_object(Bucket=self.bucket, Key=key, **part)["Body"]
         return io.BufferedReader(Received(key, body))
 
     def fetch(self, key: str, path: Path) -> None:

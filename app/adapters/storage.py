@@ -39,8 +39,11 @@ class Storage(Protocol):
     def put_file(self, key: str, path: Path, content_type: str) -> None:
         """Make the finished file ``path`` the object. ``path`` stays, and nobody may write into it any more."""
 
-    def open(self, key: str) -> BinaryIO:
-        """The object's bytes, from beginning to end. Raises FileNotFoundError."""
+    def open(self, key: str, start: int = 0, end: int | None = None) -> BinaryIO:
+        """The object's bytes from ``start`` up to ``end``, or to its own end: 0 <= ``start`` < ``end`` <= its size.
+
+        Raises FileNotFoundError. Closing it early ends the transfer.
+        """
 
     def fetch(self, key: str, path: Path) -> None:
         """Make the object the new file ``path``, into which nobody may write. Raises FileNotFoundError."""

@@ -1,1 +1,1 @@
-"""Bytes without a key: signed uploads and downloads."""
+"""Bytes without a key: signed uploads and downloads, published images."""

@@ -48,8 +48,8 @@ class PlanLimiter(Limiter):
 
 
 def _is_unlimited() -> bool:
-    """Pages, health checks and preflights cost nothing; a page of thumbnails is 200 signed URLs at once."""
-    return authentication_of_view() is None or request.blueprint in ("delivery", "docs", "health")
+    """Pages, health checks and preflights cost nothing; a page of thumbnails is 200 URLs of files at once."""
+    return authentication_of_view() is None or request.blueprint in ("delivery", "published", "docs", "health")
 
 
 def init_app(app: Flask) -> None:

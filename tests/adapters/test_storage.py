@@ -62,6 +62,16 @@ def test_what_is_put_is_got_until_it_is_deleted(storage, key) -> None:
         storage.open(key)
 
 
+def test_a_part_is_got_alone(storage, key) -> None:
+    storage.put(key, [b"0123456789"])
+    for part in ((0, 1), (3, 7), (9, 10), (0, 10), (4, None), (0, None)):
+        with storage.open(key, *part) as file:
+            assert file.read(2) + file.read() == b"0123456789"[slice(*part)]
+        assert file.closed
+    with pytest.raises(FileNotFoundError):
+        storage.open(f"{key}-none", 1, 2)
+
+
 def test_a_large_object_streams_through(storage, key, tmp_path) -> None:
     """Sixty-four megabytes, in parts on S3, in the memory of a few parts."""
     sent = hashlib.sha256()

@@ -1,0 +1,26 @@
+"""Published images: bytes for everybody who has the address."""
+
+from flask import Blueprint, Response
+
+from app.errors import NotFound
+from app.services import publishing
+from app.web.authentication import needs_nothing
+from app.web.context import toolbox
+from app.web.files import send_image
+
+blueprint = Blueprint("published", __name__)
+
+CACHED = "public, max-age=60, must-revalidate"
+"""How long others may go on showing what was unpublished (docs/decisions/012)."""
+
+
+@blueprint.get("/published/<token>.<extension>")
+@needs_nothing
+def image(token: str, extension: str) -> Response:
+    """The image, or a range of it. Gone at once when it is unpublished or deleted."""
+    found = publishing.find(token)
+    if found is None or found.extension != extension:
+        raise NotFound("No image is published here. It may have been unpublished.")
+    response = send_image(toolbox().storage, found, inline=True)
+    response.headers["Cache-Control"] = CACHED
+    return response
