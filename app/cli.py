@@ -7,7 +7,7 @@ from flask.cli import AppGroup, with_appcontext
 from app.errors import AppError
 from app.extensions import transaction
 from app.models import Mode
-from app.services import identity, keys
+from app.services import hosts, identity, keys
 from app.services.sweep import sweep
 from app.web.context import now, toolbox
 
@@ -48,6 +48,22 @@ def set_plan(email: str, plan: str) -> None:
     click.echo(f"{organization.id} is on the {organization.plan_code} plan.")
 
 
+@orgs.command("allow-host")
+@click.argument("email")
+@click.argument("host")
+@click.option("--forget", is_flag=True, help="Allow it no longer.")
+def allow_host(email: str, host: str, forget: bool) -> None:
+    """Let the organization of the user EMAIL create images from URLs at HOST."""
+    with transaction() as session:
+        organization = identity.organization_of(session, email)
+    with transaction(organization.id) as session:
+        if forget:
+            hosts.forget(session, host)
+            click.echo(f"Images are not fetched from {host} any more.")
+        else:
+            click.echo(f"Images may be fetched from {hosts.allow(session, host)}.")
+
+
 def _scopes(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, ...]:
     scopes = tuple(dict.fromkeys(scope.strip() for scope in value.split(",")))
     if unknown := set(scopes) - set(keys.SCOPES):
@@ -84,6 +100,7 @@ def sweep_now() -> None:
     click.echo(
         f"Released {swept.reservations} reservations. Forgot {swept.uploads} abandoned uploads, {swept.renditions} "
         f"unused renditions, {swept.exports} expired exports and {swept.answers} kept answers. "
+        f"Deleted {swept.test_assets} assets of test keys. "
         f"Removed {swept.objects} objects and {swept.spools} work folders."
     )
 

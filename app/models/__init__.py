@@ -4,6 +4,7 @@ from app.models.directory import ApiKey, Membership, Mode, Organization, Plan, R
 from app.models.exports import Export, ExportPreset, ExportStatus, Rendition
 from app.models.idempotency import IdempotentRequest
 from app.models.library import (
+    AllowedHost,
     Asset,
     AssetCount,
     AssetTag,
@@ -17,6 +18,7 @@ from app.models.types import UtcDateTime, new_id
 from app.models.usage import EntryState, UsageCounter, UsageEntry
 
 __all__ = [
+    "AllowedHost",
     "ApiKey",
     "Asset",
     "AssetCount",

@@ -1,4 +1,4 @@
-"""A workspace's library: assets and their tags, collections, uploads on their way in, and what is kept count of."""
+"""A workspace's library: assets and their tags, collections, files on their way in, and what is kept count of."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -49,6 +49,7 @@ class Asset(Partitioned, Base):
         Index("ix_assets_collection_name", "org_id", "mode", "collection_id", "sort_name", "id"),
         Index("ix_assets_collection_size", "org_id", "mode", "collection_id", "size", "id"),
         Index("ix_assets_content", "org_id", "mode", "content"),
+        Index("ix_assets_public_token", "public_token", unique=True),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -72,6 +73,12 @@ class Asset(Partitioned, Base):
     location_x: Mapped[float]
     location_y: Mapped[float]
     uploaded_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    public_token: Mapped[str | None] = mapped_column(String(32))
+
+
+IS_TEST = Asset.mode == "test"
+Index("ix_assets_of_test_keys", Asset.uploaded_at, Asset.org_id, sqlite_where=IS_TEST, postgresql_where=IS_TEST)
+"""Finds what test keys made long ago, among everybody's assets."""
 
 
 class AssetTag(Partitioned, Base):
@@ -125,7 +132,7 @@ class Collection(Partitioned, Base):
 
 
 class Upload(Partitioned, Base):
-    """A file that was promised: its bytes are set aside until it is finalized, as ``asset_id``, or abandoned."""
+    """A file on its way in: its bytes are set aside until it is an asset, ``asset_id``, or given up."""
 
     __tablename__ = "uploads"
     __table_args__ = (
@@ -159,3 +166,12 @@ class DiscardedObject(OrgOwned, Base):
 
     org_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True)
     storage_key: Mapped[str] = mapped_column(String(512), primary_key=True)
+
+
+class AllowedHost(OrgOwned, Base):
+    """A host that images may be fetched from, beyond the well-known object stores. In lower case."""
+
+    __tablename__ = "allowed_hosts"
+
+    org_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True)
+    host: Mapped[str] = mapped_column(String(255), primary_key=True)

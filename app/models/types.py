@@ -2,12 +2,13 @@
 
 import secrets
 import string
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import DateTime, Dialect
 from sqlalchemy.types import TypeDecorator
 
 ALPHABET = string.digits + string.ascii_lowercase
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TIME_DIGITS = 9
 RANDOM_DIGITS = 15
 
@@ -17,12 +18,17 @@ def new_id(prefix: str, now: datetime) -> str:
 
     Ids sort by the time they were made, so they double as cursors.
     """
-    milliseconds = int(now.timestamp() * 1000)
+    milliseconds = (now - EPOCH) // timedelta(milliseconds=1)
     digits = []
     for _ in range(TIME_DIGITS):
         milliseconds, digit = divmod(milliseconds, 36)
         digits.append(ALPHABET[digit])
     return f"{prefix}_" + "".join(reversed(digits)) + "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_DIGITS))
+
+
+def moment_of(identifier: str) -> datetime:
+    """When an id was made, to the millisecond. ValueError for what is none."""
+    return EPOCH + timedelta(milliseconds=int(identifier.rpartition("_")[2][:TIME_DIGITS], 36))
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -2,18 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, and_, delete, literal, select
 
 from app.errors import NotFound
-from app.models import Asset, AssetTag
+from app.models import Asset, AssetTag, Mode
 from app.services import collections, counts, renditions, space
 from app.tenancy import TenantSession
 
 PART = 1000
 """Ids in one statement: databases bound the number of parameters."""
+TEST_KEPT = timedelta(days=90)
+"""How long what a test key made is kept."""
+EXPIRED_AT_ONCE = 50
+"""Assets that one sweep removes from a workspace, whose writers wait meanwhile. In a day these are five times as many
+as one test key can make."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,32 @@ def remove(session: TenantSession, asset_id: str) -> None:
     session.flush()
     if not session.scalar(select(Asset.id).where(Asset.content == asset.content).limit(1)):
         renditions.remove_all(session, asset.content)
+
+
+def release_expired(session: TenantSession, now: datetime) -> int:
+    """Remove what a test key made too long ago, as by hand, the oldest first. Returns how many; a sweep takes no more.
+
+    In a transaction of its own: it holds the counts' lock from the beginning.
+    """
+    counts.lock(session)
+    over = select(Asset.id).where(_expired(now)).order_by(Asset.uploaded_at, Asset.id).limit(EXPIRED_AT_ONCE)
+    expired = session.scalars(over).all()
+    for asset_id in expired:
+        remove(session, asset_id)
+    return len(expired)
+
+
+def partitions_with_expired(session: TenantSession, now: datetime) -> set[tuple[str, str]]:
+    """Where a sweep has something to do, as (org, mode); ``session`` must be unscoped."""
+    # Joined to nothing, so that SQLite doesn't go through an index of all assets to find each organization once.
+    org_ids = select(Asset.org_id.concat("")).where(_expired(now)).distinct()
+    return {(org_id, Mode.TEST) for org_id in session.scalars(org_ids)}
+
+
+def _expired(now: datetime) -> ColumnElement[bool]:
+    # The mode as the index has it, literally: it is known before the parameters are.
+    is_test = Asset.mode == literal(Mode.TEST.value, literal_execute=True)
+    return and_(is_test, Asset.uploaded_at <= now - TEST_KEPT)
 
 
 def unknown(session: TenantSession, asset_ids: Sequence[str]) -> list[str]:

@@ -69,7 +69,7 @@ def compress(
     partial: bool = False,
     reference: str | None = None,
 ) -> Batch:
-    """Compress ``uploads`` into files beside them, and charge those that succeeded.
+    """Compress ``uploads`` into files beside them, stamped for a test key, and charge those that succeeded.
 
     All or nothing unless ``partial``. Raises MonthlyLimitReached before any work, Unprocessable (or TooLarge, where
     that is all that is wrong) naming each bad file after it, and Overloaded or ImagingInterrupted where the server
@@ -80,7 +80,7 @@ def compress(
             session, principal, "compress", len(uploads), clock(), reference, MonthlyLimitReached
         )
     try:
-        outcomes = _work(principal, uploads, transform, pool, reservation, clock)
+        outcomes = _work(principal, uploads, principal.marked(transform), pool, reservation, clock)
         results = [outcome for outcome in outcomes if isinstance(outcome, Result)]
         failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
         if failures and not (partial and results):

@@ -44,7 +44,10 @@ class Config:
     by_name: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        values = asdict(self)
+        # No export has operations, and who asks for it decides whether it is stamped.
+        del values["transform"]["operations"], values["transform"]["stamp"]
+        return values
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Config":
@@ -88,7 +91,7 @@ def check(
             f"{len(gone)} of the assets do not exist in this workspace: {', '.join(gone[:10])}.",
             errors=[f"assetIds: '{asset_id}' does not exist" for asset_id in gone[:100]],
         )
-    needed = sum(renditions.missing(session, part, config.transform) for part in assets.parts(asset_ids))
+    needed = sum(renditions.missing(session, principal, part, config.transform) for part in assets.parts(asset_ids))
     usage.check(session, principal, needed, now)
 
 

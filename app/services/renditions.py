@@ -6,26 +6,25 @@ a renderer that died holds nobody up for long. The row becomes ready and the ima
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import CancelledError, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 
 from app.errors import NotFound, Overloaded, Unprocessable
 from app.extensions import transaction
-from app.imaging import Format, ImagingInterrupted, Picture, Transform
+from app.imaging import Format, Picture, Transform
 from app.models import Asset, MediaType, Rendition, new_id
 from app.services import space, usage
 from app.services.archive import crc32_of
 from app.services.principal import Principal
 from app.services.usage import Reservation
-from app.services.workshop import Workshop
+from app.services.workshop import Workshop, outcome
 from app.tenancy import TenantSession, insert_if_absent
 
 LEASE = timedelta(seconds=10)
-RENEWAL_SECONDS = 3.0
 KEPT = timedelta(days=30)
 """A rendition that nobody asked for so long is forgotten; it can be made again."""
 TOUCHED = timedelta(days=1)
@@ -73,9 +72,12 @@ class Found:
 def render(principal: Principal, original: Original, transform: Transform, target: Path, shop: Workshop) -> Found:
     """The rendition of an original, from the cache or made now; then its file is at ``target``, too.
 
+    A test key's is stamped.
+
     Raises QuotaExceeded, ImagingError, Unprocessable where the original's object is missing, NotFound where the asset
     was deleted meanwhile, Overloaded. Nothing is counted then.
     """
+    transform = principal.marked(transform)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         with transaction(*principal.partition) as session:
@@ -89,11 +91,10 @@ def render(principal: Principal, original: Original, transform: Transform, targe
     raise Overloaded("The server is busy; this image is still being made. Ask for it again.", retry_after=5)
 
 
-def missing(session: TenantSession, asset_ids: Sequence[str], transform: Transform) -> int:
+def missing(session: TenantSession, principal: Principal, asset_ids: Sequence[str], transform: Transform) -> int:
     """How many images an export of these assets has to render: contents without a rendition that is ready."""
-    ready = select(Rendition.id).where(
-        Rendition.content == Asset.content, Rendition.recipe == transform.canonical(), Rendition.ready
-    )
+    recipe = principal.marked(transform).canonical()
+    ready = select(Rendition.id).where(Rendition.content == Asset.content, Rendition.recipe == recipe, Rendition.ready)
     return (
         session.scalar(
             select(func.count(Asset.content.distinct())).where(
@@ -196,19 +197,13 @@ def _draw(
             raise Unprocessable(
                 "The asset's file is missing in storage: delete the asset and upload it again."
             ) from None
-        picture = shop.imaging.submit(source, target, transform)
-        try:
-            while not wait([picture], timeout=RENEWAL_SECONDS).done:
-                _renew(principal, claim, shop.clock())
-            return picture.result()
-        except CancelledError:
-            raise ImagingInterrupted("The server was stopped while it worked on the image; ask again.") from None
+        return outcome(shop.imaging.submit(source, target, transform), partial(_renew, principal, claim, shop))
 
 
-def _renew(principal: Principal, claim: Claim, now: datetime) -> None:
+def _renew(principal: Principal, claim: Claim, shop: Workshop) -> None:
     with transaction(*principal.partition) as session:
         mine = _held(claim.rendition_id, claim.token)
-        session.change(update(Rendition).where(mine).values(lease_until=now + LEASE))
+        session.change(update(Rendition).where(mine).values(lease_until=shop.clock() + LEASE))
 
 
 def _keep(principal: Principal, claim: Claim, picture: Picture, found: Found, now: datetime) -> bool:

@@ -12,8 +12,7 @@ from sqlalchemy import delete, select
 from app.adapters.storage import Storage
 from app.extensions import transaction
 from app.models import DiscardedObject
-from app.services import batches, idempotency, renditions, uploads, usage
-from app.services.assets import parts
+from app.services import assets, batches, idempotency, intake, renditions, usage
 from app.tenancy import unscoped
 
 SPOOL_KEPT = timedelta(hours=6)
@@ -35,6 +34,7 @@ class Swept:
     uploads: int
     renditions: int
     exports: int
+    test_assets: int
     objects: int
     spools: int
 
@@ -45,8 +45,9 @@ def sweep(storage: Storage, spool_dir: Path, now: datetime) -> Swept:
         org_ids = usage.organizations_with_expired(session, now)
         body_keys = idempotency.take_expired(session, now)
         partitions = set[tuple[str, str]]().union(
-            *(service.partitions_with_expired(session, now) for service in (uploads, renditions, batches))
+            *(service.partitions_with_expired(session, now) for service in (intake, renditions, batches))
         )
+        of_test_keys = assets.partitions_with_expired(session, now)
     reservations = 0
     for org_id in org_ids:
         with transaction(org_id) as session:
@@ -54,9 +55,12 @@ def sweep(storage: Storage, spool_dir: Path, now: datetime) -> Swept:
     ended = Counter[str]()
     for partition in sorted(partitions):
         with transaction(*partition) as session:
-            ended["uploads"] += uploads.release_expired(session, now)
+            ended["uploads"] += intake.release_expired(session, now)
             ended["renditions"] += renditions.release_expired(session, now)
             ended["exports"] += batches.release_expired(session, now)
+    for partition in sorted(of_test_keys):
+        with transaction(*partition) as session:
+            ended["test_assets"] += assets.release_expired(session, now)
     storage.delete(body_keys)
     return Swept(
         reservations=reservations,
@@ -64,6 +68,7 @@ def sweep(storage: Storage, spool_dir: Path, now: datetime) -> Swept:
         uploads=ended["uploads"],
         renditions=ended["renditions"],
         exports=ended["exports"],
+        test_assets=ended["test_assets"],
         objects=_remove_discarded(storage) + storage.tidy(now - UNFINISHED_KEPT),
         spools=_sweep_spool(spool_dir, now),
     )
@@ -75,7 +80,7 @@ def _remove_discarded(storage: Storage) -> int:
         keys = session.scalars(select(DiscardedObject.storage_key).limit(AT_ONCE)).all()
     storage.delete(keys)
     with transaction() as session, unscoped(session, "sweep"):
-        for part in parts(keys):
+        for part in assets.parts(keys):
             session.change(delete(DiscardedObject).where(DiscardedObject.storage_key.in_(part)))
     return len(keys)
 

@@ -1,13 +1,26 @@
-"""Uploads that a crash left behind."""
+"""What a sweep removes: uploads that a crash left behind, and what test keys made long ago."""
 
 import os
+import re
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event, select
 
+from app.extensions import db, transaction
+from app.models import Asset, new_id
+from app.services import assets, counts, space
+from app.services.assets import Label
 from app.services.sweep import sweep
+from app.tenancy import unscoped
+from tests.client import bearer
+from tests.databases import on_both_databases
+from tests.images import encoded
+from tests.library import make_asset
+from tests.workspace import upload
 
 pytestmark = pytest.mark.usefixtures("context")
+DAY = timedelta(days=1)
 
 
 def test_abandoned_uploads_go_and_running_ones_stay(app, clock, tmp_path) -> None:
@@ -25,3 +38,74 @@ def test_sweeping_twice_or_without_a_folder_is_harmless(app, clock, tmp_path) ->
     storage = app.extensions["lightwell"].storage
     for _ in range(2):
         assert sweep(storage, tmp_path / "never made", clock()).spools == 0
+
+
+def objects_of(storage, account) -> set[str]:
+    paths = (path for path in storage.root.rglob("*") if path.is_file())
+    return {str(path.relative_to(storage.root)) for path in paths if account.org_id in str(path)}
+
+
+def test_what_test_keys_made_is_deleted_after_ninety_days(app, client, acme, clock) -> None:
+    """As by hand: out of lists and counts, its space given back, its renditions and objects removed."""
+    tools = app.extensions["lightwell"]
+
+    def run():
+        return sweep(tools.storage, tools.settings.spool_dir, clock())
+
+    def status(asset, key: str) -> int:
+        return client.get(f"/api/v1/assets/{asset['id']}", headers=bearer(key)).status_code
+
+    live = upload(client, acme.key, encoded(width=64, height=48))
+    kept = objects_of(tools.storage, acme)
+    test = upload(client, acme.test_key, encoded(width=80, height=60), tags=["tried"])
+    exported = client.get(f"/api/v1/assets/{test['id']}/export-url", headers=bearer(acme.test_key))
+    assert exported.status_code == 200
+    assert len(objects_of(tools.storage, acme)) == len(kept) + 3
+    clock.advance(days=89, hours=23)
+    run()
+    assert status(test, acme.test_key) == 200
+    clock.advance(hours=1, seconds=1)
+    assert run().test_assets >= 1
+    assert run().test_assets == 0
+    assert (status(test, acme.test_key), status(live, acme.key)) == (404, 200)
+    assert objects_of(tools.storage, acme) == kept
+    with transaction(acme.org_id, "test") as session:
+        assert counts.of(session, [counts.ALL, counts.of_tag("tried")]) == {counts.ALL: 0, counts.of_tag("tried"): 0}
+        assert space.used(session) == live["size"]
+    clock.advance(days=1000)
+    run()
+    assert status(live, acme.key) == 200
+
+
+@on_both_databases
+def test_many_old_test_assets_go_over_several_sweeps(app, acme, clock, monkeypatch) -> None:
+    monkeypatch.setattr(assets, "EXPIRED_AT_ONCE", 2)
+    made = [new_id("image", clock() - days * DAY) for days in (95, 92, 91, 89)]
+    for mode in ("test", "live"):
+        with transaction(acme.org_id, mode) as session:
+            for asset_id, days in zip(made, (95, 92, 91, 89), strict=True):
+                asset_id = asset_id.replace("image", mode)
+                assets.add(session, make_asset(asset_id, uploaded_at=clock() - days * DAY), Label("old"))
+
+    def left(mode: str) -> list[int]:
+        with transaction(acme.org_id, mode) as session:
+            return [made.index(asset.id.replace(mode, "image")) for asset in session.scalars(select(Asset))]
+
+    lefts = []
+    for _ in range(3):
+        said = app.test_cli_runner().invoke(args=["sweep"]).stdout
+        assert re.search(r" Deleted \d assets of test keys\. ", said)
+        lefts.append(sorted(left("test")))
+    assert lefts == [[2, 3], [3], [3]]
+    assert len(left("live")) == 4
+
+
+def test_old_test_assets_are_found_by_their_own_index(clock) -> None:
+    """Not by going through everybody's assets every minute; PostgreSQL decides by its statistics."""
+    asked = []
+    event.listen(db.engine, "before_cursor_execute", lambda *call: asked.append(call[2:4]), once=True)
+    with transaction() as session, unscoped(session, "a test"):
+        assets.partitions_with_expired(session, clock())
+    with db.engine.connect() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0][0]}", asked[0][1]).all()
+    assert "ix_assets_of_test_keys (uploaded_at<?)" in plan[0].detail

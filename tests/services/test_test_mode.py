@@ -1,0 +1,85 @@
+"""Whatever a test key has processed carries a stamp; nothing of a live key's does."""
+
+from base64 import b64decode
+from io import BytesIO
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.extensions import transaction
+from app.imaging import Transform
+from app.services import batches, keys, renditions
+from tests.client import bearer
+from tests.images import opened
+from tests.workspace import get, upload
+
+GRAY = 128
+
+
+def plain(side: int = 160) -> bytes:
+    buffer = BytesIO()
+    Image.new("RGB", (side, side), (GRAY, GRAY, GRAY)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def marked(data: bytes) -> float:
+    """The share of the pixels that visibly differ from what was uploaded."""
+    pixels = np.asarray(opened(data).convert("RGB"), dtype=int)
+    return float((abs(pixels - GRAY).max(axis=-1) > 8).mean())
+
+
+@pytest.fixture(params=["live", "test"])
+def mode(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def key(acme, mode) -> str:
+    return acme.key if mode == "live" else acme.test_key
+
+
+def test_every_processed_image_is_stamped_for_a_test_key_only(app, client, acme, mode, key) -> None:
+    image = upload(client, key, plain(), "gray.png", "image/png")["id"]
+    tight = b64decode(client.compress(acme.key, plain()).json["results"][0]["data"])
+    compressed = client.compress(key, tight).json["results"][0]
+    assert ("keptOriginal" in compressed) == (mode == "live")
+    url = client.get(f"/api/v1/assets/{image}/export-url?maxWidth=120", headers=bearer(key)).json["url"]
+    order = {"assetIds": [image], "config": {"format": "webp", "maxWidth": 100}}
+    streamed = client.post("/api/v1/exports", headers=bearer(key), json=order).data
+    batch = client.post("/api/v1/exports", headers=bearer(key), json={**order, "async": True}).json["id"]
+    with app.app_context():
+        batches.work(acme.org_id, mode, batch, app.extensions["lightwell"].workshop)
+    kept = client.get(f"/api/v1/exports/{batch}", headers=bearer(key)).json["downloadUrl"]
+    shares = [
+        marked(made)
+        for made in (
+            b64decode(compressed["data"]),
+            get(client, url).data,
+            unzipped(streamed),
+            unzipped(get(client, kept).data),
+        )
+    ]
+    assert all(share > 0.05 for share in shares) if mode == "test" else not any(shares), shares
+
+
+def unzipped(data: bytes) -> bytes:
+    with ZipFile(BytesIO(data)) as archive:
+        (name,) = archive.namelist()
+        return archive.read(name)
+
+
+def test_an_export_knows_the_copies_that_are_there(app, client, clock, mode, key) -> None:
+    image = upload(client, key)["id"]
+    with app.app_context():
+        who = keys.authenticate(key, clock())
+
+        def missing() -> int:
+            with transaction(*who.partition) as session:
+                return renditions.missing(session, who, [image], Transform())
+
+        assert missing() == 1
+        assert not client.get(f"/api/v1/assets/{image}/export-url", headers=bearer(key)).json["cached"]
+        assert missing() == 0
+    assert client.get(f"/api/v1/assets/{image}/export-url", headers=bearer(key)).json["cached"]
