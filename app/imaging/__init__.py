@@ -17,9 +17,11 @@ from app.imaging.limits import Limits
 from app.imaging.media import accepted, is_video, matches
 from app.imaging.original import Original
 from app.imaging.pool import ImagingPool
-from app.imaging.transform import Picture, Transform
+from app.imaging.transform import Derivation, Derived, Painting, Picture, Transform
 
 __all__ = [
+    "Derivation",
+    "Derived",
     "Format",
     "ImageTooLarge",
     "ImageTooSlow",
@@ -28,6 +30,7 @@ __all__ = [
     "ImagingPool",
     "Limits",
     "Original",
+    "Painting",
     "Picture",
     "Transform",
     "UnreadableImage",

@@ -3,7 +3,7 @@
 Imports libvips and FFmpeg, so it is for the pool's children, tests and benchmarks; the web process has ``pool``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,10 +22,11 @@ from app.imaging.formats import Format, Source
 from app.imaging.inspection import HEADERS, inspect, measure
 from app.imaging.limits import Limits
 from app.imaging.original import Examination, Original
-from app.imaging.rendering import Rendering, finish, render
+from app.imaging.painting import paint
+from app.imaging.rendering import NO_LAYERS, Rendering, finish, render
 from app.imaging.sniff import identify, media_type
 from app.imaging.strip import strip
-from app.imaging.transform import Picture, Transform
+from app.imaging.transform import Derivation, Derived, Painting, Picture, Transform
 from app.imaging.work import Result, Work
 
 THUMBNAIL = Transform(Format.WEBP, quality=75, max_width=480, max_height=480)
@@ -44,22 +45,41 @@ def perform(source: Path, target: Path, work: Work, limits: Limits) -> Result:
             return convert(source, target, work, limits)
         case Examination():
             return examine(source, target, limits)
+        case Derivation():
+            return derive(source, target, work, limits)
+        case Painting():
+            return paint(target, work)
 
 
-def convert(source: Path, target: Path, transform: Transform, limits: Limits) -> Picture:
+def convert(
+    source: Path, target: Path, transform: Transform, limits: Limits, layers: Mapping[str, Path] = NO_LAYERS
+) -> Picture:
     """Do what ``transform`` says with the image ``source`` and write ``target``, which appears whole or not at all.
 
+    ``layers`` are the files of watermarks, by the names that their layers give.
     Raises UnsupportedImage, UnreadableImage or ImageTooLarge, and OSError where ``target`` can't be written. Time and
     memory are not bounded here but by the pool.
     """
     with worded_errors():
         with mapped(source) as data:
             kind, header = inspect(data, transform.format, limits)
-        rendering = render(source, kind, header, transform, limits)
+        rendering = render(source, kind, header, transform, limits, layers=layers)
         kept = _original(source, kind, rendering) if _may_keep(kind, rendering) else None
     content = kept or rendering.content
     write(target, content)
     return _picture(kind, rendering, content)
+
+
+def derive(source: Path, target: Path, derivation: Derivation, limits: Limits) -> Derived:
+    """Write the transformed picture into ``target``, then a thumbnail of it. Raises as ``convert`` does."""
+    picture = convert(source, target, derivation.transform, limits, derivation.layers)
+    with worded_errors():
+        with mapped(target) as data:
+            kind = identify(data)
+            header = measure(data, kind, limits, animated=False)
+        shown = render(target, kind, header, THUMBNAIL, limits)
+    write(derivation.thumbnail, shown.content)
+    return Derived(picture, _picture(kind, shown, shown.content))
 
 
 def examine(source: Path, target: Path, limits: Limits) -> Original:
@@ -132,8 +152,8 @@ def worded_errors() -> Iterator[None]:
 
 
 def _may_keep(kind: Source, rendering: Rendering) -> bool:
-    """Whether neither size nor format changed."""
-    return kind.written_as is rendering.output and not rendering.resized
+    """Whether neither picture nor format changed."""
+    return kind.written_as is rendering.output and rendering.whole
 
 
 def _original(source: Path, kind: Source, rendering: Rendering) -> bytes | None:

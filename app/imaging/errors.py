@@ -1,10 +1,10 @@
 """Why a file was refused. The messages go to the API's user: what is wrong, what to do, no names, no internals."""
 
-from app.errors import AppError
+from app.errors import AppError, BadRequest
 
 
 class ImagingError(AppError):
-    """Any refusal of a picture or video; catch this one to handle all four."""
+    """Any refusal of a picture or video; catch this one to handle them all."""
 
 
 class UnsupportedImage(ImagingError):
@@ -39,6 +39,10 @@ class ImageTooSlow(ImagingError):
     code = "image_too_slow"
     title = "The file takes longer than one file may take"
     advice = "Send it with smaller dimensions or in a simpler encoding, or ask for another output format."
+
+
+class OutsideImage(ImagingError, BadRequest):
+    """A crop that reaches over the edge of its picture."""
 
 
 class ImagingInterrupted(ImagingError):

@@ -1,6 +1,9 @@
 """Sizes in whole pixels."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+
+Sizing = Callable[[int, int], tuple[int, int]]
+"""The size that a picture of this width and height is to have."""
 
 
 def fit(
@@ -12,20 +15,15 @@ def fit(
     """
     if not preserve_aspect:
         return min(width, max_width or width), min(height, max_height or height)
-    scale = min(1.0, (max_width or width) / width, (max_height or height) / height)
-    if scale == 1.0:
-        return width, height
+    return scaled(width, height, min(1.0, (max_width or width) / width, (max_height or height) / height))
+
+
+def scaled(width: int, height: int, scale: float) -> tuple[int, int]:
+    """Both sides times ``scale``, rounded, at least 1."""
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-class Box(NamedTuple):
-    """The sides, in pixels, that a picture is to fit inside; None leaves one free."""
-
-    width: int | None
-    height: int | None
-    preserve_aspect: bool = True
-
-    def shrink(self, width: int, height: int) -> float:
-        """How many times larger a picture is than it will be, by the side that shrinks less: 1 or more."""
-        fitted = fit(width, height, *self)
-        return min(width / fitted[0], height / fitted[1])
+def shrink(sizing: Sizing, width: int, height: int) -> float:
+    """How many times larger a picture is than it is to be, by the side that shrinks less: 1 or more."""
+    across, down = sizing(width, height)
+    return max(1.0, min(width / across, height / down))

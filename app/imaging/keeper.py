@@ -26,7 +26,7 @@ from app.imaging.errors import (
 from app.imaging.files import part_of
 from app.imaging.limits import Limits
 from app.imaging.original import Original
-from app.imaging.transform import Picture
+from app.imaging.transform import Derived, Picture
 from app.imaging.work import Work
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ OUT_OF_MEMORY = {-signal.SIGABRT, -signal.SIGTRAP, -signal.SIGKILL}
 # How often a keeper looks whether the file its child works on is still wanted. Answers don't wait for it.
 GLANCE_SECONDS = 0.2
 
-Outcome = TypeVar("Outcome", Picture, Original)
+Outcome = TypeVar("Outcome", Picture, Derived, Original)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from app.imaging.child import Task
 from app.imaging.keeper import Job, Keeper, Outcome
 from app.imaging.limits import Limits
 from app.imaging.original import Examination, Original
-from app.imaging.transform import Picture, Transform
+from app.imaging.transform import Derivation, Derived, Painting, Picture, Transform
 
 
 class ImagingPool:
@@ -51,6 +51,14 @@ class ImagingPool:
         The future is as that of ``submit``.
         """
         return self._put(Job[Original](source, target, Examination()))
+
+    def derive(self, source: Path, target: Path, derivation: Derivation) -> Future[Derived]:
+        """Make a new image of ``source`` in ``target``, and its WebP thumbnail. The future is as that of ``submit``."""
+        return self._put(Job[Derived](source, target, derivation))
+
+    def paint(self, target: Path, painting: Painting) -> Future[Picture]:
+        """Draw a PNG into ``target``. The future is as that of ``submit``."""
+        return self._put(Job[Picture](target, target, painting))
 
     def close(self) -> None:
         """End the children; what they had not finished is cancelled."""

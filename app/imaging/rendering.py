@@ -1,108 +1,128 @@
 """From an image file to the bytes of a picture: decoded, taken through the steps, encoded."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
+from app.imaging import chain, quality
 from app.imaging.containers.header import Header
-from app.imaging.decode import decode, native
+from app.imaging.decode import decode, forgiving
 from app.imaging.decode.decoded import Decoded
-from app.imaging.encode import encode
+from app.imaging.encode import encode, jpeg
 from app.imaging.formats import Format, Source
-from app.imaging.geometry import Box, fit
 from app.imaging.limits import Limits
+from app.imaging.operations import Mirror, Rotate, asks_for_transparency
 from app.imaging.steps import frames
-from app.imaging.steps.colour import to_srgb
 from app.imaging.steps.flatten import flatten, is_opaque
-from app.imaging.steps.orient import is_turned, orient
-from app.imaging.steps.resize import resize
+from app.imaging.steps.orient import is_turned
+from app.imaging.steps.upright import upright
 from app.imaging.transform import Transform
-from app.imaging.vips import Image, VipsError
+from app.imaging.vips import Image
 
-Step = Callable[[Image], Image]
+NO_LAYERS: Mapping[str, Path] = MappingProxyType({})
+# Pillow takes 12 bytes a pixel to write a JPEG.
+ALIKE_PIXELS = 40_000_000
 
 
 @dataclass(frozen=True)
 class Rendering:
-    """An encoded picture: its bytes, its size in pixels, and what it was decoded from."""
+    """An encoded picture: its bytes, its size in pixels, and what it was decoded from.
+
+    ``whole``: it shows its source pixel for pixel, but for what the encoder took.
+    """
 
     content: bytes
     output: Format
     width: int
     height: int
     decoded: Decoded
-
-    @property
-    def resized(self) -> bool:
-        return (self.width, self.height) != (self.decoded.width, self.decoded.height)
+    whole: bool
 
 
 def render(
-    source: Path, kind: Source, header: Header | None, transform: Transform, limits: Limits, *, still: bool = False
-) -> Rendering:
-    """Decode, step, encode; once more, and less strictly, for a JPEG with a flaw that touches no pixel.
-
-    ``still`` shows the first frame of an animation, all of which is decoded nevertheless.
-    """
-    attempt = partial(_rendering, source, kind, header, transform, limits, still=still)
-    try:
-        return attempt(strict=True)
-    except VipsError as error:
-        if kind is not Source.JPEG or not native.is_harmless(error):
-            raise
-    return attempt(strict=False)
-
-
-def _rendering(
     source: Path,
     kind: Source,
     header: Header | None,
     transform: Transform,
     limits: Limits,
     *,
-    still: bool,
-    strict: bool,
+    layers: Mapping[str, Path] = NO_LAYERS,
+    still: bool = False,
 ) -> Rendering:
-    animated = header is not None and header.frames > 1
-    decoded = decode(source, kind, box_of(transform), limits, animated=animated, strict=strict)
-    limits.check(decoded)
-    return finish(decoded.first() if still else decoded, kind, header, transform)
+    """Decode, step, encode. ``layers`` are the files of watermarks, by the names that their layers give.
+
+    ``still`` shows the first frame of an animation, all of which is decoded nevertheless.
+    """
+
+    def attempt(*, strict: bool) -> Rendering:
+        animated = header is not None and header.frames > 1
+        decoded = decode(source, kind, transform.first_size, limits, animated=animated, strict=strict)
+        limits.check(decoded)
+        fitted = transform.fitted(decoded.width, decoded.height)
+        chain.check(transform.operations, *fitted, decoded.frames, limits)
+        steps = chain.steps(transform, layers, limits)
+        tables = _own_tables(source, kind, transform, decoded)
+        return finish(decoded.first() if still else decoded, kind, header, transform, steps, tables)
+
+    return forgiving(kind, attempt)
 
 
-def finish(decoded: Decoded, kind: Source, header: Header | None, transform: Transform) -> Rendering:
-    """Take a decoded picture through the steps and encode it."""
-    width, height = fit(decoded.width, decoded.height, *box_of(transform))
-    image = frames.each(decoded.image, partial(_apply, steps(width, height)))
+def finish(
+    decoded: Decoded,
+    kind: Source,
+    header: Header | None,
+    transform: Transform,
+    steps: tuple[chain.Step, ...] = (),
+    tables: jpeg.Tables | None = None,
+) -> Rendering:
+    """Take a decoded picture upright and through the steps, and encode it, as JPEG with ``tables`` where given."""
+    width, height = transform.first_size(decoded.width, decoded.height)
+    first = partial(upright, width=width, height=height)
+    image = frames.each(decoded.image, partial(chain.follow, (first, *steps)))
     if image.hasalpha():
         image = image.copy_memory()
         image = image.extract_band(0, n=image.bands - 1) if is_opaque(image) else image
-    output = transform.format or kind.written_as or (Format.PNG if image.hasalpha() else Format.JPEG)
+    output = _output(transform, kind, image)
     if not output.alpha:
         image = flatten(image)
-    # Above its own quality a JPEG only grows.
-    whole = (width, height) == (decoded.width, decoded.height)
-    ceiling = header.quality if header and header.quality and whole else 100
-    lossless = header is not None and header.lossless
-    content = encode(image, output, transform.quality, lossless=lossless, ceiling=ceiling)
-    return Rendering(content, output, width, height, decoded)
+    size = (image.width, image.get_page_height())
+    whole = size == (decoded.width, decoded.height) and not steps
+    if tables:
+        content = jpeg.encode_alike(image, tables)
+    else:
+        # Above its own quality a JPEG only grows.
+        ceiling = header.quality if header and header.quality and whole and transform.quality else 100
+        lossless = header is not None and header.lossless
+        wanted = transform.quality or quality.kept(kind, header, output)
+        subsampled = header.subsampled if header and not transform.quality else None
+        content = encode(image, output, wanted, lossless=lossless, ceiling=ceiling, subsampled=subsampled)
+    return Rendering(content, output, *size, decoded, whole)
 
 
-def box_of(transform: Transform) -> Box:
-    return Box(transform.max_width, transform.max_height, transform.preserve_aspect)
+def _output(transform: Transform, kind: Source, image: Image) -> Format:
+    """The format asked for, or the source's, or else one that holds what the picture has become."""
+    asked = transform.format or kind.written_as
+    clear = any(asks_for_transparency(operation) for operation in transform.operations)
+    if asked and not (clear and not transform.format and not asked.alpha):
+        return asked
+    return Format.PNG if clear or image.hasalpha() else Format.JPEG
 
 
-def steps(width: int, height: int) -> tuple[Step, ...]:
-    """What is done to each frame, in order: the costly ones come after it has become small."""
-    return (partial(_resize_upright, width=width, height=height), orient, to_srgb)
-
-
-def _resize_upright(image: Image, width: int, height: int) -> Image:
-    """Resize a picture that is still as it was stored to a size meant for it upright."""
-    return resize(image, height, width) if is_turned(image) else resize(image, width, height)
-
-
-def _apply(chain: tuple[Step, ...], image: Image) -> Image:
-    for step in chain:
-        image = step(image)
-    return image
+def _own_tables(source: Path, kind: Source, transform: Transform, decoded: Decoded) -> jpeg.Tables | None:
+    """A JPEG's own tables where it is only turned and mirrored: with them nearly nothing is lost once more."""
+    again = kind is Source.JPEG and transform.format in (None, Format.JPEG) and transform.quality is None
+    size = (decoded.width, decoded.height)
+    if not again or transform.stamp or transform.fitted(*size) != size or decoded.width * decoded.height > ALIKE_PIXELS:
+        return None
+    sideways = is_turned(decoded.image)
+    for operation in transform.operations:
+        match operation:
+            case Rotate(quarters=int(quarters)):
+                sideways ^= bool(quarters % 2)
+            case Mirror():
+                pass
+            case _:
+                return None
+    return jpeg.tables(source, sideways=sideways)

@@ -1,38 +1,70 @@
 """What to do with a picture, and what came out: plain frozen values."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 
 from app.imaging.formats import Format
+from app.imaging.geometry import fit
+from app.imaging.operations import Operation, Resize
 
 
 @dataclass(frozen=True)
 class Transform:
-    """What is to be done, as data. ``engine.steps`` turns it into a tuple of small steps.
+    """What is to be done, as data. ``rendering`` turns it into a tuple of small steps.
 
     ``format`` None keeps the source's format where it is one that is written; else JPEG, or PNG where the picture has
     transparency. ``quality`` is 1-100 on JPEG's scale, whatever the format (encode/ maps it); 100 is lossless for PNG,
-    and for WebP where the source was lossless too. ``max_width`` and ``max_height``, in pixels of the upright picture,
-    make it fit inside both, never enlarged; ratio kept, or without ``preserve_aspect`` each side bounded by itself.
+    and for WebP where the source was lossless too. None keeps the source's: what was lossless stays so, a JPEG's tables
+    tell how good it was. ``max_width`` and ``max_height``, in pixels of the upright picture, make it fit inside both,
+    never enlarged; ratio kept, or without ``preserve_aspect`` each side bounded by itself. ``operations`` follow, in
+    order. ``stamp`` marks the picture as a test key's.
     """
 
     format: Format | None = None
-    quality: int = 80
+    quality: int | None = 80
     max_width: int | None = None
     max_height: int | None = None
     preserve_aspect: bool = True
+    operations: tuple[Operation, ...] = ()
+    stamp: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= self.quality <= 100:
+        if self.quality is not None and not 1 <= self.quality <= 100:
             raise ValueError("quality must be between 1 and 100")
         for side in (self.max_width, self.max_height):
             if side is not None and side < 1:
                 raise ValueError("max_width and max_height must be at least 1")
 
+    def fitted(self, width: int, height: int) -> tuple[int, int]:
+        """The size in pixels that the operations begin with."""
+        return fit(width, height, self.max_width, self.max_height, self.preserve_aspect)
+
+    def first_size(self, width: int, height: int) -> tuple[int, int]:
+        """What an upright picture is made before all else: fitted, and as much smaller as the first operation makes it.
+
+        Decoding and colours then take place on few pixels.
+        """
+        width, height = self.fitted(width, height)
+        match self.operations:
+            case (Resize() as resize, *_):
+                content = resize.content(width, height)
+                return min(width, content[0]), min(height, content[1])
+            case _:
+                return width, height
+
     def canonical(self) -> str:
-        """One stable text per meaning, a cache key: ``format=webp;quality=80``. What is unset is left out."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        """One stable text per meaning, a cache key: ``format=webp;quality=80``. What is unset is left out.
+
+        ValueError with operations: what comes of them is an image of its own, not a copy that is found again.
+        """
+        if self.operations:
+            raise ValueError("operations have no canonical form")
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "operations"}
         if self.preserve_aspect or not (self.max_width or self.max_height):
             del values["preserve_aspect"]
+        if not self.stamp:
+            del values["stamp"]
         return ";".join(f"{name}={value}" for name, value in sorted(values.items()) if value is not None)
 
 
@@ -52,3 +84,33 @@ class Picture:
     kept_original: bool
     source_format: str
     frames: int
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """Make a new image of another: the transformed picture, and a thumbnail of what came of it at ``thumbnail``.
+
+    ``layers`` are the files of a watermark's pictures, by the names that its layers give.
+    """
+
+    transform: Transform
+    thumbnail: Path
+    layers: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Derived:
+    """What was written: the picture, and its thumbnail."""
+
+    picture: Picture
+    thumbnail: Picture
+
+
+@dataclass(frozen=True)
+class Painting:
+    """Draw a picture of ``side`` x ``side`` pixels. The same words and seed make the same bytes."""
+
+    prompt: str
+    negative_prompt: str
+    seed: int
+    side: int = 1024

@@ -6,9 +6,9 @@ and benchmarks imports it.
 
 import pyvips
 from pyvips import Error as VipsError
-from pyvips import GValue, Image
+from pyvips import GValue, Image, Interpolate
 
-__all__ = ["GValue", "Image", "VipsError", "from_bytes"]
+__all__ = ["GValue", "Image", "Interpolate", "VipsError", "from_bytes"]
 
 pyvips.block_untrusted_set(True)
 # A cached operation would hold a customer's file open, and its pixels in memory, after the answer was sent.

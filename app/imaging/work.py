@@ -1,10 +1,10 @@
 """What a child can be asked to do with a file, and what it answers."""
 
 from app.imaging.original import Examination, Original
-from app.imaging.transform import Picture, Transform
+from app.imaging.transform import Derivation, Derived, Painting, Picture, Transform
 
-Work = Transform | Examination
+Work = Transform | Derivation | Examination | Painting
 """Each says what to do, as data; ``engine.perform`` does it."""
 
-Result = Picture | Original
-"""A Transform makes a Picture, an Examination an Original."""
+Result = Picture | Derived | Original
+"""A Transform or a Painting makes a Picture, a Derivation a Derived, an Examination an Original."""

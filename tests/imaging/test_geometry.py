@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.imaging.geometry import Box, fit
+from app.imaging import Transform
+from app.imaging.geometry import fit, shrink
 
 side = st.integers(1, 20_000)
 bound = st.none() | st.integers(1, 25_000)
@@ -21,7 +22,7 @@ def test_fit(width: int, height: int, max_width: int | None, max_height: int | N
 @given(side, side)
 def test_a_free_box_changes_nothing(width: int, height: int) -> None:
     assert fit(width, height, None, None) == (width, height)
-    assert Box(None, None).shrink(width, height) == 1
+    assert shrink(Transform().fitted, width, height) == 1
 
 
 @given(side, side, bound, bound)
@@ -40,16 +41,17 @@ def test_each_side_by_itself_where_the_ratio_is_free(
     fitted = fit(width, height, max_width, max_height, preserve_aspect=False)
     assert fitted == (min(width, max_width or width), min(height, max_height or height))
     # Shrunk on load by this much, neither side is smaller than it must become.
-    shrink = Box(max_width, max_height, preserve_aspect=False).shrink(width, height)
-    assert shrink >= 1
-    assert width / shrink >= fitted[0] - 1e-6
-    assert height / shrink >= fitted[1] - 1e-6
+    factor = shrink(Transform(max_width=max_width, max_height=max_height, preserve_aspect=False).fitted, width, height)
+    assert factor >= 1
+    assert width / factor >= fitted[0] - 1e-6
+    assert height / factor >= fitted[1] - 1e-6
 
 
 def test_examples() -> None:
     assert fit(4000, 3000, 1000, None) == (1000, 750)
     assert fit(4000, 3000, 1000, 300) == (400, 300)
     assert fit(10_000, 10, 100, None) == (100, 1)
-    assert Box(1000, 300).shrink(4000, 3000) == 10
+    assert shrink(Transform(max_width=1000, max_height=300).fitted, 4000, 3000) == 10
     assert fit(4000, 3000, 1000, None, preserve_aspect=False) == (1000, 3000)
-    assert Box(1000, 300, preserve_aspect=False).shrink(4000, 3000) == 4
+    stretched = Transform(max_width=1000, max_height=300, preserve_aspect=False)
+    assert shrink(stretched.fitted, 4000, 3000) == 4

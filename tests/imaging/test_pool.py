@@ -19,12 +19,14 @@ import pytest
 from PIL import Image
 
 from app.imaging import (
+    Derivation,
     Format,
     ImageTooLarge,
     ImageTooSlow,
     ImagingError,
     ImagingPool,
     Limits,
+    Painting,
     Picture,
     Transform,
     UnreadableImage,
@@ -32,6 +34,7 @@ from app.imaging import (
     worker,
 )
 from app.imaging.files import part_of
+from app.imaging.operations import Resize, Rotate
 from app.imaging.work import Result, Work
 from tests.imaging.samples import encoded, noise, opened
 from tests.videos import FILMS
@@ -130,6 +133,18 @@ def test_examines(pool: ImagingPool, photo: Path, tmp_path: Path) -> None:
     assert opened(target.read_bytes()).format == "WEBP"
     original = watched.result(PATIENCE)
     assert (original.mime, original.duration_ms, original.thumbnail.size) == ("video/mp4", 2000, poster.stat().st_size)
+
+
+def test_derives_and_paints(pool: ImagingPool, photo: Path, tmp_path: Path) -> None:
+    target, thumbnail, painted = tmp_path / "out", tmp_path / "thumbnail", tmp_path / "painted"
+    derivation = Derivation(Transform(quality=None, operations=(Resize(60, 60), Rotate(90)), stamp=True), thumbnail)
+    derived = pool.derive(photo, target, derivation)
+    painted.touch()  # this pool's task reads its source first, and a painting has none
+    painting = pool.paint(painted, Painting("a hill", "", seed=1, side=64))
+    assert derived.result(PATIENCE).picture.size == target.stat().st_size
+    assert (opened(target.read_bytes()).format, opened(thumbnail.read_bytes()).size) == ("JPEG", (60, 60))
+    assert painting.result(PATIENCE).size == painted.stat().st_size
+    assert opened(painted.read_bytes()).size == (64, 64)
 
 
 def test_an_original_that_is_refused_leaves_nothing(pool: ImagingPool, photo: Path, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ class Damaged(ValueError):
 class Header:
     """A picture's claims: ``width`` and ``height`` in pixels as stored, ``frames`` of the animation, JPEG's ``scans``.
 
-    ``quality`` is JPEG's, 1-100, estimated; None for every other format. ``lossless`` tells WebP's two kinds apart.
+    ``quality`` is JPEG's, 1-100, estimated; None for every other format, as is ``subsampled``: whether its colours have
+    fewer samples than its luma. ``lossless`` tells WebP's two kinds apart.
     """
 
     width: int
@@ -22,6 +23,7 @@ class Header:
     frames: int = 1
     scans: int = 1
     quality: int | None = None
+    subsampled: bool | None = None
     lossless: bool = False
 
     def __post_init__(self) -> None:

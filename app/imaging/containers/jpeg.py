@@ -56,13 +56,15 @@ def segments(data: Data) -> Iterator[Segment]:
 
 
 def read_header(data: Data) -> Header:
-    """Size, scans and estimated quality. Damaged where there is no frame, or too little data for its blocks."""
+    """Size, scans, quality, subsampling. Damaged where there is no frame, or too little data for its blocks."""
     width = height = scans = coded = frame = 0
-    quality = None
+    quality = subsampled = None
     for marker, _, start, end in segments(data):
         if marker in FRAMES and not frame:
             frame = marker
             height, width = struct.unpack_from(">HH", data, start + 1)
+            # Sampling factors of the first component, luma: 1 x 1 where chroma has as many samples.
+            subsampled = data[start + 7] != 0x11
         elif marker == SOS:
             scans += 1
             coded += end - start
@@ -72,7 +74,7 @@ def read_header(data: Data) -> Header:
     # Huffman coding takes at least a bit for each block's mean; subsampled chroma can't make it less than this.
     if frame in HUFFMAN_FRAMES and coded * 8 < blocks // 4:
         raise Damaged("less data than blocks")
-    return Header(width, height, scans=scans or 1, quality=quality)
+    return Header(width, height, scans=scans or 1, quality=quality, subsampled=subsampled)
 
 
 def _quality(tables: bytes) -> int:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from app.imaging.geometry import Box
+from app.imaging.geometry import Sizing, shrink
 from app.imaging.steps import orient
 from app.imaging.vips import Image
 
@@ -25,9 +25,9 @@ class Decoded(NamedTuple):
             return self
         return self._replace(image=self.image.crop(0, 0, self.image.width, self.image.get_page_height()))
 
-    def shrink(self, box: Box) -> float:
-        """How many times larger the full picture is than it will be inside ``box``: 1 or more."""
-        return box.shrink(self.width, self.height)
+    def shrink(self, sizing: Sizing) -> float:
+        """How many times larger the full picture is than it is to be: 1 or more."""
+        return shrink(sizing, self.width, self.height)
 
 
 def whole(image: Image) -> Decoded:

@@ -1,7 +1,7 @@
 """Formats that libvips reads by itself."""
 
 from app.imaging.decode.decoded import Decoded, whole
-from app.imaging.geometry import Box
+from app.imaging.geometry import Sizing
 from app.imaging.vips import Image, VipsError
 
 # What libjpeg calls a warning mostly means lost pixels, so it fails the picture; these don't touch any.
@@ -18,11 +18,11 @@ def is_harmless(error: VipsError) -> bool:
     return any(flaw in str(error) for flaw in HARMLESS)
 
 
-def jpeg(name: str, box: Box, *, strict: bool) -> Decoded:
+def jpeg(name: str, sizing: Sizing, *, strict: bool) -> Decoded:
     """libjpeg decodes at 1/2, 1/4 or 1/8, which costs a fraction and averages as a box filter does."""
     fail_on = "warning" if strict else "truncated"
     full = whole(Image.jpegload(name, access="sequential", fail_on=fail_on))
-    factor = max(factor for factor in (1, 2, 4, 8) if factor <= full.shrink(box))
+    factor = max(factor for factor in (1, 2, 4, 8) if factor <= full.shrink(sizing))
     if factor == 1:
         return full
     return full._replace(image=Image.jpegload(name, access="sequential", fail_on=fail_on, shrink=factor))
@@ -33,12 +33,12 @@ def png(name: str) -> Image:
     return Image.pngload(name, access="sequential", fail_on="error")
 
 
-def webp(name: str, box: Box, *, animated: bool) -> Decoded:
+def webp(name: str, sizing: Sizing, *, animated: bool) -> Decoded:
     """Stills are scaled while decoding to twice what is wanted: the last halving is left to the better filter."""
     if animated:
         return whole(Image.webpload(name, n=-1, fail_on="error"))
     full = whole(Image.webpload(name, access="sequential", fail_on="error"))
-    shrink = full.shrink(box)
+    shrink = full.shrink(sizing)
     if shrink <= 2:
         return full
     return full._replace(image=Image.webpload(name, access="sequential", fail_on="error", scale=2 / shrink))

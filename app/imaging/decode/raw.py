@@ -5,7 +5,7 @@ import rawpy
 from app.imaging.containers.header import Header
 from app.imaging.decode.decoded import Decoded
 from app.imaging.errors import UNSUPPORTED, UnsupportedImage
-from app.imaging.geometry import Box
+from app.imaging.geometry import Sizing, shrink
 from app.imaging.limits import Limits
 from app.imaging.vips import GValue, Image, VipsError, from_bytes
 
@@ -15,7 +15,7 @@ ORIENTATIONS = {0: 1, 3: 3, 5: 8, 6: 6}
 RATIO_TOLERANCE = 0.01
 
 
-def raw(name: str, box: Box, limits: Limits) -> Decoded:
+def raw(name: str, sizing: Sizing, limits: Limits) -> Decoded:
     """The sensor's whole image, or a quicker equal where little of it is wanted.
 
     That is the camera's own JPEG where it shows the same with enough pixels, or else one pixel for each 2 x 2 block
@@ -30,18 +30,18 @@ def raw(name: str, box: Box, limits: Limits) -> Decoded:
         limits.check(Header(sizes.raw_width, sizes.raw_height))
         stored = (sizes.width, sizes.height)
         width, height = reversed(stored) if sizes.flip in (5, 6) else stored
-        shrink = box.shrink(width, height)
-        preview = _preview(picture, stored, shrink) if shrink > 1 else None
+        factor = shrink(sizing, width, height)
+        preview = _preview(picture, stored, factor) if factor > 1 else None
         if preview is None:
-            rgb = picture.postprocess(use_camera_wb=True, half_size=shrink >= 2)
+            rgb = picture.postprocess(use_camera_wb=True, half_size=factor >= 2)
             preview = from_bytes(rgb.tobytes(), rgb.shape[1], rgb.shape[0], rgb.shape[2])
-            if shrink < 2:
+            if factor < 2:
                 height, width = rgb.shape[:2]
     return Decoded(preview, width, height)
 
 
-def _preview(picture: rawpy.RawPy, stored: tuple[int, int], shrink: float) -> Image | None:
-    """The embedded JPEG, if it shows the whole picture in ``shrink`` times fewer pixels or more of them."""
+def _preview(picture: rawpy.RawPy, stored: tuple[int, int], factor: float) -> Image | None:
+    """The embedded JPEG, if it shows the whole picture in ``factor`` times fewer pixels or more of them."""
     try:
         thumbnail = picture.extract_thumb()
         if thumbnail.format is not rawpy.ThumbFormat.JPEG:
@@ -50,7 +50,7 @@ def _preview(picture: rawpy.RawPy, stored: tuple[int, int], shrink: float) -> Im
     except (rawpy.LibRawError, VipsError):
         return None
     ratio = image.width / image.height * stored[1] / stored[0]
-    if abs(ratio - 1) > RATIO_TOLERANCE or image.width * shrink < stored[0] or image.bands != 3:
+    if abs(ratio - 1) > RATIO_TOLERANCE or image.width * factor < stored[0] or image.bands != 3:
         return None
     return _turn_like(image, ORIENTATIONS.get(picture.sizes.flip))
 

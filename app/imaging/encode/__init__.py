@@ -5,16 +5,25 @@ from app.imaging.formats import Format
 from app.imaging.vips import Image
 
 
-def encode(image: Image, output: Format, quality: int, *, lossless: bool, ceiling: int = 100) -> bytes:
+def encode(
+    image: Image,
+    output: Format,
+    quality: int,
+    *,
+    lossless: bool,
+    ceiling: int = 100,
+    subsampled: bool | None = None,
+) -> bytes:
     """One picture, or a stack of frames where the format animates.
 
     ``quality`` is 1-100. At 100 PNG loses nothing; WebP neither, provided that the source was ``lossless`` as well:
-    storing a JPEG's noise exactly would only make it larger. ``ceiling`` is the quality of the tables of a JPEG that
-    becomes one again. ImageTooLarge where the format can't hold the size.
+    storing a JPEG's noise exactly would only make it larger. ``ceiling`` is the quality of the
+    tables of a JPEG that becomes one again, ``subsampled`` whether its colours have fewer samples than its luma; None
+    lets ``quality`` decide. ImageTooLarge where the format can't hold the size.
     """
     match output:
         case Format.JPEG:
-            return jpeg.encode(image, quality, ceiling)
+            return jpeg.encode(image, quality, ceiling, subsampled=subsampled)
         case Format.PNG:
             return png.encode(image, quality)
         case Format.WEBP:

@@ -27,6 +27,10 @@ def test_the_scale_rises_and_keeps_its_ends() -> None:
     assert all(ours <= usual for usual, ours in enumerate(scale, start=1))
 
 
+def test_the_usual_quality_leads_back_to_ours() -> None:
+    assert all(abs(jpeg.scaled(jpeg.usual(ours)) - ours) <= 1 for ours in range(1, 101))
+
+
 def test_a_ceiling_is_not_passed() -> None:
     capped = jpeg.encode(picture(), 95, ceiling=jpeg.scaled(80))
     assert stored_quality(capped) == stored_quality(jpeg.encode(picture(), 80))
