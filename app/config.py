@@ -54,6 +54,16 @@ def _bucket(value: str) -> str:
     return value
 
 
+def _http_url(value: str) -> str:
+    if value and not value.startswith(("http://", "https://")):
+        raise ValueError("must begin with https:// or http://")
+    return value.rstrip("/")
+
+
+def _listed(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
 Rate = Annotated[str, AfterValidator(_rate_limit)]
 Positive = Annotated[int, Field(ge=1)]
 
@@ -87,7 +97,9 @@ class Settings(BaseModel):
     s3_bucket: Annotated[str, AfterValidator(_bucket)] = Field(
         "", description="Bucket for stored files, with the usual `AWS_…` credentials. Default: a folder in `DATA_DIR`."
     )
-    s3_endpoint_url: str = Field("", description="`https://…` of an S3-compatible service; empty for AWS itself.")
+    s3_endpoint_url: Annotated[str, AfterValidator(_http_url)] = Field(
+        "", description="`https://…` of an S3-compatible service; empty for AWS itself."
+    )
     s3_region: str = Field("us-east-1", description="Region of the bucket.")
     host: str = Field("127.0.0.1", description="Address that the web process listens on.")
     port: int = Field(8000, ge=1, le=65535, description="Port that the web process listens on.")
@@ -103,6 +115,9 @@ class Settings(BaseModel):
     compress_concurrency: Positive = Field(
         16, description="Batches and streamed ZIPs a web process works on at one time; past it, 503 with `Retry-After`."
     )
+    fetch_concurrency: Positive = Field(
+        8, description="Images that a web process fetches, or has painted, at one time; past it, 503."
+    )
     imaging_processes: Positive = Field(
         os.cpu_count() or 1, description="Child processes that decode and encode, for each web process."
     )
@@ -114,6 +129,20 @@ class Settings(BaseModel):
     )
     max_frames: Positive = Field(1000, description="Most frames of an animation.")
     max_side: Positive = Field(20_000, description="Longest side of an image in pixels.")
+    background_weights: Path | None = Field(
+        None, description="File of the u2net network for `remove-background`. Default: where `./run models` put it."
+    )
+    background_memory_mb: Positive = Field(2048, description="Memory that removing one background may take.")
+    painter_base_url: Annotated[str, AfterValidator(_http_url)] = Field(
+        "", description="OpenAI-compatible images endpoint, such as `https://api.example.com/v1`. Without it, 501."
+    )
+    painter_api_key: str = Field("", repr=False, description="Key of that endpoint.")
+    painter_models: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+        (), description="Models that may be asked for, by commas; the first is the default."
+    )
+    fetch_test_origins: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+        (), description="`http://127.0.0.1:9999,…`: origins that may be fetched from in development, whatever they are."
+    )
     ratelimit_test_keys: Rate = Field("10/minute", description="Requests with a test key, on any plan.")
     ratelimit_anonymous: Rate = Field("300/minute", description="Requests without a valid key, for each address.")
 
@@ -151,17 +180,36 @@ class Settings(BaseModel):
 
     @field_validator("s3_endpoint_url")
     @classmethod
-    def _require_http_and_bucket(cls, value: str, info: ValidationInfo) -> str:
-        if value and not value.startswith(("http://", "https://")):
-            raise ValueError("must begin with https:// or http://")
+    def _require_bucket(cls, value: str, info: ValidationInfo) -> str:
         if value and info.data.get("s3_bucket") == "":
             raise ValueError("needs S3_BUCKET, the bucket to use there")
-        return value.rstrip("/")
+        return value
+
+    @field_validator("painter_models")
+    @classmethod
+    def _require_a_model(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if info.data.get("painter_base_url") and not value:
+            raise ValueError("PAINTER_BASE_URL needs at least one model")
+        return value
+
+    @field_validator("fetch_test_origins")
+    @classmethod
+    def _never_in_production(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if value and info.data.get("app_env") == "production":
+            raise ValueError("opens this server's own network to every customer: remove it from production")
+        if wrong := [origin for origin in value if not re.fullmatch(r"https?://[\w.\[\]:-]+", origin)]:
+            raise ValueError(f"{wrong[0]!r} is no origin: http:// or https://, a host, and a port")
+        return value
 
     @field_validator("database_url")
     @classmethod
     def _default_to_sqlite(cls, value: str, info: ValidationInfo) -> str:
         return value or f"sqlite:///{info.data['data_dir'] / 'lightwell.sqlite3'}"
+
+    @property
+    def weights(self) -> Path:
+        """Where the network is that tells subjects from backgrounds, if it is there."""
+        return self.background_weights or self.data_dir / "models" / "u2net.onnx"
 
     @property
     def spool_dir(self) -> Path:

@@ -1,19 +1,24 @@
 """``create_app``: the one place that knows every part and puts them together."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from flask_cors import CORS
 from flask_openapi import Info, OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import api, cli, health, logs, web
+from app.adapters.fetch import Fetcher
 from app.adapters.local_storage import LocalStorage
+from app.adapters.painter import Painter
 from app.adapters.redis import connect
 from app.adapters.s3_storage import S3Storage
 from app.adapters.storage import Storage
 from app.config import Settings
+from app.delivery import published
 from app.delivery import storage as delivery
 from app.docs import pages
 from app.extensions import db, migrate
@@ -30,17 +35,24 @@ Image compression and asset management over HTTP. Open an account with `POST /au
 `Authorization: Bearer <key>` or `x-api-key: <key>`, and compress JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF, BMP and
 camera RAW with `POST /compress/batch`.
 
+`/v1/images` makes images of files, URLs and prompts, and new ones of those: resized, cropped, rotated, watermarked,
+without their background, or all of it in one chain; it publishes them under URLs that need no key.
+
 A team's library is below `/api/v1`: upload images and videos in two steps, sort them into collections, get signed URLs
 of transformed copies, export many as a ZIP.
 
-A test key works like the live one and counts nothing. Every answer tells what is left of the rate limit; every
-refusal has the same body, explained under [errors](/docs/errors).
+A test key works like the live one, counts nothing, and stamps what it makes. Every answer tells what is left of the
+rate limit; every refusal has the same body, explained under [errors](/docs/errors).
 """
 SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer <key>`"},
     "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "`x-api-key: <key>`"},
 }
-API_PATHS = r"^/(auth|compress|usage|billing|v1|api/v1|storage|openapi\.json)(/.*)?$"
+API_PATHS = r"^/(auth|compress|usage|billing|v1|api/v1|storage|published|openapi\.json)(/.*)?$"
+
+LARGEST_PAINTING = 50 * MEGABYTE
+BACKGROUND = {"cpu_seconds": 60, "wall_seconds": 90}
+"""What finding one image's subject may take, its network's loading included."""
 
 
 def utc_now() -> datetime:
@@ -81,6 +93,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> O
     web.init_app(app)
     api.init_app(app)
     app.register_blueprint(delivery.blueprint)
+    app.register_blueprint(published.blueprint)
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(health.blueprint)
     cli.init_app(app)
@@ -105,22 +118,37 @@ def _storage(settings: Settings) -> Storage:
     return LocalStorage(settings.storage_dir, settings.secret_key)
 
 
+def _painter(settings: Settings, fetcher: Fetcher) -> Painter | None:
+    """The provider's, where one is configured."""
+    if not settings.painter_base_url:
+        return None
+
+    def fetch(url: str, target: Path) -> None:
+        fetcher.fetch(url, target, most_bytes=LARGEST_PAINTING, any_host=True)
+
+    return Painter(settings.painter_base_url, settings.painter_api_key, settings.painter_models, fetch)
+
+
 def _toolbox(settings: Settings, clock: Callable[[], datetime]) -> Toolbox:
+    own_host = urlsplit(settings.s3_endpoint_url).hostname
+    fetcher = Fetcher(own_hosts=[own_host] if own_host else [], test_origins=settings.fetch_test_origins)
+    limits = Limits(
+        max_pixels=settings.max_pixels,
+        max_frames=settings.max_frames,
+        max_side=settings.max_side,
+        cpu_seconds=settings.imaging_cpu_seconds,
+        wall_seconds=settings.imaging_wall_seconds,
+        memory_bytes=settings.imaging_memory_mb * MEGABYTE,
+    )
     return Toolbox(
         settings=settings,
         clock=clock,
         storage=_storage(settings),
         redis=connect(settings),
         gate=Gate(settings.compress_concurrency),
-        imaging=ImagingPool(
-            settings.imaging_processes,
-            Limits(
-                max_pixels=settings.max_pixels,
-                max_frames=settings.max_frames,
-                max_side=settings.max_side,
-                cpu_seconds=settings.imaging_cpu_seconds,
-                wall_seconds=settings.imaging_wall_seconds,
-                memory_bytes=settings.imaging_memory_mb * MEGABYTE,
-            ),
-        ),
+        outbound=Gate(settings.fetch_concurrency),
+        imaging=ImagingPool(settings.imaging_processes, limits),
+        background=ImagingPool(1, replace(limits, **BACKGROUND, memory_bytes=settings.background_memory_mb * MEGABYTE)),
+        fetcher=fetcher,
+        painter=_painter(settings, fetcher),
     )

@@ -40,4 +40,4 @@ def post_worker_init(worker: Any) -> None:
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
-    worker.wsgi.extensions["lightwell"].imaging.close()
+    worker.wsgi.extensions["lightwell"].close()

@@ -33,7 +33,7 @@ def export(org_id: str, mode: str, export_id: str) -> None:
         with app.app_context():
             batches.work(org_id, mode, export_id, tools.workshop)
     finally:
-        tools.imaging.close()
+        tools.close()
 
 
 def resume_exports(app: Flask) -> None:

@@ -25,13 +25,14 @@ class ApiClient(FlaskClient):
         files_and_fields = [("files[]", FileStorage(BytesIO(data), name)) for name, data in named] + list(
             fields.items()
         )
-        stream, _, boundary = stream_encode_multipart(MultiDict(files_and_fields), use_tempfile=False)
-        return self.post(
-            "/compress/batch",
-            headers={**bearer(key), **(headers or {})},
-            data=stream.read(),
-            content_type=f"multipart/form-data; boundary={boundary}",
-        )
+        form = multipart(files_and_fields)
+        return self.post("/compress/batch", headers={**bearer(key), **(headers or {})}, **form)
+
+
+def multipart(parts: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A form, encoded without the temporary file that the test client would leave open."""
+    stream, _, boundary = stream_encode_multipart(MultiDict(parts), use_tempfile=False)
+    return {"data": stream.read(), "content_type": f"multipart/form-data; boundary={boundary}"}
 
 
 def bearer(key: str) -> dict[str, str]:

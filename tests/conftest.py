@@ -164,7 +164,7 @@ def release(app: Flask) -> None:
     with app.app_context():
         db.engine.dispose()
     tools = app.extensions["lightwell"]
-    tools.imaging.close()
+    tools.close()
     tools.redis.close()
 
 

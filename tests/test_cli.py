@@ -55,6 +55,8 @@ def test_staff_and_passwords(app, run) -> None:
         (("users", "create", "twice@example.com"), "already exists"),
         (("orgs", "set-plan", "missing@example.com", "TEAM"), "no account"),
         (("orgs", "set-plan", "twice@example.com", "GOLD"), "There is no plan GOLD. Plans: FREE"),
+        (("orgs", "allow-host", "twice@example.com", "127.0.0.1"), "not the name of a host"),
+        (("orgs", "allow-host", "twice@example.com", "localhost"), "not the name of a host"),
         (("keys", "create", "missing@example.com"), "no account"),
     ],
 )

@@ -72,3 +72,20 @@ def test_empty_values_count_as_not_given(tmp_path) -> None:
     settings = Settings.from_env({"APP_ENV": "development", "DATA_DIR": str(tmp_path), "PORT": "", "DATABASE_URL": ""})
     assert settings.port == 8000
     assert settings.database_url.startswith("sqlite:///")
+
+
+def test_test_origins_are_for_development() -> None:
+    origins = {"FETCH_TEST_ORIGINS": "http://127.0.0.1:9999, http://127.0.0.1:9998"}
+    chosen = Settings.from_env({"APP_ENV": "development", "DATA_DIR": "/tmp", **origins})
+    assert chosen.fetch_test_origins == ("http://127.0.0.1:9999", "http://127.0.0.1:9998")
+    with pytest.raises(ConfigurationError, match="FETCH_TEST_ORIGINS: opens this server's own network"):
+        Settings.from_env({"SECRET_KEY": SECRET, "REDIS_URL": "redis://cache/0", **origins})
+    with pytest.raises(ConfigurationError, match="'127.0.0.1:9999' is no origin"):
+        Settings.from_env({"APP_ENV": "development", "DATA_DIR": "/tmp", "FETCH_TEST_ORIGINS": "127.0.0.1:9999"})
+
+
+def test_a_provider_needs_a_model() -> None:
+    provider = {"SECRET_KEY": SECRET, "REDIS_URL": "redis://cache/0", "PAINTER_BASE_URL": "https://api.example.com/v1"}
+    with pytest.raises(ConfigurationError, match="PAINTER_MODELS"):
+        Settings.from_env(provider)
+    assert Settings.from_env({**provider, "PAINTER_MODELS": "fine,fast"}).painter_models == ("fine", "fast")

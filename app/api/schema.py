@@ -38,9 +38,17 @@ def errors(*statuses: int) -> dict[int | str, Any]:
     return dict.fromkeys(sorted({*statuses, 429, 500, 503}), ErrorBody)
 
 
+BREAKS = str.maketrans("\n\r\t", "   ")
+
+
 def _printable(text: str) -> str:
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
         raise ValueError("must not have control characters")
+    return text
+
+
+def _prose(text: str) -> str:
+    _printable(text.translate(BREAKS))
     return text
 
 
@@ -49,6 +57,8 @@ def _milliseconds(moment: datetime) -> str:
 
 
 Printable = AfterValidator(_printable)
+Prose = AfterValidator(_prose)
+"""Text that may have several lines."""
 Name = Annotated[str, Field(min_length=1, max_length=255), Printable]
 Id = Annotated[str, Field(min_length=1, max_length=64), Printable]
 Moment = Annotated[datetime, PlainSerializer(_milliseconds, return_type=str)]

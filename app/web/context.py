@@ -8,6 +8,8 @@ from typing import cast
 from flask import current_app, g
 from redis import Redis
 
+from app.adapters.fetch import Fetcher
+from app.adapters.painter import Painter
 from app.adapters.storage import Storage
 from app.config import Settings
 from app.imaging import ImagingPool
@@ -18,14 +20,27 @@ from app.web.gate import Gate
 
 @dataclass(frozen=True)
 class Toolbox:
-    """The long-lived parts of one application."""
+    """The long-lived parts of one application.
+
+    ``background`` works on what takes a neural network and its memory. ``gate`` is for work on images, ``outbound`` for
+    waiting on other servers: slow ones must not keep our own work out.
+    """
 
     settings: Settings
     clock: Callable[[], datetime]
     storage: Storage
     redis: Redis
     imaging: ImagingPool
+    background: ImagingPool
+    fetcher: Fetcher
+    painter: Painter | None
     gate: Gate
+    outbound: Gate
+
+    def close(self) -> None:
+        """End all child processes."""
+        self.imaging.close()
+        self.background.close()
 
     @property
     def workshop(self) -> Workshop:

@@ -106,7 +106,9 @@ class ApiRequest(Request):
             shutil.rmtree(self.spool, ignore_errors=True)
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
-        """The body as JSON. Raises UnsupportedMediaType, BadRequest: nothing is taken for an empty body."""
+        """The body as JSON; none at all is an empty object. Raises UnsupportedMediaType, BadRequest."""
+        if not self.get_data():
+            return {}
         if not self.is_json:
             raise UnsupportedMediaType("Send the body as JSON, with 'Content-Type: application/json'.")
         try:

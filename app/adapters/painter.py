@@ -1,0 +1,228 @@
+"""Pictures from words, painted by a provider that speaks OpenAI's images API."""
+
+import json
+import re
+import threading
+from base64 import b64decode
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
+from socket import SHUT_RDWR, socket
+from urllib.parse import urlsplit
+
+import structlog
+
+from app.errors import AppError, BadRequest, DependencyDown, Overloaded, Unprocessable
+
+log = structlog.get_logger()
+
+CONNECT_SECONDS = 5
+ANSWER_SECONDS = 60
+ANSWER_BYTES = 40 * 1024 * 1024
+"""Eight megapixels are 25 MB where nothing compresses them, and base64 adds a third."""
+SHOWN_CHARACTERS = 300
+LONGEST_RETRY_SECONDS = 300
+USUAL_RETRY_SECONDS = 30
+PROMPT_REFUSED = frozenset({"content_policy_violation", "moderation_blocked", "content_filter", "safety_violation"})
+ACCOUNT_EXHAUSTED = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
+"""What looks like the client's fault or a moment's rush, and is the operator's bill."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to paint: ``prompt``, without what ``negative_prompt`` names. The same ``seed`` asks for the same picture.
+
+    ``model`` None is the painter's default.
+    """
+
+    prompt: str
+    negative_prompt: str | None = None
+    seed: int | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    retry_after: str
+    content: bytes
+
+
+class Painter:
+    """``POST {base_url}/images/generations``, as OpenAI documents it and many others offer it.
+
+    ``negative_prompt`` and ``seed`` are not OpenAI's own: LocalAI, Together and others take them, so they are sent when
+    they are given, and a provider's refusal of them is told. Size and format of the answer are left to the provider:
+    ``response_format``, which some models need to answer in base64, is an error to others.
+
+    ``api_key`` may be empty. ``models`` are those that may be asked for, the default first. ``fetch`` downloads a URL
+    into a new file, for providers that answer with one. ``seconds`` is how long the provider may take once connected.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        models: Sequence[str],
+        fetch: Callable[[str, Path], None],
+        *,
+        seconds: float = ANSWER_SECONDS,
+    ) -> None:
+        self.models = tuple(models)
+        self._endpoint = urlsplit(f"{base_url}/images/generations")
+        self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if api_key:
+            self._headers["Authorization"] = f"Bearer {api_key}"
+        self._fetch = fetch
+        self._seconds = seconds
+
+    def paint(self, order: Order, target: Path) -> None:
+        """Have it painted into the new file ``target``, in whatever format the provider likes.
+
+        What it is remains to be examined, as of any upload. Raises BadRequest for a model that is not offered,
+        Unprocessable where the provider refuses, Overloaded where it wants to be asked later, and DependencyDown.
+        """
+        answer = self._ask(self._body(order))
+        if answer.status != 200:
+            raise _refusal(answer)
+        match _parsed(answer.content):
+            case {"data": [{"b64_json": str(text)}, *_]} if text:
+                _write(target, _decoded(text))
+            case {"data": [{"url": str(url)}, *_]} if url:
+                self._download(url, target)
+            case _:
+                raise _down("no picture in the answer")
+
+    def _body(self, order: Order) -> bytes:
+        model = order.model or self.models[0]
+        if model not in self.models:
+            problem = f"model: must be one of {', '.join(self.models)}"
+            raise BadRequest(problem, errors=[problem])
+        asked = {
+            "model": model,
+            "prompt": order.prompt,
+            "n": 1,
+            "negative_prompt": order.negative_prompt,
+            "seed": order.seed,
+        }
+        return json.dumps({name: value for name, value in asked.items() if value is not None}).encode()
+
+    def _ask(self, body: bytes) -> Answer:
+        """Redirects are not followed: they would carry the key elsewhere."""
+        try:
+            with closing(self._connection()) as connection:
+                connection.connect()
+                with _hung_up_after(self._seconds, connection.sock):
+                    connection.request("POST", self._endpoint.path, body, self._headers)
+                    with connection.getresponse() as response:
+                        content = response.read(ANSWER_BYTES + 1)
+        except (OSError, HTTPException) as error:
+            raise _down(type(error).__name__) from error
+        if len(content) > ANSWER_BYTES:
+            raise _down("an answer of too many bytes")
+        return Answer(response.status, response.getheader("Retry-After", ""), content)
+
+    def _connection(self) -> HTTPConnection:
+        kind = HTTPSConnection if self._endpoint.scheme == "https" else HTTPConnection
+        return kind(self._endpoint.hostname or "", self._endpoint.port, timeout=CONNECT_SECONDS)
+
+    def _download(self, url: str, target: Path) -> None:
+        try:
+            self._fetch(url, target)
+        except AppError as error:
+            # It speaks of a URL that the client never sent.
+            raise _down(f"its URL: {error.code}") from error
+
+
+@contextmanager
+def _hung_up_after(seconds: float, connection: socket) -> Iterator[None]:
+    """However slowly the other side drips: a socket's own timeout begins anew with every byte. Raises TimeoutError."""
+    late = threading.Event()
+
+    def hang_up() -> None:
+        late.set()
+        with suppress(OSError):
+            # The plain socket's method: TLS would first take its state away from the thread that reads.
+            socket.shutdown(connection, SHUT_RDWR)
+
+    connection.settimeout(None)
+    timer = threading.Timer(seconds, hang_up)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if late.is_set():
+            raise TimeoutError
+
+
+def _parsed(content: bytes) -> object:
+    try:
+        parsed: object = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise _down("an answer that is no JSON") from error
+    return parsed
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return b64decode(text, validate=True)
+    except ValueError as error:
+        raise _down("a picture that is no base64") from error
+
+
+def _write(target: Path, content: bytes) -> None:
+    with ExitStack() as undo:
+        with target.open("xb") as file:
+            undo.callback(target.unlink)
+            file.write(content)
+        undo.pop_all()  # once it is closed: what a full disk refuses shows only then
+
+
+def _refusal(answer: Answer) -> AppError:
+    """What a status other than 200 means for the client."""
+    code, message = _told(answer.content)
+    if code not in ACCOUNT_EXHAUSTED:
+        if answer.status in (400, 422) and code in PROMPT_REFUSED:
+            return Unprocessable(f"The provider does not paint this prompt; word it differently. It says: {message}")
+        if answer.status in (400, 422):
+            return Unprocessable(f"The provider does not take these fields. It says: {message}")
+        if answer.status == 429:
+            wait = _seconds_of(answer.retry_after)
+            return Overloaded(f"The provider has too much to do. Repeat the request in {wait} s.", retry_after=wait)
+    return _down(f"status {answer.status}")
+
+
+def _told(content: bytes) -> tuple[str | None, str]:
+    """The code and the words of an error's body: OpenAI's, or one of the shapes that others answer with."""
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
+        body = None
+    match body:
+        case {"error": {"message": str(message), **rest}}:
+            code = rest.get("code") or rest.get("type")
+            return code if isinstance(code, str) else None, _shown(message)
+        case {"error": str(message)} | {"message": str(message)} | {"detail": str(message)}:
+            return None, _shown(message)
+    return None, "nothing."
+
+
+def _shown(message: str) -> str:
+    """As one line of printable characters, cut where it is long."""
+    line = "".join(one for one in " ".join(message.split()) if one.isprintable())
+    return line if len(line) <= SHOWN_CHARACTERS else line[: SHOWN_CHARACTERS - 1] + "…"
+
+
+def _seconds_of(retry_after: str) -> int:
+    """Bounded; a usual time where the header is missing or a date."""
+    seconds = int(retry_after) if re.fullmatch("[0-9]{1,9}", retry_after) else USUAL_RETRY_SECONDS
+    return min(max(seconds, 1), LONGEST_RETRY_SECONDS)
+
+
+def _down(reason: str) -> DependencyDown:
+    # The answer's own text may quote the key.
+    log.error("painter.down", reason=reason)
+    return DependencyDown("The provider of pictures does not answer as it should. Repeat the request shortly.")

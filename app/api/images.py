@@ -1,0 +1,399 @@
+"""``/v1/images``: images taken in, made of others, published. The same rows as the workspace's assets."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, Self
+from urllib.parse import urlencode
+
+from flask import Response, g, jsonify, request, url_for
+from flask_openapi import APIBlueprint, Tag
+from pydantic import BaseModel, Field, ValidationError
+
+from app.adapters.painter import Order
+from app.api.operations import (
+    Asked,
+    BlurBody,
+    ConvertBody,
+    CropBody,
+    MirrorBody,
+    ModulateBody,
+    Named,
+    ResizeBody,
+    RotateBody,
+    TransformBody,
+    WatermarkBody,
+    check_crops,
+    transform_of,
+    watermark_ids,
+)
+from app.api.schema import SECURITY, Body, ById, Moment, Name, Printable, Prose, Query, errors
+from app.errors import BadRequest, NotConfigured, UnsupportedMediaType
+from app.extensions import transaction
+from app.imaging import Format, Transform
+from app.imaging.models import missing_for_background
+from app.imaging.operations import RemoveBackground
+from app.models import Asset
+from app.services import images, making, publishing
+from app.services.images import ImageFile
+from app.services.making import Job
+from app.services.workshop import Workshop
+from app.web.authentication import needs_key
+from app.web.context import principal, toolbox
+from app.web.errors import invalid_request
+from app.web.files import send_image
+from app.web.links import absolute
+from app.web.request import SpooledFile, api_request
+
+blueprint = APIBlueprint(
+    "images",
+    __name__,
+    url_prefix="/v1/images",
+    abp_tags=[
+        Tag(
+            name="Images",
+            description="Images of files, URLs and prompts, and what is made of them: each operation answers with a "
+            "new image. With a test key nothing counts, what is made is stamped, and is deleted after 90 days.",
+        )
+    ],
+)
+
+BACKGROUND_IMAGES = 2
+IMAGE_ID = r"^image_[0-9a-z]{24}$"
+
+
+class Image(BaseModel):
+    id: str = Field(examples=["image_0mpn9k2ucq3vd1x7b8e5h4zt"])
+    name: str = Field(description="Not unique: what is made of an image has its name.", examples=["hero"])
+    url: str | None = Field(description="Where everybody may get it; null until it is published.")
+    width: int = Field(description="Pixels, of the upright image.")
+    height: int
+    format: str = Field(examples=["jpeg", "png", "webp"])
+    size: int = Field(description="Bytes.")
+    created_at: Moment
+
+    @classmethod
+    def of(cls, asset: Asset) -> Self:
+        path = publishing.path_of(asset)
+        return cls(
+            id=asset.id,
+            name=asset.name,
+            url=path and absolute(path),
+            width=asset.width,
+            height=asset.height,
+            format=asset.kind,
+            size=asset.size,
+            created_at=asset.uploaded_at,
+        )
+
+
+class Links(BaseModel):
+    previous: str | None
+    next: str | None
+
+
+class ImageList(BaseModel):
+    data: list[Image]
+    links: Links
+
+
+class ImageQuery(Query):
+    take: int = Field(10, ge=1, le=100)
+    from_: Annotated[str, Field(pattern=IMAGE_ID)] | None = Field(
+        None, alias="from", description="The id of the first image of the page."
+    )
+
+
+class ImageOfUrl(Body):
+    url: Annotated[str, Field(min_length=1, max_length=2048), Printable] = Field(
+        description="`https://…` at Amazon S3, Azure Blob Storage, Cloudflare R2, Google Cloud Storage, Dropbox, "
+        "Google Drive or OneDrive, share links too, or at a host that the organization has added."
+    )
+    name: Name
+
+
+class ImageOfWords(Body):
+    prompt: Annotated[str, Field(min_length=1, max_length=1000), Prose] = Field(
+        examples=["A lighthouse above a calm sea"]
+    )
+    name: Name
+    negative_prompt: Annotated[str, Field(max_length=1000), Prose] | None = Field(
+        None, description="What not to paint."
+    )
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = Field(
+        None, description="The same seed and words make the same picture, where the model can do that."
+    )
+    model: Annotated[str, Field(min_length=1, max_length=100), Printable] | None = None
+
+
+class UploadForm(BaseModel):
+    """The field beside the file."""
+
+    model_config = {"extra": "forbid"}
+
+    name: Name
+
+
+CREATED: dict[int | str, Any] = {201: Image, **errors(400, 401, 402, 403, 404, 409, 413, 415, 422)}
+UPLOAD: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["image", "name"],
+                "properties": {
+                    "image": {"type": "string", "format": "binary", "description": "Told by its content."},
+                    "name": {"type": "string", "minLength": 1, "maxLength": 255},
+                },
+            }
+        }
+    },
+}
+
+
+@blueprint.get("", summary="List images", security=SECURITY, responses={200: ImageList, **errors(400, 401, 403)})
+@needs_key
+def index(query: ImageQuery) -> dict[str, Any]:
+    """Newest first. `links` lead to the pages before and after."""
+    with transaction(*principal().partition) as session:
+        page = images.page_of(session, query.take, query.from_)
+        links = Links(previous=_page_url(query.take, page.previous), next=_page_url(query.take, page.next))
+        return ImageList(data=[Image.of(image) for image in page.images], links=links).model_dump(mode="json")
+
+
+@blueprint.post("", summary="Create an image from a URL", security=SECURITY, responses=CREATED)
+@needs_key
+def create_from_url(body: ImageOfUrl) -> tuple[Response, int]:
+    """Fetches the image, within 20 seconds and the plan's size of a file, and keeps it as it is."""
+    tools = toolbox()
+    with tools.outbound.admitted():
+        return _created(making.create_from_url(_job(body.name), body.url, tools.fetcher, tools.workshop))
+
+
+@blueprint.post("/upload", summary="Upload an image", security=SECURITY, request_body=UPLOAD, responses=CREATED)
+@needs_key
+def upload() -> tuple[Response, int]:
+    """Keeps the image as it is, whatever its format: JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF, BMP or camera RAW."""
+    toolbox().gate.check()
+    form, file = _received()
+    with _working() as shop:
+        return _created(making.create(_job(form.name), file.path, file.name, shop))
+
+
+@blueprint.post(
+    "/imagine", summary="Create an image from a prompt", security=SECURITY, responses={**CREATED, **errors(501)}
+)
+@needs_key
+def imagine(body: ImageOfWords) -> tuple[Response, int]:
+    """Has the server's provider paint it. With a test key no provider is asked: a sample is drawn, from the seed."""
+    order = Order(body.prompt, body.negative_prompt, body.seed, body.model)
+    tools = toolbox()
+    with tools.outbound.admitted():
+        return _created(making.imagine(_job(body.name), order, tools.painter, tools.workshop))
+
+
+@blueprint.get("/<id>", summary="Get an image", security=SECURITY, responses={200: Image, **errors(401, 403, 404)})
+@needs_key
+def show(path: ById) -> dict[str, Any]:
+    """One image, as the list shows it."""
+    with transaction(*principal().partition) as session:
+        return _shown(images.get(session, path.id))
+
+
+@blueprint.delete("/<id>", summary="Delete an image", security=SECURITY, responses={204: None, **errors(401, 403, 404)})
+@needs_key
+def delete(path: ById) -> tuple[str, int]:
+    """Gone at once, its public URL too. What was made of it stays."""
+    with transaction(*principal().partition) as session:
+        images.remove(session, path.id)
+    return "", 204
+
+
+@blueprint.get(
+    "/<id>/download",
+    summary="Download an image",
+    security=SECURITY,
+    responses={
+        200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}},
+        **errors(401, 403, 404, 416),
+    },
+)
+@needs_key
+def download(path: ById) -> Response:
+    """The image's bytes. Takes `Range` and `If-None-Match`."""
+    with transaction(*principal().partition) as session:
+        image = ImageFile.of(images.get(session, path.id))
+    return send_image(toolbox().storage, image, inline=False)
+
+
+@blueprint.post(
+    "/<id>/publish", summary="Publish an image", security=SECURITY, responses={200: Image, **errors(401, 403, 404, 409)}
+)
+@needs_key
+def publish(path: ById) -> dict[str, Any]:
+    """Gives it a `url` that needs no key and can't be guessed. Published again, it keeps that URL."""
+    with transaction(*principal().partition) as session:
+        image = images.get(session, path.id)
+        publishing.publish(session, image)
+        return _shown(image)
+
+
+@blueprint.post(
+    "/<id>/unpublish",
+    summary="Unpublish an image",
+    security=SECURITY,
+    responses={200: Image, **errors(401, 403, 404, 409)},
+)
+@needs_key
+def unpublish(path: ById) -> dict[str, Any]:
+    """Its `url` is over at once here, and within a minute in caches. Published again, it gets another."""
+    with transaction(*principal().partition) as session:
+        image = images.get(session, path.id)
+        publishing.unpublish(session, image)
+        return _shown(image)
+
+
+@blueprint.post("/<id>/resize", summary="Resize an image", security=SECURITY, responses=CREATED)
+@needs_key
+def resize(path: ById, body: ResizeBody) -> tuple[Response, int]:
+    """Makes a new image of exactly this size, larger ones too."""
+    return _made(path, body)
+
+
+@blueprint.post("/<id>/crop", summary="Crop an image", security=SECURITY, responses=CREATED)
+@needs_key
+def crop(path: ById, body: CropBody) -> tuple[Response, int]:
+    """Makes a new image of what lies between two corners."""
+    return _made(path, body)
+
+
+@blueprint.post("/<id>/rotate", summary="Rotate an image", security=SECURITY, responses=CREATED)
+@needs_key
+def rotate(path: ById, body: RotateBody) -> tuple[Response, int]:
+    """Makes a new image, turned clockwise. It grows where the angle is no right one."""
+    return _made(path, body)
+
+
+@blueprint.post("/<id>/mirror", summary="Mirror an image", security=SECURITY, responses=CREATED)
+@needs_key
+def mirror(path: ById, body: MirrorBody) -> tuple[Response, int]:
+    """Makes a new image with left and right, or top and bottom, swapped."""
+    return _made(path, body)
+
+
+@blueprint.post("/<id>/convert", summary="Convert an image", security=SECURITY, responses=CREATED)
+@needs_key
+def convert(path: ById, body: ConvertBody) -> tuple[Response, int]:
+    """Makes a new image in another format. What is transparent becomes white in JPEG."""
+    return _made(path, body)
+
+
+@blueprint.post("/<id>/blur", summary="Blur an image", security=SECURITY, responses=CREATED)
+@needs_key
+def blur(path: ById, body: BlurBody) -> tuple[Response, int]:
+    """Makes a new image, blurred by a Gaussian."""
+    return _made(path, body)
+
+
+@blueprint.post("/<id>/modulate", summary="Adjust an image's colours", security=SECURITY, responses=CREATED)
+@needs_key
+def modulate(path: ById, body: ModulateBody) -> tuple[Response, int]:
+    """Makes a new image with other brightness, saturation, hue or lightness (CIE LCh)."""
+    return _made(path, body)
+
+
+@blueprint.post("/<id>/watermark", summary="Watermark an image", security=SECURITY, responses=CREATED)
+@needs_key
+def watermark(path: ById, body: WatermarkBody) -> tuple[Response, int]:
+    """Makes a new image with other images laid over it, each by its transparency."""
+    return _made(path, body)
+
+
+@blueprint.post(
+    "/<id>/remove-background",
+    summary="Remove an image's background",
+    security=SECURITY,
+    responses={**CREATED, **errors(501)},
+)
+@needs_key
+def remove_background(path: ById, body: Named) -> tuple[Response, int]:
+    """Makes a new image, a PNG, in which everything but the subject is transparent. Counts as two images."""
+    with transaction(*principal().partition) as session:
+        image = images.get(session, path.id)
+    weights = toolbox().settings.weights
+    if problem := missing_for_background(weights):
+        raise NotConfigured(f"This server can't remove backgrounds yet: {problem}")
+    wanted = Transform(Format.PNG, None, operations=(RemoveBackground(str(weights)),))
+    job = _job(body.name or image.name, BACKGROUND_IMAGES)
+    with _working() as shop:
+        return _created(making.transform(job, image, wanted, shop, pool=toolbox().background), BACKGROUND_IMAGES)
+
+
+@blueprint.post("/<id>/transform", summary="Transform an image in several steps", security=SECURITY, responses=CREATED)
+@needs_key
+def transform(path: ById, body: TransformBody) -> tuple[Response, int]:
+    """Makes one new image by several operations. Counts as one, and is encoded once."""
+    return _made(path, body, body.asked())
+
+
+def _made(path: ById, body: Named, asked: Sequence[Asked] = ()) -> tuple[Response, int]:
+    """The image that comes of another by what is asked: the whole body, unless that has several parts."""
+    asked = asked or [Asked(body)]
+    fields = watermark_ids(asked)
+    with transaction(*principal().partition) as session:
+        image = images.get(session, path.id)
+        layers = images.among(session, fields.values())
+    unusable = [field for field, layer_id in fields.items() if layer_id not in layers or layer_id == image.id]
+    if unusable:
+        raise BadRequest(
+            "A watermark must be another image of this workspace.",
+            errors=[f"{field}: is no other image of this workspace" for field in unusable],
+        )
+    check_crops(asked, image.width, image.height)
+    with _working() as shop:
+        return _created(
+            making.transform(_job(body.name or image.name), image, transform_of(asked), shop, layers=layers)
+        )
+
+
+@contextmanager
+def _working() -> Iterator[Workshop]:
+    """A place among those that work on images, for the length of the block. Raises Overloaded."""
+    with toolbox().gate.admitted():
+        yield toolbox().workshop
+
+
+def _job(name: str, counting: int = 1) -> Job:
+    return Job(principal(), name, g.claim.id if g.claim else None, counting)
+
+
+def _created(image: Asset, counted: int = 1) -> tuple[Response, int]:
+    response = jsonify(_shown(image))
+    if principal().is_live:
+        response.headers["X-Image-Processing-Usage"] = str(counted)
+    return response, 201
+
+
+def _shown(image: Asset) -> dict[str, Any]:
+    return Image.of(image).model_dump(mode="json")
+
+
+def _page_url(take: int, first: str | None) -> str | None:
+    return first and absolute(url_for("images.index") + "?" + urlencode({"take": take, "from": first}))
+
+
+def _received() -> tuple[UploadForm, SpooledFile]:
+    """The form and its one file. Raises UnsupportedMediaType, BadRequest, TooLarge."""
+    if request.mimetype != "multipart/form-data":
+        raise UnsupportedMediaType("Send the image as 'multipart/form-data', in a field named 'image'.")
+    files = api_request().spooled_files()
+    if problems := [f"{field}: unknown field" for field, _ in files if field != "image"]:
+        raise BadRequest("The form has unknown file fields.", errors=problems)
+    if len(files) != 1:
+        problem = "must be a file" if "image" in request.form else "must be one file" if files else "is required"
+        raise BadRequest("Send one image.", errors=[f"image: {problem}"])
+    try:
+        form = UploadForm.model_validate(request.form.to_dict())
+    except ValidationError as error:
+        raise invalid_request(error) from None
+    return form, files[0][1]

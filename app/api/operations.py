@@ -1,0 +1,283 @@
+"""What the images dialect can do to an image, as requests write it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
+from tinycss2.color4 import Color, parse_color
+
+from app.api.schema import Body, Id, Name, Quality
+from app.errors import BadRequest
+from app.imaging import Format, Transform
+from app.imaging.operations import (
+    BLACK,
+    Axis,
+    Blur,
+    Colour,
+    Crop,
+    Fit,
+    Layer,
+    Mirror,
+    Modulate,
+    Operation,
+    Position,
+    Repetition,
+    Resize,
+    Rotate,
+    Watermark,
+)
+
+MOST_OPERATIONS = 20
+MOST_WATERMARKS = 5
+LARGEST_SIDE = 10_000
+ANGLE_LIMIT = 3600
+WRITTEN = Literal["jpeg", "jpg", "png", "webp", "avif", "gif"]
+
+
+def _colour(text: object) -> Colour:
+    """CSS Color 4 §4-6, as far as sRGB goes."""
+    parsed = parse_color(text) if isinstance(text, str) and len(text) <= 64 else None
+    if not isinstance(parsed, Color) or parsed.space != "srgb":
+        raise ValueError("must be a CSS colour: a name, #rgb, #rgba, #rrggbb, #rrggbbaa or transparent")
+    red, green, blue, alpha = (round(255 * min(max(part, 0.0), 1.0)) for part in parsed)
+    return red, green, blue, alpha
+
+
+AnyColour = Annotated[
+    Colour, BeforeValidator(_colour), WithJsonSchema({"type": "string", "examples": ["#ff8800", "transparent"]})
+]
+Length = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
+Place = Annotated[int, Field(ge=-LARGEST_SIDE * 2, le=LARGEST_SIDE * 2)]
+Corner = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Real = Annotated[float, Field(allow_inf_nan=False)]
+Multiplier = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+
+
+class Resizing(Body):
+    width: Length | None = Field(None, description="Pixels. One of the two suffices: the ratio stays.", examples=[800])
+    height: Length | None = Field(None, validate_default=True, description="Pixels.")
+    fit: Annotated[Fit, Field(strict=False)] = Field(
+        Fit.FILL, description="Where the ratio changes: `fill` stretches, `contain` adds bars, `cover` cuts off."
+    )
+    position: Annotated[Position, Field(strict=False)] = Field(
+        Position.CENTER, description="Where the image stands between its bars, or what is kept of it."
+    )
+    letterbox_color: AnyColour = Field(BLACK, description="Of the bars.", json_schema_extra={"default": "#000000"})
+
+    @field_validator("height")
+    @classmethod
+    def _one_of_two(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is None and info.data.get("width", 0) is None:
+            raise ValueError("width or height is required")
+        return value
+
+    def operation(self) -> Resize:
+        return Resize(self.width, self.height, self.fit, self.position, self.letterbox_color)
+
+
+class Cropping(Body):
+    """The corners must be inside the image; `x2` and `y2` are where what is kept ends."""
+
+    x1: Corner = Field(examples=[0])
+    y1: Corner = Field(examples=[0])
+    x2: Corner = Field(examples=[400])
+    y2: Corner = Field(examples=[300])
+
+    @field_validator("x2", "y2")
+    @classmethod
+    def _past_the_first(cls, value: int, info: ValidationInfo) -> int:
+        first = f"{(info.field_name or '')[0]}1"
+        if value <= info.data.get(first, -1):
+            raise ValueError(f"must be greater than {first}")
+        return value
+
+    def operation(self) -> Crop:
+        return Crop(self.x1, self.y1, self.x2, self.y2)
+
+
+class Rotation(Body):
+    angle: Real = Field(ge=-ANGLE_LIMIT, le=ANGLE_LIMIT, description="Clockwise.", examples=[90])
+    unit: Literal["degrees", "radians"] = "degrees"
+    background_color: AnyColour = Field(
+        BLACK,
+        description="Of the corners that come with other than right angles.",
+        json_schema_extra={"default": "#000000"},
+    )
+
+    def operation(self) -> Rotate:
+        return Rotate(math.degrees(self.angle) if self.unit == "radians" else self.angle, self.background_color)
+
+
+class Mirroring(Body):
+    mode: Annotated[Axis, Field(strict=False)] = Field(description="`horizontal` swaps left and right.")
+
+    def operation(self) -> Mirror:
+        return Mirror(self.mode)
+
+
+class Blurring(Body):
+    sigma: Real = Field(3.0, ge=0.3, le=1000, description="Standard deviation in pixels.", examples=[5])
+
+    def operation(self) -> Blur:
+        return Blur(self.sigma)
+
+
+class Modulation(Body):
+    brightness: Multiplier = 1.0
+    saturation: Multiplier = 1.0
+    hue: int = Field(0, ge=-36_000, le=36_000, description="Degrees that colours are turned by.")
+    lightness: Real = Field(0.0, ge=-1000, le=1000, description="Added to the lightness, which is 0 to 100.")
+
+    def operation(self) -> Modulate:
+        return Modulate(self.brightness, self.saturation, self.hue, self.lightness)
+
+
+class OneWatermark(Body):
+    id: Id = Field(description="Another image, PNG with transparency for instance.")
+    top: Place = Field(0, description="Pixels from the image's upper edge; the watermark may begin or end outside.")
+    left: Place = Field(0, description="Pixels from the image's left edge.")
+    width: Length | None = Field(None, description="Pixels; with one of the two, the ratio stays.")
+    height: Length | None = None
+    repetition_mode: Annotated[Repetition, Field(strict=False)] = Repetition.NO_REPEAT
+
+    def layer(self) -> Layer:
+        return Layer(self.id, self.left, self.top, self.width, self.height, self.repetition_mode)
+
+
+class Watermarking(Body):
+    watermarks: list[OneWatermark] = Field(min_length=1, max_length=MOST_WATERMARKS)
+
+    def operation(self) -> Watermark:
+        return Watermark(tuple(one.layer() for one in self.watermarks))
+
+
+class Conversion(Body):
+    format: WRITTEN
+    quality: Quality | None = Field(
+        None, description="1 is smallest, 100 is best. Without it, one that suits both formats."
+    )
+
+    def output(self) -> tuple[Format, int | None]:
+        return Format("jpeg" if self.format == "jpg" else self.format), self.quality
+
+
+class Step(Body):
+    """One operation, under its name."""
+
+    resize: Resizing | None = None
+    crop: Cropping | None = None
+    rotate: Rotation | None = None
+    mirror: Mirroring | None = None
+    blur: Blurring | None = None
+    modulate: Modulation | None = None
+    watermark: Watermarking | None = None
+    convert: Conversion | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "Step":
+        if len(self.model_fields_set) != 1 or self.chosen is None:
+            raise ValueError(f"must name one operation: {', '.join(type(self).model_fields)}")
+        return self
+
+    @property
+    def name(self) -> str:
+        return next(iter(self.model_fields_set))
+
+    @property
+    def chosen(self) -> Any:
+        return getattr(self, self.name)
+
+
+class Named(Body):
+    name: Name | None = Field(None, description="Of the new image; by default that of the image it is made of.")
+
+
+class ResizeBody(Resizing, Named): ...
+
+
+class CropBody(Cropping, Named): ...
+
+
+class RotateBody(Rotation, Named): ...
+
+
+class MirrorBody(Mirroring, Named): ...
+
+
+class BlurBody(Blurring, Named): ...
+
+
+class ModulateBody(Modulation, Named): ...
+
+
+class WatermarkBody(Watermarking, Named): ...
+
+
+class ConvertBody(Conversion, Named): ...
+
+
+class TransformBody(Named):
+    """Done in this order, in one go; the last `convert` decides the format."""
+
+    operations: list[Step] = Field(min_length=1, max_length=MOST_OPERATIONS)
+
+    @field_validator("operations")
+    @classmethod
+    def _not_too_many_watermarks(cls, value: list[Step]) -> list[Step]:
+        if sum(len(step.watermark.watermarks) for step in value if step.watermark) > MOST_WATERMARKS:
+            raise ValueError(f"at most {MOST_WATERMARKS} watermarks in all")
+        return value
+
+    def asked(self) -> list["Asked"]:
+        return [Asked(step.chosen, f"operations.{number}.{step.name}.") for number, step in enumerate(self.operations)]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One operation of a request, and what the names of its fields begin with."""
+
+    step: Any
+    prefix: str = ""
+
+
+def transform_of(asked: Sequence[Asked]) -> Transform:
+    """All of it, as imaging does it. What isn't converted keeps its format, and its quality."""
+    output: tuple[Format | None, int | None] = (None, None)
+    operations: list[Operation] = []
+    for one in asked:
+        if isinstance(one.step, Conversion):
+            output = one.step.output()
+        else:
+            operations.append(one.step.operation())
+    return Transform(*output, operations=tuple(operations))
+
+
+def watermark_ids(asked: Sequence[Asked]) -> dict[str, str]:
+    """The ids of all watermarks, by the fields that they stand in."""
+    return {
+        f"{one.prefix}watermarks.{number}.id": watermark.id
+        for one in asked
+        if isinstance(one.step, Watermarking)
+        for number, watermark in enumerate(one.step.watermarks)
+    }
+
+
+def check_crops(asked: Sequence[Asked], width: int, height: int) -> None:
+    """Raise BadRequest for corners outside an image of this size, or of the size that it has come to by then."""
+    for one in asked:
+        if isinstance(one.step, Conversion):
+            continue
+        if isinstance(one.step, Cropping):
+            limits = {"x2": (one.step.x2, width, "width"), "y2": (one.step.y2, height, "height")}
+            problems = [
+                f"{one.prefix}{field}: must be at most {most}, the image's {side}"
+                for field, (value, most, side) in limits.items()
+                if value > most
+            ]
+            if problems:
+                raise BadRequest(
+                    problems[0] if len(problems) == 1 else "The crop is not inside the image.", errors=problems
+                )
+        width, height = one.step.operation().size(width, height)

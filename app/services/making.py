@@ -1,0 +1,184 @@
+"""Making images: of a client's file, of a URL, of words, of other images. What comes of it is an asset like any other.
+
+Each counts, originals too; the workspace's own uploads don't.
+"""
+
+import secrets
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import unquote, urlsplit
+
+from sqlalchemy import delete, select
+
+from app.adapters.fetch import Fetcher
+from app.adapters.painter import Order, Painter
+from app.errors import NotConfigured, NotFound, Overloaded
+from app.extensions import transaction
+from app.imaging import Derivation, Format, ImagingPool, Painting, Transform, UnsupportedImage
+from app.imaging.errors import UNSUPPORTED
+from app.models import AllowedHost, Asset, Upload
+from app.services import intake, usage
+from app.services.assets import Label
+from app.services.intake import Arrival
+from app.services.names import Names, clean_name
+from app.services.principal import Principal
+from app.services.usage import Reservation
+from app.services.workshop import Workshop, outcome
+
+PAINTED = Transform(Format.JPEG, quality=90)
+SEEDS = 2**32
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Job:
+    """Who asks for an image, under which name, and for how many it counts.
+
+    ``reference`` names a request that may come again: what it paid once, it doesn't pay again.
+    """
+
+    principal: Principal
+    name: str
+    reference: str | None = None
+    images: int = 1
+
+
+def create(job: Job, path: Path, original_name: str, shop: Workshop) -> Asset:
+    """An image of a client's file, as it is. Raises QuotaExceeded, ImagingError."""
+    with _begun(job, shop) as making:
+        return making.take_in(path, original_name)
+
+
+def create_from_url(job: Job, url: str, fetcher: Fetcher, shop: Workshop) -> Asset:
+    """An image of what a URL leads to. Raises as ``create``, and as ``Fetcher.fetch``."""
+    with transaction(*job.principal.partition) as session:
+        hosts = session.scalars(select(AllowedHost.host)).all()
+    with _begun(job, shop) as making:
+        path = making.folder / "original"
+        fetcher.fetch(url, path, most_bytes=job.principal.allowance.file_bytes, hosts=hosts)
+        return making.take_in(path, clean_name(unquote(urlsplit(url).path)))
+
+
+def imagine(job: Job, order: Order, painter: Painter | None, shop: Workshop) -> Asset:
+    """An image of words: the provider's, or with a test key one of our own painter's.
+
+    Raises NotConfigured without a provider, QuotaExceeded, and as ``Painter.paint``.
+    """
+    if job.principal.is_live and painter is None:
+        raise NotConfigured("This server has no provider that paints images. With a test key there are samples.")
+    with _begun(job, shop) as making:
+        path = making.folder / "original"
+        if job.principal.is_live and painter:
+            painter.paint(order, path)
+            return making.take_in(path, job.name)
+        seed = secrets.randbelow(SEEDS) if order.seed is None else order.seed
+        making.outcome(shop.imaging.paint(path, Painting(order.prompt, order.negative_prompt or "", seed)))
+        return making.derive(path, job.name, PAINTED)
+
+
+def transform(
+    job: Job,
+    image: Asset,
+    wanted: Transform,
+    shop: Workshop,
+    *,
+    layers: Mapping[str, Asset] | None = None,
+    pool: ImagingPool | None = None,
+) -> Asset:
+    """A new image, made of ``image`` and a watermark's ``layers``, by ``pool`` where it isn't the usual one.
+
+    Raises QuotaExceeded, ImagingError, NotFound where an image was deleted meanwhile.
+    """
+    with _begun(job, shop) as making:
+        source = making.fetched(image)
+        files = {layer_id: making.fetched(layer) for layer_id, layer in (layers or {}).items()}
+        return making.derive(source, image.original_name, wanted, files, pool)
+
+
+@contextmanager
+def _begun(job: Job, shop: Workshop) -> Iterator["_Making"]:
+    """A job under way, its images set aside; they are given back where the block fails."""
+    with transaction(*job.principal.partition) as session:
+        reservation = usage.reserve(session, job.principal, "image", job.images, shop.clock(), job.reference)
+    try:
+        with shop.folder() as folder:
+            yield _Making(job, reservation, folder, shop)
+    except BaseException:
+        with transaction(*job.principal.partition) as session:
+            usage.release(session, reservation)
+        raise
+
+
+@dataclass(frozen=True)
+class _Making:
+    """One job: the images set aside for it, and a folder for its files."""
+
+    job: Job
+    reservation: Reservation
+    folder: Path
+    shop: Workshop
+
+    def fetched(self, image: Asset) -> Path:
+        """The file of an image. Raises NotFound."""
+        path = self.folder / image.id
+        try:
+            self.shop.storage.fetch(image.storage_key, path)
+        except FileNotFoundError:
+            raise NotFound(f"Image '{image.id}' was deleted.") from None
+        return path
+
+    def outcome(self, work: Future[Result]) -> Result:
+        """What came of the pool's work, while the reservation is kept alive."""
+        return outcome(work, self._renew)
+
+    def take_in(self, path: Path, original_name: str) -> Asset:
+        """The image of a finished file. Raises ImagingError, for a video too."""
+        thumbnail = self.folder / "thumbnail"
+        found = self.outcome(self.shop.imaging.examine(path, thumbnail))
+        if found.is_video:
+            raise UnsupportedImage(UNSUPPORTED)
+        return self._keep(Arrival.examined(path, thumbnail, found), original_name)
+
+    def derive(
+        self,
+        source: Path,
+        original_name: str,
+        wanted: Transform,
+        layers: Mapping[str, Path] | None = None,
+        pool: ImagingPool | None = None,
+    ) -> Asset:
+        """The image that comes of another file, stamped with a test key. Raises ImagingError."""
+        target, thumbnail = self.folder / "target", self.folder / "thumbnail"
+        order = Derivation(self.job.principal.marked(wanted), thumbnail, layers or {})
+        made = self.outcome((pool or self.shop.imaging).derive(source, target, order))
+        name = Names().unique(original_name, made.picture.format.extension)
+        return self._keep(Arrival.derived(target, thumbnail, made.picture), name)
+
+    def _keep(self, arrival: Arrival, original_name: str) -> Asset:
+        """Store the file, then make its row and count it, at once. Raises QuotaExceeded where storage is full."""
+        who, now = self.job.principal, self.shop.clock()
+        with transaction(*who.partition) as session:
+            size = arrival.path.stat().st_size
+            upload = intake.announce(session, who, original_name, arrival.mime_type, size, now)
+        try:
+            intake.store(upload, arrival, self.shop)
+            with transaction(*who.partition) as session:
+                label = Label(self.job.name)
+                asset = intake.register(session, upload, arrival, original_name, label, self.shop.clock())
+                if asset is None:
+                    raise Overloaded("Storing the image took too long. Nothing was charged; send it again.")
+                # Nobody else knows of the upload, so it needs no end of its own.
+                session.change(delete(Upload).where(Upload.id == upload.id))
+                usage.settle(session, self.reservation, self.job.images)
+        except BaseException:
+            intake.abandon(who, upload)
+            raise
+        return asset
+
+    def _renew(self) -> None:
+        with transaction(*self.job.principal.partition) as session:
+            usage.extend(session, self.reservation, self.shop.clock())

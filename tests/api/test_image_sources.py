@@ -1,0 +1,179 @@
+"""Images of URLs and of words."""
+
+from base64 import b64encode
+from dataclasses import replace
+
+import pytest
+
+from app.adapters.exchange import Network
+from app.adapters.fetch import Fetcher
+from tests.adapters.origin import page, running_origin
+from tests.adapters.painter_server import KEY, running_painter, says
+from tests.images import encoded
+from tests.images_client import ImagesClient, made
+
+PROMPT = {"prompt": "A lighthouse above a calm sea", "name": "lighthouse"}
+
+
+@pytest.fixture(scope="module")
+def origin():
+    with running_origin() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def provider():
+    with running_painter() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def sqlite_app(make_app, origin, provider):
+    """An application with a provider, and an origin of its own."""
+    return make_app(
+        fetch_test_origins=(origin.url,),
+        painter_base_url=provider.base_url,
+        painter_api_key=KEY,
+        painter_models=("fine", "fast"),
+    )
+
+
+@pytest.fixture
+def images(client, acme):
+    return ImagesClient(client, acme.key)
+
+
+@pytest.fixture
+def tried(client, acme):
+    return ImagesClient(client, acme.test_key)
+
+
+def test_an_image_is_fetched_as_it_is(images, origin) -> None:
+    data = encoded("WEBP", width=120, height=80)
+    origin.pages["/a/b/sun%20set.webp?x=1"] = page(data, "image/webp")
+    answer = images.post("", url=f"{origin.url}/a/b/sun%20set.webp?x=1", name="sunset")
+    assert answer.headers["X-Image-Processing-Usage"] == "1"
+    image = made(answer)
+    assert (image["name"], image["format"], image["width"], image["height"]) == ("sunset", "webp", 120, 80)
+    assert images.download(image).data == data
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "problem"),
+    [
+        ({"url": "https://images.example.com/x.png", "name": "x"}, 400, "url: "),
+        ({"url": "http://s3.amazonaws.com/b/x.png", "name": "x"}, 400, "url: "),
+        ({"url": "https://2130706433/x.png", "name": "x"}, 400, "url: "),
+        ({"url": "https://x@s3.amazonaws.com/x.png", "name": "x"}, 400, "url: "),
+        ({"url": "https://s3.amazonaws.com/x.png"}, 400, "name: is required"),
+        ({"url": "{origin}/missing.png", "name": "x"}, 422, "url: "),
+        ({"url": "{origin}/page.html", "name": "x"}, 422, "url: "),
+        ({"url": "{origin}/large.png", "name": "x"}, 413, "url: "),
+        ({"url": "{origin}/broken.png", "name": "x"}, 422, ""),
+    ],
+)
+def test_what_cannot_be_fetched_is_refused_and_free(client, make_account, origin, body, status, problem) -> None:
+    images = ImagesClient(client, make_account(file_mb=1).key)
+    origin.pages["/page.html"] = page(b"<html>", "text/html")
+    origin.pages["/large.png"] = page(b"x" * (1024 * 1024 + 1))
+    origin.pages["/broken.png"] = page(b"no picture")
+    answer = images.post("", **{**body, "url": body["url"].format(origin=origin.url)})
+    assert answer.status_code == status, answer.text
+    assert not problem or answer.json["errors"][0].startswith(problem)
+    assert images.used() == 0
+    assert images.request("GET", "").json["data"] == []
+
+
+def test_a_host_is_allowed_by_the_organization(app, acme, images, monkeypatch) -> None:
+    """Unless it is, its name is not even looked up."""
+    looked_up: list[str] = []
+
+    def look_up(host: str) -> list[str]:
+        looked_up.append(host)
+        return ["127.0.0.1"]
+
+    tools = replace(app.extensions["lightwell"], fetcher=Fetcher(network=Network(look_up=look_up)))
+    monkeypatch.setitem(app.extensions, "lightwell", tools)
+    run = app.test_cli_runner().invoke
+    url = "https://pictures.example.com/x.png"
+    refused = images.post("", url=url, name="x")
+    assert (refused.status_code, looked_up) == (400, [])
+    done = run(args=["orgs", "allow-host", acme.email, "Pictures.Example.COM"])
+    assert done.output == "Images may be fetched from pictures.example.com.\n"
+    assert images.post("", url=url, name="x").status_code == 400
+    assert looked_up == ["pictures.example.com"]
+    run(args=["orgs", "allow-host", acme.email, "pictures.example.com", "--forget"])
+    assert images.post("", url=url, name="x").json["error"] == refused.json["error"]
+    assert looked_up == ["pictures.example.com"]
+
+
+def test_the_provider_paints_for_live_keys(images, provider) -> None:
+    painted = encoded("PNG", width=96, height=64)
+    provider.answer = says({"data": [{"b64_json": b64encode(painted).decode()}]})
+    image = made(images.post("/imagine", **PROMPT, negative_prompt="people", seed=7, model="fast"))
+    assert (image["name"], image["format"], image["width"]) == ("lighthouse", "png", 96)
+    assert images.download(image).data == painted
+    body = provider.requests[-1].body
+    assert (body["model"], body["prompt"], body["seed"]) == ("fast", PROMPT["prompt"], 7)
+    assert images.used() == 1
+
+
+def test_a_picture_may_come_by_url(images, provider, origin) -> None:
+    painted = encoded("PNG", width=48, height=64)
+    origin.pages["/painted.png"] = page(painted)
+    provider.answer = says({"data": [{"url": f"{origin.url}/painted.png"}]})
+    assert images.download(made(images.post("/imagine", **PROMPT))).data == painted
+
+
+def test_a_refusal_is_told_and_free(images, provider) -> None:
+    problem = {"message": "Your request was rejected by the safety system.", "code": "content_policy_violation"}
+    provider.answer = says({"error": problem}, 400)
+    answer = images.post("/imagine", **PROMPT)
+    assert answer.status_code == 422
+    assert "rejected by the safety system" in answer.json["error"]
+    provider.answer = says({"error": {"message": "slow down"}}, 429, retry_after="7")
+    assert images.post("/imagine", **PROMPT).status_code == 503
+    assert images.used() == 0
+
+
+def test_test_keys_get_samples_and_no_provider_is_asked(tried, provider) -> None:
+    before = len(provider.requests)
+    first, again = (made(tried.post("/imagine", **PROMPT, seed=42)) for _ in range(2))
+    assert (first["format"], first["width"], first["height"]) == ("jpeg", 1024, 1024)
+    assert tried.download(first).data == tried.download(again).data
+    other = made(tried.post("/imagine", **PROMPT, seed=43))
+    assert tried.download(other).data != tried.download(first).data
+    assert len(provider.requests) == before
+
+
+def test_without_a_provider_live_keys_get_501(client, acme, app, monkeypatch) -> None:
+    monkeypatch.setitem(app.extensions, "lightwell", replace(app.extensions["lightwell"], painter=None))
+    answer = ImagesClient(client, acme.key).post("/imagine", **PROMPT)
+    assert (answer.status_code, answer.json["code"]) == (501, "not_configured")
+    assert made(ImagesClient(client, acme.test_key).post("/imagine", **PROMPT))
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"prompt": ""}, "prompt: "),
+        ({"prompt": "x" * 1001}, "prompt: "),
+        ({"prompt": "a\0b"}, "prompt: must not have control characters"),
+        ({"seed": 42.1}, "seed: "),
+        ({"seed": -1}, "seed: "),
+        ({"model": "other"}, "model: "),
+        ({"name": None}, "name: "),
+        ({"steps": 5}, "steps: unknown field"),
+    ],
+)
+def test_prompts_name_what_is_wrong(images, changes, problem) -> None:
+    answer = images.post("/imagine", **{**PROMPT, **changes})
+    assert answer.status_code == 400
+    assert answer.json["errors"][0].startswith(problem)
+
+
+def test_removing_a_background_says_what_to_install(images) -> None:
+    answer = images.post(f"/{images.upload()['id']}/remove-background")
+    assert (answer.status_code, answer.json["code"]) == (501, "not_configured")
+    assert "./run models" in answer.json["error"]
+    assert images.used() == 1
