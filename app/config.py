@@ -57,6 +57,8 @@ def _bucket(value: str) -> str:
 def _http_url(value: str) -> str:
     if value and not value.startswith(("http://", "https://")):
         raise ValueError("must begin with https:// or http://")
+    if "@" in value:
+        raise ValueError("must hold no credentials: they have variables of their own")
     return value.rstrip("/")
 
 

@@ -118,10 +118,17 @@ def _storage(settings: Settings) -> Storage:
     return LocalStorage(settings.storage_dir, settings.secret_key)
 
 
-def _painter(settings: Settings, fetcher: Fetcher) -> Painter | None:
-    """The provider's, where one is configured."""
+def _fetcher(settings: Settings) -> Fetcher:
+    own_host = urlsplit(settings.s3_endpoint_url).hostname
+    return Fetcher(own_hosts=[own_host] if own_host else [], trusted_origins=settings.fetch_test_origins)
+
+
+def _painter(settings: Settings) -> Painter | None:
+    """The provider's, where one is configured. It may answer with URLs of any public host, or of its own."""
     if not settings.painter_base_url:
         return None
+    own = urlsplit(settings.painter_base_url)
+    fetcher = Fetcher(trusted_origins=[f"{own.scheme}://{own.netloc}", *settings.fetch_test_origins])
 
     def fetch(url: str, target: Path) -> None:
         fetcher.fetch(url, target, most_bytes=LARGEST_PAINTING, any_host=True)
@@ -130,8 +137,6 @@ def _painter(settings: Settings, fetcher: Fetcher) -> Painter | None:
 
 
 def _toolbox(settings: Settings, clock: Callable[[], datetime]) -> Toolbox:
-    own_host = urlsplit(settings.s3_endpoint_url).hostname
-    fetcher = Fetcher(own_hosts=[own_host] if own_host else [], test_origins=settings.fetch_test_origins)
     limits = Limits(
         max_pixels=settings.max_pixels,
         max_frames=settings.max_frames,
@@ -149,6 +154,6 @@ def _toolbox(settings: Settings, clock: Callable[[], datetime]) -> Toolbox:
         outbound=Gate(settings.fetch_concurrency),
         imaging=ImagingPool(settings.imaging_processes, limits),
         background=ImagingPool(1, replace(limits, **BACKGROUND, memory_bytes=settings.background_memory_mb * MEGABYTE)),
-        fetcher=fetcher,
-        painter=_painter(settings, fetcher),
+        fetcher=_fetcher(settings),
+        painter=_painter(settings),
     )

@@ -80,7 +80,7 @@ def test_test_origins_are_for_development() -> None:
     assert chosen.fetch_test_origins == ("http://127.0.0.1:9999", "http://127.0.0.1:9998")
     with pytest.raises(ConfigurationError, match="FETCH_TEST_ORIGINS: opens this server's own network"):
         Settings.from_env({"SECRET_KEY": SECRET, "REDIS_URL": "redis://cache/0", **origins})
-    with pytest.raises(ConfigurationError, match="'127.0.0.1:9999' is no origin"):
+    with pytest.raises(ConfigurationError, match=r"'127\.0\.0\.1:9999' is no origin"):
         Settings.from_env({"APP_ENV": "development", "DATA_DIR": "/tmp", "FETCH_TEST_ORIGINS": "127.0.0.1:9999"})
 
 

@@ -42,20 +42,21 @@ class Fetched:
 class Fetcher:
     """Downloads for customers, and from no place that a customer should not reach.
 
-    ``own_hosts`` are the host names of this server's own storage. ``test_origins`` (``http://127.0.0.1:9999``) may be
-    anything; they are for development. ``seconds`` are all that one file may take, redirects included.
+    ``own_hosts`` are the host names of this server's own storage. ``trusted_origins`` (``http://127.0.0.1:9999``) may
+    be anything: tests' in development, an operator's own servers. ``seconds`` are all that one file may take, redirects
+    included.
     """
 
     def __init__(
         self,
         *,
         own_hosts: Collection[str] = (),
-        test_origins: Collection[str] = (),
+        trusted_origins: Collection[str] = (),
         seconds: float = SECONDS,
         network: Network | None = None,
     ) -> None:
         self._own_hosts = frozenset(own_hosts)
-        self._test_origins = frozenset(Url.read(origin).origin for origin in test_origins)
+        self._trusted_origins = frozenset(Url.read(origin).origin for origin in trusted_origins)
         self._seconds = seconds
         self._network = network or Network()
 
@@ -68,7 +69,7 @@ class Fetcher:
         public addresses, for URLs that are not a customer's. Raises BadRequest for a URL that is not allowed, TooLarge
         past ``most_bytes``, Unprocessable for everything that goes wrong on the way. All name the field ``url``.
         """
-        origins = Origins(self._own_hosts | frozenset(hosts), any_host, self._test_origins)
+        origins = Origins(self._own_hosts | frozenset(hosts), any_host, self._trusted_origins)
         deadline = Deadline(self._seconds)
         current = direct(Url.read(url))
         for _ in range(MOST_REDIRECTS + 1):

@@ -65,11 +65,11 @@ class S3Storage:
         return io.BufferedReader(Received(key, body))
 
     def fetch(self, key: str, path: Path) -> None:
-        with path.open("xb") as file, ExitStack() as undo:
-            undo.callback(path.unlink)
-            with _reaching(key):
+        with ExitStack() as undo:
+            with path.open("xb") as file, _reaching(key):
+                undo.callback(path.unlink)
                 self._client.download_fileobj(self.bucket, key, file, Config=BY_PARTS)
-            undo.pop_all()
+            undo.pop_all()  # once it is closed: what a full disk refuses shows only then
 
     def size(self, key: str) -> int | None:
         try:

@@ -288,14 +288,14 @@ def test_a_redirect_never_leaves_https(origin, plain, trust, target) -> None:
     origin.pages["/cat.png"] = redirect(f"{plain.url}/cat.png")
     encrypted = f"https://photos.s3.amazonaws.com:{origin.port}"
     network = Network(lambda _host: ["127.0.0.1"], tls=lambda: trust)
-    fetcher = Fetcher(test_origins=[encrypted, plain.url], network=network)
+    fetcher = Fetcher(trusted_origins=[encrypted, plain.url], network=network)
     problem = refusal(BadRequest, lambda: fetcher.fetch(f"{encrypted}/cat.png", target, most_bytes=len(PNG)), target)
     assert "https to http" in problem
     assert (origin.connections, plain.connections) == (1, 0)
 
 
 def test_a_test_origin_is_exactly_one(plain, target) -> None:
-    fetcher = Fetcher(test_origins=[plain.url])
+    fetcher = Fetcher(trusted_origins=[plain.url])
     other = plain.url.replace("127.0.0.1", "127.0.0.2")
     for url in (f"{other}/cat.png", plain.url.replace("http", "https"), f"http://127.0.0.1:{plain.port - 1}/"):
         with pytest.raises(BadRequest):

@@ -34,14 +34,14 @@ def fetch(fetcher: Fetcher, url: str, target, most_bytes: int = KILOBYTE):
 )
 def test_a_file_comes_in_every_framing(answer, media_type, plain, target) -> None:
     plain.pages["/cat.png"] = answer
-    fetched = fetch(Fetcher(test_origins=[plain.url]), plain.url, target, most_bytes=10)()
+    fetched = fetch(Fetcher(trusted_origins=[plain.url]), plain.url, target, most_bytes=10)()
     assert target.read_bytes() == b"\x89PNGabcdef"
     assert fetched.content_type == media_type
 
 
 def test_a_file_that_is_declared_too_large_is_not_begun(plain, target) -> None:
     plain.pages["/cat.png"] = page(b"", content_length=str(KILOBYTE * KILOBYTE + 1))
-    fetcher = Fetcher(test_origins=[plain.url])
+    fetcher = Fetcher(trusted_origins=[plain.url])
     problem = refusal(TooLarge, fetch(fetcher, plain.url, target, most_bytes=KILOBYTE * KILOBYTE), target)
     assert "larger than 1 MB" in problem
 
@@ -56,7 +56,7 @@ def test_a_file_without_an_end_is_not_kept(plain, target) -> None:
             yield sent[-1]
 
     plain.pages["/cat.png"] = endless
-    refusal(TooLarge, fetch(Fetcher(test_origins=[plain.url]), plain.url, target), target)
+    refusal(TooLarge, fetch(Fetcher(trusted_origins=[plain.url]), plain.url, target), target)
     assert len(sent) < 400
 
 
@@ -85,12 +85,12 @@ def test_a_file_without_an_end_is_not_kept(plain, target) -> None:
 )
 def test_what_goes_wrong_on_the_way_is_told(answer, problem, plain, target) -> None:
     plain.pages["/cat.png"] = answer
-    assert problem in refusal(Unprocessable, fetch(Fetcher(test_origins=[plain.url]), plain.url, target), target)
+    assert problem in refusal(Unprocessable, fetch(Fetcher(trusted_origins=[plain.url]), plain.url, target), target)
 
 
 def test_a_malformed_chunk_is_no_order_to_read_everything(plain, target) -> None:
     plain.pages["/cat.png"] = CHUNKED + b"-1\r\n" + bytes(2 * KILOBYTE)
-    refusal(TooLarge, fetch(Fetcher(test_origins=[plain.url]), plain.url, target), target)
+    refusal(TooLarge, fetch(Fetcher(trusted_origins=[plain.url]), plain.url, target), target)
 
 
 def ends_in_time(fetcher: Fetcher, url: str, target) -> None:
@@ -111,16 +111,16 @@ def ends_in_time(fetcher: Fetcher, url: str, target) -> None:
 )
 def test_a_server_that_drips_is_left_at_the_deadline(whole, after, plain, target) -> None:
     plain.pages["/cat.png"] = plain.slowly(whole, after)
-    ends_in_time(Fetcher(test_origins=[plain.url], seconds=SLOW), plain.url, target)
+    ends_in_time(Fetcher(trusted_origins=[plain.url], seconds=SLOW), plain.url, target)
 
 
 def test_so_is_one_that_never_shakes_hands(plain: Origin, target) -> None:
     url = plain.url.replace("http", "https")
-    ends_in_time(Fetcher(test_origins=[url], seconds=SLOW), url, target)
+    ends_in_time(Fetcher(trusted_origins=[url], seconds=SLOW), url, target)
 
 
 def test_no_time_is_none_to_begin_with(plain, target) -> None:
-    fetcher = Fetcher(test_origins=[plain.url], seconds=0)
+    fetcher = Fetcher(trusted_origins=[plain.url], seconds=0)
     assert "within 0 seconds" in refusal(Unprocessable, fetch(fetcher, plain.url, target), target)
     assert plain.connections == 0
 
