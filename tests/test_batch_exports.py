@@ -13,7 +13,7 @@ from tests.conftest import Service, wait_until
 from tests.images import encoded
 from tests.test_serve import register, used
 
-pytestmark = pytest.mark.xdist_group("batches")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("batches")]
 ASSETS = 20
 
 

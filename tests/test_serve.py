@@ -184,6 +184,7 @@ def test_health_answers_while_pictures_are_worked_on(service) -> None:
         assert {batch.result().status_code for batch in batches} == {200}
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_batch(service) -> None:
     """Sixteen incompressible megabytes-large pictures in and out: 100 MB of JSON, and the web process stays small."""
     key = register(service, "large", "ENTERPRISE")

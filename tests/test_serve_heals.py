@@ -13,7 +13,7 @@ from tests.conftest import Service, running_service, wait_until
 from tests.images import encoded
 from tests.test_serve import compress, register
 
-pytestmark = pytest.mark.xdist_group("service")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("service")]
 
 
 def part_of(service: Service, module: str) -> psutil.Process | None:
