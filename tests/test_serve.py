@@ -216,6 +216,7 @@ def imaging_children(service: Service) -> list[psutil.Process]:
     return [one for one in web_process(service).children() if "spawn_main" in " ".join(one.cmdline())]
 
 
+@pytest.mark.slow
 def test_a_killed_imaging_child_costs_its_file_only(service) -> None:
     key = register(service, "killed", "ENTERPRISE")
     before = {child.pid: child.cpu_times().user for child in imaging_children(service)}

@@ -237,7 +237,7 @@ def test_a_broken_form_is_refused(client, app, acme, content_type, body, status)
     assert spooled(app) == []
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cut=st.tuples(st.integers(0, 900), st.integers(0, 60)), junk=st.binary(max_size=40))
 def test_whatever_becomes_of_a_form_it_is_answered_and_leaves_nothing(app, make_account, cut, junk) -> None:
     """A valid form with a part of it replaced by other bytes."""

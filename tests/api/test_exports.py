@@ -297,7 +297,7 @@ def test_a_worker_whose_claim_was_taken_stops_and_leaves_the_other_s_work(
 @on_both_databases
 def test_cancelling_stops_a_running_export(app, client, acme, export, monkeypatch) -> None:
     monkeypatch.setattr(batches, "HEARTBEAT_SECONDS", 0.01)
-    ids = [upload(client, acme.key, encoded(width=1000 + n, height=700))["id"] for n in range(30)]
+    ids = [upload(client, acme.key, encoded(width=100 + n, height=70))["id"] for n in range(30)]
     answer = export(ids, **{"async": True})
     url = f"{URL}/{answer.json['id']}"
     drawn, submit = [], ImagingPool.submit

@@ -221,6 +221,7 @@ def test_an_idle_child_that_is_killed_is_replaced(photo: Path, tmp_path: Path) -
         pool.close()
 
 
+@pytest.mark.slow
 def test_whenever_children_are_killed_nothing_waits_for_ever(photo: Path, tmp_path: Path) -> None:
     """A child is killed at a random moment around the hand-over of files: that costs one file at the most."""
     pool = ImagingPool(2, SHORT)

@@ -121,7 +121,7 @@ FILTERS = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     library=LIBRARIES,
     choices=st.lists(st.tuples(FILTERS, st.sampled_from(Sort), st.integers(1, 20)), min_size=4, max_size=4),
