@@ -106,18 +106,19 @@ class ImageQuery(Query):
 class ImageOfUrl(Body):
     url: Annotated[str, Field(min_length=1, max_length=2048), Printable] = Field(
         description="`https://…` at Amazon S3, Azure Blob Storage, Cloudflare R2, Google Cloud Storage, Dropbox, "
-        "Google Drive or OneDrive, share links too, or at a host that the organization has added."
+        "Google Drive or OneDrive, share links too, or at a host that the organization has added.",
+        examples=["https://storage.googleapis.com/my-bucket/photo.jpg"],
     )
-    name: Name
+    name: Name = Field(examples=["hero"])
 
 
 class ImageOfWords(Body):
     prompt: Annotated[str, Field(min_length=1, max_length=1000), Prose] = Field(
         examples=["A lighthouse above a calm sea"]
     )
-    name: Name
+    name: Name = Field(examples=["lighthouse"])
     negative_prompt: Annotated[str, Field(max_length=1000), Prose] | None = Field(
-        None, description="What not to paint."
+        None, description="What not to paint.", examples=["people"]
     )
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = Field(
         None, description="The same seed and words make the same picture, where the model can do that."
@@ -215,7 +216,7 @@ def delete(path: ById) -> tuple[str, int]:
     security=SECURITY,
     responses={
         200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}},
-        **errors(401, 403, 404, 416),
+        **errors(401, 403, 404, 412, 416),
     },
 )
 @needs_key

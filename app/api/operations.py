@@ -57,7 +57,7 @@ Multiplier = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 class Resizing(Body):
     width: Length | None = Field(None, description="Pixels. One of the two suffices: the ratio stays.", examples=[800])
-    height: Length | None = Field(None, validate_default=True, description="Pixels.")
+    height: Length | None = Field(None, validate_default=True, description="Pixels.", examples=[600])
     fit: Annotated[Fit, Field(strict=False)] = Field(
         Fit.FILL, description="Where the ratio changes: `fill` stretches, `contain` adds bars, `cover` cuts off."
     )
@@ -135,11 +135,13 @@ class Modulation(Body):
 
 
 class OneWatermark(Body):
-    id: Id = Field(description="Another image, PNG with transparency for instance.")
+    id: Id = Field(
+        description="Another image, PNG with transparency for instance.", examples=["image_0mpn9k2ucq3vd1x7b8e5h4zt"]
+    )
     top: Place = Field(0, description="Pixels from the image's upper edge; the watermark may begin or end outside.")
     left: Place = Field(0, description="Pixels from the image's left edge.")
-    width: Length | None = Field(None, description="Pixels; with one of the two, the ratio stays.")
-    height: Length | None = None
+    width: Length | None = Field(None, description="Pixels; with one of the two, the ratio stays.", examples=[200])
+    height: Length | None = Field(None, examples=[80])
     repetition_mode: Annotated[Repetition, Field(strict=False)] = Repetition.NO_REPEAT
 
     def layer(self) -> Layer:
@@ -191,7 +193,9 @@ class Step(Body):
 
 
 class Named(Body):
-    name: Name | None = Field(None, description="Of the new image; by default that of the image it is made of.")
+    name: Name | None = Field(
+        None, description="Of the new image; by default that of the image it is made of.", examples=["hero"]
+    )
 
 
 class ResizeBody(Resizing, Named): ...
@@ -221,7 +225,11 @@ class ConvertBody(Conversion, Named): ...
 class TransformBody(Named):
     """Done in this order, in one go; the last `convert` decides the format."""
 
-    operations: list[Step] = Field(min_length=1, max_length=MOST_OPERATIONS)
+    operations: list[Step] = Field(
+        min_length=1,
+        max_length=MOST_OPERATIONS,
+        examples=[[{"resize": {"width": 800}}, {"blur": {"sigma": 4}}, {"convert": {"format": "webp"}}]],
+    )
 
     @field_validator("operations")
     @classmethod
