@@ -44,3 +44,32 @@ def test_every_file_is_answered_as_the_manifest_says(service, fields) -> None:
     assert not surprises
     assert used(service, key) == processed > 80
     assert web_process(service).pid == web
+
+
+def test_every_image_that_is_taken_can_be_worked_on(service) -> None:
+    """Through the images dialect: taken in, then several operations, with a watermark, in one go."""
+    key = register(service, "corpus-images", "ENTERPRISE")
+    web, images, surprises = web_process(service).pid, f"{service.url}/v1/images", []
+    for row in rows():
+        with (CORPUS / row["path"]).open("rb") as file:
+            taken = requests.post(f"{images}/upload", headers=key, files={"image": file}, data={"name": "x"}, timeout=60)
+        allowed = {201 if status == 200 else status for status in expected(row)}
+        if taken.status_code not in allowed:
+            surprises.append((row["path"], "upload", taken.status_code, row["expect"], taken.text[:200]))
+        if taken.status_code == 201:
+            url = f"{images}/{taken.json()['id']}/transform"
+            answers = [requests.post(url, headers=key, json={"operations": OPERATIONS}, timeout=60)]
+            if answers[0].status_code == 201:
+                marks = {"watermarks": [{"id": taken.json()["id"], "width": 90, "repetition_mode": "repeat"}]}
+                answers.append(requests.post(f"{images}/{answers[0].json()['id']}/watermark", headers=key, json=marks))
+            surprises += [(row["path"], one.status_code, one.text[:200]) for one in answers if one.status_code != 201]
+    assert not surprises
+    assert web_process(service).pid == web
+
+
+OPERATIONS = [
+    {"resize": {"width": 240, "height": 160, "fit": "contain", "letterbox_color": "#ff880080"}},
+    {"rotate": {"angle": 7, "background_color": "transparent"}},
+    {"modulate": {"saturation": 1.5, "hue": 40}},
+    {"blur": {"sigma": 12}},
+]
