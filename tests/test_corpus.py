@@ -52,7 +52,9 @@ def test_every_image_that_is_taken_can_be_worked_on(service) -> None:
     web, images, surprises = web_process(service).pid, f"{service.url}/v1/images", []
     for row in rows():
         with (CORPUS / row["path"]).open("rb") as file:
-            taken = requests.post(f"{images}/upload", headers=key, files={"image": file}, data={"name": "x"}, timeout=60)
+            taken = requests.post(
+                f"{images}/upload", headers=key, files={"image": file}, data={"name": "x"}, timeout=60
+            )
         allowed = {201 if status == 200 else status for status in expected(row)}
         if taken.status_code not in allowed:
             surprises.append((row["path"], "upload", taken.status_code, row["expect"], taken.text[:200]))

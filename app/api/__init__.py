@@ -2,9 +2,33 @@
 
 from flask_openapi import OpenAPI
 
-from app.api import account, assets, billing, collections, compress, exports, images, presets, renditions, usage
+from app.api import (
+    account,
+    assets,
+    billing,
+    collections,
+    compress,
+    exports,
+    images,
+    presets,
+    renditions,
+    transformations,
+    usage,
+)
 
 
 def init_app(app: OpenAPI) -> None:
-    for resource in (account, compress, images, assets, renditions, collections, presets, exports, usage, billing):
+    for resource in (
+        account,
+        compress,
+        images,
+        transformations,
+        assets,
+        renditions,
+        collections,
+        presets,
+        exports,
+        usage,
+        billing,
+    ):
         app.register_api(resource.blueprint)

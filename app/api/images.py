@@ -1,7 +1,5 @@
 """``/v1/images``: images taken in, made of others, published. The same rows as the workspace's assets."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Annotated, Any, Self
 from urllib.parse import urlencode
 
@@ -10,33 +8,13 @@ from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field, ValidationError
 
 from app.adapters.painter import Order
-from app.api.operations import (
-    Asked,
-    BlurBody,
-    ConvertBody,
-    CropBody,
-    MirrorBody,
-    ModulateBody,
-    Named,
-    ResizeBody,
-    RotateBody,
-    TransformBody,
-    WatermarkBody,
-    check_crops,
-    transform_of,
-    watermark_ids,
-)
 from app.api.schema import SECURITY, Body, ById, Moment, Name, Printable, Prose, Query, errors
-from app.errors import BadRequest, NotConfigured, UnsupportedMediaType
+from app.errors import BadRequest, UnsupportedMediaType
 from app.extensions import transaction
-from app.imaging import Format, Transform
-from app.imaging.models import missing_for_background
-from app.imaging.operations import RemoveBackground
 from app.models import Asset
 from app.services import images, making, publishing
 from app.services.images import ImageFile
 from app.services.making import Job
-from app.services.workshop import Workshop
 from app.web.authentication import needs_key
 from app.web.context import principal, toolbox
 from app.web.errors import invalid_request
@@ -168,17 +146,18 @@ def create_from_url(body: ImageOfUrl) -> tuple[Response, int]:
     """Fetches the image, within 20 seconds and the plan's size of a file, and keeps it as it is."""
     tools = toolbox()
     with tools.outbound.admitted():
-        return _created(making.create_from_url(_job(body.name), body.url, tools.fetcher, tools.workshop))
+        return created(making.create_from_url(job(body.name), body.url, tools.fetcher, tools.workshop))
 
 
 @blueprint.post("/upload", summary="Upload an image", security=SECURITY, request_body=UPLOAD, responses=CREATED)
 @needs_key
 def upload() -> tuple[Response, int]:
     """Keeps the image as it is, whatever its format: JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF, BMP or camera RAW."""
-    toolbox().gate.check()
+    tools = toolbox()
+    tools.gate.check()
     form, file = _received()
-    with _working() as shop:
-        return _created(making.create(_job(form.name), file.path, file.name, shop))
+    with tools.gate.admitted():
+        return created(making.create(job(form.name), file.path, file.name, tools.workshop))
 
 
 @blueprint.post(
@@ -190,7 +169,7 @@ def imagine(body: ImageOfWords) -> tuple[Response, int]:
     order = Order(body.prompt, body.negative_prompt, body.seed, body.model)
     tools = toolbox()
     with tools.outbound.admitted():
-        return _created(making.imagine(_job(body.name), order, tools.painter, tools.workshop))
+        return created(making.imagine(job(body.name), order, tools.painter, tools.workshop))
 
 
 @blueprint.get("/<id>", summary="Get an image", security=SECURITY, responses={200: Image, **errors(401, 403, 404)})
@@ -254,121 +233,13 @@ def unpublish(path: ById) -> dict[str, Any]:
         return _shown(image)
 
 
-@blueprint.post("/<id>/resize", summary="Resize an image", security=SECURITY, responses=CREATED)
-@needs_key
-def resize(path: ById, body: ResizeBody) -> tuple[Response, int]:
-    """Makes a new image of exactly this size, larger ones too."""
-    return _made(path, body)
-
-
-@blueprint.post("/<id>/crop", summary="Crop an image", security=SECURITY, responses=CREATED)
-@needs_key
-def crop(path: ById, body: CropBody) -> tuple[Response, int]:
-    """Makes a new image of what lies between two corners."""
-    return _made(path, body)
-
-
-@blueprint.post("/<id>/rotate", summary="Rotate an image", security=SECURITY, responses=CREATED)
-@needs_key
-def rotate(path: ById, body: RotateBody) -> tuple[Response, int]:
-    """Makes a new image, turned clockwise. It grows where the angle is no right one."""
-    return _made(path, body)
-
-
-@blueprint.post("/<id>/mirror", summary="Mirror an image", security=SECURITY, responses=CREATED)
-@needs_key
-def mirror(path: ById, body: MirrorBody) -> tuple[Response, int]:
-    """Makes a new image with left and right, or top and bottom, swapped."""
-    return _made(path, body)
-
-
-@blueprint.post("/<id>/convert", summary="Convert an image", security=SECURITY, responses=CREATED)
-@needs_key
-def convert(path: ById, body: ConvertBody) -> tuple[Response, int]:
-    """Makes a new image in another format. What is transparent becomes white in JPEG."""
-    return _made(path, body)
-
-
-@blueprint.post("/<id>/blur", summary="Blur an image", security=SECURITY, responses=CREATED)
-@needs_key
-def blur(path: ById, body: BlurBody) -> tuple[Response, int]:
-    """Makes a new image, blurred by a Gaussian."""
-    return _made(path, body)
-
-
-@blueprint.post("/<id>/modulate", summary="Adjust an image's colours", security=SECURITY, responses=CREATED)
-@needs_key
-def modulate(path: ById, body: ModulateBody) -> tuple[Response, int]:
-    """Makes a new image with other brightness, saturation, hue or lightness (CIE LCh)."""
-    return _made(path, body)
-
-
-@blueprint.post("/<id>/watermark", summary="Watermark an image", security=SECURITY, responses=CREATED)
-@needs_key
-def watermark(path: ById, body: WatermarkBody) -> tuple[Response, int]:
-    """Makes a new image with other images laid over it, each by its transparency."""
-    return _made(path, body)
-
-
-@blueprint.post(
-    "/<id>/remove-background",
-    summary="Remove an image's background",
-    security=SECURITY,
-    responses={**CREATED, **errors(501)},
-)
-@needs_key
-def remove_background(path: ById, body: Named) -> tuple[Response, int]:
-    """Makes a new image, a PNG, in which everything but the subject is transparent. Counts as two images."""
-    with transaction(*principal().partition) as session:
-        image = images.get(session, path.id)
-    weights = toolbox().settings.weights
-    if problem := missing_for_background(weights):
-        raise NotConfigured(f"This server can't remove backgrounds yet: {problem}")
-    wanted = Transform(Format.PNG, None, operations=(RemoveBackground(str(weights)),))
-    job = _job(body.name or image.name, BACKGROUND_IMAGES)
-    with _working() as shop:
-        return _created(making.transform(job, image, wanted, shop, pool=toolbox().background), BACKGROUND_IMAGES)
-
-
-@blueprint.post("/<id>/transform", summary="Transform an image in several steps", security=SECURITY, responses=CREATED)
-@needs_key
-def transform(path: ById, body: TransformBody) -> tuple[Response, int]:
-    """Makes one new image by several operations. Counts as one, and is encoded once."""
-    return _made(path, body, body.asked())
-
-
-def _made(path: ById, body: Named, asked: Sequence[Asked] = ()) -> tuple[Response, int]:
-    """The image that comes of another by what is asked: the whole body, unless that has several parts."""
-    asked = asked or [Asked(body)]
-    fields = watermark_ids(asked)
-    with transaction(*principal().partition) as session:
-        image = images.get(session, path.id)
-        layers = images.among(session, fields.values())
-    unusable = [field for field, layer_id in fields.items() if layer_id not in layers or layer_id == image.id]
-    if unusable:
-        raise BadRequest(
-            "A watermark must be another image of this workspace.",
-            errors=[f"{field}: is no other image of this workspace" for field in unusable],
-        )
-    check_crops(asked, image.width, image.height)
-    with _working() as shop:
-        return _created(
-            making.transform(_job(body.name or image.name), image, transform_of(asked), shop, layers=layers)
-        )
-
-
-@contextmanager
-def _working() -> Iterator[Workshop]:
-    """A place among those that work on images, for the length of the block. Raises Overloaded."""
-    with toolbox().gate.admitted():
-        yield toolbox().workshop
-
-
-def _job(name: str, counting: int = 1) -> Job:
+def job(name: str, counting: int = 1) -> Job:
+    """What this request asks for; repeated under its Idempotency-Key, it is not paid again."""
     return Job(principal(), name, g.claim.id if g.claim else None, counting)
 
 
-def _created(image: Asset, counted: int = 1) -> tuple[Response, int]:
+def created(image: Asset, counted: int = 1) -> tuple[Response, int]:
+    """The answer to whatever made an image."""
     response = jsonify(_shown(image))
     if principal().is_live:
         response.headers["X-Image-Processing-Usage"] = str(counted)
