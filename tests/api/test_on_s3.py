@@ -11,6 +11,7 @@ from app.services.sweep import sweep
 from tests.client import bearer
 from tests.conftest import Account, AppMaker
 from tests.images import encoded, opened
+from tests.images_client import ImagesClient
 from tests.s3 import REGION
 from tests.workspace import finalize, presign
 
@@ -92,3 +93,25 @@ def test_an_answer_that_was_kept_is_given_again(client, acme) -> None:
     assert [answer.status_code for answer in answers] == [201, 201]
     assert answers[0].data == answers[1].data
     assert answers[1].headers["Idempotent-Replayed"] == "true"
+
+
+def test_images_are_made_sent_and_published(client, acme, clock, stored, app) -> None:
+    images = ImagesClient(client, acme.key)
+    original = images.upload()
+    small = images.make(original, "resize", width=100)
+    assert len(stored()) == 4
+    whole = images.download(small)
+    assert opened(whole.data).size == (100, 75)
+    part = images.download(small, Range="bytes=-10")
+    assert (part.status_code, part.data) == (206, whole.data[-10:])
+    url = images.post(f"/{small['id']}/publish").json["url"]
+    seen = images.public(url)
+    assert (seen.data, seen.headers["ETag"]) == (whole.data, whole.headers["ETag"])
+    images.post(f"/{small['id']}/unpublish")
+    assert images.public(url).status_code == 404
+    for image in (original, small):
+        assert images.request("DELETE", f"/{image['id']}").status_code == 204
+    tools = app.extensions["lightwell"]
+    with app.app_context():
+        sweep(tools.storage, tools.settings.spool_dir, clock())
+    assert stored() == []
