@@ -142,26 +142,27 @@ class Rotate:
         return math.ceil(width * cos + height * sin - 1e-6), math.ceil(width * sin + height * cos - 1e-6)
 
 
-@dataclass(frozen=True)
-class Mirror:
-    axis: Axis
+class KeepsSize:
+    """What a picture is as large after as before."""
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         return width, height
 
 
 @dataclass(frozen=True)
-class Blur:
+class Mirror(KeepsSize):
+    axis: Axis
+
+
+@dataclass(frozen=True)
+class Blur(KeepsSize):
     """By a Gaussian of the standard deviation ``sigma``, in pixels."""
 
     sigma: float
 
-    def size(self, width: int, height: int) -> tuple[int, int]:
-        return width, height
-
 
 @dataclass(frozen=True)
-class Modulate:
+class Modulate(KeepsSize):
     """In CIE LCh: lightness (0-100) times ``brightness`` plus ``lightness``, chroma times ``saturation``, hue turned.
 
     ``hue`` is in degrees.
@@ -171,9 +172,6 @@ class Modulate:
     saturation: float = 1.0
     hue: int = 0
     lightness: float = 0.0
-
-    def size(self, width: int, height: int) -> tuple[int, int]:
-        return width, height
 
 
 @dataclass(frozen=True)
@@ -190,23 +188,17 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Watermark:
+class Watermark(KeepsSize):
     """Layers over the picture, in order, each blended by its alpha."""
 
     layers: tuple[Layer, ...]
 
-    def size(self, width: int, height: int) -> tuple[int, int]:
-        return width, height
-
 
 @dataclass(frozen=True)
-class RemoveBackground:
+class RemoveBackground(KeepsSize):
     """Everything but the subject becomes transparent. ``weights`` is the file of the network that tells them apart."""
 
     weights: str
-
-    def size(self, width: int, height: int) -> tuple[int, int]:
-        return width, height
 
 
 def asks_for_transparency(operation: "Operation") -> bool:
