@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
+from app.adapters.local_storage import LocalStorage
+from app.extensions import transaction
+from app.models import Upload
+from app.services import space
 from tests.client import bearer
 from tests.databases import on_both_databases
 from tests.images import encoded, opened
@@ -99,6 +104,28 @@ def test_failures_charge_and_store_nothing(images) -> None:
     assert images.post(f"/{image['id']}/crop", x1=0, y1=0, x2=641, y2=1).status_code == 400
     assert len(images.request("GET", "").json["data"]) == 1
     assert images.used() == 1
+
+
+def full(*_: object) -> None:
+    raise OSError("no space left on the device")
+
+
+def test_a_failure_leaves_room_for_the_next(app, client, make_account, monkeypatch, clock) -> None:
+    """What was set aside comes back at once: the month's only image, and the bytes in storage."""
+    account = make_account(monthly_images=1, storage_mb=1)
+    images = ImagesClient(client, account.key)
+    data = encoded("PNG", width=600, height=480)
+    assert len(data) > 1024 * 1024 / 2
+    assert images.send(data[:5000], name="x").status_code == 422
+    with monkeypatch.context() as failing:
+        failing.setattr(LocalStorage, "put_file", full)
+        assert images.send(data, name="x").status_code == 500
+    for used in (0, len(data)):
+        with app.app_context(), transaction(account.org_id, "live") as session:
+            assert space.used(session) == used
+            assert session.scalars(select(Upload)).all() == []
+        if not used:
+            images.upload(data)
 
 
 def test_an_image_is_an_asset_of_the_workspace_and_the_reverse(client, acme, images) -> None:
