@@ -183,7 +183,7 @@ BAD = [
     ("transform", {"operations": []}, "operations: "),
     ("transform", {"operations": [{}]}, "operations.0: must name one operation"),
     ("transform", {"operations": [{"blur": None}]}, "operations.0: must name one operation"),
-    ("transform", {"operations": [{"blur": {}, "crop": {}}]}, "operations.0"),
+    ("transform", {"operations": [{"blur": {}, "modulate": {}}]}, "operations.0: must name one operation"),
     ("transform", {"operations": [{"melt": {}}]}, "operations.0.melt: unknown field"),
     ("transform", {"operations": [{"blur": {}}] * 21}, "operations: "),
     (
