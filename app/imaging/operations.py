@@ -87,7 +87,8 @@ class Resize:
     def content(self, width: int, height: int) -> tuple[int, int]:
         """The size of the whole picture before bars are added to it or its sides cut off."""
         across, down = self.size(width, height)
-        match self.fit:
+        # With one side given the ratio stays, but for the rounding of the other: there is nothing to add or to cut.
+        match self.fit if self.width and self.height else Fit.FILL:
             case Fit.FILL:
                 return across, down
             case Fit.CONTAIN:

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -44,6 +44,7 @@ def chains(draw: st.DrawFn) -> tuple[tuple[int, int], tuple[Operation, ...]]:
 
 @settings(max_examples=40, deadline=None)
 @given(chain=chains(), mode=st.sampled_from(["L", "RGB", "RGBA"]))
+@example(chain=((66, 73), (Resize(height=26, fit=Fit.COVER),)), mode="L")
 def test_the_size_that_is_told_is_the_size_that_comes(
     tmp_path_factory: pytest.TempPathFactory,
     chain: tuple[tuple[int, int], tuple[Operation, ...]],
@@ -127,3 +128,15 @@ def test_operations_take_place_in_the_order_given(tmp_path: Path) -> None:
     assert first.convert("RGB").tobytes() == corners().crop((0, 0, 10, 10)).tobytes()
     turned = corners().transpose(Image.Transpose.ROTATE_270)
     assert second.convert("RGB").tobytes() == turned.crop((0, 0, 10, 10)).tobytes()
+
+
+@settings(max_examples=300, deadline=None)
+@given(width=st.integers(1, 3000), height=st.integers(1, 3000), sides=SIDES, fit=st.sampled_from(Fit))
+def test_a_picture_that_was_shrunk_on_load_is_still_what_it_was(
+    width: int, height: int, sides: tuple[int | None, int | None], fit: Fit
+) -> None:
+    """What has the content's size already comes to the same size, and is not resized again."""
+    resize = Resize(*sides, fit)
+    content = resize.content(width, height)
+    assert resize.content(*content) == content
+    assert resize.size(*content) == resize.size(width, height)
