@@ -1,5 +1,7 @@
 """``/v1/images``: images taken in, made of others, published. The same rows as the workspace's assets."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Self
 from urllib.parse import urlencode
 
@@ -11,6 +13,7 @@ from app.adapters.painter import Order
 from app.api.schema import SECURITY, Body, ById, Moment, Name, Printable, Prose, Query, errors
 from app.errors import BadRequest, UnsupportedMediaType
 from app.extensions import transaction
+from app.imaging import ImagingError
 from app.models import Asset
 from app.services import images, making, publishing
 from app.services.images import ImageFile
@@ -145,7 +148,7 @@ def index(query: ImageQuery) -> dict[str, Any]:
 def create_from_url(body: ImageOfUrl) -> tuple[Response, int]:
     """Fetches the image, within 20 seconds and the plan's size of a file, and keeps it as it is."""
     tools = toolbox()
-    with tools.outbound.admitted():
+    with tools.outbound.admitted(), _naming("url"):
         return created(making.create_from_url(job(body.name), body.url, tools.fetcher, tools.workshop))
 
 
@@ -156,7 +159,7 @@ def upload() -> tuple[Response, int]:
     tools = toolbox()
     tools.gate.check()
     form, file = _received()
-    with tools.gate.admitted():
+    with tools.gate.admitted(), _naming("image"):
         return created(making.create(job(form.name), file.path, file.name, tools.workshop))
 
 
@@ -231,6 +234,16 @@ def unpublish(path: ById) -> dict[str, Any]:
         image = images.get(session, path.id)
         publishing.unpublish(session, image)
         return _shown(image)
+
+
+@contextmanager
+def _naming(field: str) -> Iterator[None]:
+    """Say which field a file came by that is refused in the block."""
+    try:
+        yield
+    except ImagingError as error:
+        error.errors = error.errors or [f"{field}: {error.message}"]
+        raise
 
 
 def job(name: str, counting: int = 1) -> Job:
