@@ -49,7 +49,7 @@ def edges() -> Pixels:
 @pytest.mark.parametrize("sigma", [0.3, 1, 3.9, 5, 20, 100, 1000])
 def test_the_gaussian(sigma: float) -> None:
     photo = np.asarray(noise(192, 128))
-    assert np.abs(blur(image_of(photo), sigma).numpy() - exactly(photo, sigma)).max() < 1
+    assert np.abs(blur(image_of(photo), sigma).numpy() - exactly(photo, sigma)).max() < 1.5
     off = np.abs(blur(image_of(edges()), sigma).numpy() - exactly(edges(), sigma))
     assert off.max() < 3
     assert off.mean() < 0.6
