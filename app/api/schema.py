@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from app.imaging import Format, Transform
+from app.web.described import Described
 from app.web.errors import ErrorBody
 
 SECURITY: list[dict[str, list[Any]]] = [{"bearer": []}, {"apiKey": []}]
@@ -27,7 +28,7 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class Query(BaseModel):
+class Query(Described):
     """A query string: unknown parameters are refused, so that a misspelt one isn't silently without effect."""
 
     model_config = ConfigDict(extra="forbid")

@@ -6,7 +6,7 @@ import structlog
 from flask import Flask, Response, jsonify, request
 from flask_limiter import RateLimitExceeded
 from gunicorn.http.errors import ParseException
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 from redis.exceptions import RedisError
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -23,6 +23,7 @@ from app.errors import (
     TooLarge,
     UnsupportedMediaType,
 )
+from app.web.described import Described
 from app.web.request import api_request
 
 log = structlog.get_logger()
@@ -35,7 +36,7 @@ FROM_STATUS: dict[int, tuple[type[AppError], str]] = {
 }
 
 
-class ErrorBody(BaseModel):
+class ErrorBody(Described):
     """The body of every error."""
 
     model_config = ConfigDict(title="Error")
