@@ -113,12 +113,13 @@ def _check_characters(text: str) -> None:
 class Origins:
     """Where one fetch may go. ``hosts`` are exact names in lower case, beside the well-known ones.
 
-    ``any_host`` opens all names. ``test`` are exact origins that may be anything, http and private addresses included.
+    ``any_host`` opens all names. ``trusted`` are exact origins that may be anything, http and private
+    addresses included.
     """
 
     hosts: Collection[str] = ()
     any_host: bool = False
-    test: Collection[str] = ()
+    trusted: Collection[str] = ()
 
     def check(self, url: Url) -> None:
         """Raises BadRequest. What the host's name stands for is not looked up."""
@@ -138,7 +139,7 @@ class Origins:
 
     def trusts(self, url: Url) -> bool:
         """Whether the address behind it may be any."""
-        return url.origin in self.test
+        return url.origin in self.trusted
 
 
 def _is_address(host: str) -> bool:

@@ -38,7 +38,6 @@ blueprint = APIBlueprint(
     ],
 )
 
-BACKGROUND_IMAGES = 2
 IMAGE_ID = r"^image_[0-9a-z]{24}$"
 
 

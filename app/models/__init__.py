@@ -14,7 +14,7 @@ from app.models.library import (
     StorageCounter,
     Upload,
 )
-from app.models.types import UtcDateTime, new_id
+from app.models.types import UtcDateTime, moment_of, new_id
 from app.models.usage import EntryState, UsageCounter, UsageEntry
 
 __all__ = [
@@ -43,5 +43,6 @@ __all__ = [
     "UsageEntry",
     "User",
     "UtcDateTime",
+    "moment_of",
     "new_id",
 ]

@@ -9,8 +9,7 @@ from sqlalchemy import select, tuple_
 
 from app.errors import NotFound
 from app.imaging import Format
-from app.models import Asset, MediaType
-from app.models.types import moment_of
+from app.models import Asset, MediaType, moment_of
 from app.services import assets
 from app.tenancy import TenantSession
 
