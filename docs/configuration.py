@@ -21,7 +21,7 @@ def table() -> str:
 def _default(name: str, field: FieldInfo) -> str:
     if name == "imaging_processes":
         return "the cores"
-    if field.default == "":
+    if field.default in ("", (), None):
         return ""
     return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
 
