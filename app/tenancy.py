@@ -22,7 +22,7 @@ from sqlalchemy.orm import Mapped, ORMExecuteState, UOWTransaction, mapped_colum
 
 log = structlog.get_logger()
 
-DIRECTORY_TABLES = frozenset({"organizations", "users", "memberships", "api_keys", "plans"})
+DIRECTORY_TABLES = frozenset({"organizations", "users", "memberships", "api_keys", "plans", "stripe_events"})
 """Tables that belong to no org. Everything else must be OrgOwned (tests/architecture/test_tables.py)."""
 
 

@@ -1,6 +1,7 @@
 """The tables. Importing this package declares them all."""
 
-from app.models.directory import ApiKey, Membership, Mode, Organization, Plan, Role, User
+from app.models.billing import AuditEntry, BillingAccount, MeterEvent, StripeEvent
+from app.models.directory import FREE, ApiKey, Membership, Mode, Organization, Plan, Role, User
 from app.models.exports import Export, ExportPreset, ExportStatus, Rendition
 from app.models.idempotency import IdempotentRequest
 from app.models.library import (
@@ -18,11 +19,14 @@ from app.models.types import UtcDateTime, moment_of, new_id
 from app.models.usage import EntryState, UsageCounter, UsageEntry
 
 __all__ = [
+    "FREE",
     "AllowedHost",
     "ApiKey",
     "Asset",
     "AssetCount",
     "AssetTag",
+    "AuditEntry",
+    "BillingAccount",
     "Collection",
     "DiscardedObject",
     "EntryState",
@@ -32,12 +36,14 @@ __all__ = [
     "IdempotentRequest",
     "MediaType",
     "Membership",
+    "MeterEvent",
     "Mode",
     "Organization",
     "Plan",
     "Rendition",
     "Role",
     "StorageCounter",
+    "StripeEvent",
     "Upload",
     "UsageCounter",
     "UsageEntry",

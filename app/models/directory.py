@@ -3,11 +3,14 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, String
+from sqlalchemy import JSON, CheckConstraint, ColumnElement, ForeignKey, String, case, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import Base
 from app.models.types import UtcDateTime
+
+FREE = "FREE"
+"""The plan of those who neither pay nor were granted one."""
 
 
 class Role(StrEnum):
@@ -39,14 +42,28 @@ class Plan(Base):
 
 
 class Organization(Base):
-    """The tenant."""
+    """The tenant.
+
+    ``plan_code`` is the higher of what is paid for and what was granted (``granted_plan_code``: by contract, by staff).
+    From ``plan_lapses_at`` on, set while a payment is overdue, only the latter holds. ``metered`` organizations pay by
+    the image. ``flag`` says what staff should look into.
+    """
 
     __tablename__ = "organizations"
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     name: Mapped[str] = mapped_column(String(255))
     plan_code: Mapped[str] = mapped_column(ForeignKey("plans.code"), index=True)
+    granted_plan_code: Mapped[str | None] = mapped_column(ForeignKey("plans.code"))
+    plan_lapses_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    metered: Mapped[bool] = mapped_column(default=False)
+    flag: Mapped[str | None] = mapped_column(String(255))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    @classmethod
+    def plan_code_at(cls, now: datetime) -> ColumnElement[str]:
+        """The plan that holds at a moment: nothing has to run when one lapses."""
+        return case((cls.plan_lapses_at <= now, func.coalesce(cls.granted_plan_code, FREE)), else_=cls.plan_code)
 
 
 class User(Base):
