@@ -1,9 +1,14 @@
 """Jobs on their way to a worker, by RQ."""
 
+from uuid import uuid4
+
 from redis import Redis
 from rq import Queue
 
+DEFAULT = "default"
 EXPORTS = "exports"
+BILLING = "billing-"
+BILLING_SECONDS = 15 * 60
 LONGEST_SECONDS = 24 * 60 * 60
 FAILURE_KEPT_SECONDS = 60 * 60
 
@@ -19,6 +24,19 @@ def enqueue_export(connection: Redis, org_id: str, mode: str, export_id: str, jo
             export_id,
             job_id=job_id,
             job_timeout=LONGEST_SECONDS,
+            result_ttl=0,
+            failure_ttl=FAILURE_KEPT_SECONDS,
+        )
+
+
+def enqueue_billing(connection: Redis) -> None:
+    """Have ``app.jobs.billing`` called, unless such a job waits already. Raises RedisError."""
+    queue = Queue(DEFAULT, connection=connection)
+    if not any(job_id.startswith(BILLING) for job_id in queue.job_ids):
+        queue.enqueue(
+            "app.jobs.billing",
+            job_id=f"{BILLING}{uuid4().hex}",
+            job_timeout=BILLING_SECONDS,
             result_ttl=0,
             failure_ttl=FAILURE_KEPT_SECONDS,
         )

@@ -1,0 +1,93 @@
+"""What Lightwell asks of a payment provider, and the values that it answers with."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+class Forged(Exception):
+    """A message that the provider did not send, or sent too long ago."""
+
+
+class CustomerGone(Exception):
+    """The provider has no such customer any more."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A price that a subscription pays. ``period_end`` is when the paid period is over."""
+
+    id: str
+    price_id: str
+    period_end: datetime
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """A subscription as the provider has it now. ``status`` is Stripe's; ``cancel_at`` is set once it was cancelled."""
+
+    id: str
+    customer_id: str
+    status: str
+    items: Sequence[Item]
+    created_at: datetime
+    cancel_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Line:
+    """What a checkout sells: a price, once or, where it is metered, by what will be used."""
+
+    price_id: str
+    metered: bool = False
+
+
+@dataclass(frozen=True)
+class Event:
+    """News from the provider. ``subject`` is the id of the customer or charge that it is about, where there is one."""
+
+    id: str
+    type: str
+    created_at: datetime
+    subject: str | None
+
+
+class Payments(Protocol):
+    """A payment provider. All calls but ``event`` go over the network and raise DependencyDown where that fails."""
+
+    def create_customer(self, org_id: str, number: int, name: str, email: str) -> str:
+        """Make the organization's customer ``number`` and return its id; made once, however often it is asked for."""
+        ...
+
+    def subscriptions_of(self, customer_id: str) -> Sequence[Subscription]:
+        """Those of a customer that have not ended. Raises CustomerGone."""
+        ...
+
+    def subscriptions(self) -> Iterator[Subscription]:
+        """All that have not ended."""
+        ...
+
+    def checkout(self, org_id: str, customer_id: str, lines: Sequence[Line], success_url: str, cancel_url: str) -> str:
+        """The URL of a page that sells a subscription. Earlier pages of the customer are closed."""
+        ...
+
+    def change(self, subscription: Subscription, lines: Sequence[Line], return_url: str) -> str:
+        """The URL of a page where the customer confirms that a subscription is for something else from now on."""
+        ...
+
+    def portal(self, customer_id: str, return_url: str) -> str:
+        """The URL of a page where the customer looks after subscription, card and invoices. Raises CustomerGone."""
+        ...
+
+    def customer_of_charge(self, charge_id: str) -> str | None:
+        """Who paid."""
+        ...
+
+    def meter(self, event_name: str, entry_id: str, customer_id: str, images: int, at: datetime) -> None:
+        """Report usage, once, however often it is reported. ``at`` is at most 35 days ago. Raises CustomerGone."""
+        ...
+
+    def event(self, payload: bytes, signature: str) -> Event:
+        """The news in a webhook's body, with the signature that came with it. Raises Forged."""
+        ...
