@@ -1,4 +1,4 @@
-"""Commands for operators: ``flask users|orgs|keys|sweep``."""
+"""Commands for operators: ``flask users|orgs|keys|billing|sweep``."""
 
 import click
 from flask import Flask
@@ -7,9 +7,9 @@ from flask.cli import AppGroup, with_appcontext
 from app.errors import AppError
 from app.extensions import transaction
 from app.models import Mode
-from app.services import hosts, identity, keys
+from app.services import flags, hosts, identity, inbox, keys, plans, reconciliation
 from app.services.sweep import sweep
-from app.web.context import now, toolbox
+from app.web.context import needed_provider, now, toolbox
 
 
 class Commands(AppGroup):
@@ -25,6 +25,10 @@ class Commands(AppGroup):
 users = Commands("users", help="People.")
 orgs = Commands("orgs", help="Organizations.")
 api_keys = Commands("keys", help="API keys.")
+billing = Commands("billing", help="What the payment provider says, and what came of it.")
+
+OPERATOR = "operator"
+"""Who the audit says it was."""
 
 
 @users.command("create")
@@ -42,10 +46,26 @@ def create_user(email: str, password: str | None, staff: bool) -> None:
 @click.argument("email")
 @click.argument("plan")
 def set_plan(email: str, plan: str) -> None:
-    """Put the organization of the user EMAIL on PLAN; it holds from the next request on."""
+    """Grant PLAN to the organization of the user EMAIL, free of charge; FREE takes the grant back.
+
+    It holds from the next request on. An organization that pays for a higher plan stays on that.
+    """
     with transaction() as session:
-        organization = identity.set_plan(session, email, plan)
+        organization = identity.organization_of(session, email)
+    with transaction(organization.id) as session:
+        organization = plans.grant(session, plan, OPERATOR, now())
     click.echo(f"{organization.id} is on the {organization.plan_code} plan.")
+
+
+@orgs.command("unflag")
+@click.argument("email")
+def unflag(email: str) -> None:
+    """Take a flag, such as a disputed payment leaves, off the organization of the user EMAIL."""
+    with transaction() as session:
+        organization = identity.organization_of(session, email)
+    with transaction(organization.id) as session:
+        flag = flags.put(session, None, OPERATOR, now())
+    click.echo(f"{organization.id} is not flagged any more: {flag}" if flag else f"{organization.id} was not flagged.")
 
 
 @orgs.command("allow-host")
@@ -92,6 +112,34 @@ def create_key(email: str, mode: str, scopes: tuple[str, ...], name: str) -> Non
     click.echo(key)
 
 
+@billing.command("reconcile")
+@click.option("--mend", is_flag=True, help="Take over what the payment provider says.")
+@click.pass_context
+def reconcile(context: click.Context, mend: bool) -> None:
+    """Compare all organizations with the payment provider. Exits with 1 while there are differences."""
+    provider = needed_provider()
+    found = list(reconciliation.differences(provider))
+    left = 0
+    for difference in found:
+        mended = mend and reconciliation.mend(provider, difference)
+        left += not mended
+        who = " ".join(name for name in (difference.org_id, difference.customer_id) if name)
+        click.echo(f"{who}: {difference.problem}{' (mended)' if mended else ''}")
+    click.echo(f"Differences: {len(found)}, mended: {len(found) - left}.")
+    context.exit(1 if left else 0)
+
+
+@billing.command("events")
+def events() -> None:
+    """List the payment provider's events that wait to be handled, and why."""
+    with transaction() as session:
+        waiting = inbox.unhandled(session)
+    for event in waiting:
+        reason = event.outcome or "not tried yet"
+        click.echo(f"{event.id} {event.type} {event.subject} received {event.received_at:%Y-%m-%d %H:%M}: {reason}")
+    click.echo(f"Events that wait: {len(waiting)}.")
+
+
 @click.command("sweep")
 @with_appcontext
 def sweep_now() -> None:
@@ -100,11 +148,11 @@ def sweep_now() -> None:
     click.echo(
         f"Released {swept.reservations} reservations. Forgot {swept.uploads} abandoned uploads, {swept.renditions} "
         f"unused renditions, {swept.exports} expired exports and {swept.answers} kept answers. "
-        f"Deleted {swept.test_assets} assets of test keys. "
+        f"Deleted {swept.test_assets} assets of test keys. Ended {swept.plans} plans that were not paid. "
         f"Removed {swept.objects} objects and {swept.spools} work folders."
     )
 
 
 def init_app(app: Flask) -> None:
-    for command in (users, orgs, api_keys, sweep_now):
+    for command in (users, orgs, api_keys, billing, sweep_now):
         app.cli.add_command(command)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,17 +17,21 @@ from app.adapters.painter import Painter
 from app.adapters.redis import connect
 from app.adapters.s3_storage import S3Storage
 from app.adapters.storage import Storage
+from app.adapters.stripe_payments import StripePayments
 from app.config import Settings
 from app.delivery import published
 from app.delivery import storage as delivery
 from app.docs import pages
 from app.extensions import db, migrate
 from app.imaging import ImagingPool, Limits
+from app.services.prices import Prices
 from app.services.principal import MEGABYTE
+from app.services.provider import Provider
 from app.web.context import Toolbox
 from app.web.errors import ErrorBody, invalid_request
 from app.web.gate import Gate
 from app.web.request import JSON_BYTES, OTHER_FIELDS, ApiRequest
+from app.webhooks import stripe as stripe_webhook
 
 ROOT = Path(__file__).resolve().parent.parent
 DESCRIPTION = """
@@ -94,6 +98,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> O
     api.init_app(app)
     app.register_blueprint(delivery.blueprint)
     app.register_blueprint(published.blueprint)
+    app.register_blueprint(stripe_webhook.blueprint)
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(health.blueprint)
     cli.init_app(app)
@@ -136,6 +141,18 @@ def _painter(settings: Settings) -> Painter | None:
     return Painter(settings.painter_base_url, settings.painter_api_key, settings.painter_models, fetch)
 
 
+def _provider(settings: Settings, clock: Callable[[], datetime]) -> Provider | None:
+    if not settings.stripe_secret_key:
+        return None
+    return Provider(
+        payments=StripePayments(settings.stripe_secret_key, settings.stripe_webhook_secrets, settings.stripe_api_base),
+        prices=Prices(settings.stripe_prices, settings.stripe_metered_prices),
+        grace=timedelta(days=settings.billing_grace_days),
+        meter=settings.stripe_meter_event,
+        clock=clock,
+    )
+
+
 def _toolbox(settings: Settings, clock: Callable[[], datetime]) -> Toolbox:
     limits = Limits(
         max_pixels=settings.max_pixels,
@@ -156,4 +173,5 @@ def _toolbox(settings: Settings, clock: Callable[[], datetime]) -> Toolbox:
         background=ImagingPool(1, replace(limits, **BACKGROUND, memory_bytes=settings.background_memory_mb * MEGABYTE)),
         fetcher=_fetcher(settings),
         painter=_painter(settings),
+        provider=_provider(settings, clock),
     )

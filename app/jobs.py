@@ -4,15 +4,15 @@ from collections.abc import Callable
 
 from flask import Flask
 
-from app.adapters.queue import EXPORTS
+from app.adapters.queue import DEFAULT, EXPORTS
 from app.config import Settings
 from app.extensions import transaction
 from app.factory import create_app
-from app.services import batches
+from app.services import batches, inbox, metering, subscriptions
 from app.services.sweep import sweep as sweep_all
 from app.tenancy import unscoped
 
-QUEUES = ("default", EXPORTS)
+QUEUES = (DEFAULT, EXPORTS)
 """Each is worked on by a process of its own: what may take an hour does not hold up the rest."""
 SWEEP_SECONDS = 60
 
@@ -23,6 +23,17 @@ def sweep() -> None:
     tools = app.extensions["lightwell"]
     with app.app_context():
         sweep_all(tools.storage, tools.settings.spool_dir, tools.clock())
+        if tools.provider:
+            subscriptions.check_unheard(tools.provider)
+            metering.report(tools.provider)
+
+
+def billing() -> None:
+    """Handle what the payment provider sent; harmless when there is nothing, or when another worker is at it."""
+    app = create_app(Settings.from_env())
+    if provider := app.extensions["lightwell"].provider:
+        with app.app_context():
+            inbox.work(provider)
 
 
 def export(org_id: str, mode: str, export_id: str) -> None:
@@ -45,5 +56,14 @@ def resume_exports(app: Flask) -> None:
         batches.send(tools.redis, one)
 
 
-TICKS: tuple[Callable[[Flask], None], ...] = (resume_exports,)
+def resume_billing(app: Flask) -> None:
+    """Enqueue what was lost between the inbox and the queue, and what is to be tried again."""
+    tools = app.extensions["lightwell"]
+    with transaction() as session:
+        is_due = tools.provider is not None and inbox.has_due(session, tools.clock())
+    if is_due:
+        inbox.send(tools.redis)
+
+
+TICKS: tuple[Callable[[Flask], None], ...] = (resume_exports, resume_billing)
 """What every worker does every 5 seconds, in an application context, whether or not its queues get on."""

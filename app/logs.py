@@ -38,7 +38,12 @@ def configure(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level)
-    for chatty, level in (("flask-limiter", "ERROR"), ("rq", "WARNING"), ("rq.worker", "WARNING")):
+    for chatty, level in (
+        ("flask-limiter", "ERROR"),
+        ("rq", "WARNING"),
+        ("rq.worker", "WARNING"),
+        ("stripe", "WARNING"),
+    ):
         logging.getLogger(chatty).setLevel(level)
 
 

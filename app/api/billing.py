@@ -1,27 +1,73 @@
-"""``/billing``: for servers with a payment provider. This version has none, and says so."""
+"""``/billing``: buy a plan, look after the subscription."""
 
-from typing import NoReturn
+from typing import Annotated, Any, Literal
 
+from flask import url_for
 from flask_openapi import APIBlueprint, Tag
+from pydantic import BaseModel, Field
 
-from app.api.schema import SECURITY, errors
-from app.errors import NotConfigured
+from app.api.schema import SECURITY, Body, Printable, errors
+from app.errors import Forbidden
+from app.services import billing
+from app.services.provider import Provider
+from app.web import links
 from app.web.authentication import needs_key
+from app.web.context import needed_provider, principal, toolbox
 
 blueprint = APIBlueprint(
     "billing", __name__, url_prefix="/billing", abp_tags=[Tag(name="Billing", description="Plans and payments.")]
 )
 
 
-@blueprint.post("/checkout", summary="Upgrade the plan", security=SECURITY, responses=errors(401, 403, 501))
-@needs_key
-def checkout() -> NoReturn:
-    """Answers 501: this server has no payment provider."""
-    raise NotConfigured("Payments are not configured on this server. Ask its operator to change the plan.")
+class Purchase(Body):
+    plan: Annotated[str, Printable] = Field(
+        description="TEAM or BUSINESS.", min_length=1, max_length=32, examples=["TEAM"]
+    )
+    interval: Literal["month", "year"] = Field("month", description="How often it is paid.")
 
 
-@blueprint.post("/portal", summary="Manage the subscription", security=SECURITY, responses=errors(401, 403, 501))
+class Page(BaseModel):
+    url: str = Field(description="A page to open in a browser.", examples=["https://checkout.stripe.com/c/pay/…"])
+
+
+@blueprint.post(
+    "/checkout",
+    summary="Buy a plan, or change it",
+    security=SECURITY,
+    responses={200: Page, **errors(400, 401, 403, 409, 413, 415, 422, 501)},
+)
 @needs_key
-def portal() -> NoReturn:
-    """Answers 501: this server has no payment provider."""
-    raise NotConfigured("Payments are not configured on this server. Ask its operator to change the plan.")
+def checkout(body: Purchase) -> dict[str, Any]:
+    """Returns the URL of Stripe's checkout; where a subscription runs already, of a page that confirms the change.
+
+    The plan changes as soon as it is paid.
+    """
+    with toolbox().outbound.admitted():
+        url = billing.checkout(
+            _provider(), principal().org_id, principal().key_id, body.plan, body.interval, _return_url()
+        )
+    return Page(url=url).model_dump()
+
+
+@blueprint.post(
+    "/portal",
+    summary="Look after the subscription",
+    security=SECURITY,
+    responses={200: Page, **errors(401, 403, 409, 413, 422, 501)},
+)
+@needs_key
+def portal() -> dict[str, Any]:
+    """Returns the URL of Stripe's customer portal: change or cancel the plan, card, invoices."""
+    with toolbox().outbound.admitted():
+        url = billing.portal(_provider(), principal().org_id, principal().key_id, _return_url())
+    return Page(url=url).model_dump()
+
+
+def _provider() -> Provider:
+    if not principal().is_live:
+        raise Forbidden("A test key spends no money: send a live key.")
+    return needed_provider()
+
+
+def _return_url() -> str:
+    return links.absolute(url_for("docs.billing"))

@@ -8,11 +8,9 @@ from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import select
 
 from app.errors import BadRequest, Conflict, NotFound
-from app.models import Membership, Mode, Organization, Plan, Role, User, new_id
+from app.models import FREE, Membership, Mode, Organization, Plan, Role, User, new_id
 from app.services import keys
 from app.tenancy import TenantSession, insert_if_absent
-
-FIRST_PLAN = "FREE"
 
 
 @dataclass(frozen=True)
@@ -55,9 +53,7 @@ def create_account(
         raise Conflict(
             "An account with this e-mail already exists. Keys are shown only once; rotate via POST /auth/rotate-key."
         )
-    organization = Organization(
-        id=new_id("org", now), name=email.partition("@")[0], plan_code=FIRST_PLAN, created_at=now
-    )
+    organization = Organization(id=new_id("org", now), name=email.partition("@")[0], plan_code=FREE, created_at=now)
     session.add(organization)
     session.flush()
     session.add(Membership(org_id=organization.id, user_id=user_id, role=Role.OWNER, created_at=now))
@@ -73,8 +69,8 @@ def register(session: TenantSession, email: str, now: datetime) -> Registration:
         test_api_key=keys.issue(
             session, org_id=organization.id, mode=Mode.TEST, prefix="test_", name="Default (test)", now=now
         ),
-        plan=FIRST_PLAN,
-        monthly_limit=session.get_one(Plan, FIRST_PLAN).monthly_images,
+        plan=FREE,
+        monthly_limit=session.get_one(Plan, FREE).monthly_images,
     )
 
 
@@ -89,14 +85,4 @@ def organization_of(session: TenantSession, email: str) -> Organization:
     )
     if organization is None:
         raise NotFound(f"There is no account with the e-mail {email}.")
-    return organization
-
-
-def set_plan(session: TenantSession, email: str, plan_code: str) -> Organization:
-    """Put the organization of this user on a plan. Raises BadRequest, NotFound."""
-    organization = organization_of(session, email)
-    if session.get(Plan, plan_code.upper()) is None:
-        codes = ", ".join(session.scalars(select(Plan.code).order_by(Plan.position)))
-        raise BadRequest(f"There is no plan {plan_code}. Plans: {codes}.")
-    organization.plan_code = plan_code.upper()
     return organization

@@ -12,7 +12,7 @@ import string
 import zlib
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import Select, or_, select, update
 
 from app.errors import Unauthenticated
 from app.extensions import transaction
@@ -102,15 +102,10 @@ def authenticate(key: str, now: datetime) -> Principal:
     """
     mode, secret = parse(key)
     with transaction() as session:
-        row = session.execute(
-            select(ApiKey, Plan)
-            .join(Organization, Organization.id == ApiKey.org_id)
-            .join(Plan, Plan.code == Organization.plan_code)
-            .where(ApiKey.secret_sha256 == digest(secret))
-        ).one_or_none()
+        row = session.execute(_with_plan(now).where(ApiKey.secret_sha256 == digest(secret))).one_or_none()
         if row is None or row[0].mode != mode or row[0].revoked_at:
             raise Unauthenticated("This API key is unknown or was revoked.")
-        api_key, plan = row
+        api_key, organization, plan = row
         if api_key.expires_at and api_key.expires_at <= now:
             raise Unauthenticated("This API key has expired.")
         stale = now - LAST_USED_RESOLUTION
@@ -120,28 +115,32 @@ def authenticate(key: str, now: datetime) -> Principal:
                 .where(ApiKey.id == api_key.id, or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at <= stale))
                 .values(last_used_at=now)
             )
-        return _principal(api_key, plan)
+        return _principal(api_key, organization, plan, now)
 
 
-def principal_of(key_id: str) -> Principal:
+def principal_of(key_id: str, now: datetime) -> Principal:
     """The principal that a job works for, as its plan is now; the key may have been revoked since it asked."""
     with transaction() as session:
-        api_key, plan = session.execute(
-            select(ApiKey, Plan)
-            .join(Organization, Organization.id == ApiKey.org_id)
-            .join(Plan, Plan.code == Organization.plan_code)
-            .where(ApiKey.id == key_id)
-        ).one()
-        return _principal(api_key, plan)
+        api_key, organization, plan = session.execute(_with_plan(now).where(ApiKey.id == key_id)).one()
+        return _principal(api_key, organization, plan, now)
 
 
-def _principal(api_key: ApiKey, plan: Plan) -> Principal:
+def _with_plan(now: datetime) -> Select[ApiKey, Organization, Plan]:
+    """Keys with their organization, and the plan that holds for it at this moment."""
+    return (
+        select(ApiKey, Organization, Plan)
+        .join(Organization, Organization.id == ApiKey.org_id)
+        .join(Plan, Plan.code == Organization.plan_code_at(now))
+    )
+
+
+def _principal(api_key: ApiKey, organization: Organization, plan: Plan, now: datetime) -> Principal:
     return Principal(
         org_id=api_key.org_id,
         key_id=api_key.id,
         mode=Mode(api_key.mode),
         scopes=frozenset(api_key.scopes),
-        allowance=Allowance.of(plan),
+        allowance=Allowance.of(plan, organization, now),
     )
 
 

@@ -1,16 +1,22 @@
 """Who is asking, as a value that outlives every session."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from app.imaging import Transform
-from app.models import Mode, Plan
+from app.models import Mode, Organization, Plan
 
 MEGABYTE = 1024 * 1024
+PAY_THERE = "POST /billing/portal opens the page for it."
 
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a plan allows. None means without limit; sizes are in bytes."""
+    """What a plan allows. None means without limit; sizes are in bytes.
+
+    ``metered`` is whether images are paid one by one. ``lapses_at`` is when an overdue payment costs the plan, which it
+    has done already where ``has_lapsed``; None where the plan was granted and so holds without it.
+    """
 
     plan: str
     monthly_images: int | None
@@ -19,9 +25,15 @@ class Allowance:
     file_bytes: int
     batch_files: int
     workspace_api: bool
+    metered: bool = False
+    lapses_at: datetime | None = None
+    has_lapsed: bool = False
 
     @classmethod
-    def of(cls, plan: Plan) -> "Allowance":
+    def of(cls, plan: Plan, organization: Organization, now: datetime) -> "Allowance":
+        lapses_at = organization.plan_lapses_at
+        has_lapsed = lapses_at is not None and lapses_at <= now
+        is_granted = plan.code == organization.granted_plan_code
         return cls(
             plan=plan.code,
             monthly_images=plan.monthly_images,
@@ -30,7 +42,20 @@ class Allowance:
             file_bytes=plan.file_mb * MEGABYTE,
             batch_files=plan.batch_files,
             workspace_api=plan.workspace_api,
+            metered=organization.metered,
+            lapses_at=None if is_granted and not has_lapsed else lapses_at,
+            has_lapsed=has_lapsed,
         )
+
+    @property
+    def arrears(self) -> str:
+        """What a refusal adds while a payment is overdue, with a space before it; empty otherwise."""
+        if self.lapses_at is None:
+            return ""
+        if self.has_lapsed:
+            return f" The last payment failed, so the plan is {self.plan} until it is paid. {PAY_THERE}"
+        end = f"{self.lapses_at:%Y-%m-%d}"
+        return f" The last payment failed: the {self.plan} plan ends on {end} unless it is paid. {PAY_THERE}"
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def take(session: TenantSession, allowance: Allowance, size: int) -> None:
     total = (allowance.storage_bytes or 0) // MEGABYTE
     raise QuotaExceeded(
         f"The file does not fit: {used(session) // MEGABYTE:,} of {total:,} MB are used on the {allowance.plan} plan. "
-        "Delete assets or upgrade the plan."
+        f"Delete assets or upgrade the plan.{allowance.arrears}"
     )
 
 

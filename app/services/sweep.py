@@ -12,7 +12,7 @@ from sqlalchemy import delete, select
 from app.adapters.storage import Storage
 from app.extensions import transaction
 from app.models import DiscardedObject
-from app.services import assets, batches, idempotency, intake, renditions, usage
+from app.services import assets, batches, idempotency, inbox, intake, plans, renditions, usage
 from app.tenancy import unscoped
 
 SPOOL_KEPT = timedelta(hours=6)
@@ -35,6 +35,7 @@ class Swept:
     renditions: int
     exports: int
     test_assets: int
+    plans: int
     objects: int
     spools: int
 
@@ -48,6 +49,8 @@ def sweep(storage: Storage, spool_dir: Path, now: datetime) -> Swept:
             *(service.partitions_with_expired(session, now) for service in (intake, renditions, batches))
         )
         of_test_keys = assets.partitions_with_expired(session, now)
+        lapsed = plans.organizations_with_lapsed(session, now)
+        inbox.release_expired(session, now)
     reservations = 0
     for org_id in org_ids:
         with transaction(org_id) as session:
@@ -61,6 +64,9 @@ def sweep(storage: Storage, spool_dir: Path, now: datetime) -> Swept:
     for partition in sorted(of_test_keys):
         with transaction(*partition) as session:
             ended["test_assets"] += assets.release_expired(session, now)
+    for org_id in lapsed:
+        with transaction(org_id) as session:
+            plans.lapse(session, now)
     storage.delete(body_keys)
     return Swept(
         reservations=reservations,
@@ -69,6 +75,7 @@ def sweep(storage: Storage, spool_dir: Path, now: datetime) -> Swept:
         renditions=ended["renditions"],
         exports=ended["exports"],
         test_assets=ended["test_assets"],
+        plans=len(lapsed),
         objects=_remove_discarded(storage) + storage.tidy(now - UNFINISHED_KEPT),
         spools=_sweep_spool(spool_dir, now),
     )

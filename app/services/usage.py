@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import select, update
 
 from app.errors import DependencyDown, MonthlyLimitReached, QuotaExceeded
-from app.models import EntryState, UsageCounter, UsageEntry, new_id
+from app.models import EntryState, MeterEvent, UsageCounter, UsageEntry, new_id
 from app.services.principal import Principal
 from app.tenancy import TenantSession, insert_if_absent
 
@@ -20,12 +20,16 @@ LEASE = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class Reservation:
-    """Images set aside for one piece of work. ``entry_id`` is None where nothing is counted (test keys)."""
+    """Images set aside for one piece of work. ``entry_id`` is None where nothing is counted (test keys).
+
+    ``metered`` ones are reported to the payment provider once they are settled.
+    """
 
     entry_id: str | None
     period: date
     images: int
     already_paid: bool = False
+    metered: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def reserve(
     if not _raise_reserved(session, principal, period, images):
         release_expired(session, now)
         if not _raise_reserved(session, principal, period, images):
-            raise refusal(_too_many(images, summarise(session, principal, now)))
+            raise refusal(_too_many(images, summarise(session, principal, now)) + principal.allowance.arrears)
     entry = UsageEntry(
         id=new_id("use", now),
         key_id=principal.key_id,
@@ -84,14 +88,14 @@ def reserve(
     )
     session.add(entry)
     session.flush()
-    return Reservation(entry.id, period, images)
+    return Reservation(entry.id, period, images, metered=principal.allowance.metered)
 
 
 def check(session: TenantSession, principal: Principal, images: int, now: datetime) -> None:
     """Refuse work that can't be done before it begins, without setting anything aside. Raises QuotaExceeded."""
     summary = summarise(session, principal, now)
     if principal.is_live and summary.remaining is not None and images > summary.remaining:
-        raise QuotaExceeded(_too_many(images, summary))
+        raise QuotaExceeded(_too_many(images, summary) + principal.allowance.arrears)
 
 
 def _too_many(images: int, summary: Summary) -> str:
@@ -144,6 +148,8 @@ def settle(session: TenantSession, reservation: Reservation, images: int) -> Non
         raise ValueError("more images settled than reserved")
     if not _close(session, reservation, EntryState.SETTLED, images):
         raise DependencyDown("The work took too long and was given up. Nothing was charged; send it again.")
+    if reservation.metered and images:
+        session.add(MeterEvent(entry_id=reservation.entry_id, images=images))
 
 
 def release(session: TenantSession, reservation: Reservation) -> None:

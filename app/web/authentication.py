@@ -73,6 +73,7 @@ def authorize() -> None:
     if getattr(view, "workspace", False) and g.principal.is_live and not g.principal.allowance.workspace_api:
         raise UpgradeRequired(
             f"The {g.principal.allowance.plan} plan does not include the workspace API. Upgrade, or try a test key."
+            f"{g.principal.allowance.arrears}"
         )
     scope = "read" if request.method in READING else "write"
     if scope not in g.principal.scopes:

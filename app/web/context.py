@@ -12,8 +12,10 @@ from app.adapters.fetch import Fetcher
 from app.adapters.painter import Painter
 from app.adapters.storage import Storage
 from app.config import Settings
+from app.errors import NotConfigured
 from app.imaging import ImagingPool
 from app.services.principal import Principal
+from app.services.provider import Provider
 from app.services.workshop import Workshop
 from app.web.gate import Gate
 
@@ -34,6 +36,7 @@ class Toolbox:
     background: ImagingPool
     fetcher: Fetcher
     painter: Painter | None
+    provider: Provider | None
     gate: Gate
     outbound: Gate
 
@@ -49,6 +52,13 @@ class Toolbox:
 
 def toolbox() -> Toolbox:
     return cast(Toolbox, current_app.extensions["lightwell"])
+
+
+def needed_provider() -> Provider:
+    """Who takes the money. Raises NotConfigured where there is nobody."""
+    if provider := toolbox().provider:
+        return provider
+    raise NotConfigured("Payments are not configured on this server. Ask its operator to change the plan.")
 
 
 def now() -> datetime:

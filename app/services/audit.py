@@ -1,0 +1,38 @@
+"""Who changed what."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from app.models import AuditEntry, new_id
+from app.tenancy import TenantSession
+
+
+def record(
+    session: TenantSession,
+    actor: str,
+    action: str,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    now: datetime,
+    event_id: str | None = None,
+) -> None:
+    """Note what differs between two states of the session's organization, if anything does. Moments are told in ISO."""
+    changed = [name for name in after if before.get(name) != after[name]]
+    if not changed:
+        return
+    session.add(
+        AuditEntry(
+            id=new_id("aud", now),
+            actor=actor,
+            action=action,
+            before={name: _plain(before.get(name)) for name in changed},
+            after={name: _plain(after[name]) for name in changed},
+            event_id=event_id,
+            created_at=now,
+        )
+    )
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value

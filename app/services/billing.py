@@ -1,0 +1,122 @@
+"""What a customer does about money: buy a plan, change it, look after card and invoices."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select, update
+
+from app.adapters.payments import CustomerGone, Subscription
+from app.errors import BadRequest, Conflict, DependencyDown
+from app.extensions import transaction
+from app.models import FREE, BillingAccount, Membership, Organization, Role, User
+from app.services import audit, plans, subscriptions
+from app.services.prices import UnknownPrice
+from app.services.provider import Provider
+from app.services.subscriptions import Standing
+from app.tenancy import TenantSession, insert_if_absent
+
+BY_PORTAL = "POST /billing/portal opens the page for it."
+
+
+def checkout(provider: Provider, org_id: str, actor: str, plan: str, interval: str, return_url: str) -> str:
+    """The URL of a page that sells ``plan`` for an ``interval`` of ``month`` or ``year``; ``actor`` is who asks.
+
+    A new subscription is sold by a checkout; who has one confirms there that it is for another plan from now on.
+    ``return_url`` is where the page leads back to; ``?checkout=done`` or ``cancelled`` is added. Raises BadRequest,
+    Conflict, DependencyDown.
+    """
+    code = plan.upper()
+    with transaction(org_id) as session:
+        _check_for_sale(session, provider, code, interval)
+        _check_grant(session, code)
+    for _ in range(2):
+        customer_id = _kept_customer(provider, org_id, actor)
+        try:
+            return _page(provider, org_id, customer_id, code, interval, return_url)
+        except CustomerGone:
+            subscriptions.synchronise(provider, customer_id, actor)
+    raise DependencyDown("The payment provider has no customer for this workspace. Repeat the request shortly.")
+
+
+def portal(provider: Provider, org_id: str, actor: str, return_url: str) -> str:
+    """The URL of the page where subscription, card and invoices are looked after. Raises Conflict, DependencyDown."""
+    with transaction(org_id) as session:
+        customer_id = session.scalar(select(BillingAccount.customer_id))
+    if customer_id is not None:
+        try:
+            return provider.payments.portal(customer_id, f"{return_url}?portal=done")
+        except CustomerGone:
+            subscriptions.synchronise(provider, customer_id, actor)
+    raise Conflict("There is nothing to look after yet. POST /billing/checkout buys a plan.")
+
+
+def _page(provider: Provider, org_id: str, customer_id: str, code: str, interval: str, return_url: str) -> str:
+    """The page that fits what the customer has now. Raises CustomerGone."""
+    found = provider.payments.subscriptions_of(customer_id)
+    current = _standing(provider, org_id, found)
+    lines = provider.prices.lines(code, interval)
+    if not current.is_running:
+        return provider.payments.checkout(
+            org_id, customer_id, lines, f"{return_url}?checkout=done", f"{return_url}?checkout=cancelled"
+        )
+    if current.is_overdue:
+        raise Conflict(f"The last payment failed. Pay it before changing the plan: {BY_PORTAL}")
+    if not current.is_paying:
+        raise Conflict(f"The subscription is {current.status}. Take it up again before changing the plan: {BY_PORTAL}")
+    if (current.plan, current.interval) == (code, interval):
+        raise Conflict(f"The {code} plan is paid by the {interval} already. To change or cancel it: {BY_PORTAL}")
+    subscription = next(one for one in found if one.id == current.subscription_id)
+    if len(subscription.items) != 1 or len(lines) != 1:
+        raise Conflict(f"This subscription has several prices and can't be changed. Cancel it first: {BY_PORTAL}")
+    return provider.payments.change(subscription, lines, f"{return_url}?checkout=done")
+
+
+def _check_for_sale(session: TenantSession, provider: Provider, code: str, interval: str) -> None:
+    if provider.prices.lines(code, interval):
+        return
+    on_sale = [plan for plan in plans.ladder(session) if plan in provider.prices.plans()]
+    if code in on_sale:
+        raise BadRequest(f"The {code} plan is not sold by the {interval}.", errors=["interval: not sold"])
+    reason = {
+        FREE: f"costs nothing: cancel the subscription to return to it. {BY_PORTAL}",
+        "ENTERPRISE": "is sold by contract: write to us.",
+    }.get(code, f"is not for sale. Plans: {', '.join(on_sale)}.")
+    raise BadRequest(f"{code} {reason}", errors=["plan: not for sale"])
+
+
+def _check_grant(session: TenantSession, code: str) -> None:
+    """Nobody pays for what was granted."""
+    granted = session.get_one(Organization, session.org_id).granted_plan_code
+    ladder = plans.ladder(session)
+    if granted in ladder and code in ladder and ladder.index(granted) >= ladder.index(code):
+        raise Conflict(f"The workspace is on the {granted} plan already, without paying for it here.")
+
+
+def _kept_customer(provider: Provider, org_id: str, actor: str) -> str:
+    """The organization's one customer, made when there is none."""
+    with transaction(org_id) as session:
+        insert_if_absent(session, BillingAccount, customers=0, revision=0)
+        account = session.scalars(select(BillingAccount)).one()
+        organization = session.get_one(Organization, org_id)
+        email = session.scalar(
+            select(User.email)
+            .join(Membership, Membership.user_id == User.id)
+            .where(Membership.org_id == org_id, Membership.role == Role.OWNER)
+            .order_by(User.created_at, User.id)
+        )
+    if account.customer_id:
+        return account.customer_id
+    number = account.customers + 1
+    made = provider.payments.create_customer(org_id, number, organization.name, email or "")
+    with transaction(org_id) as session:
+        unclaimed = update(BillingAccount).where(BillingAccount.customers == account.customers)
+        if session.change(unclaimed.values(customer_id=made, customers=number)):
+            audit.record(session, actor, "customer.created", {}, {"customer": made}, provider.clock())
+        return session.scalars(select(BillingAccount.customer_id)).one() or made
+
+
+def _standing(provider: Provider, org_id: str, found: Sequence[Subscription]) -> Standing:
+    try:
+        with transaction(org_id) as session:
+            return subscriptions.standing(provider.prices, plans.ladder(session), found)
+    except UnknownPrice:
+        raise Conflict("The subscription pays a price of its own. Write to us to change it.") from None

@@ -1,0 +1,44 @@
+"""What the payment provider's prices stand for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.adapters.payments import Line, Subscription
+from app.config import PlanPrice
+
+
+class UnknownPrice(Exception):
+    """A subscription pays a price that STRIPE_PRICES does not name."""
+
+
+@dataclass(frozen=True)
+class Prices:
+    """``licensed`` prices cost the same every interval, ``metered`` ones by the image. Of several that stand for the
+    same, the first is sold."""
+
+    licensed: Sequence[PlanPrice]
+    metered: Sequence[PlanPrice]
+
+    def lines(self, plan_code: str, interval: str) -> list[Line]:
+        """What a subscription to a plan is made of; empty where it is not for sale."""
+        firsts = (
+            next((Line(one.price_id, metered) for one in prices if one[:2] == (plan_code, interval)), None)
+            for prices, metered in ((self.licensed, False), (self.metered, True))
+        )
+        return [line for line in firsts if line]
+
+    def plans(self) -> list[str]:
+        """Codes of the plans that are for sale."""
+        return list(dict.fromkeys(one.plan for one in (*self.licensed, *self.metered)))
+
+    def of(self, subscription: Subscription) -> PlanPrice:
+        """The plan and interval that a subscription pays for. Raises UnknownPrice."""
+        paid = {item.price_id for item in subscription.items}
+        for known in (*self.licensed, *self.metered):
+            if known.price_id in paid:
+                return known
+        raise UnknownPrice(f"{subscription.id} pays {', '.join(sorted(paid))}, which STRIPE_PRICES does not name")
+
+    def is_metered(self, subscription: Subscription) -> bool:
+        paid = {item.price_id for item in subscription.items}
+        return any(known.price_id in paid for known in self.metered)

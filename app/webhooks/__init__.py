@@ -1,0 +1,1 @@
+"""What other servers tell us: verify, store, answer; a job does the rest."""

@@ -1,0 +1,36 @@
+"""``POST /webhooks/stripe``: the payment provider's events."""
+
+import structlog
+from flask import Blueprint, request
+
+from app.adapters.payments import Forged
+from app.errors import BadRequest
+from app.extensions import transaction
+from app.services import inbox
+from app.web.authentication import needs_nothing
+from app.web.context import needed_provider, now, toolbox
+
+log = structlog.get_logger()
+
+MOST_BYTES = 512 * 1024
+"""Ten times the largest event that there is."""
+
+blueprint = Blueprint("webhooks", __name__)
+
+
+@blueprint.post("/webhooks/stripe")
+@needs_nothing
+def receive() -> dict[str, bool]:
+    """Verify, store, answer 200; raises BadRequest, and TooLarge before anything is read."""
+    provider = needed_provider()
+    request.max_content_length = MOST_BYTES
+    try:
+        event = provider.payments.event(request.get_data(), request.headers.get("Stripe-Signature", ""))
+    except Forged as error:
+        log.warning("webhook.refused", reason=str(error))
+        raise BadRequest("The signature is not valid for this body, or older than five minutes.") from None
+    with transaction() as session:
+        is_due = inbox.receive(session, event, now())
+    if is_due:
+        inbox.send(toolbox().redis)
+    return {"received": True}
