@@ -34,7 +34,8 @@ from app.extensions import db, transaction
 from app.factory import create_app
 from app.models import Mode, Plan
 from app.serve import free_port
-from app.services import identity, keys
+from app.services import identity, keys, plans
+from tests.billing import Till, open_till
 from tests.client import ApiClient
 from tests.s3 import S3Server, running_s3
 
@@ -224,16 +225,20 @@ def make_account(app: Flask, clock: Clock) -> AccountMaker:
 
     def make(name: str = "someone", plan: str = "ENTERPRISE", **changes: object) -> Account:
         email = f"{name}-{uuid4().hex}@example.com"
-        with app.app_context(), transaction() as session:
-            registration = identity.register(session, email, clock())
-            organization = identity.set_plan(session, email, plan)
-            if changes:
-                own = {column.key: getattr(session.get_one(Plan, plan), column.key) for column in Plan.__mapper__.attrs}
-                own |= {"code": f"P{uuid4().hex[:20]}", **changes}
-                session.add(Plan(**own))
-                session.flush()
-                organization.plan_code = str(own["code"])
-            return Account(email, organization.id, registration.api_key, registration.test_api_key)
+        with app.app_context():
+            with transaction() as session:
+                registration = identity.register(session, email, clock())
+                org_id = identity.organization_of(session, email).id
+            with transaction(org_id) as session:
+                if changes:
+                    own = {
+                        column.key: getattr(session.get_one(Plan, plan), column.key) for column in Plan.__mapper__.attrs
+                    }
+                    own |= {"code": f"P{uuid4().hex[:20]}".upper(), **changes}
+                    session.add(Plan(**own))
+                    session.flush()
+                plans.grant(session, str(own["code"]) if changes else plan, "test", clock())
+            return Account(email, org_id, registration.api_key, registration.test_api_key)
 
     return make
 
@@ -273,6 +278,13 @@ def client(app: Flask) -> ApiClient:
     client = app.test_client()
     assert isinstance(client, ApiClient)
     return client
+
+
+@pytest.fixture
+def till(app: Flask, clock: Clock) -> Iterator[Till]:
+    """Payments: an empty test cashier, for the application of the test."""
+    with open_till(app, clock) as till:
+        yield till
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,22 @@
 """Settings from the environment."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
-from app.config import ConfigurationError, Settings, valkey_port_file
+from app.config import STRIPE, ConfigurationError, PlanPrice, Settings
+from app.embedded import cashier_port_file, valkey_port_file
+from tests.conftest import ROOT
 
 SECRET = "s" * 32
+PRODUCTION = {"SECRET_KEY": SECRET, "REDIS_URL": "redis://cache/0"}
+ACCOUNT = {
+    "STRIPE_SECRET_KEY": "sk_live_hunter2",
+    "STRIPE_WEBHOOK_SECRETS": "whsec_hunter2, whsec_old_hunter2",
+    "STRIPE_PRICES": "TEAM/month=price_1, TEAM/year=price_2,BUSINESS/month=price_3,TEAM/month=price_0",
+}
 
 
 def test_production_refuses_to_start_without_a_secret_key() -> None:
@@ -89,3 +101,106 @@ def test_a_provider_needs_a_model() -> None:
     with pytest.raises(ConfigurationError, match="PAINTER_MODELS"):
         Settings.from_env(provider)
     assert Settings.from_env({**provider, "PAINTER_MODELS": "fine,fast"}).painter_models == ("fine", "fast")
+
+
+def test_a_stripe_account_is_read(tmp_path) -> None:
+    environment = {**PRODUCTION, **ACCOUNT, "DATA_DIR": str(tmp_path)}
+    settings = Settings.from_env(environment)
+    assert settings.stripe_webhook_secrets == ("whsec_hunter2", "whsec_old_hunter2")
+    assert settings.stripe_prices == (
+        PlanPrice("TEAM", "month", "price_1"),
+        PlanPrice("TEAM", "year", "price_2"),
+        PlanPrice("BUSINESS", "month", "price_3"),
+        PlanPrice("TEAM", "month", "price_0"),
+    )
+    assert (settings.stripe_api_base, settings.billing_grace_days) == (STRIPE, 7)
+    assert "hunter2" not in repr(settings)
+    metered = {"STRIPE_METERED_PRICES": "TEAM/month=price_4", "STRIPE_METER_EVENT": "images"}
+    assert Settings.from_env({**environment, **metered}).stripe_metered_prices == (("TEAM", "month", "price_4"),)
+
+
+def started_once(data_dir) -> None:
+    """What a ``./run serve`` in the folder leaves there."""
+    cashier_port_file(data_dir).parent.mkdir()
+    cashier_port_file(data_dir).write_text("7002")
+
+
+@pytest.mark.parametrize(
+    ("given", "problems"),
+    [
+        (
+            {"STRIPE_SECRET_KEY": "sk_live_hunter2"},
+            ["STRIPE_WEBHOOK_SECRETS: STRIPE_SECRET_KEY needs it", "STRIPE_PRICES: STRIPE_SECRET_KEY needs it"],
+        ),
+        (
+            {
+                **ACCOUNT,
+                "STRIPE_PRICES": "TEAM=price_1",
+                "STRIPE_METERED_PRICES": "TEAM/month=price_1",
+                "STRIPE_API_BASE": "http://127.0.0.1:9",
+                "BILLING_GRACE_DAYS": "-1",
+            },
+            [
+                "STRIPE_PRICES: must be such as TEAM/month=price_1,TEAM/year=price_2",
+                "STRIPE_METER_EVENT: STRIPE_METERED_PRICES needs it",
+                "STRIPE_API_BASE: sends payments elsewhere: remove it from production",
+                "BILLING_GRACE_DAYS: Input should be greater than or equal to 0",
+            ],
+        ),
+        ({**ACCOUNT, "STRIPE_PRICES": "TEAM/week=price_1"}, ["STRIPE_PRICES: must be such as TEAM/month=price_1,"]),
+        ({"STRIPE_METERED_PRICES": "price_1"}, ["STRIPE_METERED_PRICES: must be such as TEAM/month=price_1,"]),
+        ({"STRIPE_API_BASE": "api.stripe.com"}, ["STRIPE_API_BASE: must begin with https:// or http://"]),
+    ],
+)
+def test_what_is_wrong_with_a_stripe_account_is_named_at_once(given, problems) -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        Settings.from_env({**PRODUCTION, **given})
+    lines = str(refusal.value).splitlines()[1:]
+    assert len(lines) == len(problems)
+    assert all(line.strip().startswith(problem) for line, problem in zip(lines, problems, strict=True))
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_development_finds_the_test_cashier_of_serve(tmp_path) -> None:
+    environment = {"APP_ENV": "development", "DATA_DIR": str(tmp_path)}
+    assert Settings.from_env(environment).stripe_secret_key == ""
+    started_once(tmp_path)
+    settings = Settings.from_env(environment)
+    assert settings.uses_cashier
+    assert settings.stripe_api_base == "http://127.0.0.1:7002"
+    assert settings.stripe_secret_key.startswith("sk_test_")
+    assert len(settings.stripe_webhook_secrets) == 1
+    assert {(price.plan, price.interval) for price in settings.stripe_prices} == {
+        ("TEAM", "month"), ("TEAM", "year"), ("BUSINESS", "month"), ("BUSINESS", "year")
+    }  # fmt: skip
+    elsewhere = Settings.from_env({**environment, "SECRET_KEY": "another" * 8})
+    assert elsewhere.stripe_secret_key != settings.stripe_secret_key
+
+
+def test_production_does_not_look_for_a_test_cashier(tmp_path) -> None:
+    started_once(tmp_path)
+    settings = Settings.from_env({**PRODUCTION, "DATA_DIR": str(tmp_path)})
+    assert not settings.uses_cashier
+    assert (settings.stripe_secret_key, settings.stripe_api_base, settings.stripe_prices) == ("", STRIPE, ())
+
+
+def test_a_stripe_account_of_one_s_own_is_used_instead_of_the_test_cashier(tmp_path) -> None:
+    started_once(tmp_path)
+    settings = Settings.from_env({"APP_ENV": "development", "DATA_DIR": str(tmp_path), **ACCOUNT})
+    assert not settings.uses_cashier
+    assert (settings.stripe_secret_key, settings.stripe_api_base) == ("sk_live_hunter2", STRIPE)
+
+
+def test_the_test_cashier_does_not_run_in_production(tmp_path) -> None:
+    refused = subprocess.run(
+        [sys.executable, "-m", "app.cashier", "1234"],
+        env={"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path), "APP_ENV": "production", **PRODUCTION},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert refused.returncode == 1
+    assert "does not run in production" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not list(tmp_path.iterdir())

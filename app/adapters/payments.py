@@ -69,11 +69,14 @@ class Payments(Protocol):
         ...
 
     def checkout(self, org_id: str, customer_id: str, lines: Sequence[Line], success_url: str, cancel_url: str) -> str:
-        """The URL of a page that sells a subscription. Earlier pages of the customer are closed."""
+        """The URL of a page that sells a subscription; earlier ones of the customer are closed. Raises CustomerGone."""
         ...
 
     def change(self, subscription: Subscription, lines: Sequence[Line], return_url: str) -> str:
-        """The URL of a page where the customer confirms that a subscription is for something else from now on."""
+        """The URL of a page where the customer confirms that a subscription is for something else from now on.
+
+        Raises CustomerGone.
+        """
         ...
 
     def portal(self, customer_id: str, return_url: str) -> str:

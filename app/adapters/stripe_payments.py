@@ -23,6 +23,8 @@ RETRIES = 1
 """For what Stripe says is locked by another call just now, and for a connection that broke."""
 RETRY_AFTER_SECONDS = 10
 PAGE = 100
+SHOWN_CHARACTERS = 500
+"""Of an error, in the log: it may hold a proxy's whole page."""
 TOLERANCE_SECONDS = 300
 OF_A_CUSTOMER = frozenset({"id", "customer", "payload[stripe_customer_id]"})
 """Parameters in which Stripe misses a customer, not something that the operator has configured."""
@@ -206,7 +208,7 @@ def _answering() -> Iterator[None]:
     try:
         yield
     except PASSING as error:
-        log.warning("payments.down", error=str(error))
+        log.warning("payments.down", error=str(error)[:SHOWN_CHARACTERS])
         raise _down() from error
     except stripe.InvalidRequestError as error:
         if error.code == "resource_missing" and error.param in OF_A_CUSTOMER:

@@ -1,4 +1,7 @@
-"""The playground, the error pages, ``openapi.json`` and the files that they need. No page loads from another host."""
+"""The playground, the pages about plans and errors, ``openapi.json``, and the files that they need.
+
+No page loads anything from another host.
+"""
 
 import gzip
 from functools import lru_cache
@@ -8,10 +11,14 @@ from typing import Any, cast
 
 from flask import Blueprint, Response, current_app, make_response, redirect, render_template, request, url_for
 from flask_openapi import OpenAPI
+from sqlalchemy import or_, select
 from werkzeug.wrappers import Response as BaseResponse
 
 from app.errors import AppError, NotFound
+from app.extensions import transaction
+from app.models import Plan
 from app.web.authentication import needs_nothing
+from app.web.context import toolbox
 
 blueprint = Blueprint("docs", __name__)
 
@@ -39,6 +46,13 @@ PLAYGROUND: dict[str, Any] = {
 }
 """Scalar without anything that calls home: no fonts, telemetry, agent or proxy."""
 
+RETURNS = {
+    ("checkout", "done"): "Thank you. The plan changes within seconds; GET /usage shows it.",
+    ("checkout", "cancelled"): "Nothing was bought.",
+    ("portal", "done"): "Welcome back. What you changed shows in GET /usage within seconds.",
+}
+"""What is said to a person whom the payment provider sends back, by query parameter and value."""
+
 
 @blueprint.get("/")
 @needs_nothing
@@ -57,6 +71,26 @@ def openapi() -> dict[str, Any]:
 @needs_nothing
 def playground() -> Response:
     return _page("docs/playground.html", configuration=PLAYGROUND)
+
+
+@blueprint.get("/docs/billing")
+@needs_nothing
+def billing() -> Response:
+    """What the plans cost and allow, and how to change them. Plans made for one customer are not shown."""
+    with transaction() as session:
+        on_sale = or_(Plan.price_cents.is_not(None), Plan.code == "ENTERPRISE")
+        plans = session.scalars(select(Plan).where(on_sale).order_by(Plan.position)).all()
+    notices = [RETURNS[arrival] for arrival in request.args.items() if arrival in RETURNS]
+    grace_days = toolbox().settings.billing_grace_days
+    return _page("docs/billing.html", plans=plans, notices=notices, grace_days=grace_days, size=_size)
+
+
+def _size(megabytes: int) -> str:
+    """``1 GB``, ``100 GB``, ``1 TB``: in the largest unit that leaves a whole number."""
+    for bytes_each, unit in ((1024 * 1024, "TB"), (1024, "GB")):
+        if megabytes % bytes_each == 0 and megabytes:
+            return f"{megabytes // bytes_each} {unit}"
+    return f"{megabytes} MB"
 
 
 @blueprint.get("/docs/errors")

@@ -19,7 +19,7 @@ class BillingAccount(OrgOwned, Base):
 
     ``customers`` numbers the provider's customers that it has had; ``customer_id`` is None after one was deleted.
     ``revision`` grows with every snapshot that is applied: one that was taken before it has come too late.
-    ``plan_code`` is what is paid for, None for nothing; ``check_at`` is when something must have happened by itself.
+    ``plan_code`` is what is paid for, None for nothing; ``check_at`` is when we ask, if we hear nothing before.
     """
 
     __tablename__ = "billing_accounts"

@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 from app.adapters.payments import CustomerGone, Subscription
 from app.errors import BadRequest, Conflict, DependencyDown
 from app.extensions import transaction
-from app.models import FREE, BillingAccount, Membership, Organization, Role, User
+from app.models import BillingAccount, Membership, Organization, Plan, Role, User
 from app.services import audit, plans, subscriptions
 from app.services.prices import UnknownPrice
 from app.services.provider import Provider
@@ -31,9 +31,13 @@ def checkout(provider: Provider, org_id: str, actor: str, plan: str, interval: s
     for _ in range(2):
         customer_id = _kept_customer(provider, org_id, actor)
         try:
-            return _page(provider, org_id, customer_id, code, interval, return_url)
+            url = _page(provider, org_id, customer_id, code, interval, return_url)
         except CustomerGone:
             subscriptions.synchronise(provider, customer_id, actor)
+        else:
+            with transaction(org_id) as session:
+                subscriptions.expect(session, provider.clock())
+            return url
     raise DependencyDown("The payment provider has no customer for this workspace. Repeat the request shortly.")
 
 
@@ -71,16 +75,19 @@ def _page(provider: Provider, org_id: str, customer_id: str, code: str, interval
 
 
 def _check_for_sale(session: TenantSession, provider: Provider, code: str, interval: str) -> None:
-    if provider.prices.lines(code, interval):
-        return
-    on_sale = [plan for plan in plans.ladder(session) if plan in provider.prices.plans()]
-    if code in on_sale:
+    plan, on_sale = session.get(Plan, code), provider.prices.plans()
+    if plan is not None and plan.price_cents is None:
+        raise _not_for_sale(f"{code} is sold by contract: write to us.")
+    if plan is not None and plan.price_cents == 0:
+        raise _not_for_sale(f"{code} costs nothing: cancel the subscription to return to it. {BY_PORTAL}")
+    if plan is None or code not in on_sale:
+        raise _not_for_sale(f"There is no plan {code} for sale. Plans: {', '.join(on_sale)}.")
+    if not provider.prices.lines(code, interval):
         raise BadRequest(f"The {code} plan is not sold by the {interval}.", errors=["interval: not sold"])
-    reason = {
-        FREE: f"costs nothing: cancel the subscription to return to it. {BY_PORTAL}",
-        "ENTERPRISE": "is sold by contract: write to us.",
-    }.get(code, f"is not for sale. Plans: {', '.join(on_sale)}.")
-    raise BadRequest(f"{code} {reason}", errors=["plan: not for sale"])
+
+
+def _not_for_sale(reason: str) -> BadRequest:
+    return BadRequest(reason, errors=["plan: not for sale"])
 
 
 def _check_grant(session: TenantSession, code: str) -> None:

@@ -86,12 +86,13 @@ def _due(now: datetime) -> Select[str | None]:
 
 
 def _take(now: datetime) -> str | None:
-    """A subject with due events, which nobody else takes for the length of the lease."""
-    with transaction() as session:
-        subject = session.scalar(_due(now).order_by(StripeEvent.next_attempt_at).limit(1))
-        taken = update(StripeEvent).where(StripeEvent.subject == subject, StripeEvent.next_attempt_at <= now)
-        session.change(taken.values(next_attempt_at=now + LEASE))
-    return subject
+    """A subject with due events, which others leave alone for the length of the lease."""
+    while True:
+        with transaction() as session:
+            subject = session.scalar(_due(now).order_by(StripeEvent.next_attempt_at).limit(1))
+            taken = update(StripeEvent).where(StripeEvent.subject == subject, StripeEvent.next_attempt_at <= now)
+            if subject is None or session.change(taken.values(next_attempt_at=now + LEASE)):
+                return subject
 
 
 def handle(provider: Provider, subject: str) -> bool:

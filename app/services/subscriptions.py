@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 
 from app.adapters.payments import CustomerGone, Subscription
 from app.errors import DependencyDown
@@ -34,6 +34,9 @@ LATE = timedelta(hours=2)
 """After the end of a period, when the next must have begun: Stripe keeps its invoice open for an hour before it asks
 for the money."""
 LATER = timedelta(hours=6)
+OFTEN = timedelta(days=1)
+"""How often is asked about a subscription that is not paid, and may be at any time."""
+SOON = timedelta(hours=1)
 CHECKED_AT_ONCE = 20
 
 Also = Callable[[TenantSession, str], None]
@@ -174,9 +177,19 @@ def _take_over(
 
 
 def _next_check(found: Standing, now: datetime) -> datetime | None:
-    """When the provider must have changed something by itself; if it told, but was not heard, we ask then."""
+    """When the provider must have changed something by itself, or may well have: if that is not heard, we ask then."""
+    if found.subscription_id is None:
+        return None
+    if found.is_overdue or not found.is_paying:
+        return now + OFTEN
     ends = [moment for moment in (found.period_end, found.cancel_at) if moment]
-    return max(min(ends) + LATE, now + LATER) if ends and found.is_paying else None
+    return max(min(ends) + LATE, now + LATER) if ends else None
+
+
+def expect(session: TenantSession, now: datetime) -> None:
+    """The session's customer is about to change something: if that is not heard, ask."""
+    soon = or_(BillingAccount.check_at.is_(None), BillingAccount.check_at > now + SOON)
+    session.change(update(BillingAccount).where(soon).values(check_at=now + SOON))
 
 
 def state(row: BillingAccount, organization: Organization) -> dict[str, Any]:

@@ -20,7 +20,7 @@ class Gate:
     def check(self) -> None:
         """Raise Overloaded when there is no place, before a caller reads a large body in vain."""
         if self._inside >= self.capacity:
-            raise Overloaded("The server is busy with other images.", retry_after=RETRY_AFTER_SECONDS)
+            raise Overloaded("The server is busy with other requests.", retry_after=RETRY_AFTER_SECONDS)
 
     @contextmanager
     def admitted(self) -> Iterator[None]:

@@ -1,11 +1,17 @@
 """The migrations make exactly the tables that the models declare, on both databases."""
 
-import pytest
-from flask_migrate import check
-from sqlalchemy import select
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
 
-from app.extensions import transaction
-from app.models import Plan
+import pytest
+from flask_migrate import check, upgrade
+from sqlalchemy import JSON, Boolean, Column, Date, DateTime, Float, Integer, MetaData, Table, func, select
+
+from app.extensions import db, transaction
+from app.factory import create_app
+from app.models import Organization, Plan
+from tests.conftest import release
 from tests.databases import on_both_databases
 
 pytestmark = [on_both_databases, pytest.mark.usefixtures("context")]
@@ -33,3 +39,70 @@ def test_the_four_plans_are_those_of_the_price_list() -> None:
         ("BUSINESS", 9900, 200_000, 10, 1024 * 1024, 100, 500, True),
         ("ENTERPRISE", None, None, 100, None, 200, 1000, True),
     ]
+
+
+@contextmanager
+def database_at(revision: str, app, make_database, folder) -> Iterator[None]:
+    """A database of the same kind as the application's, migrated as far as ``revision``, in a context of its own."""
+    is_sqlite = app.extensions["lightwell"].settings.database_url.startswith("sqlite")
+    url = f"sqlite:///{folder}/old.sqlite3" if is_sqlite else make_database()
+    old = create_app(app.extensions["lightwell"].settings.model_copy(update={"database_url": url}))
+    try:
+        with old.app_context():
+            upgrade(revision=revision)
+            yield
+    finally:
+        release(old)
+
+
+def some_value(column: Column) -> object:
+    """Anything that a column takes."""
+    moment = datetime(2026, 6, 1, tzinfo=UTC)
+    kinds = ((Boolean, True), (Integer, 1), (Float, 1.0), (JSON, []), (DateTime, moment), (Date, date(2026, 6, 1)))
+    return next((value for kind, value in kinds if isinstance(column.type, kind)), "live")
+
+
+def row_of(table: Table, **values: object) -> dict[str, object]:
+    """Whatever a row of the table cannot do without."""
+    needed = {column.name: some_value(column) for column in table.columns if not column.nullable}
+    return needed | {name: value for name, value in values.items() if name in table.columns}
+
+
+def test_billing_comes_to_organizations_that_have_worked_for_long(app, make_database, tmp_path) -> None:
+    """Nobody loses a plan that was set by hand, nor anything else."""
+    plans = {"org_free": "FREE", "org_team": "TEAM", "org_contract": "ENTERPRISE"}
+    names = ["users", "organizations", "memberships", "api_keys", "usage_counters", "usage_entries", "assets"]
+    with database_at("0003", app, make_database, tmp_path):
+        tables = MetaData()
+        tables.reflect(db.engine, only=names)
+
+        def counts() -> dict[str, int]:
+            with db.engine.connect() as connection:
+                return {
+                    name: connection.scalar(select(func.count()).select_from(tables.tables[name])) for name in names
+                }
+
+        with db.engine.begin() as connection:
+            for org_id, plan in plans.items():
+                own = {"org_id": org_id, "user_id": f"user_{org_id}", "plan_code": plan, "role": "owner"}
+                own |= {
+                    "secret_sha256": org_id,
+                    "storage_key": org_id,
+                    "email": org_id,
+                    "state": "settled",
+                    "media_type": "IMAGE",
+                }
+                for name in names:
+                    own["id"] = {"organizations": org_id, "users": f"user_{org_id}"}.get(name, f"{name}_{org_id}"[:32])
+                    connection.execute(tables.tables[name].insert().values(row_of(tables.tables[name], **own)))
+        before = counts()
+        assert set(before.values()) == {3}
+        upgrade()
+        assert counts() == before
+        with transaction() as session:
+            organizations = {one.id: one for one in session.scalars(select(Organization))}
+        assert {one.id: one.plan_code for one in organizations.values()} == plans
+        granted = {one.id: one.granted_plan_code for one in organizations.values()}
+        assert granted == {"org_free": None, "org_team": "TEAM", "org_contract": "ENTERPRISE"}
+        assert not any(one.metered or one.flag or one.plan_lapses_at for one in organizations.values())
+        check()

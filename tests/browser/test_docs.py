@@ -42,6 +42,17 @@ def test_error_pages_read_well_on_every_screen(page) -> None:
     expect(page.get_by_role("link", name="API")).to_be_focused()
 
 
+@pytest.mark.parametrize("page", ["dark", "phone"], indirect=True)
+def test_the_page_about_plans_reads_well_in_the_dark_and_on_a_phone(page) -> None:
+    page.goto("/docs/errors")
+    page.get_by_role("link", name="Plans").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Plans")
+    expect(page.get_by_role("cell", name="20,000", exact=True)).to_be_visible()
+    for selector in ("h1", "main p", "main th[scope=row]", "main td", "pre"):
+        assert contrast(page, selector) >= 4.5, selector
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 def test_the_playground_opens_without_the_network(page) -> None:
     page.goto("/docs")
     expect(page.get_by_role("heading", name="Lightwell", level=1)).to_be_visible()

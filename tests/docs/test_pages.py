@@ -4,8 +4,11 @@ import re
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from sqlalchemy import event
 
 from app.errors import AppError
+from app.extensions import db, transaction
+from app.models import Plan
 
 
 def test_the_description_is_valid_openapi_3_1(client) -> None:
@@ -21,7 +24,7 @@ def test_every_api_route_is_described(app, client) -> None:
     routes = {
         (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
         for rule in app.url_map.iter_rules()
-        if rule.endpoint.split(".")[0] not in ("docs", "health", "delivery", "published")
+        if rule.endpoint.split(".")[0] not in ("docs", "health", "delivery", "published", "webhooks")
         for method in rule.methods - {"HEAD", "OPTIONS"}
     }
     assert described == routes
@@ -59,7 +62,66 @@ def test_errors_do_not_share_advice() -> None:
     assert len({kind.title for kind in kinds}) == len(kinds)
 
 
-@pytest.mark.parametrize("path", ["/docs", "/docs/errors", "/docs/errors/not_found"])
+def cells(page: str) -> list[list[str]]:
+    """The table of plans, row by row."""
+    return [re.findall(r"<t[hd][^>]*>([^<]*)", row) for row in re.findall(r"<tr>(.*?)</tr>", page, re.DOTALL)]
+
+
+def test_the_plans_are_those_of_the_database(app, client, make_account) -> None:
+    make_account(requests_per_second=7)  # a plan of its own, which others are not offered
+    with app.app_context(), transaction() as session:
+        session.get_one(Plan, "TEAM").price_cents = 3150
+    try:
+        table = cells(client.get("/docs/billing").text)
+    finally:
+        with app.app_context(), transaction() as session:
+            session.get_one(Plan, "TEAM").price_cents = 2900
+    assert table == [
+        ["", "FREE", "TEAM", "BUSINESS", "ENTERPRISE"],
+        ["Price a month", "$0", "$31.50", "$99", "by contract"],
+        ["Live images a month", "100", "20,000", "200,000", "unlimited"],
+        ["Requests a second and key", "2", "3", "10", "100"],
+        ["Storage", "1 GB", "100 GB", "1 TB", "unlimited"],
+        ["Largest file", "20 MB", "50 MB", "100 MB", "200 MB"],
+        ["Files a batch", "20", "100", "500", "1,000"],
+        ["Workspace API", "no", "yes", "yes", "yes"],
+    ]
+
+
+def test_the_page_about_plans_asks_the_database_once(app, client) -> None:
+    statements: list[str] = []
+    with app.app_context():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", listener := lambda *call: statements.append(call[2]))
+    client.get("/docs/billing")
+    event.remove(engine, "before_cursor_execute", listener)
+    assert len(statements) == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "notice"),
+    [
+        ("checkout=done", "Thank you. The plan changes within seconds; GET /usage shows it."),
+        ("checkout=cancelled", "Nothing was bought."),
+        ("portal=done", "Welcome back."),
+    ],
+)
+def test_who_comes_back_from_paying_is_told_what_happens_now(client, query, notice) -> None:
+    assert f'role="status">{notice}' in client.get(f"/docs/billing?{query}").text
+
+
+@pytest.mark.parametrize("query", ["", "checkout=<b>you owe</b>", "portal=cancelled", "done=checkout"])
+def test_other_queries_put_nothing_on_the_page(client, query) -> None:
+    page = client.get(f"/docs/billing?{query}").text
+    assert 'role="status"' not in page
+    assert "you owe" not in page
+
+
+def test_the_page_about_plans_tells_the_grace_period(client) -> None:
+    assert "The plan stays for up to 7 days" in client.get("/docs/billing").text
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs/billing", "/docs/errors", "/docs/errors/not_found"])
 def test_pages_load_nothing_from_elsewhere(client, path) -> None:
     page = client.get(path)
     links = re.findall(r"""(?:src|href|data-url)=["']([^"']+)""", page.text)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event, select
 
 from app.extensions import db, transaction
-from app.models import Asset, new_id
+from app.models import Asset, StripeEvent, new_id
 from app.services import assets, counts, space
 from app.services.assets import Label
 from app.services.sweep import sweep
@@ -75,6 +75,28 @@ def test_what_test_keys_made_is_deleted_after_ninety_days(app, client, acme, clo
     clock.advance(days=1000)
     run()
     assert status(live, acme.key) == 200
+
+
+def test_events_that_were_handled_are_forgotten_after_ninety_days(app, till, clock) -> None:
+    """Those that wait stay, however long."""
+    tools = app.extensions["lightwell"]
+    customer = till.books.create_customer("old@example.com")["id"]
+    till.books.subscribe(customer, ["price_team_month"])
+    till.catch_up()
+    handled = {one["id"] for one in till.books.events()}
+    till.books.delete_customer(customer)
+    till.deliver(till.news)
+    waiting = {one["id"] for one in till.books.events() if one["type"].startswith("customer.")} - handled
+
+    def left() -> set[str]:
+        sweep(tools.storage, tools.settings.spool_dir, clock())
+        with transaction() as session:
+            return set(session.scalars(select(StripeEvent.id))) & (handled | waiting)
+
+    clock.advance(days=89)
+    assert left() == handled | waiting
+    clock.advance(days=1, seconds=5)
+    assert left() == waiting
 
 
 @on_both_databases

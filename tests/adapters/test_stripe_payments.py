@@ -1,0 +1,276 @@
+"""Payments over real sockets: all calls against the test cashier, what is sent, and how answers are read."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import stripe
+from flask import Flask
+from werkzeug.serving import make_server
+
+from app.adapters import stripe_payments
+from app.adapters.payments import CustomerGone, Forged, Item, Line, Subscription
+from app.adapters.stripe_payments import StripePayments
+from app.cashier.factory import create_cashier
+from app.errors import DependencyDown
+from tests.adapters.painter_server import says
+from tests.adapters.stripe_server import CLOSED, KEY, answering, client_of, refusal, running_stripe
+from tests.billing import METERED, SECRETS
+
+BACK = "https://lightwell.example/back"
+MOMENT = 1_790_000_000
+
+
+@contextmanager
+def served(cashier: Flask) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, cashier, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def subscription(**changes: Any) -> dict[str, Any]:
+    """As much of Stripe's object as counts."""
+    item = {"id": "si_1", "object": "subscription_item", "price": {"id": "price_1"}, "current_period_end": MOMENT + 100}
+    return {
+        "id": "sub_1", "object": "subscription", "customer": "cus_1", "status": "active", "created": MOMENT,
+        "cancel_at": None, "cancel_at_period_end": False, "items": {"object": "list", "data": [item]}, **changes,
+    }  # fmt: skip
+
+
+# All calls
+
+
+def test_all_calls_over_a_real_connection(clock, caplog) -> None:
+    cashier = create_cashier(KEY, SECRETS[0], None, None, clock)
+    books = cashier.extensions["books"]
+    with served(cashier) as url, client_of(url) as payments:
+        customer = payments.create_customer("org_1", 1, "Ünïcode & Söhne", "a+b@example.com")
+        assert payments.create_customer("org_1", 1, "Ünïcode & Söhne", "a+b@example.com") == customer
+        assert payments.create_customer("org_1", 2, "Ünïcode & Söhne", "a+b@example.com") != customer
+        assert books.customer(customer)["name"] == "Ünïcode & Söhne"
+        assert books.customer(customer)["metadata"] == {"org_id": "org_1"}
+        assert payments.subscriptions_of(customer) == []
+
+        lines = [Line("price_team_month"), Line(METERED, metered=True)]
+        first = payments.checkout("org_1", customer, lines[:1], BACK, BACK)
+        page = payments.checkout("org_1", customer, lines, BACK, BACK)
+        closed, opened = books.all("checkout.session")
+        assert (closed["status"], opened["status"], opened["url"]) == ("expired", "open", page)
+        assert first != page
+        books.complete_checkout(opened["id"])
+
+        (bought,) = payments.subscriptions_of(customer)
+        assert list(payments.subscriptions()) == [bought]
+        assert (bought.customer_id, bought.status, bought.cancel_at) == (customer, "active", None)
+        assert [item.price_id for item in bought.items] == ["price_team_month", METERED]
+        assert bought.created_at <= clock() < bought.items[0].period_end
+        assert payments.customer_of_charge(books.charges_of(customer)[0]["id"]) == customer
+
+        one = replace(bought, items=bought.items[:1])
+        assert payments.change(one, [Line("price_business_month")], BACK).startswith(url)
+        books.confirm_flow(books.all("billing_portal.session")[-1]["id"])
+        assert [item.price_id for item in payments.subscriptions_of(customer)[0].items] == [
+            "price_business_month",
+            METERED,
+        ]
+        assert payments.portal(customer, BACK).startswith(url)
+
+        for _ in range(2):
+            payments.meter("images", "use_1", customer, 7, clock())
+        assert [event["payload"]["value"] for event in books.meter_events()] == ["7"]
+
+        books.cancel(bought.id, at_period_end=True)
+        assert payments.subscriptions_of(customer)[0].cancel_at == bought.items[0].period_end
+        books.delete_customer(customer)
+        with pytest.raises(CustomerGone):
+            payments.subscriptions_of(customer)
+    assert KEY not in caplog.text
+
+
+def test_all_subscriptions_are_read_page_by_page(till, monkeypatch) -> None:
+    monkeypatch.setattr(stripe_payments, "PAGE", 2)
+    customer = till.books.create_customer("a@example.com")["id"]
+    made = [till.books.subscribe(customer, ["price_team_month"])["id"] for _ in range(5)]
+    assert sorted(one.id for one in till.provider.payments.subscriptions_of(customer)) == sorted(made)
+    assert sorted(one.id for one in till.provider.payments.subscriptions()) == sorted(made)
+
+
+def test_what_is_sent(impatient) -> None:
+    """The version and the names of parameters are Stripe's; the test cashier is not the only judge of that."""
+    with (
+        running_stripe(says({"id": "bps_1", "url": "https://x", "data": []})) as server,
+        client_of(server.url) as payments,
+    ):
+        item = Item("si_1", "price_1", moment(MOMENT))
+        running = Subscription("sub_1", "cus_1", "active", [item], moment(MOMENT), None)
+        payments.change(running, [Line("price_2")], BACK)
+        payments.checkout("org_1", "cus_1", [Line("price_1"), Line("price_m", metered=True)], BACK, BACK)
+        payments.meter("images", "use_1", "cus_1", 7, moment(MOMENT))
+        change, listed, opened, metered = server.requests
+    assert change.headers["Authorization"] == f"Bearer {KEY}"
+    assert change.headers["Stripe-Version"].startswith("2026-10-28")
+    flow = "flow_data[subscription_update_confirm]"
+    assert change.path == "/v1/billing_portal/sessions"
+    assert change.sent == {
+        "customer": "cus_1",
+        "return_url": BACK,
+        "flow_data[type]": "subscription_update_confirm",
+        f"{flow}[subscription]": "sub_1",
+        f"{flow}[items][0][id]": "si_1",
+        f"{flow}[items][0][price]": "price_2",
+        f"{flow}[items][0][quantity]": "1",
+        "flow_data[after_completion][type]": "redirect",
+        "flow_data[after_completion][redirect][return_url]": BACK,
+    }
+    assert (listed.path, listed.sent) == ("/v1/checkout/sessions", {"customer": "cus_1", "status": "open"})
+    assert (opened.method, opened.path) == ("POST", "/v1/checkout/sessions")
+    sold = {name: value for name, value in opened.sent.items() if name.startswith("line_items")}
+    assert sold == {
+        "line_items[0][price]": "price_1", "line_items[0][quantity]": "1", "line_items[1][price]": "price_m"
+    }  # fmt: skip
+    assert (metered.path, metered.sent["identifier"]) == ("/v1/billing/meter_events", "use_1")
+    assert metered.sent["timestamp"] == str(MOMENT)
+
+
+def test_a_customer_is_asked_for_by_the_same_key_until_it_is_another(impatient) -> None:
+    with running_stripe(says({"id": "cus_1"})) as server, client_of(server.url) as payments:
+        for number, name in ((1, "a"), (1, "a"), (2, "a"), (1, "b")):
+            payments.create_customer("org_1", number, name, "a@example.com")
+        first, again, second, renamed = (seen.headers["Idempotency-Key"] for seen in server.requests)
+    assert first == again
+    assert len({first, second, renamed}) == 3
+
+
+# How answers are read
+
+
+@pytest.mark.parametrize(
+    ("changes", "cancel_at"),
+    [
+        ({}, None),
+        ({"cancel_at": MOMENT + 7}, MOMENT + 7),
+        ({"cancel_at": MOMENT + 7, "cancel_at_period_end": True}, MOMENT + 7),
+        ({"cancel_at_period_end": True}, MOMENT + 100),
+    ],
+)
+def test_when_a_subscription_ends(changes, cancel_at) -> None:
+    with listing(subscription(**changes)) as payments:
+        (read,) = payments.subscriptions()
+    assert read.cancel_at == (cancel_at and moment(cancel_at))
+    assert (read.id, read.customer_id, read.created_at) == ("sub_1", "cus_1", moment(MOMENT))
+    assert list(read.items) == [Item("si_1", "price_1", moment(MOMENT + 100))]
+
+
+def test_a_customer_may_stand_there_whole(impatient) -> None:
+    whole = {"id": "cus_1", "object": "customer", "email": "a@example.com"}
+    with listing(subscription(customer=whole)) as payments:
+        assert [one.customer_id for one in payments.subscriptions()] == ["cus_1"]
+    for customer in ("cus_1", whole):
+        with answering(says({"id": "ch_1", "object": "charge", "customer": customer})) as payments:
+            assert payments.customer_of_charge("ch_1") == "cus_1"
+    with answering(says({"id": "ch_1", "object": "charge", "customer": None})) as payments:
+        assert payments.customer_of_charge("ch_1") is None
+
+
+@contextmanager
+def listing(*subscriptions: dict[str, Any]) -> Iterator[StripePayments]:
+    body = {"object": "list", "url": "/v1/subscriptions", "has_more": False, "data": list(subscriptions)}
+    with answering(says(body)) as payments:
+        yield payments
+
+
+@pytest.mark.parametrize(
+    ("status", "param", "call"),
+    [
+        (404, "id", lambda payments: payments.subscriptions_of("cus_1")),
+        (400, "customer", lambda payments: payments.portal("cus_1", BACK)),
+        (400, "customer", lambda payments: payments.checkout("org_1", "cus_1", [Line("price_1")], BACK, BACK)),
+        (400, "payload[stripe_customer_id]", lambda payments: payments.meter("m", "u", "cus_1", 1, moment(MOMENT))),
+    ],
+)
+def test_a_customer_that_does_not_exist(impatient, status, param, call) -> None:
+    with (
+        answering(says(refusal("No such customer: 'cus_1'", code="resource_missing", param=param), status)) as payments,
+        pytest.raises(CustomerGone),
+    ):
+        call(payments)
+
+
+@pytest.mark.parametrize("param", ["line_items[0][price]", None])
+def test_what_the_operator_configured_wrongly_is_not_taken_for_a_missing_customer(impatient, caplog, param) -> None:
+    refused = refusal("No such price: 'price_9'", code="resource_missing", param=param)
+    with answering(says(refused, 400)) as payments, pytest.raises(DependencyDown):
+        payments.checkout("org_1", "cus_1", [Line("price_9")], BACK, BACK)
+    assert "No such price: 'price_9'" in caplog.text
+
+
+@pytest.mark.parametrize("code", [None, "duplicate_meter_event"])
+def test_usage_that_stripe_knows_already_counts_as_reported(impatient, code) -> None:
+    """It was reported by a worker that died before it could note so."""
+    known = refusal("An event already exists with identifier use_1.", code=code)
+    with answering(says(known, 400)) as payments:
+        payments.meter("images", "use_1", "cus_1", 7, moment(MOMENT))
+    old = refusal("Too old.", code="timestamp_too_far_in_past")
+    with answering(says(old, 400)) as payments, pytest.raises(DependencyDown):
+        payments.meter("images", "use_1", "cus_1", 7, moment(MOMENT))
+
+
+@pytest.mark.parametrize(("found", "sold"), [("expired", True), ("complete", False)])
+def test_a_checkout_that_is_closed_already(impatient, found, sold) -> None:
+    """By a parallel request, which is as well; or by being paid, and then nothing more must be sold."""
+
+    def answer(handler: Any) -> None:
+        if handler.path.endswith("/expire"):
+            says(refusal('Only Checkout Sessions with a status in ["open"] can be expired.'), 400)(handler)
+        elif handler.command == "GET" and "?" in handler.path:
+            says({"object": "list", "data": [{"id": "cs_1", "object": "checkout.session"}]})(handler)
+        else:
+            says({"id": "cs_1", "object": "checkout.session", "status": found, "url": "https://new"})(handler)
+
+    with answering(answer) as payments:
+        if sold:
+            assert payments.checkout("org_1", "cus_1", [Line("price_1")], BACK, BACK) == "https://new"
+        else:
+            with pytest.raises(DependencyDown):
+                payments.checkout("org_1", "cus_1", [Line("price_1")], BACK, BACK)
+
+
+# Messages
+
+
+def test_a_message_is_believed_for_five_minutes_and_by_any_secret() -> None:
+    payments = StripePayments(KEY, SECRETS, CLOSED)
+    body = (
+        b'{"id": "evt_1", "type": "invoice.paid", "livemode": false, "created": 1790000000,'
+        b' "data": {"object": {"object": "invoice", "customer": "cus_1"}}}'
+    )
+    now = int(time.time())
+    for secret in SECRETS:
+        header = stripe.WebhookSignature.generate_signature_header(body.decode(), secret, now - 280)
+        event = payments.event(body, header)
+        assert (event.id, event.type, event.created_at, event.subject) == (
+            "evt_1",
+            "invoice.paid",
+            moment(MOMENT),
+            "cus_1",
+        )
+        old = stripe.WebhookSignature.generate_signature_header(body.decode(), secret, now - 305)
+        with pytest.raises(Forged):
+            payments.event(body, old)
+    with pytest.raises(Forged):
+        StripePayments(KEY, (), CLOSED).event(body, header)

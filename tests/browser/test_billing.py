@@ -1,0 +1,86 @@
+"""A customer upgrades, changes the plan and cancels, on the running service with its test cashier."""
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from playwright.sync_api import Browser, Page, expect
+
+from tests.conftest import Service, wait_until
+from tests.test_serve import register
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("service")]
+
+
+@pytest.fixture
+def page(browser: Browser, service: Service) -> Iterator[Page]:
+    """A page that may go from Lightwell to the cashier and back; errors on either fail the test."""
+    context = browser.new_context(base_url=service.url, viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    yield page
+    context.close()
+    assert not problems
+
+
+class Customer:
+    def __init__(self, service: Service, name: str) -> None:
+        self._service = service
+        self._key = register(service, name)
+
+    def asks_for(self, path: str, **body: str) -> str:
+        """The URL of a page of the cashier's."""
+        url: list[str] = []
+
+        def is_answered() -> bool:  # a FREE key may ask twice a second
+            answer = requests.post(f"{self._service.url}{path}", json=body, headers=self._key, timeout=10)
+            url.extend(answer.json()["url"] for _ in range(answer.status_code == 200))
+            return bool(url)
+
+        wait_until(is_answered, path)
+        assert urlsplit(url[0]).netloc != urlsplit(self._service.url).netloc
+        return url[0]
+
+    def gets_plan(self, plan: str, limit: int, workspace: int) -> None:
+        """Wait until the plan holds, with its monthly images and the status of the workspace API."""
+
+        def is_on_it() -> bool:
+            usage = requests.get(f"{self._service.url}/usage", headers=self._key, timeout=10).json()
+            return (usage.get("plan"), usage.get("limit")) == (plan, limit)
+
+        def answers() -> bool:
+            answer = requests.get(f"{self._service.url}/api/v1/assets", headers=self._key, timeout=10)
+            return answer.status_code == workspace
+
+        wait_until(is_on_it, f"the {plan} plan")
+        wait_until(answers, f"the workspace API to answer {workspace}")
+
+
+def test_from_free_to_business_and_back(page, service) -> None:
+    customer = Customer(service, "buyer")
+    customer.gets_plan("FREE", 100, 402)
+
+    page.goto(customer.asks_for("/billing/checkout", plan="TEAM", interval="month"))
+    expect(page.get_by_text("no real money")).to_be_visible()
+    expect(page.get_by_text("$29.00").first).to_be_visible()
+    page.get_by_role("button", name="Subscribe").click()
+    expect(page.get_by_text("Thank you.")).to_be_visible()
+    assert page.url == f"{service.url}/docs/billing?checkout=done"
+    customer.gets_plan("TEAM", 20_000, 200)
+
+    page.goto(customer.asks_for("/billing/checkout", plan="BUSINESS", interval="month"))
+    page.get_by_role("button", name="Confirm").click()
+    expect(page.get_by_text("Thank you.")).to_be_visible()
+    customer.gets_plan("BUSINESS", 200_000, 200)
+
+    page.goto(customer.asks_for("/billing/portal"))
+    page.get_by_role("link", name="Cancel subscription").click()
+    page.get_by_role("button", name="Cancel subscription").click()
+    expect(page.get_by_role("button", name="Keep subscription")).to_be_visible()
+    customer.gets_plan("BUSINESS", 200_000, 200)
+    page.get_by_role("button", name="End the current period").click()
+    expect(page.get_by_role("button", name="End the current period")).to_be_hidden()
+    customer.gets_plan("FREE", 100, 402)

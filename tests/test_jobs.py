@@ -1,0 +1,50 @@
+"""What the worker runs, called as it calls it."""
+
+import pytest
+
+from app.config import PlanPrice
+from app.extensions import transaction
+from app.jobs import billing, sweep
+from app.services import keys, usage
+from app.services.prices import Prices
+from tests.billing import ACCOUNT, METERED, open_till
+
+pytestmark = pytest.mark.usefixtures("as_the_worker")
+
+
+@pytest.fixture
+def as_the_worker(app, monkeypatch, tmp_path) -> None:
+    """Jobs make an application of their own from the environment; here it is that of the test."""
+    monkeypatch.setenv("APP_ENV", "development")
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    monkeypatch.setattr("app.jobs.create_app", lambda _settings: app)
+
+
+def test_the_job_does_what_the_events_ask_for(till, make_account) -> None:
+    account = make_account(plan="FREE")
+    till.books.subscribe(till.customer(account), ["price_team_month"])
+    till.deliver(till.news)
+    billing()
+    assert till.plan(account) == "TEAM"
+
+
+def test_the_sweep_reports_usage_and_asks_about_what_was_not_heard(app, make_account, clock) -> None:
+    account = make_account(plan="FREE")
+    prices = Prices(ACCOUNT.stripe_prices, (PlanPrice("TEAM", "month", METERED),))
+    with open_till(app, clock, prices=prices, meter="images") as till:
+        subscription = till.books.subscribe(till.customer(account), ["price_team_month", METERED])["id"]
+        till.catch_up()
+        with app.app_context(), transaction(account.org_id) as session:
+            principal = keys.authenticate(account.key, clock())
+            usage.settle(session, usage.reserve(session, principal, "test", 3, clock()), 3)
+        sweep()
+        assert [event["payload"]["value"] for event in till.books.meter_events()] == ["3"]
+        till.books.cancel(subscription)
+        clock.advance(days=32)
+        sweep()
+        assert till.plan(account) == "FREE"
+
+
+def test_jobs_do_without_a_provider() -> None:
+    billing()
+    sweep()
