@@ -234,7 +234,7 @@ def make_account(app: Flask, clock: Clock) -> AccountMaker:
                     own = {
                         column.key: getattr(session.get_one(Plan, plan), column.key) for column in Plan.__mapper__.attrs
                     }
-                    own |= {"code": f"P{uuid4().hex[:20]}".upper(), **changes}
+                    own |= {"code": f"P{uuid4().hex[:20]}".upper(), "listed": False, **changes}
                     session.add(Plan(**own))
                     session.flush()
                 plans.grant(session, str(own["code"]) if changes else plan, "test", clock())

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from flask import Blueprint, Response, current_app, make_response, redirect, render_template, request, url_for
 from flask_openapi import OpenAPI
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from werkzeug.wrappers import Response as BaseResponse
 
 from app.errors import AppError, NotFound
@@ -78,8 +78,7 @@ def playground() -> Response:
 def billing() -> Response:
     """What the plans cost and allow, and how to change them. Plans made for one customer are not shown."""
     with transaction() as session:
-        on_sale = or_(Plan.price_cents.is_not(None), Plan.code == "ENTERPRISE")
-        plans = session.scalars(select(Plan).where(on_sale).order_by(Plan.position)).all()
+        plans = session.scalars(select(Plan).where(Plan.listed).order_by(Plan.position)).all()
     notices = [RETURNS[arrival] for arrival in request.args.items() if arrival in RETURNS]
     grace_days = toolbox().settings.billing_grace_days
     return _page("docs/billing.html", plans=plans, notices=notices, grace_days=grace_days, size=_size)

@@ -26,7 +26,10 @@ class Mode(StrEnum):
 
 
 class Plan(Base):
-    """What an organization pays and may use. Rows, so that staff can edit them; NULL means without limit."""
+    """What an organization pays and may use. Rows, so that staff can edit them; NULL means without limit.
+
+    ``price_cents`` is NULL for what is sold by contract. Plans that were made for one customer are not ``listed``.
+    """
 
     __tablename__ = "plans"
 
@@ -39,6 +42,7 @@ class Plan(Base):
     file_mb: Mapped[int]
     batch_files: Mapped[int]
     workspace_api: Mapped[bool]
+    listed: Mapped[bool] = mapped_column(default=True)
 
 
 class Organization(Base):

@@ -39,7 +39,8 @@ def grant(session: TenantSession, plan_code: str, actor: str, now: datetime) -> 
     """
     code = plan_code.upper()
     if session.get(Plan, code) is None:
-        raise BadRequest(f"There is no plan {plan_code}. Plans: {', '.join(ladder(session))}.")
+        listed = session.scalars(select(Plan.code).where(Plan.listed).order_by(Plan.position))
+        raise BadRequest(f"There is no plan {plan_code}. Plans: {', '.join(listed)}.")
     return _change(session, actor, "plan.granted", now, granted_plan_code=None if code == FREE else code)
 
 

@@ -18,6 +18,7 @@ def upgrade() -> None:
     op.add_column("organizations", sa.Column("plan_lapses_at", MOMENT, nullable=True))
     op.add_column("organizations", sa.Column("metered", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("organizations", sa.Column("flag", sa.String(length=255), nullable=True))
+    op.add_column("plans", sa.Column("listed", sa.Boolean(), nullable=False, server_default=sa.true()))
     op.create_index("ix_organizations_plan_lapses_at", "organizations", ["plan_lapses_at"])
     op.execute("UPDATE organizations SET granted_plan_code = plan_code WHERE plan_code <> 'FREE'")
     op.create_table(
