@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any, cast
 
-from flask import Blueprint, Response, current_app, redirect, request, url_for
+from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
 from app.cashier import words
-from app.cashier.books import Books
+from app.cashier.calls import books
 from app.cashier.catalogue import Price
 from app.cashier.contracts import ON_SALE, Contract, confirmed_by, with_plan
 from app.cashier.errors import CashierError, missing, refused
@@ -28,10 +28,6 @@ ASSETS = {
     "docs.css": (APP / "docs" / "assets" / "docs.css", "text/css"),
     "lightwell.svg": (APP / "docs" / "assets" / "lightwell.svg", "image/svg+xml"),
 }
-
-
-def books() -> Books:
-    return cast(Books, current_app.extensions["books"])
 
 
 @blueprint.app_errorhandler(404)
