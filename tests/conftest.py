@@ -44,12 +44,14 @@ CORPUS = ROOT.parent / "shared" / "corpus"
 PATIENCE_SECONDS = 60
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+def wait_until(
+    condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS, pause: float = 0.05
+) -> None:
     """Poll real processes, which have no injected clock."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 @pytest.fixture(scope="session")

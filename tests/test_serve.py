@@ -262,6 +262,7 @@ def test_a_taken_port_is_said(service) -> None:
     assert "is taken. Choose another: PORT=" in refused.stderr
 
 
+@pytest.mark.slow
 def test_stopping_leaves_no_process_and_the_next_start_keeps_the_data(tmp_path) -> None:
     key = None
     for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -278,6 +279,7 @@ def test_stopping_leaves_no_process_and_the_next_start_keeps_the_data(tmp_path) 
     assert before == 2
 
 
+@pytest.mark.slow
 def test_a_redis_of_one_s_own_is_used_instead_of_the_embedded_valkey(tmp_path, redis_url) -> None:
     with running_service(tmp_path, REDIS_URL=redis_url) as running:
         register(running, "own-redis")

@@ -141,6 +141,7 @@ def test_a_queue_s_process_that_is_killed_takes_its_job_along_and_is_replaced(wo
     assert worker.of_queue("default") == other
 
 
+@pytest.mark.slow
 def test_nothing_outlives_a_killed_worker_and_its_successor_goes_on_at_once(worker) -> None:
     worker.hold("default")
     worker.hold("exports")

@@ -11,6 +11,8 @@ from tests.conftest import Service, wait_until
 from tests.test_serve import register
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("service")]
+PAUSE = 0.5
+"""A FREE key may ask twice a second."""
 
 
 @pytest.fixture
@@ -35,12 +37,12 @@ class Customer:
         """The URL of a page of the cashier's."""
         url: list[str] = []
 
-        def is_answered() -> bool:  # a FREE key may ask twice a second
+        def is_answered() -> bool:
             answer = requests.post(f"{self._service.url}{path}", json=body, headers=self._key, timeout=10)
             url.extend(answer.json()["url"] for _ in range(answer.status_code == 200))
             return bool(url)
 
-        wait_until(is_answered, path)
+        wait_until(is_answered, path, pause=PAUSE)
         assert urlsplit(url[0]).netloc != urlsplit(self._service.url).netloc
         return url[0]
 
@@ -55,8 +57,8 @@ class Customer:
             answer = requests.get(f"{self._service.url}/api/v1/assets", headers=self._key, timeout=10)
             return answer.status_code == workspace
 
-        wait_until(is_on_it, f"the {plan} plan")
-        wait_until(answers, f"the workspace API to answer {workspace}")
+        wait_until(is_on_it, f"the {plan} plan", pause=PAUSE)
+        wait_until(answers, f"the workspace API to answer {workspace}", pause=PAUSE)
 
 
 def test_from_free_to_business_and_back(page, service) -> None:
