@@ -124,6 +124,7 @@ def left_of(processes: list[psutil.Process]) -> list[psutil.Process]:
     return psutil.wait_procs(processes, timeout=5)[1]
 
 
+@pytest.mark.slow
 def test_a_long_job_holds_up_its_own_queue_only_and_its_death_nobody(worker) -> None:
     horse = worker.hold("exports")
     worker.works("default")
@@ -132,6 +133,7 @@ def test_a_long_job_holds_up_its_own_queue_only_and_its_death_nobody(worker) -> 
     worker.works("exports")
 
 
+@pytest.mark.slow
 def test_a_queue_s_process_that_is_killed_takes_its_job_along_and_is_replaced(worker) -> None:
     horse, killed, other = worker.hold("exports"), worker.of_queue("exports"), worker.of_queue("default")
     killed.kill()
@@ -166,6 +168,7 @@ def test_a_job_s_own_time_limit_counts(worker) -> None:
     assert "JobTimeoutException" in hasty.latest_result().exc_string
 
 
+@pytest.mark.slow
 def test_redis_goes_away_and_comes_back_empty(worker) -> None:
     worker.works("default")
     before = worker.log.stat().st_size
