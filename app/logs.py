@@ -11,6 +11,15 @@ import structlog
 
 from app.config import Settings
 
+QUIETER = {
+    "alembic.runtime.plugins": "WARNING",
+    "flask-limiter": "ERROR",
+    "rq": "WARNING",
+    "rq.worker": "WARNING",
+    "stripe": "WARNING",
+}
+"""Loggers of others, and the least severe level of theirs that is worth a line."""
+
 
 def configure(settings: Settings) -> None:
     """Send structlog and the standard library's loggers (gunicorn, RQ, SQLAlchemy) the same way."""
@@ -38,12 +47,7 @@ def configure(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level)
-    for chatty, level in (
-        ("flask-limiter", "ERROR"),
-        ("rq", "WARNING"),
-        ("rq.worker", "WARNING"),
-        ("stripe", "WARNING"),
-    ):
+    for chatty, level in QUIETER.items():
         logging.getLogger(chatty).setLevel(level)
 
 
