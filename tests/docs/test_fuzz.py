@@ -68,7 +68,7 @@ def test_generated_requests_get_promised_answers(app, till, make_account, method
     schema = schemathesis.openapi.from_wsgi("/openapi.json", app)
     credentials = bearer(make_account(requests_per_second=100_000).key)
 
-    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
     @given(case=schema[path][method].as_strategy())
     def run(case: schemathesis.Case) -> None:
         answer = case.call(headers=credentials)

@@ -401,6 +401,7 @@ def test_a_page_takes_few_statements_however_large(shelf, ask) -> None:
         assert len(statements) <= most, statements
 
 
+@pytest.mark.slow
 def test_large_libraries_are_walked_and_found_in_alike(shelf, ask) -> None:
     """Enough assets for every way of looking to be taken: by the text index, by a rare tag, along an order."""
     shelf(
