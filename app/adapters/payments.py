@@ -14,6 +14,10 @@ class CustomerGone(Exception):
     """The provider has no such customer any more."""
 
 
+class Refused(Exception):
+    """The provider does not do this, as its operator has set it up."""
+
+
 @dataclass(frozen=True)
 class Item:
     """A price that a subscription pays. ``period_end`` is when the paid period is over."""
@@ -75,7 +79,7 @@ class Payments(Protocol):
     def change(self, subscription: Subscription, lines: Sequence[Line], return_url: str) -> str:
         """The URL of a page where the customer confirms that a subscription is for something else from now on.
 
-        Raises CustomerGone.
+        Raises CustomerGone, Refused.
         """
         ...
 

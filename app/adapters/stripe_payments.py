@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from stripe import HTTPClient, RequestsClient, StripeClient
 from stripe.params.billing_portal import SessionCreateParamsFlowDataSubscriptionUpdateConfirmItem as UpdatedItem
 
-from app.adapters.payments import CustomerGone, Event, Forged, Item, Line, Subscription
+from app.adapters.payments import CustomerGone, Event, Forged, Item, Line, Refused, Subscription
 from app.errors import DependencyDown
 
 log = structlog.get_logger()
@@ -150,7 +150,7 @@ class StripePayments:
         asked: UpdatedItem = {"id": item.id, "price": line.price_id}
         if not line.metered:
             asked["quantity"] = 1
-        with _answering():
+        with _answering(), _allowed_by_the_portal():
             session = self._stripe.billing_portal.sessions.create(
                 {
                     "customer": subscription.customer_id,
@@ -221,6 +221,18 @@ def _answering() -> Iterator[None]:
     except UNREADABLE as error:
         log.exception("payments.unreadable")
         raise _down() from error
+
+
+@contextmanager
+def _allowed_by_the_portal() -> Iterator[None]:
+    """The portal changes plans only where the account's settings allow it, and says so without a code."""
+    try:
+        yield
+    except stripe.InvalidRequestError as error:
+        if error.code is not None:
+            raise
+        log.error("payments.refused", error=str(error), param=error.param)
+        raise Refused(str(error)) from error
 
 
 @contextmanager

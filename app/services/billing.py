@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import select, update
 
-from app.adapters.payments import CustomerGone, Subscription
+from app.adapters.payments import CustomerGone, Refused, Subscription
 from app.errors import BadRequest, Conflict, DependencyDown
 from app.extensions import transaction
 from app.models import BillingAccount, Membership, Organization, Plan, Role, User
@@ -71,7 +71,10 @@ def _page(provider: Provider, org_id: str, customer_id: str, code: str, interval
     subscription = next(one for one in found if one.id == current.subscription_id)
     if len(subscription.items) != 1 or len(lines) != 1:
         raise Conflict(f"This subscription has several prices and can't be changed. Cancel it first: {BY_PORTAL}")
-    return provider.payments.change(subscription, lines, f"{return_url}?checkout=done")
+    try:
+        return provider.payments.change(subscription, lines, f"{return_url}?checkout=done")
+    except Refused:
+        raise Conflict(f"Plans can't be changed here while they run. Cancel this one first: {BY_PORTAL}") from None
 
 
 def _check_for_sale(session: TenantSession, provider: Provider, code: str, interval: str) -> None:

@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from flask import Flask
 
+from app.adapters.payments import CustomerGone, Item, Line, Refused, Subscription
 from app.adapters.stripe_payments import StripePayments
 from app.errors import DependencyDown
 from tests.adapters.painter_server import says
@@ -141,3 +143,14 @@ def test_a_silent_stripe_is_given_up_within_seconds(buy) -> None:
         began = time.monotonic()
         assert_down(buy(StripePayments(KEY, SECRETS, server.url)))
         assert 3 < time.monotonic() - began < 12
+
+
+def test_a_portal_that_changes_no_plans_is_the_operators_business(caplog) -> None:
+    disabled = says(refusal("The subscription update feature in the portal configuration is disabled."), 400)
+    gone = says(refusal("No such customer: 'cus_1'", code="resource_missing", param="customer"), 400)
+    moment = datetime(2026, 6, 1, tzinfo=UTC)
+    running = Subscription("sub_1", "cus_1", "active", [Item("si_1", "price_1", moment)], moment, None)
+    for answer, refused in ((disabled, Refused), (gone, CustomerGone)):
+        with answering(answer) as payments, pytest.raises(refused):
+            payments.change(running, [Line("price_2")], "https://shop.example/")
+    assert caplog.text.count("payments.refused") == 1

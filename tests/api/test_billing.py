@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from app.adapters.payments import CustomerGone
+from app.adapters.payments import CustomerGone, Refused
 from app.config import PlanPrice
 from app.services import audit, subscriptions
 from app.services.prices import Prices
@@ -17,6 +17,7 @@ from tests.billing import ACCOUNT, METERED, SECRETS, Till, open_till
 from tests.client import ApiClient, bearer
 from tests.conftest import Account, AccountMaker
 from tests.databases import on_both_databases
+from tests.services.perils import forget_everybody
 
 
 @pytest.fixture
@@ -441,9 +442,18 @@ def test_no_secret_is_logged(till, client, payer, buy, caplog, capfd) -> None:
         assert secret not in written
 
 
-def test_a_purchase_that_nobody_told_is_asked_for_an_hour_later(app, till, payer, buy, clock) -> None:
+def test_a_purchase_that_nobody_told_is_asked_for_an_hour_later(context, till, payer, buy, clock) -> None:
+    forget_everybody()
     pay(till, buy())
     clock.advance(hours=1)
-    with app.app_context():
-        subscriptions.check_unheard(till.provider)
+    subscriptions.check_unheard(till.provider)
     assert till.plan(payer) == "TEAM"
+
+
+def test_where_the_portal_changes_no_plans_the_way_round_is_told(till, payer, buy, monkeypatch) -> None:
+    def refuses(*_anything: object) -> str:
+        raise Refused("the feature is disabled")
+
+    pay(till, buy())
+    monkeypatch.setattr(till.provider.payments, "change", refuses)
+    assert_conflict(buy("BUSINESS"), "Cancel this one first", "/billing/portal")

@@ -31,8 +31,8 @@ def life(app, make_account) -> Iterator[Life]:
         yield life
 
 
-def live(life: Life, lives: int) -> None:
-    """Live that many generated lives, of which most must be eventful."""
+def live(life: Life, lives: int, eventful_share: float) -> None:
+    """Live that many generated lives, of which so many must be eventful: else this proves little."""
     eventful = []
 
     @settings(max_examples=lives, deadline=None, suppress_health_check=list(HealthCheck))
@@ -44,16 +44,16 @@ def live(life: Life, lives: int) -> None:
 
     as_the_books_say()
     assert len(eventful) >= lives
-    assert sum(eventful) > 0.5 * len(eventful)
+    assert sum(eventful) > eventful_share * len(eventful)
 
 
 def test_the_plan_is_what_the_books_say(life) -> None:
-    live(life, 25)
+    live(life, 25, eventful_share=0.1)
 
 
 @pytest.mark.slow
 def test_the_plan_is_what_the_books_say_in_a_thousand_lives(life) -> None:
-    live(life, 1000)
+    live(life, 1000, eventful_share=0.5)
 
 
 def test_every_order_of_five_events_ends_the_same(life) -> None:
