@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self, TypeVar
 
 from limits import parse_many
 from pydantic import (
@@ -100,6 +100,14 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 PlanPrices = Annotated[tuple[PlanPrice, ...], BeforeValidator(_plan_prices)]
 Positive = Annotated[int, Field(ge=1)]
 STRIPE = "https://api.stripe.com"
+NEEDED = {
+    "painter_models": ("painter_base_url", "at least one model"),
+    "stripe_webhook_secrets": ("stripe_secret_key", "it"),
+    "stripe_prices": ("stripe_secret_key", "it"),
+    "stripe_meter_event": ("stripe_metered_prices", "it"),
+}
+"""Settings that must not be empty where another is given, and what that one needs of them."""
+T = TypeVar("T")
 
 
 class Settings(BaseModel):
@@ -253,11 +261,12 @@ class Settings(BaseModel):
             raise ValueError("needs S3_BUCKET, the bucket to use there")
         return value
 
-    @field_validator("painter_models")
+    @field_validator(*NEEDED)
     @classmethod
-    def _require_a_model(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if info.data.get("painter_base_url") and not value:
-            raise ValueError("PAINTER_BASE_URL needs at least one model")
+    def _require_what_is_needed(cls, value: T, info: ValidationInfo) -> T:
+        setting, what = NEEDED[info.field_name or ""]
+        if info.data.get(setting) and not value:
+            raise ValueError(f"{setting.upper()} needs {what}")
         return value
 
     @field_validator("fetch_test_origins")
@@ -267,20 +276,6 @@ class Settings(BaseModel):
             raise ValueError("opens this server's own network to every customer: remove it from production")
         if wrong := [origin for origin in value if not re.fullmatch(r"https?://[\w.\[\]:-]+", origin)]:
             raise ValueError(f"{wrong[0]!r} is no origin: http:// or https://, a host, and a port")
-        return value
-
-    @field_validator("stripe_webhook_secrets", "stripe_prices")
-    @classmethod
-    def _require_with_key(cls, value: tuple[object, ...], info: ValidationInfo) -> tuple[object, ...]:
-        if info.data.get("stripe_secret_key") and not value:
-            raise ValueError("STRIPE_SECRET_KEY needs it")
-        return value
-
-    @field_validator("stripe_meter_event")
-    @classmethod
-    def _require_for_meters(cls, value: str, info: ValidationInfo) -> str:
-        if info.data.get("stripe_metered_prices") and not value:
-            raise ValueError("STRIPE_METERED_PRICES needs it")
         return value
 
     @field_validator("stripe_api_base")

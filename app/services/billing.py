@@ -1,6 +1,7 @@
 """What a customer does about money: buy a plan, change it, look after card and invoices."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import select, update
 
@@ -10,11 +11,21 @@ from app.extensions import transaction
 from app.models import BillingAccount, Membership, Organization, Plan, Role, User
 from app.services import audit, plans, subscriptions
 from app.services.prices import UnknownPrice
+from app.services.principal import BY_PORTAL
 from app.services.provider import Provider
 from app.services.subscriptions import Standing
 from app.tenancy import TenantSession, insert_if_absent
 
-BY_PORTAL = "POST /billing/portal opens the page for it."
+
+@dataclass(frozen=True)
+class Purchase:
+    """What is to be bought, and the codes of all plans, the lowest first."""
+
+    org_id: str
+    plan: str
+    interval: str
+    return_url: str
+    ladder: Sequence[str]
 
 
 def checkout(provider: Provider, org_id: str, actor: str, plan: str, interval: str, return_url: str) -> str:
@@ -24,14 +35,14 @@ def checkout(provider: Provider, org_id: str, actor: str, plan: str, interval: s
     ``return_url`` is where the page leads back to; ``?checkout=done`` or ``cancelled`` is added. Raises BadRequest,
     Conflict, DependencyDown.
     """
-    code = plan.upper()
     with transaction(org_id) as session:
-        _check_for_sale(session, provider, code, interval)
-        _check_grant(session, code)
+        wanted = Purchase(org_id, plan.upper(), interval, return_url, plans.ladder(session))
+        _check_for_sale(session, provider, wanted)
+        _check_grant(session, wanted)
     for _ in range(2):
         customer_id = _kept_customer(provider, org_id, actor)
         try:
-            url = _page(provider, org_id, customer_id, code, interval, return_url)
+            url = _page(provider, customer_id, wanted)
         except CustomerGone:
             subscriptions.synchronise(provider, customer_id, actor)
         else:
@@ -53,51 +64,52 @@ def portal(provider: Provider, org_id: str, actor: str, return_url: str) -> str:
     raise Conflict("There is nothing to look after yet. POST /billing/checkout buys a plan.")
 
 
-def _page(provider: Provider, org_id: str, customer_id: str, code: str, interval: str, return_url: str) -> str:
+def _page(provider: Provider, customer_id: str, wanted: Purchase) -> str:
     """The page that fits what the customer has now. Raises CustomerGone."""
     found = provider.payments.subscriptions_of(customer_id)
-    current = _standing(provider, org_id, found)
-    lines = provider.prices.lines(code, interval)
+    current = _standing(provider, wanted, found)
+    lines = provider.prices.lines(wanted.plan, wanted.interval)
+    done, cancelled = (f"{wanted.return_url}?checkout={outcome}" for outcome in ("done", "cancelled"))
     if not current.is_running:
-        return provider.payments.checkout(
-            org_id, customer_id, lines, f"{return_url}?checkout=done", f"{return_url}?checkout=cancelled"
-        )
+        return provider.payments.checkout(wanted.org_id, customer_id, lines, done, cancelled)
     if current.is_overdue:
         raise Conflict(f"The last payment failed. Pay it before changing the plan: {BY_PORTAL}")
     if not current.is_paying:
         raise Conflict(f"The subscription is {current.status}. Take it up again before changing the plan: {BY_PORTAL}")
-    if (current.plan, current.interval) == (code, interval):
-        raise Conflict(f"The {code} plan is paid by the {interval} already. To change or cancel it: {BY_PORTAL}")
+    if (current.plan, current.interval) == (wanted.plan, wanted.interval):
+        raise Conflict(
+            f"The {wanted.plan} plan is paid by the {wanted.interval} already. To change or cancel it: {BY_PORTAL}"
+        )
     subscription = next(one for one in found if one.id == current.subscription_id)
     if len(subscription.items) != 1 or len(lines) != 1:
         raise Conflict(f"This subscription has several prices and can't be changed. Cancel it first: {BY_PORTAL}")
     try:
-        return provider.payments.change(subscription, lines, f"{return_url}?checkout=done")
+        return provider.payments.change(subscription, lines, done)
     except Refused:
         raise Conflict(f"Plans can't be changed here while they run. Cancel this one first: {BY_PORTAL}") from None
 
 
-def _check_for_sale(session: TenantSession, provider: Provider, code: str, interval: str) -> None:
-    plan, on_sale = session.get(Plan, code), provider.prices.plans()
+def _check_for_sale(session: TenantSession, provider: Provider, wanted: Purchase) -> None:
+    code, on_sale = wanted.plan, provider.prices.plans()
+    plan = session.get(Plan, code)
     if plan is not None and plan.price_cents is None:
         raise _not_for_sale(f"{code} is sold by contract: write to us.")
     if plan is not None and plan.price_cents == 0:
         raise _not_for_sale(f"{code} costs nothing: cancel the subscription to return to it. {BY_PORTAL}")
     if plan is None or code not in on_sale:
         raise _not_for_sale(f"There is no plan {code} for sale. Plans: {', '.join(on_sale)}.")
-    if not provider.prices.lines(code, interval):
-        raise BadRequest(f"The {code} plan is not sold by the {interval}.", errors=["interval: not sold"])
+    if not provider.prices.lines(code, wanted.interval):
+        raise BadRequest(f"The {code} plan is not sold by the {wanted.interval}.", errors=["interval: not sold"])
 
 
 def _not_for_sale(reason: str) -> BadRequest:
     return BadRequest(reason, errors=["plan: not for sale"])
 
 
-def _check_grant(session: TenantSession, code: str) -> None:
+def _check_grant(session: TenantSession, wanted: Purchase) -> None:
     """Nobody pays for what was granted."""
-    granted = session.get_one(Organization, session.org_id).granted_plan_code
-    ladder = plans.ladder(session)
-    if granted in ladder and code in ladder and ladder.index(granted) >= ladder.index(code):
+    granted, ladder = session.get_one(Organization, session.org_id).granted_plan_code, wanted.ladder
+    if granted and ladder.index(granted) >= ladder.index(wanted.plan):
         raise Conflict(f"The workspace is on the {granted} plan already, without paying for it here.")
 
 
@@ -124,9 +136,8 @@ def _kept_customer(provider: Provider, org_id: str, actor: str) -> str:
         return session.scalars(select(BillingAccount.customer_id)).one() or made
 
 
-def _standing(provider: Provider, org_id: str, found: Sequence[Subscription]) -> Standing:
+def _standing(provider: Provider, wanted: Purchase, found: Sequence[Subscription]) -> Standing:
     try:
-        with transaction(org_id) as session:
-            return subscriptions.standing(provider.prices, plans.ladder(session), found)
+        return subscriptions.standing(provider.prices, wanted.ladder, found)
     except UnknownPrice:
         raise Conflict("The subscription pays a price of its own. Write to us to change it.") from None

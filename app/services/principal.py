@@ -7,7 +7,7 @@ from app.imaging import Transform
 from app.models import Mode, Organization, Plan
 
 MEGABYTE = 1024 * 1024
-PAY_THERE = "POST /billing/portal opens the page for it."
+BY_PORTAL = "POST /billing/portal opens the page for it."
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ class Allowance:
         if self.lapses_at is None:
             return ""
         if self.has_lapsed:
-            return f" The last payment failed, so the plan is {self.plan} until it is paid. {PAY_THERE}"
+            return f" The last payment failed, so the plan is {self.plan} until it is paid. {BY_PORTAL}"
         end = f"{self.lapses_at:%Y-%m-%d}"
-        return f" The last payment failed: the {self.plan} plan ends on {end} unless it is paid. {PAY_THERE}"
+        return f" The last payment failed: the {self.plan} plan ends on {end} unless it is paid. {BY_PORTAL}"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 
 from app.errors import DependencyDown, MonthlyLimitReached, QuotaExceeded
 from app.models import EntryState, MeterEvent, UsageCounter, UsageEntry, new_id
-from app.services.principal import Principal
+from app.services.principal import Allowance, Principal
 from app.tenancy import TenantSession, insert_if_absent
 
 LEASE = timedelta(minutes=5)
@@ -74,7 +74,7 @@ def reserve(
     if not _raise_reserved(session, principal, period, images):
         release_expired(session, now)
         if not _raise_reserved(session, principal, period, images):
-            raise refusal(_too_many(images, summarise(session, principal, now)) + principal.allowance.arrears)
+            raise refusal(_too_many(images, summarise(session, principal, now), principal.allowance))
     entry = UsageEntry(
         id=new_id("use", now),
         key_id=principal.key_id,
@@ -95,13 +95,14 @@ def check(session: TenantSession, principal: Principal, images: int, now: dateti
     """Refuse work that can't be done before it begins, without setting anything aside. Raises QuotaExceeded."""
     summary = summarise(session, principal, now)
     if principal.is_live and summary.remaining is not None and images > summary.remaining:
-        raise QuotaExceeded(_too_many(images, summary) + principal.allowance.arrears)
+        raise QuotaExceeded(_too_many(images, summary, principal.allowance))
 
 
-def _too_many(images: int, summary: Summary) -> str:
+def _too_many(images: int, summary: Summary, allowance: Allowance) -> str:
     return (
         f"This request needs {images} images, and {summary.remaining} of {summary.limit} are left on the "
         f"{summary.plan} plan until {summary.reset_date}. Upgrade the plan or wait for the reset date."
+        f"{allowance.arrears}"
     )
 
 

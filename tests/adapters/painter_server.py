@@ -1,28 +1,26 @@
 """A local server that speaks OpenAI's images API as a test tells it to."""
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.adapters.servers import LocalServer, running
 
 KEY = "sk-the-operators-own"
 
 Answer = Callable[["Handler"], None]
 
 
-class PainterServer(ThreadingHTTPServer):
-    """``answer`` is how it answers; ``requests`` are those that it saw; ``stopping`` is set at its end."""
-
-    daemon_threads = True
+class PainterServer(LocalServer):
+    """``answer`` is how it answers; ``requests`` are those that it saw."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Handler)
         self.answer: Answer = says({"data": []})
         self.requests: list[Seen] = []
-        self.stopping = threading.Event()
 
     @property
     def base_url(self) -> str:
@@ -82,14 +80,5 @@ def drips(beginning: bytes, drop: bytes) -> Answer:
     return answer
 
 
-@contextmanager
-def running_painter() -> Iterator[PainterServer]:
-    with PainterServer() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.stopping.set()
-            server.shutdown()
-            thread.join()
+def running_painter() -> AbstractContextManager[PainterServer]:
+    return running(PainterServer())

@@ -1,16 +1,16 @@
 """A local server that answers as Stripe would, or as no server should."""
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from stripe import RequestsClient
 
 from app.adapters.stripe_payments import StripePayments
+from tests.adapters.servers import LocalServer, running
 from tests.billing import ACCOUNT, SECRETS
 
 KEY = ACCOUNT.stripe_secret_key
@@ -29,16 +29,13 @@ class Seen:
     sent: dict[str, str]
 
 
-class StripeServer(ThreadingHTTPServer):
-    """``answer`` is how it answers; ``requests`` are those that it saw; ``stopping`` is set at its end."""
-
-    daemon_threads = True
+class StripeServer(LocalServer):
+    """``answer`` is how it answers; ``requests`` are those that it saw."""
 
     def __init__(self, answer: Answer) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Handler)
         self.answer = answer
         self.requests: list[Seen] = []
-        self.stopping = threading.Event()
 
     @property
     def url(self) -> str:
@@ -77,17 +74,8 @@ def stops_in_the_middle(handler: Handler) -> None:
     handler.close_connection = True
 
 
-@contextmanager
-def running_stripe(answer: Answer) -> Iterator[StripeServer]:
-    with StripeServer(answer) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.stopping.set()
-            server.shutdown()
-            thread.join()
+def running_stripe(answer: Answer) -> AbstractContextManager[StripeServer]:
+    return running(StripeServer(answer))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import delete, event, func, select, update
+from sqlalchemy import event, func, select, update
 
 from app.adapters import stripe_payments
 from app.adapters.payments import Payments
@@ -18,6 +18,7 @@ from app.services.prices import Prices
 from app.tenancy import unscoped
 from tests.billing import ACCOUNT, METERED, open_till
 from tests.databases import on_both_databases
+from tests.services.perils import forget_everybody
 
 pytestmark = pytest.mark.usefixtures("alone")
 
@@ -25,10 +26,10 @@ pytestmark = pytest.mark.usefixtures("alone")
 @pytest.fixture
 def alone(context) -> None:
     """Everybody is compared, so whoever is left here of earlier tests has never been at the till."""
-    with transaction() as session, unscoped(session, "others"):
-        session.change(delete(BillingAccount))
+    forget_everybody()
+    with transaction() as session:
         unpaid = func.coalesce(Organization.granted_plan_code, FREE)
-        session.change(update(Organization).values(plan_code=unpaid, plan_lapses_at=None, metered=False))
+        session.change(update(Organization).values(plan_code=unpaid, metered=False))
 
 
 @pytest.fixture
