@@ -12,7 +12,7 @@ LOCKS = sorted(ROOT.glob("requirements*.txt"))
 
 
 def locked(path: Path) -> list[tuple[Requirement, str]]:
-    """The requirements of a lock file, each with its hashes; one whose version depends on Python stands several times."""
+    """The requirements of a lock file, each with its hashes; a name may stand once for each Python."""
     entries = "\n".join(line for line in path.read_text().splitlines() if not line.lstrip().startswith("#"))
     split = (entry.partition(" --hash=") for entry in entries.replace("\\\n", " ").splitlines())
     return [(Requirement(text), hashes) for text, _, hashes in split]
@@ -40,7 +40,7 @@ def test_every_requirement_is_pinned_and_hashed(path: Path) -> None:
 
 
 def test_what_the_locked_ask_for_is_locked_with_the_extras_they_ask_for() -> None:
-    """pip looks for an extra that the lock doesn't name among today's releases, and then refuses them for lack of a pin."""
+    """pip would look for an unnamed extra among today's releases, and refuse them for lack of a pin."""
     lock = locked_here(ROOT / "requirements-dev.txt")
     installed = {canonicalize_name(found.name): found for found in distributions()}
     unlocked = []
