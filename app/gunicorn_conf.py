@@ -7,6 +7,7 @@ because its pool of children already uses every core.
 from typing import Any
 
 from app.config import ConfigurationError, Settings
+from app.lifetime import end_with
 
 try:
     _settings = Settings.from_env()
@@ -32,6 +33,11 @@ def pre_request(_worker: Any, request: Any) -> None:
     """A client that stops in the middle of its upload or download must not hold a thread for ever."""
     request.unreader.sock.settimeout(_settings.client_timeout_seconds)
     request.unreader.max_body_chunk = FORM_READ_BYTES
+
+
+def post_fork(server: Any, _worker: Any) -> None:
+    """A worker that outlived its killed parent would hold the port, to finish what nobody waits for."""
+    end_with(server.pid)
 
 
 def post_worker_init(worker: Any) -> None:

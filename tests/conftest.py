@@ -315,11 +315,12 @@ class Service:
 
 @contextmanager
 def running_service(folder: Path, **settings: str) -> Iterator[Service]:
-    """Start everything on free ports and an empty folder; stop it as Ctrl-C would."""
-    data_dir, port = folder / "data", free_port()
+    """Start everything on free ports, and in a folder that may hold data; stop it as Ctrl-C would."""
+    data_dir = folder / "data"
+    port = settings.setdefault("PORT", str(free_port()))
     machine = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
     environment = {
-        **machine, "APP_ENV": "development", "DATA_DIR": str(data_dir), "PORT": str(port),
+        **machine, "APP_ENV": "development", "DATA_DIR": str(data_dir),
         "RATELIMIT_ANONYMOUS": "100000/minute", **settings,
     }  # fmt: skip
     subprocess.run(

@@ -1,6 +1,8 @@
 """The whole service when its processes are killed: it goes on, or ends as a whole."""
 
+import socket
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -52,15 +54,32 @@ def test_a_killed_web_server_is_started_again(service) -> None:
     assert compress(service, key, encoded()).status_code == 200
 
 
-def test_nothing_outlives_a_killed_serve_and_all_stops_when_valkey_dies(tmp_path) -> None:
+def half_an_upload(service: Service, key: dict[str, str]) -> socket.socket:
+    """A request that keeps the web server busy: the rest of it never comes."""
+    url = urlsplit(service.url)
+    connection = socket.create_connection((url.hostname, url.port))
+    connection.sendall(
+        b"POST /compress/batch HTTP/1.1\r\nHost: lightwell\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        b"Authorization: %b\r\nContent-Length: 1000\r\n\r\n--b\r\n" % key["Authorization"].encode()
+    )
+    return connection
+
+
+def test_nothing_outlives_a_killed_serve_whose_successor_takes_over_at_once(tmp_path) -> None:
     with running_service(tmp_path) as first:
         family = psutil.Process(first.process.pid).children(recursive=True)
-        first.process.kill()
-        first.process.wait()
-        assert not psutil.wait_procs(family, timeout=10)[1]
-    with running_service(tmp_path) as second:
-        family = psutil.Process(second.process.pid).children(recursive=True)
+        with half_an_upload(first, register(first, "half-way")):
+            first.process.kill()
+            first.process.wait()
+            assert not psutil.wait_procs(family, timeout=5)[1]
+            with running_service(tmp_path, PORT=str(urlsplit(first.url).port)) as second:
+                assert second.url == first.url
+
+
+def test_all_stops_when_valkey_dies(tmp_path) -> None:
+    with running_service(tmp_path) as service:
+        family = psutil.Process(service.process.pid).children(recursive=True)
         next(process for process in family if "valkey-server" in process.name()).kill()
-        assert second.process.wait(10) == 1
-        assert "Valkey has stopped; see" in second.log.read_text()
+        assert service.process.wait(10) == 1
+        assert "Valkey has stopped; see" in service.log.read_text()
         assert not psutil.wait_procs(family, timeout=10)[1]
