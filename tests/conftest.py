@@ -15,7 +15,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -38,6 +37,7 @@ from app.serve import free_port
 from app.services import identity, keys, plans
 from tests.billing import Till, open_till
 from tests.client import ApiClient
+from tests.clock import NOON, Clock
 from tests.s3 import S3Server, running_s3
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -112,31 +112,22 @@ def postgres(session_folder: Path) -> Iterator[str]:
     server.cleanup()
 
 
-class Clock:
-    """The time as the application sees it: real, until a test moves it."""
-
-    def __init__(self) -> None:
-        self.offset = timedelta()
-
-    def __call__(self) -> datetime:
-        return datetime.now(UTC) + self.offset
-
-    def advance(self, **by: float) -> None:
-        self.offset += timedelta(**by)
-
-    def set(self, moment: datetime) -> None:
-        self.offset = moment - datetime.now(UTC)
-
-
 @pytest.fixture(scope="session")
 def session_clock() -> Clock:
     return Clock()
 
 
 @pytest.fixture
-def clock(session_clock: Clock) -> Iterator[Clock]:
-    yield session_clock
-    session_clock.offset = timedelta()
+def clock(session_clock: Clock) -> Clock:
+    """The application's, which begins at the same moment in each test."""
+    session_clock.set(NOON)
+    return session_clock
+
+
+@pytest.fixture
+def real_time(clock: Clock) -> None:
+    """The application goes by the machine's clock. ``tests/clock.py`` names who needs that."""
+    clock.follow_the_machine()
 
 
 AppMaker = Callable[..., Flask]

@@ -14,6 +14,7 @@ from boto3.session import Session
 from botocore.config import Config
 
 from app.serve import free_port
+from tests.clock import another_date
 
 MINISTACK = Path(__file__).resolve().parent.parent / ".venv-s3" / "bin" / "ministack"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "lightwell", "AWS_SECRET_ACCESS_KEY": "a-secret-for-tests-only"}
@@ -38,7 +39,7 @@ def running_s3(folder: Path) -> Iterator[S3Server]:
     environment = {
         **CREDENTIALS, "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": "s3,iam,sts", "AUTH": "true",
         "TMPDIR": str(folder), "HOME": str(folder), "S3_DATA_DIR": str(folder / "s3"), "STATE_DIR": str(folder),
-        "LOG_LEVEL": "WARNING", "PATH": "/usr/bin:/bin",
+        "LOG_LEVEL": "WARNING", "PATH": "/usr/bin:/bin", **another_date(),
     }  # fmt: skip
     with (
         (folder / "ministack.log").open("wb") as log,

@@ -1,7 +1,6 @@
 """Payments over real sockets: all calls against the test cashier, what is sent, and how answers are read."""
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,6 +20,7 @@ from app.errors import DependencyDown
 from tests.adapters.painter_server import says
 from tests.adapters.stripe_server import CLOSED, KEY, answering, client_of, refusal, running_stripe
 from tests.billing import METERED, SECRETS
+from tests.clock import real_now
 
 BACK = "https://lightwell.example/back"
 MOMENT = 1_790_000_000
@@ -259,7 +259,7 @@ def test_a_message_is_believed_for_five_minutes_and_by_any_secret() -> None:
         b'{"id": "evt_1", "type": "invoice.paid", "livemode": false, "created": 1790000000,'
         b' "data": {"object": {"object": "invoice", "customer": "cus_1"}}}'
     )
-    now = int(time.time())
+    now = int(real_now().timestamp())
     for secret in SECRETS:
         header = stripe.WebhookSignature.generate_signature_header(body.decode(), secret, now - 280)
         event = payments.event(body, header)

@@ -24,7 +24,7 @@ def s3_app(make_app: AppMaker, make_database, s3_server):
 
 
 @pytest.fixture
-def app(s3_app, clock):
+def app(s3_app, real_time):
     return s3_app
 
 

@@ -1,6 +1,6 @@
 """The wall: whatever form a statement takes, it sees one organization."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 
 import pytest
 from sqlalchemy import delete, exists, func, insert, literal, select, union_all, update
@@ -9,6 +9,7 @@ from sqlalchemy.orm import aliased
 from app.extensions import transaction
 from app.models import ExportPreset, UsageCounter, new_id
 from app.tenancy import TenancyError, bind_org, insert_if_absent, unscoped
+from tests.clock import NOON
 from tests.databases import on_both_databases
 
 pytestmark = [on_both_databases, pytest.mark.usefixtures("context")]
@@ -113,7 +114,7 @@ def test_insert_if_absent_tells_the_truth(acme) -> None:
 
 
 def preset(**values):
-    moment = datetime.now(UTC)
+    moment = NOON
     return ExportPreset(
         id=new_id("preset", moment),
         name="one",

@@ -1,6 +1,7 @@
 """Rules about the code itself that lint does not know."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,16 @@ import pytest
 from app.config import Settings
 from app.jobs import QUEUES
 from docs.configuration import table
+from tests.clock import REAL_TIME
 from tests.conftest import ROOT
 
 SOURCES = sorted((ROOT / "app").rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+MACHINE_S_CLOCK = {
+    "datetime": {"now", "utcnow", "today"},
+    "date": {"today"},
+    "time": {"time", "time_ns", "gmtime", "localtime", "ctime", "asctime", "strftime", "clock_gettime"},
+}
 
 
 def relative(path: Path) -> str:
@@ -27,6 +35,52 @@ def test_no_statement_goes_round_the_tenancy_wall(path) -> None:
             assert node.attr != "exec_driver_sql", f"{relative(path)}:{node.lineno} sends SQL past the ORM"
         if isinstance(node, ast.ImportFrom) and node.module == "sqlalchemy":
             assert "text" not in {alias.name for alias in node.names}, f"{relative(path)} imports text()"
+
+
+def asks_the_machine(node: ast.AST) -> bool:
+    """It reads the date somewhere else than in tests/clock.py."""
+    if isinstance(node, ast.Attribute):
+        owner = ast.unparse(node.value).rpartition(".")[2]
+        return node.attr in MACHINE_S_CLOCK.get(owner, ()) or node.attr == "utc_now"
+    if isinstance(node, ast.ImportFrom):
+        names = {alias.name for alias in node.names}
+        return "utc_now" in names or (node.module == "time" and bool(names & MACHINE_S_CLOCK["time"]))
+    return False
+
+
+@pytest.mark.parametrize("path", TESTS, ids=relative)
+def test_tests_have_a_clock_of_their_own(path) -> None:
+    if path == ROOT / "tests" / "clock.py":
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        assert not asks_the_machine(node), f"{relative(path)}:{node.lineno}: take the fixture clock, see tests/clock.py"
+
+
+def test_who_needs_the_real_time_is_named_with_the_reason() -> None:
+    definers = {ROOT / "tests" / "clock.py", ROOT / "tests" / "conftest.py", Path(__file__)}
+    users = {relative(path) for path in TESTS if re.search(r"\breal_(now|time)\b", path.read_text())}
+    assert users - {relative(path) for path in definers} == set(REAL_TIME)
+    assert all(REAL_TIME.values())
+
+
+@pytest.mark.parametrize(
+    ("code", "asks"),
+    [
+        ("datetime.now(UTC)", True),
+        ("datetime.datetime.now()", True),
+        ("partial(date.today)", True),
+        ("time.time()", True),
+        ("from time import time_ns", True),
+        ("from app.factory import utc_now", True),
+        ("factory.utc_now()", True),
+        ("time.monotonic()", False),
+        ("life.calendar.now", False),
+        ("from datetime import datetime, time", False),
+        ("moment.strftime('%Y')", False),
+    ],
+)
+def test_the_machine_s_clock_is_recognised(code, asks) -> None:
+    assert any(map(asks_the_machine, ast.walk(ast.parse(code)))) is asks
 
 
 def test_services_never_commit() -> None:

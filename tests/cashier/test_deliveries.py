@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import stripe
 
-from app.cashier.books import Books, utc_now
+from app.cashier.books import Books
 from app.cashier.deliveries import FIRST_PAUSE, LONGEST_PAUSE, Deliveries
 from app.cashier.factory import create_cashier
+from tests.clock import real_now
 from tests.conftest import wait_until
 
 SECRET = "whsec_of_tests"
@@ -58,7 +59,7 @@ def webhook() -> Iterator[Webhook]:
 
 @pytest.fixture
 def make_deliveries(webhook: Webhook) -> Callable[[Books], Deliveries]:
-    return lambda books: Deliveries(books, webhook.url, SECRET, utc_now)
+    return lambda books: Deliveries(books, webhook.url, SECRET, real_now)
 
 
 @pytest.fixture
@@ -122,7 +123,7 @@ def test_one_that_is_refused_does_not_hold_up_the_others(
 
 def test_nobody_there_is_no_delivery(books: Books) -> None:
     books.create_customer("ada@example.com")
-    assert Deliveries(books, "http://127.0.0.1:9/", SECRET, utc_now).send_due(0) == FIRST_PAUSE
+    assert Deliveries(books, "http://127.0.0.1:9/", SECRET, real_now).send_due(0) == FIRST_PAUSE
     assert books.undelivered() == ids(books)
 
 

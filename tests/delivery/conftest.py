@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from urllib.parse import urljoin
 from uuid import uuid4
 
@@ -14,6 +14,7 @@ from werkzeug.serving import make_server
 from app.adapters.local_storage import LocalStorage
 from app.adapters.s3_storage import S3Storage
 from app.adapters.storage import Storage
+from tests.clock import real_now
 from tests.s3 import REGION
 
 MINUTES = timedelta(minutes=15)
@@ -27,7 +28,7 @@ class Store:
     origin: str
 
     def put_url(self, key: str, size: int = 5, content_type: str = "image/jpeg", begins: datetime | None = None) -> str:
-        begins = begins or datetime.now(UTC)
+        begins = begins or real_now()
         presigned = self.storage.presign_put(
             key, size=size, content_type=content_type, expires_at=begins + MINUTES, now=begins
         )
@@ -35,7 +36,7 @@ class Store:
         return urljoin(self.origin, presigned.url)
 
     def get_url(self, key: str, begins: datetime | None = None, **changes: object) -> str:
-        begins = begins or datetime.now(UTC)
+        begins = begins or real_now()
         said = {"filename": "photo.jpg", "content_type": "image/jpeg", "inline": True, **changes}
         return urljoin(self.origin, self.storage.presign_get(key, expires_at=begins + MINUTES, now=begins, **said))
 
@@ -64,7 +65,7 @@ def local(tmp_path) -> LocalStorage:
 
 
 @pytest.fixture
-def make_local(app, local, origin, monkeypatch) -> Store:
+def make_local(app, real_time, local, origin, monkeypatch) -> Store:
     tools = app.extensions["lightwell"]
     monkeypatch.setitem(app.extensions, "lightwell", replace(tools, storage=local))
     return Store(local, origin)

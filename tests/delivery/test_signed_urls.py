@@ -3,7 +3,7 @@
 import http.client
 import re
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
@@ -15,6 +15,7 @@ from app.adapters.local_storage import LocalStorage
 from app.adapters.s3_storage import S3Storage
 from app.adapters.storage import Storage, content_disposition
 from app.errors import DependencyDown
+from tests.clock import real_now
 from tests.delivery.conftest import MINUTES, Store
 from tests.s3 import CREDENTIALS, REGION
 
@@ -66,7 +67,7 @@ def test_a_signed_upload_takes_that_type_and_length_only(store, key, body, conte
 
 def test_expired_urls_are_refused(store, key) -> None:
     store.storage.put(key, [b"bytes"])
-    begins = datetime.now(UTC) - MINUTES
+    begins = real_now() - MINUTES
     for expired, status in ((timedelta(seconds=-2), 403), (timedelta(seconds=60), 200)):
         assert requests.get(store.get_url(key, begins + expired), timeout=10).status_code == status
         answer = requests.put(

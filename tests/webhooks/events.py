@@ -2,7 +2,6 @@
 
 import hmac
 import json
-import time
 from hashlib import sha256
 from typing import Any
 from uuid import uuid4
@@ -14,6 +13,7 @@ from werkzeug.test import TestResponse
 from app.extensions import transaction
 from app.models import StripeEvent
 from tests.billing import SECRETS
+from tests.clock import real_now
 
 NOWHERE = "http://127.0.0.1:1"
 UPDATED = "customer.subscription.updated"
@@ -34,7 +34,7 @@ def about(**thing: Any) -> dict[str, Any]:
 
 def signature(body: bytes, secret: str = SECRETS[0], ago: int = 0) -> str:
     """Stripe's scheme: HMAC-SHA256 over the moment, a dot and the body."""
-    moment = int(time.time()) - ago
+    moment = int(real_now().timestamp()) - ago
     return f"t={moment},v1={hmac.new(secret.encode(), b'%d.%b' % (moment, body), sha256).hexdigest()}"
 
 
