@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from app.imaging import (
     Painting,
     Picture,
     Transform,
+    Turn,
     UnreadableImage,
     UnsupportedImage,
     worker,
@@ -92,7 +93,7 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
-def order(pool: ImagingPool, folder: Path, what: str) -> Future[Picture]:
+def order(pool: ImagingPool, folder: Path, what: str) -> Turn[Picture]:
     source = folder / what
     source.write_bytes(what.encode().ljust(8))
     return pool.submit(source, folder / f"{what}.out", Transform(), "acme")
@@ -245,6 +246,25 @@ def test_cancelling(pool: ImagingPool, photo: Path, tmp_path: Path) -> None:
     with pytest.raises(CancelledError):
         sleeping.result(PATIENCE)
     assert pool.submit(photo, tmp_path / "out", Transform(), "acme").result(PATIENCE).width == 256
+
+
+def test_groups_take_turns_and_what_waits_has_not_begun(photo: Path, tmp_path: Path) -> None:
+    pool, done = ImagingPool(1, SHORT, task=misbehave), list[str]()
+    try:
+        first = order(pool, tmp_path, "sleep")
+        crowd = [pool.submit(photo, tmp_path / f"a{number}", Transform(), "a") for number in range(4)]
+        single = pool.submit(photo, tmp_path / "b", Transform(), "b")
+        for name, turn in [*(("a", turn) for turn in crowd), ("b", single)]:
+            turn.add_done_callback(lambda _, name=name: done.append(name))  # type: ignore[misc]
+        deadline = time.monotonic() + PATIENCE
+        while not first.begun:
+            assert time.monotonic() < deadline
+        assert not any(turn.begun for turn in [*crowd, single])
+        first.cancel()
+        assert all(turn.result(PATIENCE) and turn.begun for turn in [*crowd, single])
+        assert "".join(done) == "baaaa"
+    finally:
+        pool.close()
 
 
 def test_the_children_end_with_the_pool(tmp_path: Path) -> None:
