@@ -155,10 +155,14 @@ class Settings(BaseModel):
     client_timeout_seconds: Positive = Field(30, description="Silence after which a client's connection is given up.")
     max_request_mb: Positive = Field(1024, description="Largest request body in MB, whatever the plan allows.")
     compress_concurrency: Positive = Field(
-        16, description="Batches and streamed ZIPs a web process works on at one time; past it, 503 with `Retry-After`."
+        16,
+        description="Requests for work on images that a web process takes on at one time, half of them for one "
+        "organization; as many ZIPs are sent. More wait up to 5 s, then 503 with `Retry-After`.",
     )
     fetch_concurrency: Positive = Field(
-        8, description="Images that a web process fetches, or has painted, at one time; past it, 503."
+        8,
+        description="Requests that wait for another server (images fetched or painted, payments) at one time; half of "
+        "them for one organization, as above.",
     )
     imaging_processes: Positive = Field(
         os.cpu_count() or 1, description="Child processes that decode and encode, for each web process."

@@ -169,6 +169,7 @@ def _toolbox(settings: Settings, clock: Callable[[], datetime]) -> Toolbox:
         redis=connect(settings),
         gate=Gate(settings.compress_concurrency),
         outbound=Gate(settings.fetch_concurrency),
+        streams=Gate(settings.compress_concurrency),
         imaging=ImagingPool(settings.imaging_processes, limits),
         background=ImagingPool(1, replace(limits, **BACKGROUND, memory_bytes=settings.background_memory_mb * MEGABYTE)),
         fetcher=_fetcher(settings),

@@ -33,7 +33,7 @@ SMALL, FULL = Job(max_width=1280), Job()
 FULL_SHARE = 3
 """Full-size pictures take longer: a round has so many times fewer, yet enough that its end weighs little."""
 CORES = os.cpu_count() or 1
-GATE = int(Settings.model_fields["compress_concurrency"].default)
+GATE = int(Settings.model_fields["compress_concurrency"].default) // 2
 BUSY_CORES = 0.2
 """Somebody else's load from which on the figures deserve a warning."""
 
@@ -73,7 +73,7 @@ def _options() -> argparse.Namespace:
         choices=range(1, GATE + 1),
         metavar=f"1–{GATE}",
         default=min(GATE, 2 * CORES),
-        help="parallel connections (twice the cores); past 16 the service turns batches away, as it is meant to",
+        help="parallel connections (twice the cores); past 8 the service lets one organization wait, as it is meant to",
     )
     parser.add_argument("--no-peer", action="store_true", help="leave sharp out, and quality with it")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's figures there")

@@ -37,7 +37,8 @@ class Engine:
         """All of the files, in their sequence."""
         began = time.perf_counter()
         futures = [
-            self._pool.submit(path, self._folder / f"out-{number}", transform) for number, path in enumerate(paths)
+            self._pool.submit(path, self._folder / f"out-{number}", transform, "bench")
+            for number, path in enumerate(paths)
         ]
         pictures = [future.result() for future in futures]
         seconds = time.perf_counter() - began

@@ -15,7 +15,7 @@ from app.services.listing import Filter, Sort
 from app.services.names import clean_name
 from app.services.uploads import Declared
 from app.web.authentication import needs_workspace
-from app.web.context import principal, toolbox
+from app.web.context import at_work, now, principal, toolbox
 from app.web.links import absolute, thumbnail
 
 blueprint = APIBlueprint(
@@ -225,9 +225,9 @@ def create(body: NewAsset) -> tuple[Response, int]:
     `finalize` looks at what was uploaded, whatever was declared, and answers 201 with the asset; the same `storageKey`
     again answers 200 with the same asset. An original is free; it counts against the plan's storage.
     """
-    shop = toolbox().workshop
+    tools = toolbox()
     if body.mode == "presign":
-        ticket = uploads.presign(principal(), body.declared, shop)
+        ticket = uploads.presign(principal(), body.declared, tools.storage, now())
         presigned = Presigned(
             uploadUrl=absolute(ticket.upload.url),
             headers=ticket.upload.headers,
@@ -235,7 +235,8 @@ def create(body: NewAsset) -> tuple[Response, int]:
             expiresAt=ticket.expires_at,
         )
         return jsonify(presigned.model_dump(mode="json")), 200
-    asset, made = uploads.finalize(principal(), body.storageKey or "", body.declared, body.label, shop)
+    with at_work(tools.gate) as shop:
+        asset, made = uploads.finalize(principal(), body.storageKey or "", body.declared, body.label, shop)
     return jsonify(AssetItem.of(asset).model_dump(mode="json")), 201 if made else 200
 
 

@@ -42,7 +42,7 @@ def checkout(body: Purchase) -> dict[str, Any]:
 
     The plan changes as soon as it is paid.
     """
-    with toolbox().outbound.admitted():
+    with toolbox().outbound.admitted(principal().org_id):
         url = billing.checkout(
             _provider(), principal().org_id, principal().key_id, body.plan, body.interval, _return_url()
         )
@@ -58,7 +58,7 @@ def checkout(body: Purchase) -> dict[str, Any]:
 @needs_key
 def portal() -> dict[str, Any]:
     """Returns the URL of Stripe's customer portal: change or cancel the plan, card, invoices."""
-    with toolbox().outbound.admitted():
+    with toolbox().outbound.admitted(principal().org_id):
         url = billing.portal(_provider(), principal().org_id, principal().key_id, _return_url())
     return Page(url=url).model_dump()
 

@@ -15,7 +15,7 @@ from app.services.compress import Batch, Failure, Result, Upload, compress
 from app.services.principal import Principal
 from app.web.answers import Base64File, stream
 from app.web.authentication import needs_key
-from app.web.context import principal, toolbox
+from app.web.context import at_work, principal, toolbox
 from app.web.errors import invalid_request
 from app.web.request import api_request
 
@@ -132,16 +132,13 @@ def batch() -> Response:
     Orientation is applied, colours end as sRGB, metadata is removed; nothing is enlarged and nothing comes back larger
     than it was. One unreadable file refuses the whole batch, free of charge, unless `partial` is true.
     """
-    tools = toolbox()
-    tools.gate.check()
     form, uploads = _received(principal())
-    with tools.gate.admitted():
+    with at_work(toolbox().gate) as shop:
         done = compress(
             principal(),
             uploads,
             form.transform,
-            tools.imaging,
-            tools.clock,
+            shop,
             partial=form.partial,
             reference=g.claim.id if g.claim else None,
         )

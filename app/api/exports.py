@@ -15,7 +15,7 @@ from app.models import Export, ExportStatus
 from app.services import batches, exports
 from app.services.exports import Config, Progress
 from app.web.authentication import needs_workspace
-from app.web.context import now, principal, toolbox
+from app.web.context import at_work, now, principal, toolbox
 from app.web.links import download
 
 blueprint = APIBlueprint(
@@ -128,7 +128,8 @@ def create(body: NewExport) -> Response | tuple[Response, int, dict[str, str]]:
 
     An asset that fails is listed in `errors.json` inside the ZIP. With `async`, or with more assets, a worker makes the
     ZIP: the answer is 202, and `GET /api/v1/exports/{id}` tells how far it is. An `Idempotency-Key` keeps that answer,
-    but no streamed ZIP: the same export again costs nothing, since its images are there.
+    but no streamed ZIP: the same export again costs nothing, since its images are there. While the server is busy
+    sending others, a streamed ZIP is refused with 503; one with `async` is not.
     """
     who = principal()
     if not body.async_:
@@ -141,13 +142,17 @@ def create(body: NewExport) -> Response | tuple[Response, int, dict[str, str]]:
 
 
 def _streamed(body: NewExport) -> Response:
-    """All refusals come before the first byte. The export has its place among the server's work until it is sent."""
-    who, tools = principal(), toolbox()
+    """All refusals come before the first byte.
+
+    The export has a place among the ZIPs that are sent, whose readers may be slow, and none among the server's work:
+    its images take their turns with all others'.
+    """
+    who = principal()
     with transaction(*who.partition) as session:
         exports.check(session, who, body.assetIds, body.wanted, now())
     with ExitStack() as cleanup:
-        cleanup.enter_context(tools.gate.admitted())
-        chunks = exports.archive_of(who, body.assetIds, body.wanted, tools.workshop, Progress())
+        shop = cleanup.enter_context(at_work(toolbox().streams))
+        chunks = exports.archive_of(who, body.assetIds, body.wanted, shop.patient, Progress())
         response = Response(stream_with_context(chunks), mimetype="application/zip")
         response.headers["Content-Disposition"] = 'attachment; filename="export.zip"'
         response.call_on_close(cleanup.pop_all().close)

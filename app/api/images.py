@@ -19,7 +19,7 @@ from app.services import images, making, publishing
 from app.services.images import ImageFile
 from app.services.making import Job
 from app.web.authentication import needs_key
-from app.web.context import principal, toolbox
+from app.web.context import at_work, principal, toolbox
 from app.web.errors import invalid_request
 from app.web.files import send_image
 from app.web.links import absolute
@@ -147,19 +147,17 @@ def index(query: ImageQuery) -> dict[str, Any]:
 def create_from_url(body: ImageOfUrl) -> tuple[Response, int]:
     """Fetches the image, within 20 seconds and the plan's size of a file, and keeps it as it is."""
     tools = toolbox()
-    with tools.outbound.admitted(), _naming("url"):
-        return created(making.create_from_url(job(body.name), body.url, tools.fetcher, tools.workshop))
+    with at_work(tools.outbound) as shop, _naming("url"):
+        return created(making.create_from_url(job(body.name), body.url, tools.fetcher, shop))
 
 
 @blueprint.post("/upload", summary="Upload an image", security=SECURITY, request_body=UPLOAD, responses=CREATED)
 @needs_key
 def upload() -> tuple[Response, int]:
     """Keeps the image as it is, whatever its format: JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF, BMP or camera RAW."""
-    tools = toolbox()
-    tools.gate.check()
     form, file = _received()
-    with tools.gate.admitted(), _naming("image"):
-        return created(making.create(job(form.name), file.path, file.name, tools.workshop))
+    with at_work(toolbox().gate) as shop, _naming("image"):
+        return created(making.create(job(form.name), file.path, file.name, shop))
 
 
 @blueprint.post(
@@ -170,8 +168,8 @@ def imagine(body: ImageOfWords) -> tuple[Response, int]:
     """Has the server's provider paint it. With a test key no provider is asked: a sample is drawn, from the seed."""
     order = Order(body.prompt, body.negative_prompt, body.seed, body.model)
     tools = toolbox()
-    with tools.outbound.admitted():
-        return created(making.imagine(job(body.name), order, tools.painter, tools.workshop))
+    with at_work(tools.outbound) as shop:
+        return created(making.imagine(job(body.name), order, tools.painter, shop))
 
 
 @blueprint.get("/<id>", summary="Get an image", security=SECURITY, responses={200: Image, **errors(401, 403, 404)})

@@ -15,9 +15,9 @@ from app.imaging import Transform
 from app.models import MediaType
 from app.services import assets, presets, renditions
 from app.services.names import Names
-from app.services.renditions import Original
+from app.services.renditions import Found, Original
 from app.web.authentication import needs_workspace
-from app.web.context import now, principal, toolbox
+from app.web.context import at_work, now, principal, toolbox
 from app.web.links import download
 
 blueprint = APIBlueprint("renditions", __name__, url_prefix="/api/v1/assets", abp_tags=assets_blueprint.abp_tags)
@@ -46,14 +46,14 @@ class ExportUrl(BaseModel):
 @needs_workspace
 def export_url(path: ById, query: ExportUrlQuery) -> Response:
     """Renders the image the first time it is asked for so, and counts it then; later it is there already."""
-    who, shop = principal(), toolbox().workshop
+    who = principal()
     with transaction(*who.partition) as session:
         asset = assets.get(session, path.id)
         base = presets.transform_of(presets.named(session, query.preset)) if query.preset else Transform()
     if asset.media_type == MediaType.VIDEO:
         raise BadRequest("This asset is a video, and copies are made of images only. Its poster is the thumbnailUrl.")
-    with shop.folder() as folder:
-        found = renditions.render(who, Original.of(asset), query.over(base), folder / "rendition", shop)
+    original, wanted = Original.of(asset), query.over(base)
+    found = renditions.find(who, original, wanted, now()) or _rendered(original, wanted)
     expires_at = now().replace(microsecond=0) + timedelta(seconds=query.ttl)
     name = Names().unique(asset.name, found.format.extension)
     answer = ExportUrl(
@@ -68,3 +68,8 @@ def export_url(path: ById, query: ExportUrlQuery) -> Response:
     if not found.cached and who.is_live:
         response.headers["X-Image-Processing-Usage"] = "1"
     return response
+
+
+def _rendered(original: Original, wanted: Transform) -> Found:
+    with at_work(toolbox().gate) as shop, shop.folder() as folder:
+        return renditions.render(principal(), original, wanted, folder / "rendition", shop)

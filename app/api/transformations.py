@@ -31,7 +31,7 @@ from app.imaging.models import missing_for_background
 from app.imaging.operations import RemoveBackground
 from app.services import images, making
 from app.web.authentication import needs_key
-from app.web.context import principal, toolbox
+from app.web.context import at_work, principal, toolbox
 
 blueprint = APIBlueprint("transformations", __name__, url_prefix="/v1/images", abp_tags=images_blueprint.abp_tags)
 
@@ -112,8 +112,8 @@ def remove_background(path: ById, body: Named) -> tuple[Response, int]:
     wanted = Transform(Format.PNG, None, operations=(RemoveBackground(str(weights)),))
     asked = job(body.name or image.name, BACKGROUND_IMAGES)
     tools = toolbox()
-    with tools.gate.admitted():
-        return created(making.transform(asked, image, wanted, tools.workshop, pool=tools.background), BACKGROUND_IMAGES)
+    with at_work(tools.gate, tools.background) as shop:
+        return created(making.transform(asked, image, wanted, shop), BACKGROUND_IMAGES)
 
 
 @blueprint.post("/<id>/transform", summary="Transform an image in several steps", security=SECURITY, responses=CREATED)
@@ -137,6 +137,6 @@ def _made(path: ById, body: Named, asked: Sequence[Asked] = ()) -> tuple[Respons
             errors=[f"{field}: is no other image of this workspace" for field in unusable],
         )
     check_crops(asked, image.width, image.height)
-    wanted, tools = transform_of(asked), toolbox()
-    with tools.gate.admitted():
-        return created(making.transform(job(body.name or image.name), image, wanted, tools.workshop, layers=layers))
+    wanted = transform_of(asked)
+    with at_work(toolbox().gate) as shop:
+        return created(making.transform(job(body.name or image.name), image, wanted, shop, layers=layers))

@@ -13,6 +13,7 @@ from app.imaging.errors import (
     UnsupportedImage,
 )
 from app.imaging.formats import Format
+from app.imaging.keeper import Turn
 from app.imaging.limits import Limits
 from app.imaging.media import accepted, is_video, matches
 from app.imaging.original import Original
@@ -33,6 +34,7 @@ __all__ = [
     "Painting",
     "Picture",
     "Transform",
+    "Turn",
     "UnreadableImage",
     "UnsupportedImage",
     "accepted",

@@ -8,7 +8,6 @@ from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from app.imaging.child import Child, ChildEnded, Task
@@ -23,6 +22,7 @@ from app.imaging.errors import (
     ImagingInterrupted,
     UnreadableImage,
 )
+from app.imaging.fair import FairQueue
 from app.imaging.files import part_of
 from app.imaging.limits import Limits
 from app.imaging.original import Original
@@ -39,22 +39,30 @@ OUT_OF_MEMORY = {-signal.SIGABRT, -signal.SIGTRAP, -signal.SIGKILL}
 GLANCE_SECONDS = 0.2
 
 Outcome = TypeVar("Outcome", Picture, Derived, Original)
+T = TypeVar("T")
+
+
+class Turn(Future[T]):
+    """What comes of a file's work. ``begun`` is False while it waits for a child."""
+
+    begun = False
 
 
 @dataclass(frozen=True)
 class Job(Generic[Outcome]):
-    """A file to work on, and where its outcome is waited for."""
+    """A file to work on, for whom, and where its outcome is waited for."""
 
     source: Path
     target: Path
     work: Work
-    outcome: Future[Outcome] = field(default_factory=Future)
+    group: str
+    outcome: Turn[Outcome] = field(default_factory=Turn)
 
 
 class Keeper(threading.Thread):
-    """Takes jobs one after the other until it is given None."""
+    """Takes jobs one after the other until there are none and the queue is closed."""
 
-    def __init__(self, jobs: "SimpleQueue[Job[Any] | None]", task: Task, limits: Limits) -> None:
+    def __init__(self, jobs: FairQueue[Job[Any]], task: Task, limits: Limits) -> None:
         super().__init__(name="imaging-keeper", daemon=True)
         self._jobs = jobs
         self._task = task
@@ -66,10 +74,13 @@ class Keeper(threading.Thread):
         with suppress(OSError):  # tried again with the first file, which is then told
             self._child = Child(self._task, self._limits)
         self.begun.set()
-        while job := self._jobs.get():
+        while job := self._jobs.take():
+            began = time.monotonic()
+            job.outcome.begun = True
             result = CancelledError() if job.outcome.cancelled() else self._work_on(job)
             if isinstance(result, BaseException):
                 part_of(job.target).unlink(missing_ok=True)
+            self._jobs.done(job, time.monotonic() - began)
             _settle(job.outcome, result)
         self._end_child()
 

@@ -3,19 +3,22 @@
 import threading
 from concurrent.futures import Future
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 from app.imaging import worker
 from app.imaging.child import Task
-from app.imaging.keeper import Job, Keeper, Outcome
+from app.imaging.fair import FairQueue
+from app.imaging.keeper import Job, Keeper, Outcome, Turn
 from app.imaging.limits import Limits
 from app.imaging.original import Examination, Original
 from app.imaging.transform import Derivation, Derived, Painting, Picture, Transform
 
 
 class ImagingPool:
-    """``processes`` children, each with one file at a time; files beyond that wait in order.
+    """``processes`` children, each with one file at a time; files beyond that wait for their group's turn.
+
+    A ``group`` is whoever the work is for: groups take turns (``FairQueue``), so that nobody waits behind all that
+    another has sent.
 
     Thread-safe. Each child has a keeper, a thread that starts it, hands it files, ends it when it must and replaces it;
     keepers start with the first file or with ``warm``. ``task`` is what children run on each file: tests put a
@@ -29,7 +32,7 @@ class ImagingPool:
         self._lock = threading.Lock()
         self._closed = False
         self._keepers: list[Keeper] = []
-        self._jobs: SimpleQueue[Job[Any] | None] = SimpleQueue()
+        self._jobs: FairQueue[Job[Any]] = FairQueue()
         self._unfinished: set[Future[Any]] = set()
 
     def warm(self) -> None:
@@ -37,28 +40,28 @@ class ImagingPool:
         with self._lock:
             self._start()
 
-    def submit(self, source: Path, target: Path, transform: Transform) -> Future[Picture]:
+    def submit(self, source: Path, target: Path, transform: Transform, group: str) -> Turn[Picture]:
         """Convert the image ``source`` into the file ``target`` in a child.
 
         The future raises ImagingError and its subclasses only; CancelledError where it was cancelled or the pool was
         closed. Cancelling ends the child at work. RuntimeError after ``close``.
         """
-        return self._put(Job[Picture](source, target, transform))
+        return self._put(Job[Picture](source, target, transform, group))
 
-    def examine(self, source: Path, target: Path) -> Future[Original]:
+    def examine(self, source: Path, target: Path, group: str) -> Turn[Original]:
         """Tell what the image or video ``source`` is, read it, and write a WebP thumbnail of it into ``target``.
 
         The future is as that of ``submit``.
         """
-        return self._put(Job[Original](source, target, Examination()))
+        return self._put(Job[Original](source, target, Examination(), group))
 
-    def derive(self, source: Path, target: Path, derivation: Derivation) -> Future[Derived]:
+    def derive(self, source: Path, target: Path, derivation: Derivation, group: str) -> Turn[Derived]:
         """Make a new image of ``source`` in ``target``, and its WebP thumbnail. The future is as that of ``submit``."""
-        return self._put(Job[Derived](source, target, derivation))
+        return self._put(Job[Derived](source, target, derivation, group))
 
-    def paint(self, target: Path, painting: Painting) -> Future[Picture]:
+    def paint(self, target: Path, painting: Painting, group: str) -> Turn[Picture]:
         """Draw a PNG into ``target``. The future is as that of ``submit``."""
-        return self._put(Job[Picture](target, target, painting))
+        return self._put(Job[Picture](target, target, painting, group))
 
     def close(self) -> None:
         """End the children; what they had not finished is cancelled."""
@@ -66,12 +69,11 @@ class ImagingPool:
             keepers, self._keepers, self._closed = self._keepers, [], True
         for outcome in tuple(self._unfinished):
             outcome.cancel()
-        for _ in keepers:
-            self._jobs.put(None)
+        self._jobs.close()
         for keeper in keepers:
             keeper.join()
 
-    def _put(self, job: Job[Outcome]) -> Future[Outcome]:
+    def _put(self, job: Job[Outcome]) -> Turn[Outcome]:
         with self._lock:
             self._start()
             self._unfinished.add(job.outcome)

@@ -1,19 +1,20 @@
 """Compress a batch: reserve usage, work on all cores, settle."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
 from app.errors import AppError, MonthlyLimitReached, Overloaded, TooLarge, Unprocessable
 from app.extensions import transaction
-from app.imaging import ImagingInterrupted, ImagingPool, Picture, Transform
+from app.imaging import ImagingInterrupted, Picture, Transform, Turn
 from app.services import usage
 from app.services.principal import Principal
 from app.services.usage import Reservation, Summary
+from app.services.workshop import Workshop, busy
 
 IN_FLIGHT_PER_PROCESS = 2
 """Files of one batch that wait in the pool at one time; the rest waits here, so that batches take turns."""
@@ -63,8 +64,7 @@ def compress(
     principal: Principal,
     uploads: Sequence[Upload],
     transform: Transform,
-    pool: ImagingPool,
-    clock: Callable[[], datetime],
+    shop: Workshop,
     *,
     partial: bool = False,
     reference: str | None = None,
@@ -77,17 +77,17 @@ def compress(
     """
     with transaction(principal.org_id) as session:
         reservation = usage.reserve(
-            session, principal, "compress", len(uploads), clock(), reference, MonthlyLimitReached
+            session, principal, "compress", len(uploads), shop.clock(), reference, MonthlyLimitReached
         )
     try:
-        outcomes = _work(principal, uploads, principal.marked(transform), pool, reservation, clock)
+        outcomes = _work(principal, uploads, principal.marked(transform), shop, reservation)
         results = [outcome for outcome in outcomes if isinstance(outcome, Result)]
         failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
         if failures and not (partial and results):
             raise _refusal(failures)
         with transaction(principal.org_id) as session:
             usage.settle(session, reservation, len(results))
-            summary = usage.summarise(session, principal, clock())
+            summary = usage.summarise(session, principal, shop.clock())
     except BaseException:
         with transaction(principal.org_id) as session:
             usage.release(session, reservation)
@@ -99,16 +99,15 @@ def _work(
     principal: Principal,
     uploads: Sequence[Upload],
     transform: Transform,
-    pool: ImagingPool,
+    shop: Workshop,
     reservation: Reservation,
-    clock: Callable[[], datetime],
 ) -> list[Result | Failure]:
     """The outcome of each upload, while the reservation is kept alive."""
     outcomes: dict[int, Result | Failure] = {}
-    renewed = progressed = clock()
-    with closing(_converted(uploads, transform, pool)) as finished:
+    renewed = progressed = shop.clock()
+    with closing(_converted(principal, uploads, transform, shop)) as finished:
         for number, outcome in finished:
-            now = clock()
+            now = shop.clock()
             if outcome is not None:
                 outcomes[number] = outcome
                 progressed = now
@@ -122,26 +121,34 @@ def _work(
 
 
 def _converted(
-    uploads: Sequence[Upload], transform: Transform, pool: ImagingPool
+    principal: Principal, uploads: Sequence[Upload], transform: Transform, shop: Workshop
 ) -> Generator[tuple[int, Result | Failure | None], None, None]:
-    """Outcomes as they come, with the upload's place in the batch; an empty one after a while in which none came."""
+    """Outcomes as they come, with the upload's place in the batch; an empty one after a while in which none came.
+
+    Raises Overloaded where none of the files has its turn in time. Once the batch is begun, they take theirs.
+    """
     waiting = iter(enumerate(uploads))
-    running: dict[Future[Picture], int] = {}
+    running: dict[Turn[Picture], int] = {}
+    at_once, begun = shop.imaging.processes * IN_FLIGHT_PER_PROCESS, shop.patience is None
     try:
         while True:
-            for number, upload in islice(waiting, pool.processes * IN_FLIGHT_PER_PROCESS - len(running)):
-                running[pool.submit(upload.path, _target(upload), transform)] = number
+            for number, upload in islice(waiting, at_once - len(running)):
+                running[shop.imaging.submit(upload.path, _target(upload), transform, principal.org_id)] = number
             if not running:
                 return
-            done, _ = wait(running, timeout=PATIENCE_SECONDS, return_when=FIRST_COMPLETED)
+            wait(running, PATIENCE_SECONDS if begun else shop.patience, FIRST_COMPLETED)
+            begun = begun or any(turn.begun for turn in running)
+            if not begun:
+                raise busy()
+            done = [turn for turn in running if turn.done()]
             if not done:
                 yield -1, None
-            for future in done:
-                number = running.pop(future)
-                yield number, _outcome(uploads[number], future)
+            for turn in done:
+                number = running.pop(turn)
+                yield number, _outcome(uploads[number], turn)
     finally:
-        for future in running:
-            future.cancel()
+        for turn in running:
+            turn.cancel()
 
 
 def _outcome(upload: Upload, future: Future[Picture]) -> Result | Failure:

@@ -5,7 +5,6 @@ Each counts, originals too; the workspace's own uploads don't.
 
 import secrets
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from app.adapters.fetch import Fetcher
 from app.adapters.painter import Order, Painter
 from app.errors import NotConfigured, NotFound, Overloaded
 from app.extensions import transaction
-from app.imaging import Derivation, Format, ImagingPool, Painting, Transform, UnsupportedImage
+from app.imaging import Derivation, Format, Painting, Transform, Turn, UnsupportedImage
 from app.imaging.errors import UNSUPPORTED
 from app.models import AllowedHost, Asset, Upload
 from app.services import intake, usage
@@ -27,7 +26,7 @@ from app.services.intake import Arrival
 from app.services.names import Names, clean_name
 from app.services.principal import Principal
 from app.services.usage import Reservation
-from app.services.workshop import Workshop, outcome
+from app.services.workshop import Workshop
 
 PAINTED = Transform(Format.JPEG, quality=90)
 SEEDS = 2**32
@@ -76,7 +75,8 @@ def imagine(job: Job, order: Order, painter: Painter | None, shop: Workshop) -> 
             painter.paint(order, path)
             return making.take_in(path, job.name)
         seed = secrets.randbelow(SEEDS) if order.seed is None else order.seed
-        making.outcome(shop.imaging.paint(path, Painting(order.prompt, order.negative_prompt or "", seed)))
+        painting = Painting(order.prompt, order.negative_prompt or "", seed)
+        making.outcome(shop.imaging.paint(path, painting, job.principal.org_id))
         return making.derive(path, job.name, PAINTED)
 
 
@@ -87,16 +87,15 @@ def transform(
     shop: Workshop,
     *,
     layers: Mapping[str, Asset] | None = None,
-    pool: ImagingPool | None = None,
 ) -> Asset:
-    """A new image, made of ``image`` and a watermark's ``layers``, by ``pool`` where it isn't the usual one.
+    """A new image, made of ``image`` and a watermark's ``layers``.
 
     Raises QuotaExceeded, ImagingError, NotFound where an image was deleted meanwhile.
     """
     with _begun(job, shop) as making:
         source = making.fetched(image)
         files = {layer_id: making.fetched(layer) for layer_id, layer in (layers or {}).items()}
-        return making.derive(source, image.original_name, wanted, files, pool)
+        return making.derive(source, image.original_name, wanted, files)
 
 
 @contextmanager
@@ -131,14 +130,14 @@ class _Making:
             raise NotFound(f"Image '{image.id}' was deleted.") from None
         return path
 
-    def outcome(self, work: Future[Result]) -> Result:
+    def outcome(self, work: Turn[Result]) -> Result:
         """What came of the pool's work, while the reservation is kept alive."""
-        return outcome(work, self._renew)
+        return self.shop.outcome(work, self._renew)
 
     def take_in(self, path: Path, original_name: str) -> Asset:
         """The image of a finished file. Raises ImagingError, for a video too."""
         thumbnail = self.folder / "thumbnail"
-        found = self.outcome(self.shop.imaging.examine(path, thumbnail))
+        found = self.outcome(self.shop.imaging.examine(path, thumbnail, self.job.principal.org_id))
         if found.is_video:
             raise UnsupportedImage(UNSUPPORTED)
         return self._keep(Arrival.examined(path, thumbnail, found), original_name)
@@ -149,12 +148,11 @@ class _Making:
         original_name: str,
         wanted: Transform,
         layers: Mapping[str, Path] | None = None,
-        pool: ImagingPool | None = None,
     ) -> Asset:
         """The image that comes of another file, stamped with a test key. Raises ImagingError."""
         target, thumbnail = self.folder / "target", self.folder / "thumbnail"
         order = Derivation(self.job.principal.marked(wanted), thumbnail, layers or {})
-        made = self.outcome((pool or self.shop.imaging).derive(source, target, order))
+        made = self.outcome(self.shop.imaging.derive(source, target, order, self.job.principal.org_id))
         name = Names().unique(original_name, made.picture.format.extension)
         return self._keep(Arrival.derived(target, thumbnail, made.picture), name)
 

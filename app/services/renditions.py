@@ -21,7 +21,7 @@ from app.services import space, usage
 from app.services.archive import crc32_of
 from app.services.principal import Principal
 from app.services.usage import Reservation
-from app.services.workshop import Workshop, outcome
+from app.services.workshop import Workshop
 from app.tenancy import TenantSession, insert_if_absent
 
 LEASE = timedelta(seconds=10)
@@ -78,17 +78,24 @@ def render(principal: Principal, original: Original, transform: Transform, targe
     was deleted meanwhile, Overloaded. Nothing is counted then.
     """
     transform = principal.marked(transform)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
+    deadline = time.monotonic() + (PATIENCE_SECONDS if shop.patience is None else shop.patience)
+    while True:
         with transaction(*principal.partition) as session:
             got = _find_or_claim(session, principal, original, transform, shop.clock())
         if isinstance(got, Found):
             return got
+        if got and (found := _make(principal, got, original, transform, target, shop)):
+            return found
+        if time.monotonic() >= deadline:
+            raise Overloaded("The server is busy; this image is still being made. Ask for it again.", retry_after=5)
         if got is None:
             time.sleep(POLL_SECONDS)
-        elif found := _make(principal, got, original, transform, target, shop):
-            return found
-    raise Overloaded("The server is busy; this image is still being made. Ask for it again.", retry_after=5)
+
+
+def find(principal: Principal, original: Original, transform: Transform, now: datetime) -> Found | None:
+    """The rendition, where it is there already: that takes no work, and so no turn."""
+    with transaction(*principal.partition) as session:
+        return _ready(_row(session, original, principal.marked(transform)), now)
 
 
 def missing(session: TenantSession, principal: Principal, asset_ids: Sequence[str], transform: Transform) -> int:
@@ -138,12 +145,9 @@ def _find_or_claim(
     session: TenantSession, principal: Principal, original: Original, transform: Transform, now: datetime
 ) -> Found | Claim | None:
     """The rendition, or the right to make it; None while somebody else makes it. Raises NotFound, QuotaExceeded."""
-    wanted = {"content": original.content, "recipe": transform.canonical()}
-    row = session.scalar(select(Rendition).filter_by(**wanted))
-    if row is not None and row.format:
-        if row.used_at <= now - TOUCHED:
-            row.used_at = now
-        return Found(row.storage_key, Format(row.format), row.size or 0, row.crc32 or 0, cached=True)
+    row = _row(session, original, transform)
+    if found := _ready(row, now):
+        return found
     if row is not None and row.lease_until > now:
         return None
     if session.scalar(select(Asset.id).where(Asset.id == original.asset_id)) is None:
@@ -152,6 +156,7 @@ def _find_or_claim(
     key = f"renditions/{principal.org_id}/{token}"
     claim = {"claim": token, "lease_until": now + LEASE, "storage_key": key, "used_at": now}
     if row is None:
+        wanted = _wanted(original, transform)
         mine = insert_if_absent(session, Rendition, id=rendition_id, ready=False, created_at=now, **wanted, **claim)
     else:
         mine = bool(session.change(update(Rendition).where(_held(row.id, row.claim)).values(**claim)))
@@ -160,6 +165,23 @@ def _find_or_claim(
     if row is not None:
         space.discard(session, [row.storage_key])
     return Claim(rendition_id, token, key, usage.reserve(session, principal, "rendition", 1, now))
+
+
+def _wanted(original: Original, transform: Transform) -> dict[str, str]:
+    return {"content": original.content, "recipe": transform.canonical()}
+
+
+def _row(session: TenantSession, original: Original, transform: Transform) -> Rendition | None:
+    return session.scalar(select(Rendition).filter_by(**_wanted(original, transform)))
+
+
+def _ready(row: Rendition | None, now: datetime) -> Found | None:
+    """A rendition that is there; that somebody asked for it is noted."""
+    if row is None or not row.format:
+        return None
+    if row.used_at <= now - TOUCHED:
+        row.used_at = now
+    return Found(row.storage_key, Format(row.format), row.size or 0, row.crc32 or 0, cached=True)
 
 
 def _held(rendition_id: str, token: str) -> ColumnElement[bool]:
@@ -197,7 +219,8 @@ def _draw(
             raise Unprocessable(
                 "The asset's file is missing in storage: delete the asset and upload it again."
             ) from None
-        return outcome(shop.imaging.submit(source, target, transform), partial(_renew, principal, claim, shop))
+        work = shop.imaging.submit(source, target, transform, principal.org_id)
+        return shop.outcome(work, partial(_renew, principal, claim, shop))
 
 
 def _renew(principal: Principal, claim: Claim, shop: Workshop) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from app.adapters.storage import Presigned
+from app.adapters.storage import Presigned, Storage
 from app.errors import AppError, BadRequest, Forbidden, NotFound, TooLarge, Unprocessable
 from app.extensions import transaction
 from app.imaging import media
@@ -20,7 +20,7 @@ from app.services import collections, intake, space
 from app.services.assets import Label
 from app.services.intake import Arrival, incoming
 from app.services.principal import MEGABYTE, Principal
-from app.services.workshop import Workshop, outcome
+from app.services.workshop import Workshop
 from app.tenancy import TenantSession
 
 
@@ -40,7 +40,7 @@ class Ticket:
     expires_at: datetime
 
 
-def presign(principal: Principal, declared: Declared, shop: Workshop) -> Ticket:
+def presign(principal: Principal, declared: Declared, storage: Storage, now: datetime) -> Ticket:
     """Set the file's bytes aside and sign an upload of exactly this size and type.
 
     Raises BadRequest for a type that is not taken, TooLarge, QuotaExceeded.
@@ -50,11 +50,10 @@ def presign(principal: Principal, declared: Declared, shop: Workshop) -> Ticket:
     if declared.size > allowance.file_bytes:
         most = allowance.file_bytes // MEGABYTE
         raise TooLarge(f"The file is larger than {most} MB, the most that the {allowance.plan} plan allows.")
-    now = shop.clock()
     with transaction(*principal.partition) as session:
         upload = intake.announce(session, principal, declared.original_name, declared.mime_type, declared.size, now)
     key, expires_at = upload.storage_key, upload.expires_at
-    presigned = shop.storage.presign_put(
+    presigned = storage.presign_put(
         incoming(key), size=declared.size, content_type=declared.mime_type, expires_at=expires_at, now=now
     )
     return Ticket(key, presigned, expires_at)
@@ -126,7 +125,7 @@ def _examine(path: Path, upload: Upload, declared: Declared, shop: Workshop) -> 
     if declared.mime_type != upload.mime_type:
         raise _mismatch("mimeType", f"the upload was declared as '{upload.mime_type}'")
     thumbnail = path.with_name("thumbnail")
-    original = outcome(shop.imaging.examine(path, thumbnail))
+    original = shop.outcome(shop.imaging.examine(path, thumbnail, upload.org_id))
     if not media.matches(declared.mime_type, original):
         raise _mismatch("mimeType", f"'{declared.mime_type}' was declared, and the file is '{original.mime}'")
     return Arrival.examined(path, thumbnail, original, media.accepted(declared.mime_type))

@@ -1,16 +1,19 @@
 """What work on files needs, in one value that services are handed."""
 
+import math
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Future, wait
+from concurrent.futures import CancelledError, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
+from typing import Any, Self, TypeVar
 
 from app.adapters.storage import Storage
-from app.imaging import ImagingInterrupted, ImagingPool
+from app.errors import Overloaded
+from app.imaging import ImagingInterrupted, ImagingPool, Turn
 
 Outcome = TypeVar("Outcome")
 BEAT_SECONDS = 3.0
@@ -18,12 +21,21 @@ BEAT_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where objects are kept, who works on pictures, what time it is, and a place for files in between."""
+    """Where objects are kept, who works on pictures, what time it is, and a place for files in between.
+
+    ``patience`` is how many seconds work may wait for its turn, where a request waits for it; None where nobody does.
+    """
 
     storage: Storage
     imaging: ImagingPool
     clock: Callable[[], datetime]
     spool_dir: Path
+    patience: float | None = None
+
+    @property
+    def patient(self) -> Self:
+        """The same, for work whose requester already has an answer."""
+        return replace(self, patience=None)
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
@@ -32,15 +44,29 @@ class Workshop:
         with TemporaryDirectory(prefix="work-", dir=self.spool_dir, ignore_cleanup_errors=True) as name:
             yield Path(name)
 
+    def outcome(self, work: Turn[Outcome], beat: Callable[[], None] | None = None) -> Outcome:
+        """What came of a file's work. ``beat`` is called every 3 seconds of it, to renew what the work has a claim to.
 
-def outcome(work: Future[Outcome], beat: Callable[[], None] | None = None) -> Outcome:
-    """What came of a file's work. ``beat`` is called every 3 seconds of waiting, to renew what the work has a claim to.
+        Raises Overloaded where its turn does not come in time; ImagingError, ImagingInterrupted among them where the
+        server was stopped.
+        """
+        deadline = math.inf if self.patience is None else time.monotonic() + self.patience
+        while not wait([work], timeout=self._pause(work, deadline)).done:
+            if not work.begun and time.monotonic() >= deadline:
+                work.cancel()
+                raise busy()
+            if beat:
+                beat()
+        try:
+            return work.result()
+        except CancelledError:
+            raise ImagingInterrupted("The server was stopped while it worked on the file; send it again.") from None
 
-    Raises ImagingError, ImagingInterrupted among them where the server was stopped.
-    """
-    while beat and not wait([work], timeout=BEAT_SECONDS).done:
-        beat()
-    try:
-        return work.result()
-    except CancelledError:
-        raise ImagingInterrupted("The server was stopped while it worked on the file; send it again.") from None
+    def _pause(self, work: Turn[Any], deadline: float) -> float:
+        """Until the next beat, or the moment to give up, if that is sooner."""
+        return BEAT_SECONDS if work.begun else max(0.0, min(BEAT_SECONDS, deadline - time.monotonic()))
+
+
+def busy() -> Overloaded:
+    """What is said of work whose turn did not come in time."""
+    return Overloaded("The server is busy with other images. Nothing was charged; send this again.", retry_after=2)

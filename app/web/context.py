@@ -1,7 +1,8 @@
 """What the factory hands to the surfaces, and what a request knows about itself."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
 
@@ -24,8 +25,9 @@ from app.web.gate import Gate
 class Toolbox:
     """The long-lived parts of one application.
 
-    ``background`` works on what takes a neural network and its memory. ``gate`` is for work on images, ``outbound`` for
-    waiting on other servers: slow ones must not keep our own work out.
+    ``background`` works on what takes a neural network and its memory. Whoever uses either pool has a place: at
+    ``gate`` for work on images, at ``outbound`` where other servers are waited for, at ``streams`` where a reader is:
+    slow ones must not keep our own work out.
     """
 
     settings: Settings
@@ -39,6 +41,7 @@ class Toolbox:
     provider: Provider | None
     gate: Gate
     outbound: Gate
+    streams: Gate
 
     def close(self) -> None:
         """End all child processes."""
@@ -52,6 +55,18 @@ class Toolbox:
 
 def toolbox() -> Toolbox:
     return cast(Toolbox, current_app.extensions["lightwell"])
+
+
+@contextmanager
+def at_work(gate: Gate, pool: ImagingPool | None = None) -> Iterator[Workshop]:
+    """A place among what ``gate`` admits, for the length of the block, and the workshop: the only way to it for a view.
+
+    ``pool`` where it isn't the usual one. Raises Overloaded where no place becomes free in time; so does the work that
+    waits for its turn when the patience that is left is over.
+    """
+    shop = toolbox().workshop
+    with gate.admitted(principal().org_id) as patience:
+        yield replace(shop, imaging=pool or shop.imaging, patience=patience)
 
 
 def needed_provider() -> Provider:

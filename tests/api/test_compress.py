@@ -297,20 +297,6 @@ def test_file_names_do_no_harm(client, app, acme, sent, shown) -> None:
     assert spooled(app) == []
 
 
-def test_past_its_capacity_the_server_says_503_at_once(app, client, acme) -> None:
-    gate = app.extensions["lightwell"].gate
-    with gate.admitted():
-        gate._inside += gate.capacity - 1
-        try:
-            answer = client.compress(acme.key, encoded())
-        finally:
-            gate._inside -= gate.capacity - 1
-    assert (answer.status_code, answer.json["code"]) == (503, "overloaded")
-    assert int(answer.headers["Retry-After"]) >= 1
-    assert used(client, acme) == 0
-    assert client.compress(acme.key, encoded()).status_code == 200
-
-
 def test_a_crash_in_the_work_releases_the_reservation(app, client, acme, monkeypatch) -> None:
     def crash(*_: object) -> None:
         raise RuntimeError("the pool broke")

@@ -83,6 +83,28 @@ def test_the_machine_s_clock_is_recognised(code, asks) -> None:
     assert any(map(asks_the_machine, ast.walk(ast.parse(code)))) is asks
 
 
+SURFACES = [
+    path
+    for path in SOURCES
+    if path.relative_to(ROOT / "app").parts[0] in ("api", "delivery", "docs", "webhooks", "health.py")
+]
+
+
+@pytest.mark.parametrize("path", SURFACES, ids=relative)
+def test_surfaces_come_to_a_pool_through_a_gate_only(path) -> None:
+    """``at_work`` gives a view its workshop; the pool for backgrounds is named to it, and to nothing else."""
+    tree = ast.parse(path.read_text())
+    named = {
+        id(argument)
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "at_work"
+        for argument in call.args
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and id(node) not in named:
+            assert node.attr not in ("workshop", "imaging", "background"), f"{relative(path)}:{node.lineno}"
+
+
 def test_services_never_commit() -> None:
     for path in (ROOT / "app" / "services").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

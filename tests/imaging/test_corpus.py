@@ -47,7 +47,7 @@ def pool() -> Iterator[ImagingPool]:
 def test_outcome(pool: ImagingPool, tmp_path: Path, path: str, expected: set[str], transform: Transform) -> None:
     source, target = CORPUS / path, tmp_path / "target"
     started = time.monotonic()
-    future: Future[Picture] = pool.submit(source, target, transform)
+    future: Future[Picture] = pool.submit(source, target, transform, "acme")
     refusal = future.exception(SECONDS * 2)
     assert time.monotonic() - started < SECONDS
     if refusal is not None:
@@ -73,7 +73,7 @@ def test_outcome(pool: ImagingPool, tmp_path: Path, path: str, expected: set[str
 )
 def test_examined(pool: ImagingPool, tmp_path: Path, path: str, expected: set[str]) -> None:
     target = tmp_path / "target"
-    future: Future[Original] = pool.examine(CORPUS / path, target)
+    future: Future[Original] = pool.examine(CORPUS / path, target, "acme")
     refusal = future.exception(SECONDS * 2)
     if refusal is not None:
         assert isinstance(refusal, ImagingError)

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from app.imaging import (
     Painting,
     Picture,
     Transform,
+    Turn,
     UnreadableImage,
     UnsupportedImage,
     worker,
@@ -92,10 +93,10 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
-def order(pool: ImagingPool, folder: Path, what: str) -> Future[Picture]:
+def order(pool: ImagingPool, folder: Path, what: str) -> Turn[Picture]:
     source = folder / what
     source.write_bytes(what.encode().ljust(8))
-    return pool.submit(source, folder / f"{what}.out", Transform())
+    return pool.submit(source, folder / f"{what}.out", Transform(), "acme")
 
 
 def children() -> list[psutil.Process]:
@@ -119,7 +120,7 @@ assert not engines, engines
 
 def test_converts(pool: ImagingPool, photo: Path, tmp_path: Path) -> None:
     target = tmp_path / "out"
-    picture = pool.submit(photo, target, Transform(Format.WEBP, max_width=100)).result(PATIENCE)
+    picture = pool.submit(photo, target, Transform(Format.WEBP, max_width=100), "acme").result(PATIENCE)
     assert (picture.format, picture.width, picture.size) == (Format.WEBP, 100, target.stat().st_size)
     assert opened(target.read_bytes()).size == (100, 75)
 
@@ -127,7 +128,7 @@ def test_converts(pool: ImagingPool, photo: Path, tmp_path: Path) -> None:
 def test_examines(pool: ImagingPool, photo: Path, tmp_path: Path) -> None:
     video, target, poster = tmp_path / "video", tmp_path / "out", tmp_path / "poster"
     video.write_bytes(FILMS["mp4"])
-    looked_at, watched = pool.examine(photo, target), pool.examine(video, poster)
+    looked_at, watched = pool.examine(photo, target, "acme"), pool.examine(video, poster, "acme")
     original = looked_at.result(PATIENCE)
     assert (original.mime, original.width, original.height) == ("image/jpeg", 256, 192)
     assert opened(target.read_bytes()).format == "WEBP"
@@ -138,9 +139,9 @@ def test_examines(pool: ImagingPool, photo: Path, tmp_path: Path) -> None:
 def test_derives_and_paints(pool: ImagingPool, photo: Path, tmp_path: Path) -> None:
     target, thumbnail, painted = tmp_path / "out", tmp_path / "thumbnail", tmp_path / "painted"
     derivation = Derivation(Transform(quality=None, operations=(Resize(60, 60), Rotate(90)), stamp=True), thumbnail)
-    derived = pool.derive(photo, target, derivation)
+    derived = pool.derive(photo, target, derivation, "acme")
     painted.touch()  # this pool's task reads its source first, and a painting has none
-    painting = pool.paint(painted, Painting("a hill", "", seed=1, side=64))
+    painting = pool.paint(painted, Painting("a hill", "", seed=1, side=64), "acme")
     assert derived.result(PATIENCE).picture.size == target.stat().st_size
     assert (opened(target.read_bytes()).format, opened(thumbnail.read_bytes()).size) == ("JPEG", (60, 60))
     assert painting.result(PATIENCE).size == painted.stat().st_size
@@ -149,7 +150,7 @@ def test_derives_and_paints(pool: ImagingPool, photo: Path, tmp_path: Path) -> N
 
 def test_an_original_that_is_refused_leaves_nothing(pool: ImagingPool, photo: Path, tmp_path: Path) -> None:
     photo.write_bytes(photo.read_bytes()[:2000])
-    assert isinstance(pool.examine(photo, tmp_path / "out").exception(PATIENCE), UnreadableImage)
+    assert isinstance(pool.examine(photo, tmp_path / "out", "acme").exception(PATIENCE), UnreadableImage)
     assert list(tmp_path.iterdir()) == [photo]
 
 
@@ -169,7 +170,7 @@ def test_failures_are_typed_and_neighbours_unaffected(
     pool: ImagingPool, photo: Path, tmp_path: Path, what: str, error: type[ImagingError]
 ) -> None:
     failing = order(pool, tmp_path, what)
-    neighbours = [pool.submit(photo, tmp_path / f"neighbour{number}", Transform()) for number in range(6)]
+    neighbours = [pool.submit(photo, tmp_path / f"neighbour{number}", Transform(), "acme") for number in range(6)]
     assert all(neighbour.result(PATIENCE).width == 256 for neighbour in neighbours)
     refusal = failing.exception(PATIENCE)
     assert type(refusal) is error
@@ -183,7 +184,7 @@ def test_cpu_time_is_bounded_and_counted_anew_for_each_file(photo: Path, tmp_pat
     pool = ImagingPool(1, Limits(cpu_seconds=1, wall_seconds=PATIENCE), task=spin)
     started = time.monotonic()
     try:
-        assert isinstance(pool.submit(photo, tmp_path / "out", Transform()).exception(PATIENCE), ImageTooSlow)
+        assert isinstance(pool.submit(photo, tmp_path / "out", Transform(), "acme").exception(PATIENCE), ImageTooSlow)
         assert time.monotonic() - started < PATIENCE / 2
     finally:
         pool.close()
@@ -191,7 +192,7 @@ def test_cpu_time_is_bounded_and_counted_anew_for_each_file(photo: Path, tmp_pat
     patient = ImagingPool(1, Limits(cpu_seconds=1))
     try:
         for number in range(12):
-            assert patient.submit(photo, tmp_path / f"{number}", Transform(Format.AVIF)).result(PATIENCE).size
+            assert patient.submit(photo, tmp_path / f"{number}", Transform(Format.AVIF), "acme").result(PATIENCE).size
         (child,) = set(children()) - set(others)
         assert sum(child.cpu_times()[:2]) > 1, "the files together must have passed the bound of one"
     finally:
@@ -203,7 +204,7 @@ def test_a_file_that_needs_more_memory_than_its_child_may_have(tmp_path: Path) -
     source = tmp_path / "source"
     source.write_bytes(encoded(Image.new("RGB", (8000, 8000)), "JPEG", progressive=True))
     try:
-        assert isinstance(pool.submit(source, tmp_path / "out", Transform()).exception(PATIENCE), ImageTooLarge)
+        assert isinstance(pool.submit(source, tmp_path / "out", Transform(), "acme").exception(PATIENCE), ImageTooLarge)
     finally:
         pool.close()
 
@@ -215,7 +216,7 @@ def test_an_idle_child_that_is_killed_is_replaced(photo: Path, tmp_path: Path) -
         idle = psutil.Process(int((tmp_path / "pid.out").read_text()))
         idle.kill()
         for _ in range(3):
-            assert pool.submit(photo, tmp_path / "two", Transform()).result(PATIENCE).width == 256
+            assert pool.submit(photo, tmp_path / "two", Transform(), "acme").result(PATIENCE).width == 256
             time.sleep(0.1)
     finally:
         pool.close()
@@ -231,7 +232,7 @@ def test_whenever_children_are_killed_nothing_waits_for_ever(photo: Path, tmp_pa
         for number in range(30):
             victim = moment.choice(children())
             threading.Timer(moment.random() * 0.01, victim.kill).start()
-            files = [pool.submit(photo, tmp_path / f"{number}-{file}", Transform()) for file in range(4)]
+            files = [pool.submit(photo, tmp_path / f"{number}-{file}", Transform(), "acme") for file in range(4)]
             refused = [file for file in files if file.exception(PATIENCE)]
             assert len(refused) <= 1
     finally:
@@ -244,7 +245,26 @@ def test_cancelling(pool: ImagingPool, photo: Path, tmp_path: Path) -> None:
     assert sleeping.cancel()
     with pytest.raises(CancelledError):
         sleeping.result(PATIENCE)
-    assert pool.submit(photo, tmp_path / "out", Transform()).result(PATIENCE).width == 256
+    assert pool.submit(photo, tmp_path / "out", Transform(), "acme").result(PATIENCE).width == 256
+
+
+def test_groups_take_turns_and_what_waits_has_not_begun(photo: Path, tmp_path: Path) -> None:
+    pool, done = ImagingPool(1, SHORT, task=misbehave), list[str]()
+    try:
+        first = order(pool, tmp_path, "sleep")
+        crowd = [pool.submit(photo, tmp_path / f"a{number}", Transform(), "a") for number in range(4)]
+        single = pool.submit(photo, tmp_path / "b", Transform(), "b")
+        for name, turn in [*(("a", turn) for turn in crowd), ("b", single)]:
+            turn.add_done_callback(lambda _, name=name: done.append(name))  # type: ignore[misc]
+        deadline = time.monotonic() + PATIENCE
+        while not first.begun:
+            assert time.monotonic() < deadline
+        assert not any(turn.begun for turn in [*crowd, single])
+        first.cancel()
+        assert all(turn.result(PATIENCE) and turn.begun for turn in [*crowd, single])
+        assert "".join(done) == "baaaa"
+    finally:
+        pool.close()
 
 
 def test_the_children_end_with_the_pool(tmp_path: Path) -> None:
@@ -261,7 +281,7 @@ def test_the_children_end_with_the_pool(tmp_path: Path) -> None:
         with pytest.raises((CancelledError, ImagingError)):
             future.result(PATIENCE)
     with pytest.raises(RuntimeError):
-        pool.submit(tmp_path / "sleep", tmp_path / "out", Transform())
+        pool.submit(tmp_path / "sleep", tmp_path / "out", Transform(), "acme")
 
 
 def test_the_children_end_with_a_parent_that_is_killed() -> None:
@@ -288,11 +308,11 @@ if __name__ == "__main__":
 
 
 def test_a_child_is_nice_and_ignores_ctrl_c(pool: ImagingPool, photo: Path, tmp_path: Path) -> None:
-    assert pool.submit(photo, tmp_path / "out", Transform()).result(PATIENCE)
+    assert pool.submit(photo, tmp_path / "out", Transform(), "acme").result(PATIENCE)
     for child in children():
         assert child.nice() >= worker.NICENESS
         child.send_signal(signal.SIGINT)
-    assert pool.submit(photo, tmp_path / "out", Transform()).result(PATIENCE)
+    assert pool.submit(photo, tmp_path / "out", Transform(), "acme").result(PATIENCE)
 
 
 def test_decoders_do_not_write_into_the_log(photo: Path, tmp_path: Path) -> None:
@@ -301,7 +321,8 @@ from pathlib import Path
 from app.imaging import *
 if __name__ == "__main__":
     pool = ImagingPool(1, Limits())
-    print(pool.submit(Path({str(photo)!r}), Path({str(tmp_path / "out")!r}), Transform()).exception() is not None)
+    source, target = Path({str(photo)!r}), Path({str(tmp_path / "out")!r})
+    print(pool.submit(source, target, Transform(), "acme").exception() is not None)
     pool.close()
 """
     content = photo.read_bytes()

@@ -1,15 +1,16 @@
 """How a batch is worked: in turns, alive, and given up when the server is at fault."""
 
-from concurrent.futures import Future
+from typing import Any, cast
 
 import pytest
 
 from app.errors import Overloaded
 from app.extensions import transaction
-from app.imaging import Format, ImagingInterrupted, Picture, Transform, UnreadableImage
+from app.imaging import Format, ImagingInterrupted, ImagingPool, Picture, Transform, Turn, UnreadableImage
 from app.services import compress as service
 from app.services import keys, usage
 from app.services.compress import Failure, Result, Upload, compress
+from app.services.workshop import Workshop
 
 pytestmark = pytest.mark.usefixtures("context")
 PICTURE = Picture(Format.JPEG, 1, 1, 1, False, "jpeg", 1)
@@ -22,11 +23,13 @@ class ScriptedPool:
 
     def __init__(self, script) -> None:
         self.script = script
-        self.open: list[Future] = []
+        self.open: list[Turn[Picture]] = []
+        self.groups: set[str] = set()
         self.most_open = 0
 
-    def submit(self, source, target, transform) -> Future:
-        future: Future = Future()
+    def submit(self, source, target, transform, group) -> Turn[Picture]:
+        future = Turn[Picture]()
+        self.groups.add(group)
         self.open = [other for other in self.open if not other.done()] + [future]
         self.most_open = max(self.most_open, len(self.open))
         self.script(self, future)
@@ -46,13 +49,23 @@ def uploads(tmp_path):
     return made
 
 
+@pytest.fixture
+def shop(clock, tmp_path):
+    """A workshop whose pool follows a script."""
+
+    def make(script, patience: float | None = None) -> Workshop:
+        return Workshop(cast(Any, None), cast(ImagingPool, ScriptedPool(script)), clock, tmp_path, patience)
+
+    return make
+
+
 def left(principal, now) -> tuple[int, int | None]:
     with transaction(principal.org_id) as session:
         summary = usage.summarise(session, principal, now)
     return summary.used, summary.remaining
 
 
-def test_a_batch_takes_turns_and_keeps_its_order(principal, uploads, clock) -> None:
+def test_a_batch_takes_turns_and_keeps_its_order(principal, uploads, clock, shop) -> None:
     """Two files are in the pool at one time, and the later of the two ends first."""
 
     def in_pairs_backwards(pool, _future) -> None:
@@ -60,15 +73,16 @@ def test_a_batch_takes_turns_and_keeps_its_order(principal, uploads, clock) -> N
             for future in reversed(pool.open):
                 future.set_result(PICTURE)
 
-    pool = ScriptedPool(in_pairs_backwards)
-    batch = compress(principal, uploads[:6], Transform(), pool, clock)
+    room = shop(in_pairs_backwards)
+    batch = compress(principal, uploads[:6], Transform(), room)
     assert [result.upload.name for result in batch.results] == [f"{number}.jpg" for number in range(6)]
-    assert pool.most_open == 2
+    assert room.imaging.most_open == 2
+    assert room.imaging.groups == {principal.org_id}
     assert left(principal, clock()) == (6, 94)
     assert not [upload for upload in uploads[:6] if upload.path.exists()]
 
 
-def test_the_outcomes_of_files_stay_apart(principal, uploads, clock) -> None:
+def test_the_outcomes_of_files_stay_apart(principal, uploads, clock, shop) -> None:
     names = iter(range(7))
 
     def odd_ones_fail(_pool, future) -> None:
@@ -77,14 +91,14 @@ def test_the_outcomes_of_files_stay_apart(principal, uploads, clock) -> None:
         else:
             future.set_result(PICTURE)
 
-    batch = compress(principal, uploads, Transform(), ScriptedPool(odd_ones_fail), clock, partial=True)
+    batch = compress(principal, uploads, Transform(), shop(odd_ones_fail), partial=True)
     assert all(isinstance(result, Result) for result in batch.results)
     assert [failure.upload.name for failure in batch.failures] == ["1.jpg", "3.jpg", "5.jpg"]
     assert all(isinstance(failure, Failure) for failure in batch.failures)
     assert left(principal, clock()) == (4, 96)
 
 
-def test_long_work_keeps_its_reservation(principal, uploads, clock) -> None:
+def test_long_work_keeps_its_reservation(principal, uploads, clock, shop) -> None:
     """Seven files of two minutes each outlive the lease of five, while every minute a sweep comes by."""
 
     def slowly(_pool, future) -> None:
@@ -93,7 +107,7 @@ def test_long_work_keeps_its_reservation(principal, uploads, clock) -> None:
             assert usage.release_expired(session, clock()) == 0
         future.set_result(PICTURE)
 
-    assert len(compress(principal, uploads, Transform(), ScriptedPool(slowly), clock).results) == 7
+    assert len(compress(principal, uploads, Transform(), shop(slowly)).results) == 7
     assert left(principal, clock()) == (7, 93)
 
 
@@ -108,18 +122,54 @@ def interrupted(_pool, future) -> None:
 
 @pytest.mark.parametrize("partial", [False, True])
 @pytest.mark.parametrize("script", [cancelled, interrupted])
-def test_a_stopped_server_is_503_and_free(principal, uploads, clock, script, partial) -> None:
+def test_a_stopped_server_is_503_and_free(principal, uploads, clock, shop, script, partial) -> None:
     with pytest.raises(ImagingInterrupted) as refusal:
-        compress(principal, uploads, Transform(), ScriptedPool(script), clock, partial=partial)
+        compress(principal, uploads, Transform(), shop(script), partial=partial)
     assert refusal.value.status == 503
     assert left(principal, clock()) == (0, 100)
 
 
-def test_a_stalled_batch_is_given_up_and_its_files_cancelled(principal, uploads, clock, monkeypatch) -> None:
+def test_a_stalled_batch_is_given_up_and_its_files_cancelled(principal, uploads, clock, shop, monkeypatch) -> None:
     monkeypatch.setattr(service, "PATIENCE_SECONDS", 0.01)
     monkeypatch.setattr(service, "STALLED", service.HEARTBEAT * 0)
-    pool = ScriptedPool(lambda *_: None)
+    room = shop(lambda *_: None)
     with pytest.raises(Overloaded):
-        compress(principal, uploads, Transform(), pool, clock)
-    assert all(future.cancelled() for future in pool.open)
+        compress(principal, uploads, Transform(), room)
+    assert len(room.imaging.open) == 2
+    assert all(turn.cancelled() for turn in room.imaging.open)
     assert left(principal, clock()) == (0, 100)
+
+
+def test_a_batch_whose_turn_does_not_come_is_503_and_free(principal, uploads, clock, shop) -> None:
+    """However patient the work itself would be."""
+    room = shop(lambda *_: None, patience=0.01)
+    with pytest.raises(Overloaded) as refusal:
+        compress(principal, uploads, Transform(), room)
+    assert refusal.value.headers["Retry-After"]
+    assert len(room.imaging.open) == 2
+    assert all(turn.cancelled() for turn in room.imaging.open)
+    assert left(principal, clock()) == (0, 100)
+
+
+def test_a_batch_that_was_begun_is_no_longer_hurried(principal, uploads, clock, shop, monkeypatch) -> None:
+    """Its first file is at work when the patience ends, and done after that; the second never had to hurry."""
+    monkeypatch.setattr(service, "PATIENCE_SECONDS", 0.02)
+
+    def at_work(_pool, turn) -> None:
+        turn.begun = True
+
+    room = shop(at_work, patience=0.0)
+    extend = usage.extend
+    beats = []
+
+    def beat(*arguments) -> None:
+        beats.append(1)
+        for turn in room.imaging.open:
+            if not turn.done():
+                turn.set_result(PICTURE)
+        extend(*arguments)
+
+    monkeypatch.setattr(service, "HEARTBEAT", service.HEARTBEAT * 0)
+    monkeypatch.setattr(usage, "extend", beat)
+    assert len(compress(principal, uploads[:2], Transform(), room).results) == 2
+    assert beats

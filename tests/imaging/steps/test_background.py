@@ -108,7 +108,7 @@ def test_a_child_removes_backgrounds_in_a_fraction_of_the_default_memory(tmp_pat
     try:
         for number in range(2):
             derivation = Derivation(wanted, tmp_path / f"{number}.webp")
-            derived = pool.derive(tmp_path / "ball.jpg", tmp_path / f"{number}.png", derivation).result()
+            derived = pool.derive(tmp_path / "ball.jpg", tmp_path / f"{number}.png", derivation, "acme").result()
             assert (derived.picture.format, derived.picture.width) == (Format.PNG, WIDTH)
     finally:
         pool.close()
@@ -124,7 +124,7 @@ def test_too_little_memory_for_the_network_is_told_as_such(tmp_path) -> None:
     pool = ImagingPool(1, Limits(memory_bytes=250 * 2**20))
     try:
         with pytest.raises(ImageTooLarge):
-            pool.submit(tmp_path / "ball.jpg", tmp_path / "out.png", wanted).result()
+            pool.submit(tmp_path / "ball.jpg", tmp_path / "out.png", wanted, "acme").result()
     finally:
         pool.close()
 

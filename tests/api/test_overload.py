@@ -1,0 +1,250 @@
+"""A busy server: work on images waits for a place and a turn, and only a little; everything else goes on."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from inspect import isfunction, unwrap
+from io import BytesIO
+from typing import Any
+from zipfile import ZipFile
+
+import pytest
+
+from app.api import transformations
+from app.extensions import transaction
+from app.imaging import ImagingPool, Transform, Turn
+from app.services import assets, keys, renditions
+from app.services.renditions import Original
+from app.web.context import Toolbox
+from tests.client import bearer
+from tests.databases import on_both_databases
+from tests.images import encoded
+from tests.images_client import ImagesClient
+from tests.workspace import finalize, get, presign, put, upload
+
+GATES = ("gate", "outbound", "streams")
+
+
+@pytest.fixture
+def tools(app, monkeypatch) -> Toolbox:
+    """Nobody waits long for a place."""
+    tools = app.extensions["lightwell"]
+    for name in GATES:
+        monkeypatch.setattr(getattr(tools, name), "patience", 0.05)
+    return tools
+
+
+@contextmanager
+def crowded(tools: Toolbox, group: str, *gates: str) -> Iterator[None]:
+    """``group`` has all the places that one may have."""
+    with ExitStack() as places:
+        for gate in [getattr(tools, name) for name in gates or GATES]:
+            for _ in range(gate.most):
+                places.enter_context(gate.admitted(group))
+        yield
+
+
+def send_compress(client, key, _asset):
+    return client.compress(key, encoded())
+
+
+def send_upload(client, key, _asset):
+    return ImagesClient(client, key).send(encoded(), name="photo")
+
+
+def send_url(client, key, _asset):
+    return ImagesClient(client, key).post("", url="https://storage.googleapis.com/a/b.jpg", name="photo")
+
+
+def send_words(client, key, _asset):
+    return ImagesClient(client, key).post("/imagine", prompt="a hill", name="hill")
+
+
+def send_export_url(client, key, asset):
+    return client.get(f"/api/v1/assets/{asset}/export-url?maxWidth=20", headers=bearer(key))
+
+
+def send_export(client, key, asset):
+    return client.post("/api/v1/exports", headers=bearer(key), json={"assetIds": [asset]})
+
+
+def send_finalize(client, key, _asset):
+    ticket, data = presign(client, key, len(encoded())).json, encoded()
+    put(client, ticket, data)
+    return finalize(client, key, ticket["storageKey"], len(data))
+
+
+def operation(name, **body):
+    def send(client, key, asset):
+        return ImagesClient(client, key).post(f"/{asset}/{name}", **body)
+
+    return send
+
+
+REQUESTS = {
+    "compress.batch": send_compress,
+    "images.upload": send_upload,
+    "images.create_from_url": send_url,
+    "images.imagine": send_words,
+    "renditions.export_url": send_export_url,
+    "exports.create": send_export,
+    "assets.create": send_finalize,
+    "transformations.resize": operation("resize", width=8),
+    "transformations.crop": operation("crop", x1=0, y1=0, x2=8, y2=8),
+    "transformations.rotate": operation("rotate", angle=90),
+    "transformations.mirror": operation("mirror", mode="both"),
+    "transformations.convert": operation("convert", format="png"),
+    "transformations.blur": operation("blur"),
+    "transformations.modulate": operation("modulate"),
+    "transformations.watermark": operation("watermark", watermarks=[]),
+    "transformations.remove_background": operation("remove-background"),
+    "transformations.transform": operation("transform", operations=[{"blur": {}}]),
+}
+"""Every view that uses a pool, and a request to it."""
+
+
+def used(client, account) -> int:
+    return int(client.get("/usage", headers=bearer(account.key)).json["used"])
+
+
+def never(*_: object, **__: object) -> None:
+    raise AssertionError("work began without a place")
+
+
+def is_overloaded(answer) -> bool:
+    assert (answer.status_code, answer.json["code"]) == (503, "overloaded"), answer.text
+    return int(answer.headers["Retry-After"]) >= 1
+
+
+@pytest.fixture
+def image(client, acme) -> str:
+    return str(upload(client, acme.key)["id"])
+
+
+@pytest.mark.parametrize("endpoint", REQUESTS)
+def test_work_on_images_needs_a_place(client, acme, tools, image, monkeypatch, endpoint) -> None:
+    body = {"watermarks": [{"id": upload(client, acme.key, encoded(seed=2))["id"]}]}
+    ask = operation("watermark", **body) if endpoint.endswith("watermark") else REQUESTS[endpoint]
+    monkeypatch.setattr(transformations, "missing_for_background", lambda _: None)
+    monkeypatch.setattr(ImagingPool, "_put", never)
+    with crowded(tools, acme.org_id):
+        assert is_overloaded(ask(client, acme.key, image))
+    assert used(client, acme) == 0
+
+
+def test_every_view_that_has_work_on_images_is_tried(app) -> None:
+    """Whoever is given a workshop, directly or by a helper of the same module, is among those above."""
+    assert set(REQUESTS) == {
+        endpoint
+        for endpoint, view in app.view_functions.items()
+        if hasattr(unwrap(view), "__code__") and "at_work" in names_of(unwrap(view))
+    }
+
+
+def names_of(view: Any, depth: int = 3) -> set[str]:
+    """What a function's code names, and what the functions of its own module do that it calls."""
+    names = set(view.__code__.co_names)
+    for name in tuple(names) if depth else ():
+        helper = view.__globals__.get(name)
+        if isfunction(helper) and helper.__module__ == view.__module__:
+            names |= names_of(helper, depth - 1)
+    return names
+
+
+def test_one_that_has_its_half_keeps_nobody_else_out(client, acme, globex, tools, image) -> None:
+    with crowded(tools, acme.org_id):
+        assert client.compress(globex.key, encoded()).status_code == 200
+        assert send_upload(client, globex.key, None).status_code == 201
+        assert send_finalize(client, globex.key, None).status_code == 201
+        assert is_overloaded(client.compress(acme.key, encoded()))
+
+
+def test_what_needs_no_work_needs_no_place(client, acme, tools, image) -> None:
+    first = send_export_url(client, acme.key, image)
+    assert not first.json["cached"]
+    with crowded(tools, acme.org_id):
+        again = send_export_url(client, acme.key, image)
+        assert again.json["cached"]
+        assert get(client, again.json["url"]).status_code == 200
+        assert presign(client, acme.key, 100).status_code == 200
+        assert client.get("/api/v1/assets", headers=bearer(acme.key)).status_code == 200
+        assert client.get("/healthz").status_code == 200
+        queued = client.post("/api/v1/exports", headers=bearer(acme.key), json={"assetIds": [image], "async": True})
+        assert queued.status_code == 202
+
+
+def test_a_zip_whose_reader_is_slow_keeps_no_work_out(client, acme, tools, image) -> None:
+    with crowded(tools, acme.org_id, "streams"):
+        assert client.compress(acme.key, encoded()).status_code == 200
+        assert is_overloaded(send_export(client, acme.key, image))
+    with crowded(tools, acme.org_id, "gate"):
+        assert send_export(client, acme.key, image).status_code == 200
+
+
+def test_a_zip_has_its_place_until_it_is_sent(client, acme, tools, image) -> None:
+    body = {"assetIds": [image]}
+    answer = client.post("/api/v1/exports", headers=bearer(acme.key), json=body, buffered=False)
+    assert tools.streams._inside == {acme.org_id: 1}
+    answer.close()
+    assert not tools.streams._inside
+
+
+def never_begun(pool: ImagingPool, job: Any) -> Turn[Any]:
+    """As if all children were at other work for long."""
+    turns.append(job.outcome)
+    turn: Turn[Any] = job.outcome
+    return turn
+
+
+turns: list[Turn[Any]] = []
+
+
+@pytest.mark.parametrize("endpoint", ["compress.batch", "renditions.export_url", "assets.create", "images.upload"])
+def test_a_turn_that_does_not_come_is_503_and_free(client, acme, tools, image, monkeypatch, endpoint) -> None:
+    turns.clear()
+    with monkeypatch.context() as busy:
+        busy.setattr(ImagingPool, "_put", never_begun)
+        assert is_overloaded(REQUESTS[endpoint](client, acme.key, image))
+    assert turns
+    assert all(turn.cancelled() for turn in turns)
+    assert used(client, acme) == 0
+    assert REQUESTS[endpoint](client, acme.key, image).status_code < 300
+
+
+def test_an_upload_whose_turn_did_not_come_is_finalized_later(client, acme, tools, monkeypatch) -> None:
+    data = encoded()
+    ticket = presign(client, acme.key, len(data)).json
+    put(client, ticket, data)
+    with monkeypatch.context() as busy:
+        busy.setattr(ImagingPool, "_put", never_begun)
+        assert is_overloaded(finalize(client, acme.key, ticket["storageKey"], len(data)))
+    assert finalize(client, acme.key, ticket["storageKey"], len(data)).status_code == 201
+
+
+def test_a_zip_is_patient_with_its_turns(client, acme, tools, image, monkeypatch) -> None:
+    """Its answer has begun; giving up would break it."""
+    put_in, late = ImagingPool._put, []
+
+    def later(pool, job):
+        timer = threading.Timer(0.2, lambda: late.append(put_in(pool, job)))
+        timer.start()
+        return job.outcome
+
+    monkeypatch.setattr(ImagingPool, "_put", later)
+    answer = send_export(client, acme.key, image)
+    assert late
+    with ZipFile(BytesIO(answer.data)) as archive:
+        assert archive.namelist() == ["hero.jpg"]
+
+
+@on_both_databases
+def test_who_waits_for_another_s_rendering_waits_no_longer(app, client, acme, tools, clock, image) -> None:
+    with app.app_context():
+        who = keys.authenticate(acme.key, clock())
+        with transaction(*who.partition) as session:
+            original = Original.of(assets.get(session, image))
+            claim = renditions._find_or_claim(session, who, original, Transform(max_width=20), clock())
+    assert isinstance(claim, renditions.Claim)
+    assert is_overloaded(send_export_url(client, acme.key, image))
+    clock.advance(seconds=11)
+    assert send_export_url(client, acme.key, image).status_code == 200
