@@ -40,7 +40,7 @@ def normalise_email(email: str) -> str:
 def mailbox_of(email: str) -> str:
     """One spelling for all normalised addresses of one mailbox: without ``+tag``, and as Gmail reads it."""
     local, _, domain = email.rpartition("@")
-    local = local.partition("+")[0] or local
+    local = local[:1] + local[1:].partition("+")[0]
     if domain in GMAIL:
         local, domain = local.replace(".", ""), GMAIL[0]
     return f"{local}@{domain}"

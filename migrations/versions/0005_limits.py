@@ -34,7 +34,7 @@ def _fill_mailboxes() -> None:
 
 def _mailbox_of(email: str) -> str:
     local, _, domain = email.rpartition("@")
-    local = local.partition("+")[0] or local
+    local = local[:1] + local[1:].partition("+")[0]
     if domain in GMAIL:
         local, domain = local.replace(".", ""), GMAIL[0]
     return f"{local}@{domain}"
