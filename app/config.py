@@ -212,8 +212,20 @@ class Settings(BaseModel):
     billing_grace_days: int = Field(
         7, ge=0, le=90, description="Days that a plan goes on after a payment failed; then the workspace is on FREE."
     )
-    ratelimit_test_keys: Rate = Field("10/minute", description="Requests with a test key, on any plan.")
-    ratelimit_anonymous: Rate = Field("300/minute", description="Requests without a valid key, for each address.")
+    ratelimit_test_keys: Rate = Field(
+        "10/minute",
+        description="Requests with a test key, on any plan; five times as many for an organization's together.",
+    )
+    ratelimit_anonymous: Rate = Field(
+        "300/minute", description="Requests without a valid key, for each address; in IPv6 for each /64."
+    )
+    ratelimit_registrations: Rate = Field(
+        "10/hour;20/day", description="Attempts to open an account, for each network: /24 in IPv4, /64 in IPv6."
+    )
+    ratelimit_server_registrations: Rate = Field(
+        "5000/day",
+        description="The same for all networks together. Past it, the log says `registrations.server_limit`.",
+    )
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:

@@ -147,6 +147,8 @@ def make_app(session_folder: Path, redis_url: str, session_clock: Clock) -> Iter
                     "redis_url": redis_url,
                     "imaging_processes": 2,
                     "ratelimit_anonymous": "100000/minute",
+                    "ratelimit_registrations": "100000/minute",
+                    "ratelimit_server_registrations": "100000/minute",
                     "log_level": "WARNING",
                     **overrides,
                 }
@@ -312,7 +314,7 @@ def running_service(folder: Path, **settings: str) -> Iterator[Service]:
     machine = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
     environment = {
         **machine, "APP_ENV": "development", "DATA_DIR": str(data_dir),
-        "RATELIMIT_ANONYMOUS": "100000/minute", **settings,
+        "RATELIMIT_ANONYMOUS": "100000/minute", "RATELIMIT_REGISTRATIONS": "100000/minute", **settings,
     }  # fmt: skip
     subprocess.run(
         [sys.executable, "-m", "flask", "db", "upgrade"], env=environment, cwd=ROOT, check=True, capture_output=True

@@ -12,6 +12,7 @@ from app.services import identity, keys
 from app.web.authentication import needs_key, needs_nothing
 from app.web.context import now, principal
 from app.web.idempotency import never_kept
+from app.web.limits import opens_accounts, rotates_keys
 
 blueprint = APIBlueprint(
     "account",
@@ -39,8 +40,12 @@ class Rotated(BaseModel):
 
 @blueprint.post("/register", summary="Open an account", responses={201: Registered, **errors(400, 409, 413, 415)})
 @needs_nothing
+@opens_accounts
 def register(body: Registration) -> tuple[Response, int]:
-    """Makes a user, an organization on the FREE plan, one live and one test key. No password, no card."""
+    """Makes a user, an organization on the FREE plan, one live and one test key. No password, no card.
+
+    A mailbox has one account, however its address is written (`you+tag@…`). Attempts are limited by network.
+    """
     with transaction() as session:
         account = identity.register(session, body.email, now())
     answer = Registered(
@@ -58,8 +63,12 @@ def register(body: Registration) -> tuple[Response, int]:
 )
 @needs_key
 @never_kept
+@rotates_keys
 def rotate_key() -> dict[str, Any]:
-    """Revokes the key that the request carries, at once, and returns one with the same name, scopes and mode."""
+    """Revokes the key that the request carries, at once, and returns one with the same name, scopes and mode.
+
+    Rate limits go on as they were. An organization may rotate 5 keys a minute.
+    """
     with transaction() as session:
         key = keys.rotate(session, principal(), now())
     return Rotated(apiKey=key).model_dump()

@@ -71,12 +71,16 @@ class Organization(Base):
 
 
 class User(Base):
-    """A person. ``email`` is stored normalised; without a password the account is yet to be claimed."""
+    """A person. ``email`` is stored normalised; without a password the account is yet to be claimed.
+
+    ``mailbox`` is where its mail arrives. It is NULL for those who shared one before each could have one account only.
+    """
 
     __tablename__ = "users"
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     email: Mapped[str] = mapped_column(String(320), unique=True)
+    mailbox: Mapped[str | None] = mapped_column(String(320), index=True, unique=True)
     password_hash: Mapped[str | None] = mapped_column(String(255))
     is_staff: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -95,7 +99,10 @@ class Membership(Base):
 
 
 class ApiKey(Base):
-    """A key of one organization. The secret itself is never stored, only its SHA-256."""
+    """A key of one organization. The secret itself is never stored, only its SHA-256.
+
+    ``line_id`` is the first of the keys that were rotated into this one, NULL where it is the first itself.
+    """
 
     __tablename__ = "api_keys"
     __table_args__ = (CheckConstraint("mode IN ('live', 'test')", name="mode"),)
@@ -112,3 +119,4 @@ class ApiKey(Base):
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    line_id: Mapped[str | None] = mapped_column(String(32))

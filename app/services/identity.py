@@ -12,6 +12,9 @@ from app.models import FREE, Membership, Mode, Organization, Plan, Role, User, n
 from app.services import keys
 from app.tenancy import TenantSession, insert_if_absent
 
+GMAIL = ("gmail.com", "googlemail.com")
+"""Two names of one provider, which ignores the dots before them: support.google.com/mail/answer/7436150."""
+
 
 @dataclass(frozen=True)
 class Registration:
@@ -26,7 +29,7 @@ class Registration:
 def normalise_email(email: str) -> str:
     """The one spelling of an address: NFC, lower case, IDNA domain. Raises BadRequest.
 
-    Sub-addresses (``+tag``) stay: they are the owner's business.
+    Sub-addresses (``+tag``) stay: mail goes where its owner wants it. ``mailbox_of`` tells who that is.
     """
     try:
         return validate_email(email, check_deliverability=False, test_environment=True).normalized.lower()
@@ -34,10 +37,19 @@ def normalise_email(email: str) -> str:
         raise BadRequest("The e-mail address is not valid.", errors=[f"email: {error}"]) from None
 
 
+def mailbox_of(email: str) -> str:
+    """One spelling for all normalised addresses of one mailbox: without ``+tag``, and as Gmail reads it."""
+    local, _, domain = email.rpartition("@")
+    local = local[:1] + local[1:].partition("+")[0]
+    if domain in GMAIL:
+        local, domain = local.replace(".", ""), GMAIL[0]
+    return f"{local}@{domain}"
+
+
 def create_account(
     session: TenantSession, email: str, now: datetime, *, password: str | None = None, is_staff: bool = False
 ) -> Organization:
-    """A user with an organization of their own on the first plan. Raises Conflict for a known address."""
+    """A user with an organization of their own on the first plan. Raises Conflict for a known mailbox."""
     email = normalise_email(email)
     user_id = new_id("user", now)
     created = insert_if_absent(
@@ -45,6 +57,7 @@ def create_account(
         User,
         id=user_id,
         email=email,
+        mailbox=mailbox_of(email),
         password_hash=PasswordHasher().hash(password) if password else None,
         is_staff=is_staff,
         created_at=now,

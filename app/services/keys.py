@@ -74,6 +74,7 @@ def issue(
     now: datetime,
     scopes: tuple[str, ...] = SCOPES,
     expires_at: datetime | None = None,
+    line_id: str | None = None,
 ) -> str:
     """Make a key and return it whole. It can't be shown again: only its digest is kept."""
     secret = new_secret()
@@ -89,6 +90,7 @@ def issue(
             scopes=list(scopes),
             created_at=now,
             expires_at=expires_at,
+            line_id=line_id,
         )
     )
     session.flush()
@@ -138,6 +140,7 @@ def _principal(api_key: ApiKey, organization: Organization, plan: Plan, now: dat
     return Principal(
         org_id=api_key.org_id,
         key_id=api_key.id,
+        line_id=api_key.line_id or api_key.id,
         mode=Mode(api_key.mode),
         scopes=frozenset(api_key.scopes),
         allowance=Allowance.of(plan, organization, now),
@@ -145,7 +148,7 @@ def _principal(api_key: ApiKey, organization: Organization, plan: Plan, now: dat
 
 
 def rotate(session: TenantSession, principal: Principal, now: datetime) -> str:
-    """Replace the principal's key by one with the same name, scopes, mode and expiry, and return it.
+    """Replace the principal's key by one with the same name, scopes, mode, expiry and line, and return it.
 
     Of several requests that race to rotate one key, one wins; the others raise Unauthenticated.
     """
@@ -164,4 +167,5 @@ def rotate(session: TenantSession, principal: Principal, now: datetime) -> str:
         now=now,
         scopes=tuple(old.scopes),
         expires_at=old.expires_at,
+        line_id=principal.line_id,
     )

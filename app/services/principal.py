@@ -60,10 +60,14 @@ class Allowance:
 
 @dataclass(frozen=True)
 class Principal:
-    """An authenticated key: its organization, what it may do, and what the organization's plan allows."""
+    """An authenticated key: its organization, what it may do, and what the organization's plan allows.
+
+    ``line_id`` is the same for a key and for all that it has replaced by rotation.
+    """
 
     org_id: str
     key_id: str
+    line_id: str
     mode: Mode
     scopes: frozenset[str]
     allowance: Allowance

@@ -8,9 +8,11 @@ import pytest
 from flask_migrate import check, upgrade
 from sqlalchemy import JSON, Boolean, Column, Date, DateTime, Float, Integer, MetaData, Table, func, select
 
+from app.errors import Conflict
 from app.extensions import db, transaction
 from app.factory import create_app
-from app.models import Organization, Plan
+from app.models import ApiKey, Organization, Plan, User
+from app.services import identity
 from tests.conftest import release
 from tests.databases import on_both_databases
 
@@ -66,6 +68,39 @@ def row_of(table: Table, **values: object) -> dict[str, object]:
     """Whatever a row of the table cannot do without."""
     needed = {column.name: some_value(column) for column in table.columns if not column.nullable}
     return needed | {name: value for name, value in values.items() if name in table.columns}
+
+
+def test_of_accounts_that_share_a_mailbox_the_oldest_has_it(app, make_database, tmp_path) -> None:
+    """All go on, with the keys that they have; the next one is refused."""
+    emails = ["b+1@example.com", "b@example.com", "c.d@googlemail.com", "cd+x@gmail.com", "e@example.com"]
+    with database_at("0004", app, make_database, tmp_path):
+        tables = MetaData()
+        tables.reflect(db.engine, only=["users", "organizations", "api_keys"])
+        users, organizations, api_keys = (tables.tables[name] for name in ("users", "organizations", "api_keys"))
+        with db.engine.begin() as connection:
+            for day, email in enumerate(emails, start=1):
+                since = datetime(2026, 1, day, tzinfo=UTC)
+                # The ids run against the dates, which alone say who is older.
+                row = row_of(users, id=f"user_{9 - day}", email=email) | {"created_at": since}
+                connection.execute(users.insert().values(row))
+            organization = row_of(organizations, id="org_1", plan_code="FREE")
+            connection.execute(organizations.insert().values(organization))
+            connection.execute(api_keys.insert().values(row_of(api_keys, id="key_1", org_id="org_1", scopes=[])))
+        upgrade()
+        check()
+        with transaction() as session:
+            mailboxes = {user.email: user.mailbox for user in session.scalars(select(User))}
+            assert session.get_one(ApiKey, "key_1").line_id is None
+        assert mailboxes == {
+            "b+1@example.com": "b@example.com",
+            "b@example.com": None,
+            "c.d@googlemail.com": "cd@gmail.com",
+            "cd+x@gmail.com": None,
+            "e@example.com": "e@example.com",
+        }
+        for email in (*emails, "b+2@example.com"):
+            with pytest.raises(Conflict), transaction() as session:
+                identity.create_account(session, email, datetime.now(UTC))
 
 
 def test_billing_comes_to_organizations_that_have_worked_for_long(app, make_database, tmp_path) -> None:

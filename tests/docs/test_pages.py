@@ -88,6 +88,11 @@ def test_the_plans_are_those_of_the_database(app, client, make_account) -> None:
     ]
 
 
+def test_the_page_about_plans_says_how_fast_one_may_ask(client, make_app) -> None:
+    assert "10/minute on this server" in client.get("/docs/billing").text
+    assert "77/hour on this server" in make_app(ratelimit_test_keys="77/hour").test_client().get("/docs/billing").text
+
+
 def test_the_page_about_plans_asks_the_database_once(app, client) -> None:
     statements: list[str] = []
     with app.app_context():
