@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from app.config import TEST_IMAGES_PER_DAY
 from app.imaging import Transform
 from app.models import Mode, Organization, Plan
 
@@ -60,13 +61,17 @@ class Allowance:
 
 @dataclass(frozen=True)
 class Principal:
-    """An authenticated key: its organization, what it may do, and what the organization's plan allows."""
+    """An authenticated key: its organization, what it may do, and what the organization's plan allows.
+
+    ``test_images`` is how many images the organization's test keys may make in a day.
+    """
 
     org_id: str
     key_id: str
     mode: Mode
     scopes: frozenset[str]
     allowance: Allowance
+    test_images: int = TEST_IMAGES_PER_DAY
 
     @property
     def is_live(self) -> bool:

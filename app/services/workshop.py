@@ -18,12 +18,16 @@ BEAT_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where objects are kept, who works on pictures, what time it is, and a place for files in between."""
+    """Where objects are kept, who works on pictures, what time it is, and a place for files in between.
+
+    ``test_images`` is what an organization's test keys may make in a day.
+    """
 
     storage: Storage
     imaging: ImagingPool
     clock: Callable[[], datetime]
     spool_dir: Path
+    test_images: int
 
     @contextmanager
     def folder(self) -> Iterator[Path]:

@@ -27,7 +27,7 @@ COVER, SHADE = 0.45, 0.8
 STEPS = 24
 # With a shorter side than this there is no room for words, and with less than that none for a picture beside stripes.
 TINY, LOST = 48, 12
-# Along each row and column of a tiny picture: a white stripe, a black one, and then the picture, to the end of a period.
+# Along the rows and columns of a tiny picture: a white stripe, a black one, and the picture to the end of a period.
 STRIPE, PERIOD = 5, 16
 BLACK, WHITE = 0, 255
 
@@ -77,13 +77,17 @@ def _frosted(image: Image, side: int, below: int) -> Image:
     step = max(1, side // STEPS)
     across, down = (math.ceil(length / step) for length in (image.width, image.height))
     middle = (side / step - 1) / 2
-    soft = (squares * shade).copy_memory().affine(
-        [side / step, 0, 0, side / step],
-        odx=middle,
-        ody=middle,
-        oarea=[0, 0, across, down],
-        extend="copy",
-        premultiplied=True,
+    soft = (
+        (squares * shade)
+        .copy_memory()
+        .affine(
+            [side / step, 0, 0, side / step],
+            odx=middle,
+            ody=middle,
+            oarea=[0, 0, across, down],
+            extend="copy",
+            premultiplied=True,
+        )
     )
     plates = soft.rint().cast("uchar").copy_memory().zoom(step, step)
     return plates.crop(0, 0, image.width, image.height)

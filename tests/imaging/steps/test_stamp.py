@@ -171,7 +171,10 @@ def regressed(photo: Pixels) -> NDArray[np.float64]:
 
     def around(mark: NDArray[np.float64]) -> NDArray[np.float64]:
         """Each sample's own, four shown beside it, four farther off, and a constant; the last axis counts them."""
-        steps = [(0, 0), *((by * x, by * y) for by in (reach, 2 * reach) for x, y in ((0, 1), (1, 0), (0, -1), (-1, 0)))]
+        steps = [
+            (0, 0),
+            *((by * x, by * y) for by in (reach, 2 * reach) for x, y in ((0, 1), (1, 0), (0, -1), (-1, 0))),
+        ]
         wide = np.pad(mark, ((2 * reach,) * 2, (2 * reach,) * 2, (0, 0)), "edge")
         height, width = mark.shape[:2]
         views = [wide[2 * reach + y :, 2 * reach + x :][:height, :width] for x, y in steps]
