@@ -253,6 +253,8 @@ def test_no_colour_hides_under_transparency(alpha: int) -> None:
     """Of what nobody sees nothing is shown either, and of what is hardly seen no more than of the rest."""
     hidden = gone(160, 120)
     one, other = (np.dstack([static(160, 120), filled(160, 120, alpha)]) for _ in range(2))
+    for pixels in (one, other):
+        pixels[:53] = (90, 120, 150, 255)
     first, second = (stamped(pixels)[hidden].astype(int) for pixels in (one, other))
     assert np.abs(first - second).max() < (1 if alpha == 0 else 90)
     assert (np.corrcoef(first[:, :3].ravel(), one[hidden][:, :3].ravel())[0, 1]) < 0.1
