@@ -100,6 +100,7 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 PlanPrices = Annotated[tuple[PlanPrice, ...], BeforeValidator(_plan_prices)]
 Positive = Annotated[int, Field(ge=1)]
 STRIPE = "https://api.stripe.com"
+TEST_IMAGES_PER_DAY = 500
 NEEDED = {
     "painter_models": ("painter_base_url", "at least one model"),
     "stripe_webhook_secrets": ("stripe_secret_key", "it"),
@@ -215,6 +216,9 @@ class Settings(BaseModel):
     ratelimit_test_keys: Rate = Field(
         "10/minute",
         description="Requests with a test key, on any plan; five times as many for an organization's together.",
+    )
+    test_images_per_day: Positive = Field(
+        TEST_IMAGES_PER_DAY, description="Images that an organization's test keys make in a day (UTC), on any plan."
     )
     ratelimit_anonymous: Rate = Field(
         "300/minute", description="Requests without a valid key, for each address; in IPv6 for each /64."

@@ -152,7 +152,11 @@ class RateLimited(AppError):
     status = 429
     code = "rate_limited"
     title = "Too many requests"
-    advice = "Wait for `Retry-After` seconds. The `RateLimit` headers of every answer tell how many requests are left."
+    advice = (
+        "Wait for `Retry-After` seconds. The `RateLimit` headers of every answer tell how many requests are left. "
+        "Where the message says that the test keys' images of a day are used up, go on after midnight (UTC), or with "
+        "a live key."
+    )
 
 
 class MonthlyLimitReached(AppError):

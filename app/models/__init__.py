@@ -16,7 +16,7 @@ from app.models.library import (
     Upload,
 )
 from app.models.types import UtcDateTime, moment_of, new_id
-from app.models.usage import EntryState, UsageCounter, UsageEntry
+from app.models.usage import Counter, DailyCounter, DailyEntry, EntryState, LedgerEntry, UsageCounter, UsageEntry
 
 __all__ = [
     "FREE",
@@ -28,12 +28,16 @@ __all__ = [
     "AuditEntry",
     "BillingAccount",
     "Collection",
+    "Counter",
+    "DailyCounter",
+    "DailyEntry",
     "DiscardedObject",
     "EntryState",
     "Export",
     "ExportPreset",
     "ExportStatus",
     "IdempotentRequest",
+    "LedgerEntry",
     "MediaType",
     "Membership",
     "MeterEvent",

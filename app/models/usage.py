@@ -1,10 +1,15 @@
-"""What an organization used: a ledger, and a counter a month that the ledger's entries add up to."""
+"""What an organization used: ledgers of it, and counters that a ledger's entries add up to.
+
+Live images have the one pair, counted by the month; what test keys make has the other, by the day. So no sum over live
+usage can take in what is neither sold nor reported.
+"""
 
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from app.extensions import Base
 from app.models.types import UtcDateTime
@@ -17,19 +22,22 @@ class EntryState(StrEnum):
     RELEASED = "released"
 
 
-class UsageEntry(OrgOwned, Base):
+class LedgerEntry(OrgOwned, Base):
     """One act of using: ``images`` are reserved before the work and settled (or released) once, after it.
 
     ``reference`` names the request that must not be charged twice, where the client gave it a name.
     """
 
-    __tablename__ = "usage_entries"
-    __table_args__ = (
-        UniqueConstraint("org_id", "reference"),
-        CheckConstraint("state IN ('reserved', 'settled', 'released')", name="state"),
-        CheckConstraint("images >= 0", name="images"),
-        Index("ix_usage_entries_state_lease_until", "state", "lease_until"),
-    )
+    __abstract__ = True
+
+    @declared_attr.directive
+    def __table_args__(cls) -> tuple[Any, ...]:
+        return (
+            UniqueConstraint("org_id", "reference"),
+            CheckConstraint("state IN ('reserved', 'settled', 'released')", name="state"),
+            CheckConstraint("images >= 0", name="images"),
+            Index(f"ix_{cls.__tablename__}_state_lease_until", "state", "lease_until"),
+        )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     key_id: Mapped[str] = mapped_column(String(32))
@@ -42,10 +50,10 @@ class UsageEntry(OrgOwned, Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class UsageCounter(OrgOwned, Base):
-    """Images of one organization in one calendar month (``period`` is its first day, UTC)."""
+class Counter(OrgOwned, Base):
+    """Images of one organization in one period, which its first day (UTC) names."""
 
-    __tablename__ = "usage_counters"
+    __abstract__ = True
     __table_args__ = (
         CheckConstraint("used >= 0", name="used"),
         CheckConstraint("reserved >= 0", name="reserved"),
@@ -55,3 +63,27 @@ class UsageCounter(OrgOwned, Base):
     period: Mapped[date] = mapped_column(primary_key=True)
     used: Mapped[int] = mapped_column(default=0)
     reserved: Mapped[int] = mapped_column(default=0)
+
+
+class UsageEntry(LedgerEntry):
+    """Live images."""
+
+    __tablename__ = "usage_entries"
+
+
+class UsageCounter(Counter):
+    """Live images in a calendar month."""
+
+    __tablename__ = "usage_counters"
+
+
+class DailyEntry(LedgerEntry):
+    """Images of a test key."""
+
+    __tablename__ = "daily_entries"
+
+
+class DailyCounter(Counter):
+    """Images of test keys in a day."""
+
+    __tablename__ = "daily_counters"

@@ -162,7 +162,7 @@ def work(org_id: str, mode: str, export_id: str, shop: Workshop) -> None:
         attempt = _claim(session, export_id, shop.clock())
     if attempt is None:
         return
-    principal, progress = keys.principal_of(attempt.key_id, shop.clock()), Progress()
+    principal, progress = keys.principal_of(attempt.key_id, shop.clock(), shop.test_images), Progress()
     try:
         with (
             _lease(principal, attempt, progress, shop) as lost,

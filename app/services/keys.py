@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Select, or_, select, update
 
+from app.config import TEST_IMAGES_PER_DAY
 from app.errors import Unauthenticated
 from app.extensions import transaction
 from app.models import ApiKey, Mode, Organization, Plan, new_id
@@ -97,10 +98,10 @@ def issue(
     return prefix + secret
 
 
-def authenticate(key: str, now: datetime) -> Principal:
+def authenticate(key: str, now: datetime, test_images: int = TEST_IMAGES_PER_DAY) -> Principal:
     """The principal that ``key`` stands for, read from the database each time: a revocation holds at once.
 
-    Raises Unauthenticated.
+    ``test_images`` bounds what test keys make in a day. Raises Unauthenticated.
     """
     mode, secret = parse(key)
     with transaction() as session:
@@ -117,14 +118,14 @@ def authenticate(key: str, now: datetime) -> Principal:
                 .where(ApiKey.id == api_key.id, or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at <= stale))
                 .values(last_used_at=now)
             )
-        return _principal(api_key, organization, plan, now)
+        return _principal(api_key, organization, plan, now, test_images)
 
 
-def principal_of(key_id: str, now: datetime) -> Principal:
+def principal_of(key_id: str, now: datetime, test_images: int = TEST_IMAGES_PER_DAY) -> Principal:
     """The principal that a job works for, as its plan is now; the key may have been revoked since it asked."""
     with transaction() as session:
         api_key, organization, plan = session.execute(_with_plan(now).where(ApiKey.id == key_id)).one()
-        return _principal(api_key, organization, plan, now)
+        return _principal(api_key, organization, plan, now, test_images)
 
 
 def _with_plan(now: datetime) -> Select[ApiKey, Organization, Plan]:
@@ -136,7 +137,7 @@ def _with_plan(now: datetime) -> Select[ApiKey, Organization, Plan]:
     )
 
 
-def _principal(api_key: ApiKey, organization: Organization, plan: Plan, now: datetime) -> Principal:
+def _principal(api_key: ApiKey, organization: Organization, plan: Plan, now: datetime, test_images: int) -> Principal:
     return Principal(
         org_id=api_key.org_id,
         key_id=api_key.id,
@@ -144,6 +145,7 @@ def _principal(api_key: ApiKey, organization: Organization, plan: Plan, now: dat
         mode=Mode(api_key.mode),
         scopes=frozenset(api_key.scopes),
         allowance=Allowance.of(plan, organization, now),
+        test_images=test_images,
     )
 
 

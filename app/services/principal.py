@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from app.config import TEST_IMAGES_PER_DAY
 from app.imaging import Transform
 from app.models import Mode, Organization, Plan
 
@@ -63,6 +64,7 @@ class Principal:
     """An authenticated key: its organization, what it may do, and what the organization's plan allows.
 
     ``line_id`` is the same for a key and for all that it has replaced by rotation.
+    ``test_images`` is how many images the organization's test keys may make in a day.
     """
 
     org_id: str
@@ -71,6 +73,7 @@ class Principal:
     mode: Mode
     scopes: frozenset[str]
     allowance: Allowance
+    test_images: int = TEST_IMAGES_PER_DAY
 
     @property
     def is_live(self) -> bool:

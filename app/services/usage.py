@@ -1,35 +1,65 @@
-"""Counting live images: reserve before the work, settle after it.
+"""Counting images: reserve before the work, settle after it.
 
-The month's counter is raised by one conditional UPDATE, so that parallel requests never pass the plan's limit on any
+Live ones are counted by the month, against the plan; those of an organization's test keys by the day, only to bound
+them. The counter is raised by one conditional UPDATE, so that parallel requests never pass the limit on any
 database. Every reservation is a ledger entry with a lease: what a crash left open is given back when the lease is over,
 by the sweep or by the next request that would otherwise be refused.
 """
 
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+import math
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import NamedTuple
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, and_, select, update
 
-from app.errors import DependencyDown, MonthlyLimitReached, QuotaExceeded
-from app.models import EntryState, MeterEvent, UsageCounter, UsageEntry, new_id
-from app.services.principal import Allowance, Principal
+from app.errors import AppError, DependencyDown, MonthlyLimitReached, QuotaExceeded, RateLimited
+from app.models import (
+    Counter,
+    DailyCounter,
+    DailyEntry,
+    EntryState,
+    LedgerEntry,
+    MeterEvent,
+    Mode,
+    UsageCounter,
+    UsageEntry,
+    new_id,
+)
+from app.services.principal import Principal
 from app.tenancy import TenantSession, insert_if_absent
 
 LEASE = timedelta(minutes=5)
 
 
+class Ledger(NamedTuple):
+    """Where the images of one mode's keys are written down."""
+
+    entry: type[LedgerEntry]
+    counter: type[Counter]
+
+
+LEDGERS = {Mode.LIVE: Ledger(UsageEntry, UsageCounter), Mode.TEST: Ledger(DailyEntry, DailyCounter)}
+
+
 @dataclass(frozen=True)
 class Reservation:
-    """Images set aside for one piece of work. ``entry_id`` is None where nothing is counted (test keys).
+    """Images set aside for one piece of work.
 
-    ``metered`` ones are reported to the payment provider once they are settled.
+    ``mode`` is the key's, and ``period`` the month, or the day of test keys, by its first day. ``metered`` ones are
+    reported to the payment provider once they are settled.
     """
 
-    entry_id: str | None
+    entry_id: str
+    mode: Mode
     period: date
     images: int
     already_paid: bool = False
     metered: bool = False
+
+    @property
+    def ledger(self) -> Ledger:
+        return LEDGERS[self.mode]
 
 
 @dataclass(frozen=True)
@@ -45,7 +75,11 @@ class Summary:
 
 def period_of(now: datetime) -> date:
     """The calendar month (UTC) of a moment, as its first day."""
-    return now.astimezone(UTC).date().replace(day=1)
+    return day_of(now).replace(day=1)
+
+
+def day_of(now: datetime) -> date:
+    return now.astimezone(UTC).date()
 
 
 def next_period(period: date) -> date:
@@ -61,21 +95,22 @@ def reserve(
     reference: str | None = None,
     refusal: type[MonthlyLimitReached | QuotaExceeded] = QuotaExceeded,
 ) -> Reservation:
-    """Set ``images`` aside before the work begins. Raises ``refusal``, which is the caller's dialect's.
+    """Set ``images`` aside before the work begins.
+
+    Raises ``refusal``, which is the caller's dialect's, or RateLimited where the test keys' day is used up.
 
     ``reference`` names a request that may come again after a crash: what it paid once, it doesn't pay again.
     """
-    period = period_of(now)
-    if not principal.is_live:
-        return Reservation(None, period, images)
-    if reference is not None and (paid := _earlier_attempt(session, reference)):
+    period = period_of(now) if principal.is_live else day_of(now)
+    if reference is not None and (paid := _earlier_attempt(session, principal.mode, reference)):
         return paid
-    insert_if_absent(session, UsageCounter, period=period, used=0, reserved=0)
+    ledger = LEDGERS[principal.mode]
+    insert_if_absent(session, ledger.counter, period=period, used=0, reserved=0)
     if not _raise_reserved(session, principal, period, images):
         release_expired(session, now)
         if not _raise_reserved(session, principal, period, images):
-            raise refusal(_too_many(images, summarise(session, principal, now), principal.allowance))
-    entry = UsageEntry(
+            raise _refusal(session, principal, images, now, refusal)
+    entry = ledger.entry(
         id=new_id("use", now),
         key_id=principal.key_id,
         kind=kind,
@@ -88,51 +123,81 @@ def reserve(
     )
     session.add(entry)
     session.flush()
-    return Reservation(entry.id, period, images, metered=principal.allowance.metered)
+    metered = principal.is_live and principal.allowance.metered
+    return Reservation(entry.id, principal.mode, period, images, metered=metered)
 
 
 def check(session: TenantSession, principal: Principal, images: int, now: datetime) -> None:
-    """Refuse work that can't be done before it begins, without setting anything aside. Raises QuotaExceeded."""
-    summary = summarise(session, principal, now)
-    if principal.is_live and summary.remaining is not None and images > summary.remaining:
-        raise QuotaExceeded(_too_many(images, summary, principal.allowance))
+    """Refuse work that can't be done before it begins, without setting anything aside.
+
+    Raises QuotaExceeded, or RateLimited for a test key.
+    """
+    left = summarise(session, principal, now).remaining if principal.is_live else _left_today(session, principal, now)
+    if left is not None and images > left:
+        raise _refusal(session, principal, images, now, QuotaExceeded)
 
 
-def _too_many(images: int, summary: Summary, allowance: Allowance) -> str:
-    return (
-        f"This request needs {images} images, and {summary.remaining} of {summary.limit} are left on the "
-        f"{summary.plan} plan until {summary.reset_date}. Upgrade the plan or wait for the reset date."
-        f"{allowance.arrears}"
+def _refusal(
+    session: TenantSession,
+    principal: Principal,
+    images: int,
+    now: datetime,
+    monthly: type[MonthlyLimitReached | QuotaExceeded],
+) -> AppError:
+    """What is said to a principal who has not so many images left."""
+    if principal.is_live:
+        summary = summarise(session, principal, now)
+        return monthly(
+            f"This request needs {images} images, and {summary.remaining} of {summary.limit} are left on the "
+            f"{summary.plan} plan until {summary.reset_date}. Upgrade the plan or wait for the reset date."
+            f"{principal.allowance.arrears}"
+        )
+    midnight = datetime.combine(day_of(now) + timedelta(days=1), time(), UTC)
+    left = f"{_left_today(session, principal, now)} of {principal.test_images}"
+    return RateLimited(
+        f"This request needs {images} images, and {left} are left for this organization's test keys until "
+        f"{midnight:%Y-%m-%dT%H:%M:%SZ}. Send fewer, wait until then, or use a live key.",
+        headers={"Retry-After": str(math.ceil((midnight - now).total_seconds()))},
     )
 
 
-def _earlier_attempt(session: TenantSession, reference: str) -> Reservation | None:
+def _left_today(session: TenantSession, principal: Principal, now: datetime) -> int:
+    """What the organization's test keys may still make. Work in flight is not free."""
+    today = select(DailyCounter.used + DailyCounter.reserved).where(DailyCounter.period == day_of(now))
+    return max(0, principal.test_images - (session.scalar(today) or 0))
+
+
+def _earlier_attempt(session: TenantSession, mode: Mode, reference: str) -> Reservation | None:
     """What an earlier attempt at the same request paid. One that never ended gives its reservation back."""
-    entry = session.scalar(select(UsageEntry).where(UsageEntry.reference == reference).with_for_update())
+    model = LEDGERS[mode].entry
+    entry = session.scalar(select(model).where(model.reference == reference).with_for_update())
     if entry is None:
         return None
+    reservation = Reservation(entry.id, mode, entry.period, entry.images)
     if entry.state == EntryState.SETTLED:
-        return Reservation(entry.id, entry.period, entry.images, already_paid=True)
-    _close(session, Reservation(entry.id, entry.period, entry.images), EntryState.RELEASED, 0)
+        return replace(reservation, already_paid=True)
+    _close(session, reservation, EntryState.RELEASED, 0)
     entry.reference = None
     session.flush()
     return None
 
 
 def _raise_reserved(session: TenantSession, principal: Principal, period: date, images: int) -> bool:
-    limit = principal.allowance.monthly_images
-    statement = update(UsageCounter).where(UsageCounter.period == period)
+    limit = principal.allowance.monthly_images if principal.is_live else principal.test_images
+    counter = LEDGERS[principal.mode].counter
+    statement = update(counter).where(counter.period == period)
     if limit is not None:
-        statement = statement.where(UsageCounter.used + UsageCounter.reserved + images <= limit)
-    statement = statement.values(reserved=UsageCounter.reserved + images)
+        statement = statement.where(counter.used + counter.reserved + images <= limit)
+    statement = statement.values(reserved=counter.reserved + images)
     return bool(session.change(statement))
 
 
 def extend(session: TenantSession, reservation: Reservation, now: datetime) -> None:
     """Renew the lease of work that takes long."""
+    entry = reservation.ledger.entry
     session.change(
-        update(UsageEntry)
-        .where(UsageEntry.id == reservation.entry_id, UsageEntry.state == EntryState.RESERVED)
+        update(entry)
+        .where(entry.id == reservation.entry_id, entry.state == EntryState.RESERVED)
         .values(lease_until=now + LEASE)
     )
 
@@ -143,7 +208,7 @@ def settle(session: TenantSession, reservation: Reservation, images: int) -> Non
     Raises DependencyDown when the reservation was swept meanwhile (the work hung past its lease): the answer must then
     not be given, because nothing is left to charge it to.
     """
-    if reservation.entry_id is None or reservation.already_paid:
+    if reservation.already_paid:
         return
     if images > reservation.images:
         raise ValueError("more images settled than reserved")
@@ -155,50 +220,56 @@ def settle(session: TenantSession, reservation: Reservation, images: int) -> Non
 
 def release(session: TenantSession, reservation: Reservation) -> None:
     """Give a reservation back whole: the work failed."""
-    if reservation.entry_id is not None and not reservation.already_paid:
+    if not reservation.already_paid:
         _close(session, reservation, EntryState.RELEASED, 0)
 
 
 def _close(session: TenantSession, reservation: Reservation, state: EntryState, images: int) -> bool:
     """End a reservation, once. False when it already was ended."""
+    entry, counter = reservation.ledger
     ended = session.change(
-        update(UsageEntry)
-        .where(UsageEntry.id == reservation.entry_id, UsageEntry.state == EntryState.RESERVED)
+        update(entry)
+        .where(entry.id == reservation.entry_id, entry.state == EntryState.RESERVED)
         .values(state=state, images=images)
     )
     if not ended:
         return False
     session.change(
-        update(UsageCounter)
-        .where(UsageCounter.period == reservation.period)
-        .values(reserved=UsageCounter.reserved - reservation.images, used=UsageCounter.used + images)
+        update(counter)
+        .where(counter.period == reservation.period)
+        .values(reserved=counter.reserved - reservation.images, used=counter.used + images)
     )
     return True
 
 
 def release_expired(session: TenantSession, now: datetime) -> int:
     """Give back what crashed requests of the session's org left reserved. Returns the number of entries."""
-    expired = session.scalars(
-        select(UsageEntry).where(UsageEntry.state == EntryState.RESERVED, UsageEntry.lease_until <= now)
-    ).all()
-    return sum(
-        _close(session, Reservation(entry.id, entry.period, entry.images), EntryState.RELEASED, 0) for entry in expired
-    )
+    expired = [
+        Reservation(entry.id, mode, entry.period, entry.images)
+        for mode, ledger in LEDGERS.items()
+        for entry in session.scalars(select(ledger.entry).where(_expired(ledger, now))).all()
+    ]
+    return sum(_close(session, reservation, EntryState.RELEASED, 0) for reservation in expired)
 
 
-def organizations_with_expired(session: TenantSession, now: datetime) -> list[str]:
+def organizations_with_expired(session: TenantSession, now: datetime) -> set[str]:
     """The orgs in which a sweep has something to give back; ``session`` must be unscoped."""
-    return list(
-        session.scalars(
-            select(UsageEntry.org_id)
-            .where(UsageEntry.state == EntryState.RESERVED, UsageEntry.lease_until <= now)
-            .distinct()
-        )
-    )
+    return {
+        org_id
+        for ledger in LEDGERS.values()
+        for org_id in session.scalars(select(ledger.entry.org_id).where(_expired(ledger, now)).distinct())
+    }
+
+
+def _expired(ledger: Ledger, now: datetime) -> ColumnElement[bool]:
+    return and_(ledger.entry.state == EntryState.RESERVED, ledger.entry.lease_until <= now)
 
 
 def summarise(session: TenantSession, principal: Principal, now: datetime) -> Summary:
-    """The running month of the principal's organization. Work in flight is not in ``used``, but not free either."""
+    """The running month of the principal's organization, of live keys alone.
+
+    Work in flight is not in ``used``, but not free either.
+    """
     period = period_of(now)
     counter = session.execute(
         select(UsageCounter.used, UsageCounter.reserved).where(UsageCounter.period == period)

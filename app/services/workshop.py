@@ -24,12 +24,14 @@ class Workshop:
     """Where objects are kept, who works on pictures, what time it is, and a place for files in between.
 
     ``patience`` is how many seconds work may wait for its turn, where a request waits for it; None where nobody does.
+    ``test_images`` is what an organization's test keys may make in a day.
     """
 
     storage: Storage
     imaging: ImagingPool
     clock: Callable[[], datetime]
     spool_dir: Path
+    test_images: int
     patience: float | None = None
 
     @property

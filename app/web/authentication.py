@@ -8,7 +8,7 @@ from flask import current_app, g, request
 
 from app.errors import Forbidden, Unauthenticated, UpgradeRequired
 from app.services import keys
-from app.web.context import now
+from app.web.context import now, toolbox
 from app.web.request import api_request
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -48,7 +48,7 @@ def identify() -> None:
     if authentication_of_view() != "key" or not (key := sent_key()):
         return
     try:
-        g.principal = keys.authenticate(key, now())
+        g.principal = keys.authenticate(key, now(), toolbox().settings.test_images_per_day)
     except Unauthenticated as refusal:
         g.refusal = refusal
         return

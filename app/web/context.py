@@ -50,7 +50,8 @@ class Toolbox:
 
     @property
     def workshop(self) -> Workshop:
-        return Workshop(self.storage, self.imaging, self.clock, self.settings.spool_dir)
+        settings = self.settings
+        return Workshop(self.storage, self.imaging, self.clock, settings.spool_dir, settings.test_images_per_day)
 
 
 def toolbox() -> Toolbox:

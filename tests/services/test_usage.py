@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from app.errors import DependencyDown, QuotaExceeded
+from app.errors import DependencyDown, QuotaExceeded, RateLimited
 from app.extensions import transaction
-from app.models import EntryState, UsageCounter, UsageEntry
+from app.models import DailyCounter, EntryState, UsageCounter, UsageEntry
 from app.services import keys, usage
 from app.services.sweep import sweep
 from tests.databases import on_both_databases
@@ -137,10 +137,88 @@ def test_work_over_midnight_counts_where_it_was_reserved(principal, clock) -> No
     assert month(principal, datetime(2026, 6, 30, tzinfo=UTC)).used == 2
 
 
-def test_test_keys_reserve_nothing(make_account, clock) -> None:
-    tester = keys.authenticate(make_account(plan="FREE").test_key, clock())
-    settle(tester, reserve(tester, 10_000, clock()), 10_000)
-    assert month(tester, clock()).used == 0
+@pytest.fixture
+def tester(context, make_account, clock):
+    """A test key of an organization whose test keys may make 100 images a day."""
+    return replace(keys.authenticate(make_account(plan="FREE").test_key, clock()), test_images=100)
+
+
+def today(tester, now) -> tuple[int, int]:
+    """What the organization's test keys made, and what they have in work."""
+    with transaction(tester.org_id) as session:
+        row = session.scalar(select(DailyCounter).where(DailyCounter.period == now.date()))
+        return (row.used, row.reserved) if row else (0, 0)
+
+
+def test_sixty_four_parallel_test_requests_never_pass_the_days_limit(app, tester, clock) -> None:
+    """Each wants 3 of 100; every fifth fails."""
+
+    def request(number: int) -> int:
+        with app.app_context():
+            try:
+                reservation = reserve(tester, 3, clock())
+            except RateLimited:
+                return 0
+            if number % 5 == 0:
+                with transaction(tester.org_id) as session:
+                    usage.release(session, reservation)
+                return 0
+            settle(tester, reservation, 2)
+            return 2
+
+    with ThreadPoolExecutor(64) as threads:
+        processed = sum(threads.map(request, range(64)))
+    assert 64 <= processed <= 100
+    assert today(tester, clock()) == (processed, 0)
+
+
+def test_what_test_keys_make_is_no_live_usage(tester, principal, clock) -> None:
+    """Neither the month's counter nor its limit knows of it."""
+    both = replace(tester, org_id=principal.org_id)
+    settle(both, reserve(both, 100, clock()), 100)
+    with pytest.raises(RateLimited):
+        reserve(both, 1, clock())
+    assert (month(both, clock()).used, month(principal, clock()).remaining) == (0, 100)
+    settle(principal, reserve(principal, 100, clock()), 100)
+    assert month(principal, clock()).used == 100
+    with transaction(principal.org_id) as session:
+        assert session.scalar(select(func.sum(UsageEntry.images))) == 100
+
+
+def test_the_day_of_test_keys_ends_at_midnight(tester, clock) -> None:
+    clock.set(datetime(2026, 6, 30, 23, 59, 30, tzinfo=UTC))
+    settle(tester, reserve(tester, 98, clock()), 98)
+    reservation = reserve(tester, 2, clock())
+    with pytest.raises(RateLimited) as refusal:
+        reserve(tester, 1, clock())
+    assert "0 of 100 are left" in refusal.value.message
+    assert "until 2026-07-01T00:00:00Z" in refusal.value.message
+    assert 28 <= int(refusal.value.headers["Retry-After"]) <= 30
+    with pytest.raises(RateLimited), transaction(tester.org_id) as session:
+        usage.check(session, tester, 1, clock())
+    clock.advance(seconds=31)
+    settle(tester, reservation, 1)
+    assert today(tester, datetime(2026, 6, 30, tzinfo=UTC)) == (99, 0)
+    with transaction(tester.org_id) as session:
+        usage.check(session, tester, 100, clock())
+    reserve(tester, 100, clock())
+    assert today(tester, clock()) == (0, 100)
+
+
+def test_what_a_test_key_left_in_a_crash_is_given_back_to_its_day(app, tester, clock, tmp_path) -> None:
+    began = clock()
+    reserve(tester, 100, began)
+    clock.advance(minutes=6)
+    assert sweep(app.extensions["lightwell"].storage, tmp_path, clock()).reservations >= 1
+    assert today(tester, began) == (0, 0)
+
+
+def test_a_named_request_of_a_test_key_pays_once(tester, clock) -> None:
+    settle(tester, reserve(tester, 4, clock(), "order"), 4)
+    again = reserve(tester, 4, clock(), "order")
+    assert again.already_paid
+    settle(tester, again, 4)
+    assert today(tester, clock()) == (4, 0)
 
 
 step = st.tuples(st.sampled_from(["reserve", "settle", "release", "crash", "sweep"]), st.integers(0, 40))

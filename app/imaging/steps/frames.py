@@ -8,12 +8,15 @@ TIMING = {"delay": GValue.array_int_type, "loop": GValue.gint_type}
 
 
 def each(image: Image, step: Callable[[Image], Image]) -> Image:
-    """A step taken by every frame; delays and loop count stay."""
+    """A step taken by every frame, at once: a pipeline takes more memory than its pixels, and there may be hundreds.
+
+    Delays and loop count stay.
+    """
     height = image.get_page_height()
     count = image.height // height
     if count == 1:
         return step(image)
-    stepped = [step(image.crop(0, number * height, image.width, height)) for number in range(count)]
+    stepped = [step(image.crop(0, number * height, image.width, height)).copy_memory() for number in range(count)]
     joined = Image.arrayjoin(stepped, across=1).copy()
     joined.set_type(GValue.gint_type, "page-height", stepped[0].height)
     for field, kind in TIMING.items():

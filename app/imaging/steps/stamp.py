@@ -1,4 +1,10 @@
-"""The mark of a test key: words and lines all over a picture, which anybody can read and nobody would publish."""
+"""The mark of a test key: rows of words all over a picture, and under them nothing of the picture itself.
+
+A mark that is blended in can be taken off again: its answers to black and to white tell how. So each pixel is either
+left as it was or gone. Where it is gone stand letters, and between them a plate like frosted glass, which shows only
+averages of large squares from beside the plate. Where that is, the picture's size alone decides: a mark that moved with
+the pixels, or by chance, could be averaged away.
+"""
 
 import math
 from functools import lru_cache
@@ -7,68 +13,114 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
-from app.imaging.steps.watermark import over, tiled
+from app.imaging.steps.watermark import tiled
 from app.imaging.vips import Image, from_bytes
 
 WORDS = "LIGHTWELL TEST"
 SLOPE = math.radians(30)
-# How much of the picture the mark hides where it is, 0-255.
-STRENGTH = 170
-# Of the letters: for each pixel of the picture's shorter side; and, in pixels, the least that can be read, and what is
-# seen on the thumbnail of the largest picture.
-HEIGHT, LEAST, MOST = 1 / 14, 9, 240
-# With a shorter side than this there is no room for words.
-TINY = 24
+# Of the letters: for each pixel of the picture's shorter side; and, in pixels, the least that can be read, and the most
+# that is worth drawing.
+HEIGHT, LEAST, MOST = 1 / 12, 9, 360
+# The share of the distance between rows that a plate takes, and how bright it is beside what it shows.
+COVER, SHADE = 0.45, 0.8
+# The plate is drawn in so many steps for each height of a letter: gradients as soft as these show no finer ones.
+STEPS = 24
+# With a shorter side than this there is no room for words, and with less than that none for a picture beside stripes.
+TINY, LOST = 48, 12
+# Along the rows and columns of a tiny picture: a white stripe, a black one, and the picture to the end of a period.
+STRIPE, PERIOD = 5, 16
 BLACK, WHITE = 0, 255
-
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def stamp(image: Image) -> Image:
     """Mark an 8-bit picture of sRGB or gray so that it shows on any colour, and where it is transparent."""
-    tiny = min(image.width, image.height) < TINY
-    return over(image, _stripes(image) if tiny else _words(image))
+    shorter = min(image.width, image.height)
+    if shorter < TINY:
+        gone, mark = _stripes(image)
+    else:
+        # What is under a plate and what it shows are read apart, which a picture that streams can't give.
+        image = image.copy_memory()
+        gone, mark = _words(image, min(max(LEAST, round(shorter * HEIGHT)), MOST))
+    return gone.ifthenelse(mark, image).copy(interpretation=image.interpretation)
 
 
-def _words(image: Image) -> Image:
-    """A layer of words and lines, as large as the picture."""
-    height = round(min(image.width, image.height) * HEIGHT)
-    tile = _tile(min(max(LEAST, height), MOST))
-    tile = tile if image.bands < 3 else tile.colourspace("srgb")
-    return tiled(tile, image.width, image.height).crop(0, 0, image.width, image.height)
-
-
-def _stripes(image: Image) -> Image:
-    """A layer of diagonal stripes, white where the picture is dark and black where it is bright."""
-    colours = image.extract_band(0, n=image.bands - 1) if image.hasalpha() else image
+def _stripes(image: Image) -> tuple[Image, Image]:
+    """Where a tiny picture is gone, along diagonals, and what is there."""
     place = Image.xyz(image.width, image.height)
-    stripes = ((place[0] + place[1]) % 4 < 2).ifthenelse(STRENGTH, 0)
-    return (colours < 128).bandjoin(stripes).copy(interpretation=image.interpretation)
+    number = (place[0] + place[1]) % PERIOD
+    gone = number < (PERIOD if min(image.width, image.height) < LOST else 2 * STRIPE)
+    return gone, _opaque((number % (2 * STRIPE) < STRIPE).ifthenelse(WHITE, BLACK), image)
+
+
+def _words(image: Image, height: int) -> tuple[Image, Image]:
+    """Where a picture is gone, and what is there: letters of this height on plates."""
+    tile = _tile(height)
+    layer = tiled(tile, image.width, image.height).crop(0, 0, image.width, image.height)
+    plates = _frosted(image, height, tile.height // 2)
+    return layer[2], layer[1].ifthenelse(_opaque(layer[0], image), plates, blend=True)
+
+
+def _opaque(ink: Image, image: Image) -> Image:
+    """One band of ink with the bands of the picture."""
+    return ink.bandjoin([*[ink] * (image.bands - 2), WHITE]) if image.hasalpha() else ink
+
+
+def _frosted(image: Image, side: int, below: int) -> Image:
+    """The averages of squares of so many pixels a side, each shown about so many pixels above its place."""
+    weighted = image.premultiply() if image.hasalpha() else image
+    squares = weighted.shrink(side, side, ceil=True)
+    squares = squares.unpremultiply() if image.hasalpha() else squares
+    squares = squares.embed(0, -round(below / side), squares.width, squares.height, extend="copy")
+    shade = [SHADE] * image.bands
+    if image.hasalpha():
+        shade[-1] = 1
+    step = max(1, side // STEPS)
+    across, down = (math.ceil(length / step) for length in (image.width, image.height))
+    middle = (side / step - 1) / 2
+    soft = (
+        (squares * shade)
+        .copy_memory()
+        .affine(
+            [side / step, 0, 0, side / step],
+            odx=middle,
+            ody=middle,
+            oarea=[0, 0, across, down],
+            extend="copy",
+            premultiplied=True,
+        )
+    )
+    plates = soft.rint().cast("uchar").copy_memory().zoom(step, step)
+    return plates.crop(0, 0, image.width, image.height)
 
 
 @lru_cache(maxsize=1)  # all frames of an animation have the same
 def _tile(height: int) -> Image:
-    """Gray and alpha: a row of words and a line on the rising diagonal, that go on from tile to tile."""
+    """Ink, letters and plate: a row of words on the rising diagonal, that goes on from tile to tile.
+
+    No letter reaches over its plate.
+    """
     font = ImageFont.load_default(height)
     length = font.getlength(WORDS) + height
     across, down = (round(length * side) for side in (math.cos(SLOPE), math.sin(SLOPE)))
-    row = _row(font, height, length, across * down / length)
-    row = row.rotate(math.degrees(math.atan2(down, across)), Pillow.Resampling.BILINEAR, expand=True)
+    row = _row(font, height, length).rotate(
+        math.degrees(math.atan2(down, across)), Pillow.Resampling.BILINEAR, expand=True
+    )
     # What stands out on one side comes in again on the other.
     pixels = np.zeros((2, down, 2, across, 2), np.uint8)
     pixels.reshape(2 * down, 2 * across, 2)[: row.height, : row.width] = np.asarray(row)
-    return from_bytes(pixels.max(axis=(0, 2)).tobytes(), across, down, 2)
+    ink, letters = np.moveaxis(pixels.max(axis=(0, 2)), -1, 0)
+    beside = (np.arange(across) + 0.5 - row.width / 2) / across
+    below = (np.arange(down)[:, np.newaxis] + 0.5 - row.height / 2) / down
+    distance = beside + below
+    plate = np.abs(distance - np.rint(distance)) < COVER / 2
+    layers = np.stack([ink, letters * plate, plate * np.uint8(WHITE)], axis=-1)
+    return from_bytes(np.ascontiguousarray(layers).tobytes(), across, down, 3)
 
 
-def _row(font: Font, height: int, length: float, distance: float) -> Pillow.Image:
-    """White words with a black edge, and a line above them in the middle between this row and the next."""
+def _row(font: ImageFont.FreeTypeFont | ImageFont.ImageFont, height: int, length: float) -> Pillow.Image:
+    """White words with a black edge."""
     edge = max(1, round(height / 12))
-    row = Pillow.new("LA", (math.ceil(length) + 1, math.ceil(distance) + 4 * edge))
-    draw = ImageDraw.Draw(row)
-    line = 2 * edge
-    middle = line + distance / 2
-    for ink, width in ((BLACK, 2 * edge), (WHITE, edge // 2)):
-        colour = (ink, STRENGTH)
-        draw.text((row.width / 2, middle), WORDS, colour, font, "mm", stroke_width=width)
-        draw.rectangle((0, line - width // 2, row.width, line + width // 2), colour)
+    row = Pillow.new("LA", (math.ceil(length) + 1, 2 * height))
+    middle = (row.width / 2, row.height / 2)
+    ImageDraw.Draw(row).text(middle, WORDS, (WHITE, WHITE), font, "mm", stroke_width=edge, stroke_fill=(BLACK, WHITE))
     return row
