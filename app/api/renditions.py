@@ -52,9 +52,10 @@ def export_url(path: ById, query: ExportUrlQuery) -> Response:
         base = presets.transform_of(presets.named(session, query.preset)) if query.preset else Transform()
     if asset.media_type == MediaType.VIDEO:
         raise BadRequest("This asset is a video, and copies are made of images only. Its poster is the thumbnailUrl.")
+    ttl = timedelta(seconds=query.ttl)
     with shop.folder() as folder:
-        found = renditions.render(who, Original.of(asset), query.over(base), folder / "rendition", shop)
-    expires_at = now().replace(microsecond=0) + timedelta(seconds=query.ttl)
+        found = renditions.render(who, Original.of(asset), query.over(base), folder / "rendition", shop, ttl)
+    expires_at = now().replace(microsecond=0) + ttl
     name = Names().unique(asset.name, found.format.extension)
     answer = ExportUrl(
         assetId=asset.id,
