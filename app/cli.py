@@ -146,9 +146,10 @@ def events() -> None:
 @click.option("--remove", is_flag=True, help="Delete the objects that no row knows.")
 @click.pass_context
 def compare(context: click.Context, remove: bool) -> None:
-    """Compare all stored objects older than an hour with the rows, both ways. Exits with 1 while there are differences."""
+    """Compare stored objects older than an hour with the rows, both ways. Exits with 1 while there are differences."""
     found = removed = 0
-    for found, difference in enumerate(inventory.compare(toolbox().storage, now()), 1):
+    for difference in inventory.compare(toolbox().storage, now()):
+        found += 1
         is_stray = difference.size is not None
         if remove and is_stray:
             toolbox().storage.delete([difference.key])

@@ -1,7 +1,7 @@
 """Storage compared with the rows, both ways: objects that no row knows, and rows whose object is missing.
 
-Rows lead and objects follow (docs/decisions/008), so neither should be there. Storage is listed once, page by page; each
-page is looked up by index. How many objects of an organization were met that its rows need tells whether any is
+Rows lead and objects follow (docs/decisions/008), so neither should be there. Storage is listed once, page by page, and
+each page is looked up by index. How many objects of an organization were met that its rows need tells whether any is
 missing: only where the numbers differ is each row's object asked for.
 """
 
@@ -33,7 +33,7 @@ LOGGED = 100
 
 @dataclass(frozen=True)
 class Need:
-    """Rows that need an object, which the column ``key`` names, once they are ``there``; ``since`` is how old they are."""
+    """Rows that need the object that the column ``key`` names, from ``since`` on, where they are ``there``."""
 
     prefix: str
     key: InstrumentedAttribute[Any]
@@ -45,9 +45,8 @@ class Need:
         return cls(prefix, key, since, key.is_not(None))
 
     @property
-    def org_id(self) -> InstrumentedAttribute[str]:
-        owner: InstrumentedAttribute[str] = self.key.class_.org_id
-        return owner
+    def org_id(self) -> Any:
+        return self.key.class_.org_id
 
     def settled(self, now: datetime) -> ColumnElement[bool]:
         return and_(self.there, self.since <= now - SETTLED)
@@ -76,7 +75,7 @@ class Difference:
 
 def compare(storage: Storage, now: datetime) -> Iterator[Difference]:
     """All differences older than an hour. Changes meanwhile make none."""
-    met = Counter[tuple[Need, str]]()
+    met = Counter[tuple[str, str]]()
     for page in storage.pages():
         with transaction() as session, unscoped(session, "compare storage"):
             known = _known(session, page, met, now)
@@ -100,7 +99,7 @@ def report(storage: Storage, now: datetime) -> int:
     return number
 
 
-def _known(session: TenantSession, page: Sequence[Stored], met: "Counter[tuple[Need, str]]", now: datetime) -> set[str]:
+def _known(session: TenantSession, page: Sequence[Stored], met: "Counter[tuple[str, str]]", now: datetime) -> set[str]:
     """The keys of the page that rows know; ``met`` counts those that rows need."""
     keys = [found.key for found in page]
     org_ids = {org_id for key in keys for org_id in key.removeprefix(INCOMING).split("/")[1:2]}
@@ -114,7 +113,7 @@ def _known(session: TenantSession, page: Sequence[Stored], met: "Counter[tuple[N
             )
             for org_id, key, since in rows:
                 known.add(key)
-                met[need, org_id] += since <= now - SETTLED
+                met[need.prefix, org_id] += since <= now - SETTLED
     return known if known.issuperset(keys) else known | _expected(session, keys, org_ids)
 
 
@@ -133,11 +132,11 @@ def _expected(session: TenantSession, keys: Sequence[str], org_ids: set[str]) ->
     return known
 
 
-def _incomplete(need: Need, met: "Counter[tuple[Need, str]]", now: datetime) -> list[str]:
+def _incomplete(need: Need, met: "Counter[tuple[str, str]]", now: datetime) -> list[str]:
     """The organizations of which fewer objects were met than their rows need."""
     with transaction() as session, unscoped(session, "compare storage"):
         needed = session.execute(select(need.org_id, func.count()).where(need.settled(now)).group_by(need.org_id))
-        return [org_id for org_id, count in needed if count > met[need, org_id]]
+        return [org_id for org_id, count in needed if count > met[need.prefix, org_id]]
 
 
 def _missing(storage: Storage, need: Need, org_id: str, now: datetime) -> Iterator[Difference]:
