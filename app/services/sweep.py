@@ -114,5 +114,7 @@ def _sweep_spool(spool_dir: Path, now: datetime) -> int:
 
 def _touched(folder: Path) -> datetime:
     """When anything in a folder was last written to; a folder's own time only tells when files came or went."""
-    inside = (found.stat().st_ctime for found in folder.rglob("*"))
-    return datetime.fromtimestamp(max(folder.stat().st_mtime, *inside, 0), UTC)
+    inside = [found.stat() for found in folder.rglob("*")]
+    # A link to an old file has the file's own time of modification, and a newer one of its change.
+    times = [moment for found in inside for moment in (found.st_mtime, found.st_ctime)]
+    return datetime.fromtimestamp(max(folder.stat().st_mtime, *times, 0), UTC)
