@@ -1,4 +1,4 @@
-"""Commands for operators: ``flask users|orgs|keys|billing|sweep``."""
+"""Commands for operators: ``flask users|orgs|keys|billing|storage|sweep``."""
 
 import click
 from flask import Flask
@@ -7,7 +7,7 @@ from flask.cli import AppGroup, with_appcontext
 from app.errors import AppError
 from app.extensions import transaction
 from app.models import Mode
-from app.services import flags, hosts, identity, inbox, keys, plans, reconciliation
+from app.services import flags, hosts, identity, inbox, inventory, keys, plans, reconciliation
 from app.services.sweep import sweep
 from app.web.context import needed_provider, now, toolbox
 
@@ -26,6 +26,8 @@ users = Commands("users", help="People.")
 orgs = Commands("orgs", help="Organizations.")
 api_keys = Commands("keys", help="API keys.")
 billing = Commands("billing", help="What the payment provider says, and what came of it.")
+
+stored = Commands("storage", help="Files, and what the database says of them.")
 
 OPERATOR = "operator"
 """Who the audit says it was."""
@@ -140,6 +142,23 @@ def events() -> None:
     click.echo(f"Events that wait: {len(waiting)}.")
 
 
+@stored.command("compare")
+@click.option("--remove", is_flag=True, help="Delete the objects that no row knows.")
+@click.pass_context
+def compare(context: click.Context, remove: bool) -> None:
+    """Compare stored objects older than an hour with the rows, both ways. Exits with 1 while there are differences."""
+    found = removed = 0
+    for difference in inventory.compare(toolbox().storage, now()):
+        found += 1
+        is_stray = difference.size is not None
+        if remove and is_stray:
+            toolbox().storage.delete([difference.key])
+            removed += 1
+        click.echo(f"{difference.key} {difference.problem}{' (removed)' if remove and is_stray else ''}")
+    click.echo(f"Differences: {found}, removed: {removed}.")
+    context.exit(1 if found > removed else 0)
+
+
 @click.command("sweep")
 @with_appcontext
 def sweep_now() -> None:
@@ -154,5 +173,5 @@ def sweep_now() -> None:
 
 
 def init_app(app: Flask) -> None:
-    for command in (users, orgs, api_keys, billing, sweep_now):
+    for command in (users, orgs, api_keys, billing, stored, sweep_now):
         app.cli.add_command(command)

@@ -8,13 +8,15 @@ from app.adapters.queue import DEFAULT, EXPORTS
 from app.config import Settings
 from app.extensions import transaction
 from app.factory import create_app
-from app.services import batches, inbox, metering, subscriptions
+from app.services import batches, inbox, inventory, metering, subscriptions
 from app.services.sweep import sweep as sweep_all
 from app.tenancy import unscoped
 
 QUEUES = (DEFAULT, EXPORTS)
 """Each is worked on by a process of its own: what may take an hour does not hold up the rest."""
 SWEEP_SECONDS = 60
+COMPARED_DAILY = "40 3 * * *"
+"""In UTC, when nobody works; with the exports, since it may take as long."""
 
 
 def sweep() -> None:
@@ -26,6 +28,14 @@ def sweep() -> None:
         if tools.provider:
             subscriptions.check_unheard(tools.provider)
             metering.report(tools.provider)
+
+
+def compare_storage() -> None:
+    """Report objects that no row knows and rows whose object is missing; enqueued once a day by every worker."""
+    app = create_app(Settings.from_env())
+    tools = app.extensions["lightwell"]
+    with app.app_context():
+        inventory.report(tools.storage, tools.clock())
 
 
 def billing() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from app.config import PlanPrice
 from app.extensions import transaction
-from app.jobs import billing, sweep
+from app.jobs import billing, compare_storage, sweep
 from app.services import keys, usage
 from app.services.prices import Prices
 from tests.billing import ACCOUNT, METERED, open_till
@@ -48,3 +48,10 @@ def test_the_sweep_reports_usage_and_asks_about_what_was_not_heard(app, make_acc
 def test_jobs_do_without_a_provider() -> None:
     billing()
     sweep()
+
+
+def test_the_comparison_of_storage_logs_what_it_finds(app, acme, clock, caplog) -> None:
+    app.extensions["lightwell"].storage.put(f"orgs/{acme.org_id}/stray", [b"x"])
+    clock.advance(hours=2)
+    compare_storage()
+    assert f"orgs/{acme.org_id}/stray" in caplog.text

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -215,6 +215,18 @@ def test_the_cron_enqueues_a_sweep(app, timetable, no_worker_s) -> None:
     duty.do_if_due(1.0)
     duty.do_if_due(5.0)
     assert [job.func_name for job in queue.jobs] == ["app.jobs.sweep"]
+
+
+def test_the_cron_compares_storage_once_a_night(app, timetable, no_worker_s, monkeypatch) -> None:
+    queue = Queue("exports", connection=no_worker_s)
+    night = datetime.now(UTC).replace(hour=3, minute=41) + timedelta(days=1)
+    timetable.enqueue_due()
+    assert queue.is_empty()
+    monkeypatch.setattr("rq.cron.now", lambda: night)
+    for _ in range(2):
+        timetable.enqueue_due()
+    (job,) = queue.jobs
+    assert (job.func_name, job.timeout) == ("app.jobs.compare_storage", 24 * 60 * 60)
 
 
 def test_a_tick_enqueues_what_the_webhook_could_not(app, clock, till, make_account, no_worker_s) -> None:

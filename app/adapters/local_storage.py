@@ -4,16 +4,18 @@ import io
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any, BinaryIO
 
 from app.adapters.local_urls import Download, SignedUrls, Upload
-from app.adapters.storage import OCTETS, Presigned
+from app.adapters.storage import OCTETS, Presigned, Stored
 
+PAGE = 1000
 UNFINISHED = ".unfinished"
 """Where objects are written before they take their place: on the same file system, easy to tidy, under no key."""
 
@@ -57,6 +59,24 @@ class LocalStorage:
         if not S_ISREG(found.st_mode):
             raise FileNotFoundError(key)
         return found
+
+    def pages(self, prefix: str = "") -> Iterator[Sequence[Stored]]:
+        found = self._walk(self.root / prefix)
+        while page := list(islice(found, PAGE)):
+            yield page
+
+    def _walk(self, folder: Path) -> Iterator[Stored]:
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    if entry.path != str(self.root / UNFINISHED):
+                        yield from self._walk(Path(entry.path))
+                    continue
+                with suppress(FileNotFoundError):  # it was deleted just now
+                    stat = entry.stat()
+                    key = str(Path(entry.path).relative_to(self.root))
+                    # Not the modification time: a link to an old file would look old at once.
+                    yield Stored(key, stat.st_size, datetime.fromtimestamp(stat.st_ctime, UTC))
 
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:

@@ -2,7 +2,7 @@
 
 import io
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from s3transfer.exceptions import RetriesExceededError
 
 from app.adapters.s3_urls import Presigner
-from app.adapters.storage import OCTETS, Presigned, content_disposition
+from app.adapters.storage import OCTETS, Presigned, Stored, content_disposition
 from app.errors import DependencyDown
 
 log = structlog.get_logger()
@@ -78,6 +78,11 @@ class S3Storage:
         except FileNotFoundError:
             return None
 
+    def pages(self, prefix: str = "") -> Iterator[Sequence[Stored]]:
+        with _reaching(self.bucket):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+                yield [Stored(one["Key"], one["Size"], one["LastModified"]) for one in page.get("Contents", ())]
+
     def delete(self, keys: Iterable[str]) -> None:
         remaining = iter(keys)
         while batch := [{"Key": key} for key in islice(remaining, KEYS_PER_DELETION)]:
@@ -111,8 +116,15 @@ class S3Storage:
             abandoned = [one for page in pages for one in page.get("Uploads", ()) if one["Initiated"] < before]
         for upload in abandoned:
             with suppress(FileNotFoundError), _reaching(upload["Key"]):  # another process may tidy, too
-                self._client.abort_multipart_upload(Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
-                aborted += 1
+                name = {"Bucket": self.bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
+                parts = (
+                    one
+                    for page in self._client.get_paginator("list_parts").paginate(**name)
+                    for one in page.get("Parts", ())
+                )
+                if all(part["LastModified"] < before for part in parts):
+                    self._client.abort_multipart_upload(**name)
+                    aborted += 1
         return aborted
 
     def check(self) -> None:

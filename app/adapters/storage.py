@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,15 @@ OCTETS = "application/octet-stream"
 NOT_PLAIN = re.compile(r"[^ !#$&'()+,\-.;=@\[\]^_`{}~0-9A-Za-z]")
 """What a quoted file name leaves out: what is not ASCII, quotes, separators of folders, and ``%``, which browsers
 decode."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An object as a listing shows it: its bytes, and when they were last written."""
+
+    key: str
+    size: int
+    modified_at: datetime
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,12 @@ class Storage(Protocol):
     def size(self, key: str) -> int | None:
         """Bytes of the object, None where there is none."""
 
+    def pages(self, prefix: str = "") -> Iterator[Sequence[Stored]]:
+        """All objects whose keys begin with ``prefix``, which is empty or ends in a slash, at most 1,000 at a time.
+
+        In no order. What is put or deleted meanwhile may be among them or not.
+        """
+
     def delete(self, keys: Iterable[str]) -> None:
         """Remove the objects; it is no error when one is not there."""
 
@@ -66,7 +81,7 @@ class Storage(Protocol):
         """
 
     def tidy(self, before: datetime) -> int:
-        """Remove what puts left behind that were begun or last written before, and never ended. Returns how many."""
+        """Remove what puts left behind that never ended, and were last written to before. Returns how many."""
 
     def check(self) -> None:
         """Raise OSError unless objects can be stored and read now."""

@@ -4,7 +4,7 @@ from collections import Counter
 from contextlib import ExitStack
 from typing import Annotated, Any, Self
 
-from flask import Response, jsonify, stream_with_context
+from flask import Response, g, jsonify, stream_with_context
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
@@ -135,7 +135,7 @@ def create(body: NewExport) -> Response | tuple[Response, int, dict[str, str]]:
     if not body.async_:
         return _streamed(body)
     with transaction(*who.partition) as session:
-        export = batches.create(session, who, body.assetIds, body.wanted, now())
+        export = batches.create(session, who, body.assetIds, body.wanted, now(), g.claim)
     batches.send(toolbox().redis, batches.due(export))
     answer = jsonify(ExportState.of(export).model_dump(mode="json"))
     return answer, 202, {"Location": f"{blueprint.url_prefix}/{export.id}"}

@@ -245,7 +245,7 @@ def _naming(field: str) -> Iterator[None]:
 
 def job(name: str, counting: int = 1) -> Job:
     """What this request asks for; repeated under its Idempotency-Key, it is not paid again."""
-    return Job(principal(), name, g.claim.id if g.claim else None, counting)
+    return Job(principal(), name, g.claim, counting)
 
 
 def created(image: Asset, counted: int = 1) -> tuple[Response, int]:

@@ -52,9 +52,9 @@ def export_url(path: ById, query: ExportUrlQuery) -> Response:
         base = presets.transform_of(presets.named(session, query.preset)) if query.preset else Transform()
     if asset.media_type == MediaType.VIDEO:
         raise BadRequest("This asset is a video, and copies are made of images only. Its poster is the thumbnailUrl.")
-    original, wanted = Original.of(asset), query.over(base)
-    found = renditions.find(who, original, wanted, now()) or _rendered(original, wanted)
-    expires_at = now().replace(microsecond=0) + timedelta(seconds=query.ttl)
+    original, wanted, ttl = Original.of(asset), query.over(base), timedelta(seconds=query.ttl)
+    found = renditions.find(who, original, wanted, now(), ttl) or _rendered(original, wanted, ttl)
+    expires_at = now().replace(microsecond=0) + ttl
     name = Names().unique(asset.name, found.format.extension)
     answer = ExportUrl(
         assetId=asset.id,
@@ -70,6 +70,6 @@ def export_url(path: ById, query: ExportUrlQuery) -> Response:
     return response
 
 
-def _rendered(original: Original, wanted: Transform) -> Found:
+def _rendered(original: Original, wanted: Transform, ttl: timedelta) -> Found:
     with at_work(toolbox().gate) as shop, shop.folder() as folder:
-        return renditions.render(principal(), original, wanted, folder / "rendition", shop)
+        return renditions.render(principal(), original, wanted, folder / "rendition", shop, ttl)

@@ -4,6 +4,7 @@ from app.models.billing import AuditEntry, BillingAccount, MeterEvent, StripeEve
 from app.models.directory import FREE, ApiKey, Membership, Mode, Organization, Plan, Role, User
 from app.models.exports import Export, ExportPreset, ExportStatus, Rendition
 from app.models.idempotency import IdempotentRequest
+from app.models.kept import Kept, KeptBytes
 from app.models.library import (
     AllowedHost,
     Asset,
@@ -37,6 +38,8 @@ __all__ = [
     "ExportPreset",
     "ExportStatus",
     "IdempotentRequest",
+    "Kept",
+    "KeptBytes",
     "LedgerEntry",
     "MediaType",
     "Membership",

@@ -33,13 +33,16 @@ class Rendition(Partitioned, Base):
     """A transformed copy of a content (SHA-256 of an original), found again by ``recipe``, the transformation's name.
 
     Who inserts the row renders it; until it is ``ready``, ``claim`` says who does and ``lease_until`` for how long the
-    others wait for it. ``storage_key`` is where that claim's bytes go.
+    others wait for it. ``storage_key`` is where that claim's bytes go. ``needed_until`` is when it was last asked for,
+    or when the last URL to it ends: those that were needed longest ago go first.
     """
 
     __tablename__ = "renditions"
     __table_args__ = (
         UniqueConstraint("org_id", "mode", "content", "recipe"),
         Index("ix_renditions_ready_used_at", "ready", "used_at"),
+        Index("ix_renditions_kept", "org_id", "mode", "ready", "used_at"),
+        Index("ix_renditions_storage_key", "org_id", "storage_key"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -55,7 +58,7 @@ class Rendition(Partitioned, Base):
     size: Mapped[int | None] = mapped_column(BigInteger)
     crc32: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    used_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    needed_until: Mapped[datetime] = mapped_column("used_at", UtcDateTime)
 
 
 class ExportStatus(StrEnum):
@@ -96,3 +99,15 @@ class Export(Partitioned, Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+HAS_ZIP = Export.storage_key.is_not(None)
+Index(
+    "ix_exports_kept",
+    Export.org_id,
+    Export.mode,
+    Export.finished_at,
+    sqlite_where=HAS_ZIP,
+    postgresql_where=HAS_ZIP,
+)
+"""Finds the oldest ZIPs that are kept."""

@@ -3,18 +3,20 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Index, String, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import Base
 from app.models.types import UtcDateTime
-from app.tenancy import OrgOwned
+from app.tenancy import Partitioned
 
 
-class IdempotentRequest(OrgOwned, Base):
-    """A request that carried an ``Idempotency-Key``; ``status`` is NULL while it runs.
+class IdempotentRequest(Partitioned, Base):
+    """A request that carried an ``Idempotency-Key``; ``status`` is NULL until it was answered.
 
-    ``fingerprint`` is the SHA-256 of what was asked. ``body_key`` names the answer's bytes in storage.
+    ``fingerprint`` is the SHA-256 of what was asked. Whoever works on it has raised ``attempt`` and renews
+    ``lease_until``; who finds the lease over may take it. ``result_id`` names what it made, an asset or an export.
+    ``body_key`` names the answer's bytes in storage, as long as they are kept.
     """
 
     __tablename__ = "idempotent_requests"
@@ -29,9 +31,24 @@ class IdempotentRequest(OrgOwned, Base):
     path: Mapped[str] = mapped_column(String(255))
     idempotency_key: Mapped[str] = mapped_column(String(255))
     fingerprint: Mapped[str] = mapped_column(String(64))
+    attempt: Mapped[int] = mapped_column(default=1)
+    result_id: Mapped[str | None] = mapped_column(String(32))
     status: Mapped[int | None]
     headers: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     body_key: Mapped[str | None] = mapped_column(String(255))
+    body_size: Mapped[int | None] = mapped_column(BigInteger)
     lease_until: Mapped[datetime] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+HAS_BODY = IdempotentRequest.body_key.is_not(None)
+Index(
+    "ix_idempotent_requests_kept",
+    IdempotentRequest.org_id,
+    IdempotentRequest.mode,
+    IdempotentRequest.created_at,
+    sqlite_where=HAS_BODY,
+    postgresql_where=HAS_BODY,
+)
+"""Finds the oldest answers that are kept."""

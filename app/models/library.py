@@ -49,6 +49,7 @@ class Asset(Partitioned, Base):
         Index("ix_assets_collection_name", "org_id", "mode", "collection_id", "sort_name", "id"),
         Index("ix_assets_collection_size", "org_id", "mode", "collection_id", "size", "id"),
         Index("ix_assets_content", "org_id", "mode", "content"),
+        Index("ix_assets_thumbnail_key", "org_id", "thumbnail_key"),
         Index("ix_assets_public_token", "public_token", unique=True),
     )
 
@@ -132,7 +133,10 @@ class Collection(Partitioned, Base):
 
 
 class Upload(Partitioned, Base):
-    """A file on its way in: its bytes are set aside until it is an asset, ``asset_id``, or given up."""
+    """A file on its way in: its bytes are set aside until it is an asset, ``asset_id``, or given up.
+
+    The row lives as long as its URL, though the file was ``refused`` (why) or is an asset already.
+    """
 
     __tablename__ = "uploads"
     __table_args__ = (
@@ -145,6 +149,7 @@ class Upload(Partitioned, Base):
     mime_type: Mapped[str] = mapped_column(String(64))
     size: Mapped[int] = mapped_column(BigInteger)
     asset_id: Mapped[str | None] = mapped_column(String(32))
+    refused: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

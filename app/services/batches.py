@@ -15,17 +15,19 @@ from datetime import datetime, timedelta
 import structlog
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import Update, and_, delete, func, or_, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import ColumnElement, Update, and_, case, delete, func, or_, select, update
 from sqlalchemy.orm import undefer
 
 from app.adapters.queue import enqueue_export
 from app.errors import NotFound, RateLimited
 from app.extensions import transaction
-from app.models import Export, ExportStatus, new_id
-from app.services import exports, keys, space
+from app.models import Export, ExportStatus, Kept, new_id
+from app.models.exports import HAS_ZIP
+from app.services import exports, idempotency, kept, keys, space
 from app.services.exports import Config, Progress
-from app.services.principal import Principal
+from app.services.heartbeat import Heartbeat
+from app.services.idempotency import Claim
+from app.services.principal import MEGABYTE, Principal
 from app.services.workshop import Workshop
 from app.tenancy import TenantSession
 
@@ -34,6 +36,7 @@ log = structlog.get_logger()
 MOST_ASSETS = 50_000
 MOST_UNFINISHED = 20
 KEPT = timedelta(hours=24)
+"""How long a ZIP is kept, unless newer ones take its place before (``services/kept``)."""
 REMEMBERED = timedelta(days=30)
 LEASE = timedelta(seconds=10)
 HEARTBEAT_SECONDS = 2.0
@@ -43,6 +46,10 @@ UNFINISHED = (ExportStatus.QUEUED, ExportStatus.RUNNING)
 
 class Lost(Exception):
     """The export was cancelled, or is somebody else's now."""
+
+
+class TooMuch(Exception):
+    """The ZIP is larger than all that is kept of ZIPs."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +75,19 @@ class Due:
 
 
 def create(
-    session: TenantSession, principal: Principal, asset_ids: Sequence[str], config: Config, now: datetime
+    session: TenantSession,
+    principal: Principal,
+    asset_ids: Sequence[str],
+    config: Config,
+    now: datetime,
+    request: Claim | None = None,
 ) -> Export:
-    """Raises NotFound naming unknown assets, QuotaExceeded, RateLimited where too many are unfinished."""
+    """A new export, or the one that this very ``request`` made before.
+
+    Raises NotFound naming unknown assets, QuotaExceeded, RateLimited where too many are unfinished.
+    """
+    if earlier := session.scalar(select(Export).where(Export.id == idempotency.result_of(session, request))):
+        return earlier
     exports.check(session, principal, asset_ids, config, now)
     unfinished = session.scalar(select(func.count()).select_from(Export).where(Export.status.in_(UNFINISHED)))
     if (unfinished or 0) >= MOST_UNFINISHED:
@@ -90,6 +107,7 @@ def create(
     )
     session.add(export)
     session.flush()
+    idempotency.remember(session, request, export.id)
     return export
 
 
@@ -109,13 +127,13 @@ def cancel(session: TenantSession, export_id: str, now: datetime) -> None:
     export = get(session, export_id)
     unfinished = update(Export).where(Export.id == export_id, Export.status.in_(UNFINISHED))
     if session.change(unfinished.values(status=ExportStatus.CANCELLED, finished_at=now)):
-        space.discard(session, [_zip_key(export, export.attempt)])
+        space.discard(session, [zip_key(export, export.attempt)])
         return
     session.refresh(export)
     if export.status == ExportStatus.CANCELLED:
         return
-    space.discard(session, [export.storage_key] if export.storage_key else [])
-    session.delete(export)
+    _remove_zips(session, Export.id == export_id, now)
+    session.change(delete(Export).where(Export.id == export_id))
 
 
 def send(connection: Redis, due: Due) -> None:
@@ -163,27 +181,44 @@ def work(org_id: str, mode: str, export_id: str, shop: Workshop) -> None:
     if attempt is None:
         return
     principal, progress = keys.principal_of(attempt.key_id, shop.clock(), shop.test_images), Progress()
+    limit = kept.most(principal, Kept.EXPORT)
     try:
         with (
             _lease(principal, attempt, progress, shop) as lost,
             closing(exports.archive_of(principal, attempt.asset_ids, attempt.config, shop, progress)) as chunks,
         ):
-            shop.storage.put(attempt.storage_key, _until(lost, chunks), "application/zip")
+            shop.storage.put(attempt.storage_key, _until(lost, limit, chunks), "application/zip")
         _finish(principal, attempt, progress, shop)
     except Lost:
         log.info("export.lost", export_id=export_id, attempt=attempt.number)
+    except TooMuch:
+        _fail(principal, attempt, limit, shop.clock())
 
 
 def release_expired(session: TenantSession, now: datetime) -> int:
     """Have ZIPs removed whose day is over, and forget old exports. Returns how many ZIPs."""
-    over = select(Export).where(Export.expires_at <= now, Export.storage_key.is_not(None))
-    expired = session.scalars(over).all()
-    space.discard(session, [export.storage_key for export in expired if export.storage_key])
-    for export in expired:
-        export.storage_key = None
-    session.flush()
+    expired = _remove_zips(session, Export.expires_at <= now, now)
     session.change(delete(Export).where(Export.finished_at <= now - REMEMBERED, Export.storage_key.is_(None)))
-    return len(expired)
+    return expired
+
+
+def _remove_zips(session: TenantSession, condition: ColumnElement[bool], now: datetime) -> int:
+    """Give ZIPs up, whose exports are expired then. Returns how many."""
+    kept.lock(session, Kept.EXPORT)
+    zips = session.execute(select(Export.storage_key, Export.size).where(condition, HAS_ZIP)).all()
+    space.discard(session, [str(one.storage_key) for one in zips])
+    kept.shift(session, Kept.EXPORT, -sum(one.size or 0 for one in zips))
+    ends = case((Export.expires_at > now, now), else_=Export.expires_at)
+    session.change(update(Export).where(condition, HAS_ZIP).values(storage_key=None, expires_at=ends))
+    return len(zips)
+
+
+def _shelf(now: datetime) -> kept.Shelf:
+    return kept.Shelf(
+        Kept.EXPORT,
+        select(Export.id, Export.size).where(HAS_ZIP).order_by(Export.finished_at),
+        lambda session, ids: _remove_zips(session, Export.id.in_(ids), now),
+    )
 
 
 def partitions_with_expired(session: TenantSession, now: datetime) -> set[tuple[str, str]]:
@@ -202,42 +237,32 @@ def _claim(session: TenantSession, export_id: str, now: datetime) -> Attempt | N
         return None
     export = session.scalars(select(Export).where(Export.id == export_id).options(undefer(Export.asset_ids))).one()
     if export.attempt > 1:
-        space.discard(session, [_zip_key(export, export.attempt - 1)])
+        space.discard(session, [zip_key(export, export.attempt - 1)])
     return Attempt(
         export_id=export.id,
         key_id=export.key_id,
         number=export.attempt,
         asset_ids=export.asset_ids,
         config=Config.from_json(export.config),
-        storage_key=_zip_key(export, export.attempt),
+        storage_key=zip_key(export, export.attempt),
     )
 
 
-def _zip_key(export: Export, attempt: int) -> str:
+def zip_key(export: Export, attempt: int) -> str:
     return f"exports/{export.org_id}/{export.id}-{attempt}.zip"
 
 
 @contextmanager
 def _lease(principal: Principal, attempt: Attempt, progress: Progress, shop: Workshop) -> Iterator[threading.Event]:
     """Keep the claim, and show the progress, from a thread beside the work; the event says that the claim is lost."""
-    over, lost = threading.Event(), threading.Event()
+    lost, context = threading.Event(), copy_context()
 
-    def beat() -> None:
-        while not over.wait(HEARTBEAT_SECONDS):
-            try:
-                if not _renew(principal, attempt, progress, shop.clock()):
-                    lost.set()
-                    return
-            except SQLAlchemyError as error:
-                log.warning("export.heartbeat_failed", export_id=attempt.export_id, error=str(error))
+    def renew(_exports: frozenset[str]) -> None:
+        if not context.run(_renew, principal, attempt, progress, shop.clock()):
+            lost.set()
 
-    thread = threading.Thread(target=copy_context().run, args=(beat,), name="export-lease", daemon=True)
-    thread.start()
-    try:
+    with Heartbeat("export-lease", HEARTBEAT_SECONDS, renew).keeping(attempt.export_id):
         yield lost
-    finally:
-        over.set()
-        thread.join()
 
 
 def _renew(principal: Principal, attempt: Attempt, progress: Progress, now: datetime) -> bool:
@@ -257,17 +282,26 @@ def _mine(attempt: Attempt) -> Update:
     )
 
 
-def _until(lost: threading.Event, chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _until(lost: threading.Event, limit: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    size = 0
     for chunk in chunks:
+        size += len(chunk)
         if lost.is_set():
             raise Lost
+        if size > limit:
+            raise TooMuch
         yield chunk
 
 
 def _finish(principal: Principal, attempt: Attempt, progress: Progress, shop: Workshop) -> None:
-    """Say that the ZIP is there; or have it removed, where the export was cancelled at the last moment."""
-    now, size = shop.clock(), shop.storage.size(attempt.storage_key)
+    """Say that the ZIP is there; or have it removed, where the export was cancelled at the last moment.
+
+    Raises TooMuch.
+    """
+    now, size = shop.clock(), shop.storage.size(attempt.storage_key) or 0
     with transaction(*principal.partition) as session:
+        if not kept.add(session, _shelf(now), size, kept.most(principal, Kept.EXPORT)):
+            raise TooMuch
         done = session.change(
             _mine(attempt).values(
                 status=ExportStatus.DONE,
@@ -280,4 +314,16 @@ def _finish(principal: Principal, attempt: Attempt, progress: Progress, shop: Wo
             )
         )
         if not done:
+            kept.shift(session, Kept.EXPORT, -size)
             space.discard(session, [attempt.storage_key])
+
+
+def _fail(principal: Principal, attempt: Attempt, limit: int, now: datetime) -> None:
+    """Say that the ZIP is too large; it is not made again."""
+    error = (
+        f"The ZIP has more than {limit // MEGABYTE:,} MB, the most that is kept of exports here. Export fewer assets "
+        "at once, or smaller copies, or have the ZIP streamed."
+    )
+    with transaction(*principal.partition) as session:
+        space.discard(session, [attempt.storage_key])
+        session.change(_mine(attempt).values(status=ExportStatus.FAILED, error=error, finished_at=now))

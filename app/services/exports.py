@@ -8,7 +8,7 @@ import json
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -161,16 +161,17 @@ def _render(principal: Principal, item: Item, transform: Transform, path: Path, 
     if item.is_video:
         return BadRequest("Videos can't be exported as images.")
     try:
-        found = renditions.render(principal, item.original, transform, path, shop)
-        if found.cached:
-            shop.storage.fetch(found.storage_key, path)
-    except FileNotFoundError:
-        return Unprocessable("The rendition is missing in storage.")
+        for _ in range(2):  # it may have made room for another, between the look at its row and that at its file
+            found = renditions.render(principal, item.original, transform, path, shop)
+            with suppress(FileNotFoundError):
+                if found.cached:
+                    shop.storage.fetch(found.storage_key, path)
+                return Rendered(path, found.format, found.size, found.crc32)
     except AppError as error:
         if error.status >= 500:
             raise
         return error
-    return Rendered(path, found.format, found.size, found.crc32)
+    return Unprocessable("The rendition is missing in storage.")
 
 
 def _entries(

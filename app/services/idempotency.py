@@ -1,34 +1,30 @@
 """Answers that are kept for a day, so that a client may repeat a POST without fear.
 
 A claim is a row; whoever inserts it does the work, everybody else waits or gets the kept answer. A claim whose holder
-died is taken over when its lease ends. The work itself is safe too: usage is reserved under the claim's id.
+died is taken over when its lease ends, which then is another attempt: what the earlier one says no longer counts. The
+work itself is safe too: usage is reserved under the claim's id, and what was made is remembered with it. So an answer
+that is not kept (too large, or gone to make room) is given once more by working again, free of charge.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, Update, delete, select, tuple_, update
 
-from app.errors import IdempotencyConflict, IdempotencyMismatch
-from app.models import IdempotentRequest, new_id
-from app.services.principal import Principal
+from app.errors import IdempotencyConflict, IdempotencyMismatch, Overloaded
+from app.models import IdempotentRequest, Kept, new_id
+from app.models.idempotency import HAS_BODY
+from app.services import kept, space
+from app.services.principal import MEGABYTE, Principal
 from app.tenancy import TenantSession, insert_if_absent
 
 KEPT = timedelta(hours=24)
-LEASE = timedelta(minutes=15)
-
-
-@dataclass(frozen=True)
-class Claim:
-    """The right to work a request. ``answer`` is the kept one, where the work is done already.
-
-    ``outdated`` is the storage key of an answer older than a day that the claim replaced.
-    """
-
-    id: str
-    answer: "KeptAnswer | None" = None
-    outdated: str | None = None
+LEASE = timedelta(seconds=30)
+HEARTBEAT_SECONDS = 10.0
+LARGEST = MEGABYTE
+"""Bytes of an answer that is kept; larger ones are made again."""
 
 
 @dataclass(frozen=True)
@@ -36,60 +32,146 @@ class KeptAnswer:
     status: int
     headers: dict[str, Any]
     body_key: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to work a request, as one of its attempts."""
+
+    id: str
+    attempt: int
+    answered: int | None = None
+    """The status that an earlier attempt ended with, whose answer is not kept."""
 
 
 def claim(
     session: TenantSession, principal: Principal, method: str, path: str, key: str, fingerprint: str, now: datetime
-) -> Claim:
+) -> Claim | KeptAnswer:
     """Claim a request, or find its kept answer. Raises IdempotencyConflict, IdempotencyMismatch."""
     identity = {"key_id": principal.key_id, "method": method, "path": path, "idempotency_key": key}
-    outdated = session.scalars(
-        select(IdempotentRequest).filter_by(**identity).where(IdempotentRequest.expires_at <= now).with_for_update()
-    ).one_or_none()
-    if outdated:
-        session.delete(outdated)
-        session.flush()
+    outdated = select(IdempotentRequest.id).filter_by(**identity).where(IdempotentRequest.expires_at <= now)
+    if ids := session.scalars(outdated).all():
+        _forget(session, IdempotentRequest.id.in_(ids))
     claim_id = new_id("idem", now)
-    lease = {"lease_until": now + LEASE, "created_at": now, "expires_at": now + KEPT}
+    lease = {"attempt": 1, "lease_until": now + LEASE, "created_at": now, "expires_at": now + KEPT}
     if insert_if_absent(session, IdempotentRequest, id=claim_id, fingerprint=fingerprint, **identity, **lease):
-        return Claim(claim_id, outdated=outdated.body_key if outdated else None)
+        return Claim(claim_id, 1)
     row = session.scalars(select(IdempotentRequest).filter_by(**identity)).one()
     if row.fingerprint != fingerprint:
         raise IdempotencyMismatch("This Idempotency-Key was used for a different request: make a new key for it.")
-    if row.status is not None:
-        return Claim(row.id, KeptAnswer(row.status, row.headers or {}, row.body_key or ""))
+    if row.status is not None and row.body_key is not None:
+        return KeptAnswer(row.status, row.headers or {}, row.body_key, row.body_size or 0)
+    mine = Claim(row.id, row.attempt + 1, row.status)
     taken_over = session.change(
-        update(IdempotentRequest)
-        .where(IdempotentRequest.id == row.id, IdempotentRequest.lease_until <= now)
-        .values(lease_until=now + LEASE)
+        _held(Claim(row.id, row.attempt))
+        .where(IdempotentRequest.lease_until <= now)
+        .values(attempt=mine.attempt, lease_until=now + LEASE)
     )
     if not taken_over:
         raise IdempotencyConflict(
             "The first request with this Idempotency-Key is still running.", headers={"Retry-After": "2"}
         )
-    return Claim(row.id)
+    return mine
 
 
-def keep(session: TenantSession, claim: Claim, answer: KeptAnswer) -> None:
-    """Keep the answer of a claimed request."""
-    session.change(
-        update(IdempotentRequest)
-        .where(IdempotentRequest.id == claim.id)
-        .values(status=answer.status, headers=answer.headers, body_key=answer.body_key)
-    )
+def renew(session: TenantSession, claims: Iterable[Claim], now: datetime) -> None:
+    """Renew what is worked on in this process, whosever it is; ``session`` must be unscoped."""
+    held = tuple_(IdempotentRequest.id, IdempotentRequest.attempt).in_([(one.id, one.attempt) for one in claims])
+    session.change(update(IdempotentRequest).where(held).values(lease_until=now + LEASE))
 
 
-def forget(session: TenantSession, claim: Claim) -> None:
-    """Give a claim up, so that the request can be tried again."""
-    session.change(delete(IdempotentRequest).where(IdempotentRequest.id == claim.id))
+def keep(session: TenantSession, principal: Principal, claim: Claim, answer: KeptAnswer, now: datetime) -> bool:
+    """Keep the answer of a claimed request, whose body is stored. False where it can't be: the body is removed then."""
+    limit = kept.most(principal, Kept.ANSWER)
+    values = {"status": answer.status, "headers": answer.headers, "body_size": answer.size, "body_key": answer.body_key}
+    if kept.add(session, SHELF, answer.size, limit):
+        if session.change(_ended(claim, now).values(**values)):
+            return True
+        kept.shift(session, Kept.ANSWER, -answer.size)
+    space.discard(session, [answer.body_key])
+    return False
 
 
-def take_expired(session: TenantSession, now: datetime) -> list[str]:
-    """Delete what is older than a day and return the storage keys that nothing needs any more.
+def end(session: TenantSession, claim: Claim, status: int, now: datetime) -> None:
+    """Note that a request was answered, without keeping the answer."""
+    session.change(_ended(claim, now).values(status=status))
 
-    ``session`` must be unscoped.
-    """
-    expired = session.scalars(select(IdempotentRequest).where(IdempotentRequest.expires_at <= now)).all()
-    for row in expired:
-        session.delete(row)
-    return [row.body_key for row in expired if row.body_key]
+
+def forget(session: TenantSession, claim: Claim, now: datetime) -> None:
+    """Give a claim up, so that the request can be tried again; what an earlier attempt has paid stays paid."""
+    if claim.answered is not None:
+        end(session, claim, claim.answered, now)
+        return
+    session.change(delete(IdempotentRequest).where(*_its(claim)))
+
+
+def lose(session: TenantSession, answer: KeptAnswer) -> None:
+    """Note that an answer's body is missing in storage."""
+    _remove_bodies(session, IdempotentRequest.body_key == answer.body_key)
+
+
+def remember(session: TenantSession, request: Claim | None, result_id: str) -> None:
+    """Note what a request made, with it. Raises Overloaded where another attempt has taken over."""
+    if request and not session.change(_held(request).values(result_id=result_id)):
+        raise Overloaded("This request was repeated, and the repetition has taken over. Nothing was charged.")
+
+
+def result_of(session: TenantSession, request: Claim | None) -> str | None:
+    """The id of what an earlier attempt at the same request made."""
+    if request is None:
+        return None
+    return session.scalar(select(IdempotentRequest.result_id).where(IdempotentRequest.id == request.id))
+
+
+def body_key(principal: Principal, claim: Claim) -> str:
+    """Where an attempt's answer lies; used once."""
+    return f"idempotency/{principal.org_id}/{claim.id}-{claim.attempt}"
+
+
+def release_expired(session: TenantSession, now: datetime) -> int:
+    """Forget what is older than a day. Returns how many."""
+    return _forget(session, IdempotentRequest.expires_at <= now)
+
+
+def partitions_with_expired(session: TenantSession, now: datetime) -> set[tuple[str, str]]:
+    """Where a sweep has something to do, as (org, mode); ``session`` must be unscoped."""
+    over = IdempotentRequest.expires_at <= now
+    rows = session.execute(select(IdempotentRequest.org_id, IdempotentRequest.mode).where(over).distinct())
+    return {(row.org_id, row.mode) for row in rows}
+
+
+def _its(claim: Claim) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return IdempotentRequest.id == claim.id, IdempotentRequest.attempt == claim.attempt
+
+
+def _held(claim: Claim) -> Update:
+    """A change of the request, as long as the claim still is the one that counts."""
+    return update(IdempotentRequest).where(*_its(claim))
+
+
+def _ended(claim: Claim, now: datetime) -> Update:
+    """As ``_held``; nothing that the claim says, nor a late beat of its heart, counts after it."""
+    return _held(claim).values(attempt=claim.attempt + 1, lease_until=now)
+
+
+def _forget(session: TenantSession, condition: ColumnElement[bool]) -> int:
+    _remove_bodies(session, condition)
+    return session.change(delete(IdempotentRequest).where(condition))
+
+
+def _remove_bodies(session: TenantSession, condition: ColumnElement[bool]) -> int:
+    """Keep these answers no longer; that they were given stays known. Returns how many."""
+    kept.lock(session, Kept.ANSWER)
+    bodies = select(IdempotentRequest.body_key, IdempotentRequest.body_size).where(condition, HAS_BODY)
+    rows = session.execute(bodies).all()
+    kept.shift(session, Kept.ANSWER, -sum(row.body_size or 0 for row in rows))
+    space.discard(session, [str(row.body_key) for row in rows])
+    return session.change(update(IdempotentRequest).where(condition, HAS_BODY).values(body_key=None, body_size=None))
+
+
+SHELF = kept.Shelf(
+    Kept.ANSWER,
+    select(IdempotentRequest.id, IdempotentRequest.body_size).where(HAS_BODY).order_by(IdempotentRequest.created_at),
+    lambda session, ids: _remove_bodies(session, IdempotentRequest.id.in_(ids)),
+)

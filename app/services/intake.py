@@ -6,12 +6,13 @@ given up half-way, by a refusal or by a crash, is found and removed (docs/decisi
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import and_, delete, select, update
 
 from app.errors import QuotaExceeded
 from app.extensions import transaction
@@ -23,9 +24,13 @@ from app.services.principal import Principal
 from app.services.workshop import Workshop
 from app.tenancy import TenantSession
 
+INCOMING = "incoming/"
 VALID = timedelta(minutes=15)
 GRACE = timedelta(hours=1)
 """How long after its end an upload may still become an asset: a transfer that began in time may take its time."""
+
+
+UNDECIDED = and_(Upload.asset_id.is_(None), Upload.refused.is_(None))
 
 
 @dataclass(frozen=True)
@@ -127,11 +132,20 @@ def register(
         thumbnail_key=thumbnail_key(upload),
         uploaded_at=assets.to_milliseconds(now),
     )
-    mine = update(Upload).where(Upload.id == upload.id, Upload.asset_id.is_(None)).values(asset_id=asset.id)
-    if not session.change(mine):
+    if not session.change(update(Upload).where(Upload.id == upload.id, UNDECIDED).values(asset_id=asset.id)):
         return None
     assets.add(session, asset, label)
     return asset
+
+
+def refuse(principal: Principal, upload: Upload, reason: str) -> None:
+    """Remove a client's file that can't become an asset, unless a parallel attempt has made one of it.
+
+    The row stays for as long as its URL, which may bring the bytes once more; until then they are set aside.
+    """
+    with transaction(*principal.partition) as session:
+        if session.change(update(Upload).where(Upload.id == upload.id, UNDECIDED).values(refused=reason)):
+            space.discard(session, objects(upload))
 
 
 def abandon(principal: Principal, upload: Upload) -> None:
@@ -156,9 +170,17 @@ def partitions_with_expired(session: TenantSession, now: datetime) -> set[tuple[
     return {(row.org_id, row.mode) for row in rows}
 
 
+def awaited(session: TenantSession, keys: Sequence[str]) -> set[str]:
+    """Those of the ``incoming`` keys whose bytes may still become an asset; ``session`` must be unscoped."""
+    arrived = [key.removeprefix(INCOMING) for key in keys]
+    org_ids = {key.split("/")[1] for key in arrived}
+    expected = select(Upload.storage_key).where(Upload.org_id.in_(org_ids), Upload.storage_key.in_(arrived))
+    return set(map(incoming, session.scalars(expected.where(UNDECIDED))))
+
+
 def incoming(storage_key: str) -> str:
     """Where a client's bytes arrive."""
-    return f"incoming/{storage_key}"
+    return f"{INCOMING}{storage_key}"
 
 
 def thumbnail_key(upload: Upload) -> str:

@@ -4,11 +4,12 @@ Each counts, originals too; the workspace's own uploads don't.
 """
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import delete, select
@@ -20,8 +21,9 @@ from app.extensions import transaction
 from app.imaging import Derivation, Format, Painting, Transform, Turn, UnsupportedImage
 from app.imaging.errors import UNSUPPORTED
 from app.models import AllowedHost, Asset, Upload
-from app.services import intake, usage
+from app.services import idempotency, intake, usage
 from app.services.assets import Label
+from app.services.idempotency import Claim
 from app.services.intake import Arrival
 from app.services.names import Names, clean_name
 from app.services.principal import Principal
@@ -31,27 +33,42 @@ from app.services.workshop import Workshop
 PAINTED = Transform(Format.JPEG, quality=90)
 SEEDS = 2**32
 Result = TypeVar("Result")
+Rest = ParamSpec("Rest")
 
 
 @dataclass(frozen=True)
 class Job:
     """Who asks for an image, under which name, and for how many it counts.
 
-    ``reference`` names a request that may come again: what it paid once, it doesn't pay again.
+    ``request`` may come again: what it paid once, it doesn't pay again, and what it made is not made again.
     """
 
     principal: Principal
     name: str
-    reference: str | None = None
+    request: Claim | None = None
     images: int = 1
 
 
+def once(make: Callable[Concatenate[Job, Rest], Asset]) -> Callable[Concatenate[Job, Rest], Asset]:
+    """Give the image that an earlier attempt at the same request made, if it did and the image is still there."""
+
+    @wraps(make)
+    def made(job: Job, /, *args: Rest.args, **kwargs: Rest.kwargs) -> Asset:
+        with transaction(*job.principal.partition) as session:
+            earlier = session.scalar(select(Asset).where(Asset.id == idempotency.result_of(session, job.request)))
+        return earlier or make(job, *args, **kwargs)
+
+    return made
+
+
+@once
 def create(job: Job, path: Path, original_name: str, shop: Workshop) -> Asset:
     """An image of a client's file, as it is. Raises QuotaExceeded, ImagingError."""
     with _begun(job, shop) as making:
         return making.take_in(path, original_name)
 
 
+@once
 def create_from_url(job: Job, url: str, fetcher: Fetcher, shop: Workshop) -> Asset:
     """An image of what a URL leads to. Raises as ``create``, and as ``Fetcher.fetch``."""
     with transaction(*job.principal.partition) as session:
@@ -62,6 +79,7 @@ def create_from_url(job: Job, url: str, fetcher: Fetcher, shop: Workshop) -> Ass
         return making.take_in(path, clean_name(unquote(urlsplit(url).path)))
 
 
+@once
 def imagine(job: Job, order: Order, painter: Painter | None, shop: Workshop) -> Asset:
     """An image of words: the provider's, or with a test key one of our own painter's.
 
@@ -80,6 +98,7 @@ def imagine(job: Job, order: Order, painter: Painter | None, shop: Workshop) -> 
         return making.derive(path, job.name, PAINTED)
 
 
+@once
 def transform(
     job: Job,
     image: Asset,
@@ -102,7 +121,8 @@ def transform(
 def _begun(job: Job, shop: Workshop) -> Iterator["_Making"]:
     """A job under way, its images set aside; they are given back where the block fails."""
     with transaction(*job.principal.partition) as session:
-        reservation = usage.reserve(session, job.principal, "image", job.images, shop.clock(), job.reference)
+        reference = job.request.id if job.request else None
+        reservation = usage.reserve(session, job.principal, "image", job.images, shop.clock(), reference)
     try:
         with shop.folder() as folder:
             yield _Making(job, reservation, folder, shop)
@@ -172,6 +192,7 @@ class _Making:
                 # Nobody else knows of the upload, so it needs no end of its own.
                 session.change(delete(Upload).where(Upload.id == upload.id))
                 usage.settle(session, self.reservation, self.job.images)
+                idempotency.remember(session, self.job.request, asset.id)
         except BaseException:
             intake.abandon(who, upload)
             raise

@@ -1,7 +1,8 @@
 """Renditions: transformed copies of originals, made once and kept.
 
 Whoever inserts a rendition's row renders it; the others wait for it, across all processes. A claim has a lease, so that
-a renderer that died holds nobody up for long. The row becomes ready and the image is counted in one transaction.
+a renderer that died holds nobody up for long. The row becomes ready and the image is counted in one transaction. Those
+that were needed longest ago make room for new ones (``services/kept``); a URL that is signed for one counts as need.
 """
 
 import time
@@ -13,13 +14,13 @@ from pathlib import Path
 
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 
-from app.errors import NotFound, Overloaded, Unprocessable
+from app.errors import NotFound, Overloaded, QuotaExceeded, Unprocessable
 from app.extensions import transaction
 from app.imaging import Format, Picture, Transform
-from app.models import Asset, MediaType, Rendition, new_id
-from app.services import space, usage
+from app.models import Asset, Kept, MediaType, Rendition, new_id
+from app.services import kept, space, usage
 from app.services.archive import crc32_of
-from app.services.principal import Principal
+from app.services.principal import MEGABYTE, Principal
 from app.services.usage import Reservation
 from app.services.workshop import Workshop
 from app.tenancy import TenantSession, insert_if_absent
@@ -29,6 +30,8 @@ KEPT = timedelta(days=30)
 """A rendition that nobody asked for so long is forgotten; it can be made again."""
 TOUCHED = timedelta(days=1)
 """How exactly it is known when a rendition was last asked for."""
+SPARE = timedelta(minutes=10)
+"""How much longer than its URL one is needed: so the next URLs of the same length change nothing."""
 ORPHANED = timedelta(hours=1)
 """When a claim's holder surely is dead and nobody has taken it over."""
 POLL_SECONDS = 0.1
@@ -69,10 +72,18 @@ class Found:
     cached: bool
 
 
-def render(principal: Principal, original: Original, transform: Transform, target: Path, shop: Workshop) -> Found:
+def render(
+    principal: Principal,
+    original: Original,
+    transform: Transform,
+    target: Path,
+    shop: Workshop,
+    ttl: timedelta | None = None,
+) -> Found:
     """The rendition of an original, from the cache or made now; then its file is at ``target``, too.
 
-    A test key's is stamped.
+    A test key's is stamped. ``ttl`` is how long a URL will lead to it; without one it may be larger than all that is
+    kept, and then is made anew the next time.
 
     Raises QuotaExceeded, ImagingError, Unprocessable where the original's object is missing, NotFound where the asset
     was deleted meanwhile, Overloaded. Nothing is counted then.
@@ -81,10 +92,10 @@ def render(principal: Principal, original: Original, transform: Transform, targe
     deadline = time.monotonic() + (PATIENCE_SECONDS if shop.patience is None else shop.patience)
     while True:
         with transaction(*principal.partition) as session:
-            got = _find_or_claim(session, principal, original, transform, shop.clock())
+            got = _find_or_claim(session, principal, original, transform, shop.clock(), ttl)
         if isinstance(got, Found):
             return got
-        if got and (found := _make(principal, got, original, transform, target, shop)):
+        if got and (found := _make(principal, got, original, transform, target, shop, ttl)):
             return found
         if time.monotonic() >= deadline:
             raise Overloaded("The server is busy; this image is still being made. Ask for it again.", retry_after=5)
@@ -92,10 +103,12 @@ def render(principal: Principal, original: Original, transform: Transform, targe
             time.sleep(POLL_SECONDS)
 
 
-def find(principal: Principal, original: Original, transform: Transform, now: datetime) -> Found | None:
-    """The rendition, where it is there already: that takes no work, and so no turn."""
+def find(
+    principal: Principal, original: Original, transform: Transform, now: datetime, ttl: timedelta | None = None
+) -> Found | None:
+    """The rendition, where it is there already: that takes no work, and so no turn. ``ttl`` as for ``render``."""
     with transaction(*principal.partition) as session:
-        return _ready(_row(session, original, principal.marked(transform)), now)
+        return _ready(session, _row(session, original, principal.marked(transform)), now, ttl)
 
 
 def missing(session: TenantSession, principal: Principal, asset_ids: Sequence[str], transform: Transform) -> int:
@@ -129,24 +142,38 @@ def partitions_with_expired(session: TenantSession, now: datetime) -> set[tuple[
 
 
 def _expired(now: datetime) -> ColumnElement[bool]:
-    unused = and_(Rendition.ready.is_(True), Rendition.used_at <= now - KEPT)
-    orphaned = and_(Rendition.ready.is_(False), Rendition.used_at <= now - ORPHANED)
+    unused = and_(Rendition.ready.is_(True), Rendition.needed_until <= now - KEPT)
+    orphaned = and_(Rendition.ready.is_(False), Rendition.needed_until <= now - ORPHANED)
     return or_(unused, orphaned)
 
 
 def _forget(session: TenantSession, condition: ColumnElement[bool]) -> int:
-    gone = delete(Rendition).where(condition).returning(Rendition.storage_key)
-    keys = session.scalars(gone, execution_options={"synchronize_session": False}).all()
-    space.discard(session, keys)
-    return len(keys)
+    kept.lock(session, Kept.RENDITION)
+    gone = delete(Rendition).where(condition).returning(Rendition.storage_key, Rendition.ready, Rendition.size)
+    rows = session.execute(gone, execution_options={"synchronize_session": False}).all()
+    kept.shift(session, Kept.RENDITION, -sum(row.size for row in rows if row.ready))
+    space.discard(session, [row.storage_key for row in rows])
+    return len(rows)
+
+
+SHELF = kept.Shelf(
+    Kept.RENDITION,
+    select(Rendition.id, Rendition.size).where(Rendition.ready.is_(True)).order_by(Rendition.needed_until),
+    lambda session, ids: _forget(session, Rendition.id.in_(ids)),
+)
 
 
 def _find_or_claim(
-    session: TenantSession, principal: Principal, original: Original, transform: Transform, now: datetime
+    session: TenantSession,
+    principal: Principal,
+    original: Original,
+    transform: Transform,
+    now: datetime,
+    ttl: timedelta | None,
 ) -> Found | Claim | None:
     """The rendition, or the right to make it; None while somebody else makes it. Raises NotFound, QuotaExceeded."""
     row = _row(session, original, transform)
-    if found := _ready(row, now):
+    if found := _ready(session, row, now, ttl):
         return found
     if row is not None and row.lease_until > now:
         return None
@@ -154,7 +181,7 @@ def _find_or_claim(
         raise NotFound(f"Asset '{original.asset_id}' does not exist in this workspace.")
     rendition_id, token = row.id if row else new_id("rend", now), new_id("claim", now)
     key = f"renditions/{principal.org_id}/{token}"
-    claim = {"claim": token, "lease_until": now + LEASE, "storage_key": key, "used_at": now}
+    claim = {"claim": token, "lease_until": now + LEASE, "storage_key": key, "needed_until": now}
     if row is None:
         wanted = _wanted(original, transform)
         mine = insert_if_absent(session, Rendition, id=rendition_id, ready=False, created_at=now, **wanted, **claim)
@@ -175,13 +202,20 @@ def _row(session: TenantSession, original: Original, transform: Transform) -> Re
     return session.scalar(select(Rendition).filter_by(**_wanted(original, transform)))
 
 
-def _ready(row: Rendition | None, now: datetime) -> Found | None:
-    """A rendition that is there; that somebody asked for it is noted."""
-    if row is None or not row.format:
+def _ready(session: TenantSession, row: Rendition | None, now: datetime, ttl: timedelta | None) -> Found | None:
+    """A rendition that is there and stays for as long as it is needed."""
+    if row is None or not row.format or not _need(session, row, now, ttl):
         return None
-    if row.used_at <= now - TOUCHED:
-        row.used_at = now
     return Found(row.storage_key, Format(row.format), row.size or 0, row.crc32 or 0, cached=True)
+
+
+def _need(session: TenantSession, row: Rendition, now: datetime, ttl: timedelta | None) -> bool:
+    """Note that a rendition is needed, now or until a URL ends. False where it was forgotten just now."""
+    if row.needed_until > (now - TOUCHED if ttl is None else now + ttl + SPARE / 2):
+        return True
+    needed = now if ttl is None else now + ttl + SPARE
+    ready = update(Rendition).where(Rendition.id == row.id, Rendition.ready.is_(True))
+    return bool(session.change(ready.values(needed_until=needed)))
 
 
 def _held(rendition_id: str, token: str) -> ColumnElement[bool]:
@@ -190,18 +224,24 @@ def _held(rendition_id: str, token: str) -> ColumnElement[bool]:
 
 
 def _make(
-    principal: Principal, claim: Claim, original: Original, transform: Transform, target: Path, shop: Workshop
+    principal: Principal,
+    claim: Claim,
+    original: Original,
+    transform: Transform,
+    target: Path,
+    shop: Workshop,
+    ttl: timedelta | None,
 ) -> Found | None:
     """Render, store, count. None where the claim was lost: somebody else does it, or the asset was deleted."""
     try:
         picture = _draw(principal, claim, original, transform, target, shop)
         shop.storage.put_file(claim.storage_key, target, picture.format.mime)
         found = Found(claim.storage_key, picture.format, picture.size, crc32_of(target), cached=False)
-        kept = _keep(principal, claim, picture, found, shop.clock())
+        counted = _keep(principal, claim, picture, found, shop.clock(), ttl)
     except BaseException:
         _give_up(principal, claim)
         raise
-    if kept:
+    if counted:
         return found
     _give_up(principal, claim)
     return None
@@ -229,25 +269,40 @@ def _renew(principal: Principal, claim: Claim, shop: Workshop) -> None:
         session.change(update(Rendition).where(mine).values(lease_until=shop.clock() + LEASE))
 
 
-def _keep(principal: Principal, claim: Claim, picture: Picture, found: Found, now: datetime) -> bool:
-    """Make the rendition known and count it, at once. False where the claim was lost."""
+def _keep(
+    principal: Principal, claim: Claim, picture: Picture, found: Found, now: datetime, ttl: timedelta | None
+) -> bool:
+    """Make the rendition known, if it fits, and count the image, at once. False where the claim was lost.
+
+    Raises QuotaExceeded where a URL would lead to one that doesn't fit.
+    """
+    values = {
+        "ready": True,
+        "format": picture.format,
+        "width": picture.width,
+        "height": picture.height,
+        "size": picture.size,
+        "crc32": found.crc32,
+        "needed_until": now if ttl is None else now + ttl + SPARE,
+    }
+    limit = kept.most(principal, Kept.RENDITION)
     with transaction(*principal.partition) as session:
-        kept = session.change(
-            update(Rendition)
-            .where(_held(claim.rendition_id, claim.token))
-            .values(
-                ready=True,
-                format=picture.format,
-                width=picture.width,
-                height=picture.height,
-                size=picture.size,
-                crc32=found.crc32,
-                used_at=now,
+        mine = _held(claim.rendition_id, claim.token)
+        if kept.add(session, SHELF, picture.size, limit):
+            if not session.change(update(Rendition).where(mine).values(**values)):
+                kept.shift(session, Kept.RENDITION, -picture.size)
+                return False
+        elif ttl:
+            raise QuotaExceeded(
+                f"The copy has {picture.size // MEGABYTE:,} MB, and {limit // MEGABYTE:,} MB is the most that is kept "
+                "of all copies. Ask for a smaller one."
             )
-        )
-        if kept:
-            usage.settle(session, claim.reservation, 1)
-        return bool(kept)
+        elif session.change(delete(Rendition).where(mine)):
+            space.discard(session, [claim.storage_key])
+        else:
+            return False
+        usage.settle(session, claim.reservation, 1)
+        return True
 
 
 def _give_up(principal: Principal, claim: Claim) -> None:

@@ -15,12 +15,8 @@ from app.models import DiscardedObject
 from app.services import assets, batches, idempotency, inbox, intake, plans, renditions, usage
 from app.tenancy import unscoped
 
-SPOOL_KEPT = timedelta(hours=6)
-"""Longer than any request lives; its spool folder is touched whenever a file comes or goes."""
-
-
-UNFINISHED_KEPT = timedelta(days=1)
-"""What a put left half-done; no transfer takes so long."""
+LEFT_BEHIND = timedelta(hours=1)
+"""When nobody works any more on what was last written to so long ago: a file in a spool folder, or half an object."""
 AT_ONCE = 10_000
 """Objects that one sweep removes; the next takes the rest."""
 
@@ -44,9 +40,8 @@ def sweep(storage: Storage, spool_dir: Path, now: datetime) -> Swept:
     """Give back what crashed requests hold, forget what is over, and remove the objects that no row needs."""
     with transaction() as session, unscoped(session, "sweep"):
         org_ids = usage.organizations_with_expired(session, now)
-        body_keys = idempotency.take_expired(session, now)
         partitions = set[tuple[str, str]]().union(
-            *(service.partitions_with_expired(session, now) for service in (intake, renditions, batches))
+            *(service.partitions_with_expired(session, now) for service in (intake, renditions, batches, idempotency))
         )
         of_test_keys = assets.partitions_with_expired(session, now)
         lapsed = plans.organizations_with_lapsed(session, now)
@@ -61,22 +56,22 @@ def sweep(storage: Storage, spool_dir: Path, now: datetime) -> Swept:
             ended["uploads"] += intake.release_expired(session, now)
             ended["renditions"] += renditions.release_expired(session, now)
             ended["exports"] += batches.release_expired(session, now)
+            ended["answers"] += idempotency.release_expired(session, now)
     for partition in sorted(of_test_keys):
         with transaction(*partition) as session:
             ended["test_assets"] += assets.release_expired(session, now)
     for org_id in lapsed:
         with transaction(org_id) as session:
             plans.lapse(session, now)
-    storage.delete(body_keys)
     return Swept(
         reservations=reservations,
-        answers=len(body_keys),
+        answers=ended["answers"],
         uploads=ended["uploads"],
         renditions=ended["renditions"],
         exports=ended["exports"],
         test_assets=ended["test_assets"],
         plans=len(lapsed),
-        objects=_remove_discarded(storage) + storage.tidy(now - UNFINISHED_KEPT),
+        objects=_remove_discarded(storage) + _remove_late(storage) + storage.tidy(now - LEFT_BEHIND),
         spools=_sweep_spool(spool_dir, now),
     )
 
@@ -92,11 +87,34 @@ def _remove_discarded(storage: Storage) -> int:
     return len(keys)
 
 
+def _remove_late(storage: Storage) -> int:
+    """What signed URLs have brought although it was refused, or finalized, before.
+
+    Only what is on its way lies there, so that these are few to look at.
+    """
+    removed = 0
+    for page in storage.pages(intake.INCOMING):
+        keys = [arrived.key for arrived in page]
+        with transaction() as session, unscoped(session, "sweep"):
+            late = set(keys) - intake.awaited(session, keys)
+        storage.delete(late)
+        removed += len(late)
+    return removed
+
+
 def _sweep_spool(spool_dir: Path, now: datetime) -> int:
     removed = 0
     for folder in spool_dir.iterdir() if spool_dir.is_dir() else ():
         with suppress(FileNotFoundError):  # its request ended just now
-            if datetime.fromtimestamp(folder.stat().st_mtime, UTC) < now - SPOOL_KEPT:
+            if _touched(folder) < now - LEFT_BEHIND:
                 shutil.rmtree(folder, ignore_errors=True)
                 removed += 1
     return removed
+
+
+def _touched(folder: Path) -> datetime:
+    """When anything in a folder was last written to; a folder's own time only tells when files came or went."""
+    inside = [found.stat() for found in folder.rglob("*")]
+    # A link to an old file has the file's own time of modification, and a newer one of its change.
+    times = [moment for found in inside for moment in (found.st_mtime, found.st_ctime)]
+    return datetime.fromtimestamp(max(folder.stat().st_mtime, *times, 0), UTC)

@@ -65,8 +65,9 @@ def finalize(
     """The asset of an upload, and whether it was made now.
 
     Raises Forbidden for another organization's key, NotFound for one that was never given out or is over, BadRequest
-    for an unknown collection, Unprocessable where nothing was uploaded yet. Where the file is not what was declared, or
-    can't be read, it raises Unprocessable or what ``imaging`` says, and the upload is removed.
+    for an unknown collection, Unprocessable where nothing was uploaded yet or where it was refused before. Where the
+    file is not what was declared, or can't be read, it raises Unprocessable or what ``imaging`` says, and the file is
+    removed.
     """
     with transaction(*principal.partition) as session:
         collections.check(session, label.collection_id)
@@ -79,7 +80,7 @@ def finalize(
             arrival = _examine(path, upload, declared, shop)
         except AppError as refusal:
             if refusal.status < 500:
-                intake.abandon(principal, upload)
+                intake.refuse(principal, upload, refusal.message)
             raise
         intake.store(upload, arrival, shop)
         asset, made = _register(principal, upload, arrival, declared.original_name, label, shop.clock())
@@ -103,6 +104,10 @@ def _upload_of(session: TenantSession, storage_key: str) -> Upload:
     if not storage_key.startswith(f"orgs/{session.org_id}/"):
         raise Forbidden("This storageKey belongs to another workspace. Use the one that presign gave you.")
     if upload := session.scalar(select(Upload).where(Upload.storage_key == storage_key)):
+        if upload.refused:
+            raise Unprocessable(
+                f"This upload was refused, and stays refused: {upload.refused} Begin again with mode 'presign'."
+            )
         return upload
     raise NotFound("There is no upload with this storageKey, or it has expired. Begin again with mode 'presign'.")
 
@@ -133,7 +138,7 @@ def _examine(path: Path, upload: Upload, declared: Declared, shop: Workshop) -> 
 
 def _mismatch(field: str, problem: str) -> Unprocessable:
     return Unprocessable(
-        f"The file is not what was declared: {problem}. It was removed; begin again with mode 'presign'.",
+        f"The file is not what was declared: {problem}. Begin again with mode 'presign'.",
         errors=[f"{field}: {problem}"],
     )
 

@@ -16,5 +16,4 @@ def init_app(app: Flask) -> None:
     app.before_request(authentication.identify)
     limits.init_app(app)
     app.before_request(authentication.authorize)
-    app.before_request(idempotency.begin)
-    app.after_request(idempotency.finish)
+    idempotency.init_app(app)

@@ -3,14 +3,17 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, BinaryIO, TypeVar
+from functools import partial
+from typing import Any, BinaryIO, TypeVar, cast
 
-from flask import Response, current_app, g, request
+from flask import Flask, Response, current_app, g, request
 
 from app.errors import BadRequest
 from app.extensions import transaction
 from app.services import idempotency
+from app.services.heartbeat import Heartbeat
 from app.services.idempotency import Claim, KeptAnswer
+from app.tenancy import unscoped
 from app.web.context import now, principal, toolbox
 from app.web.request import api_request
 
@@ -20,6 +23,17 @@ CHUNK_BYTES = 256 * 1024
 KEPT_STATUSES = frozenset({200, 201, 202, 204, 400, 404, 413, 415, 422})
 """Answers that a repetition would get again. The others (quota, rate, overload, defects) may turn out better."""
 KEPT_HEADERS = ("Content-Type", "Content-Length", "Content-Disposition", "Location", "X-Image-Processing-Usage")
+
+
+HEARTBEAT = "lightwell.claims"
+
+
+def init_app(app: Flask) -> None:
+    """Claims are renewed by one thread for all requests of the process, while there are any."""
+    app.extensions[HEARTBEAT] = Heartbeat("claims", idempotency.HEARTBEAT_SECONDS, partial(_renew, app))
+    app.before_request(begin)
+    app.after_request(finish)
+    app.teardown_request(_let_go)
 
 
 def never_kept(view: View) -> View:
@@ -39,15 +53,19 @@ def begin() -> Response | None:
     if not 0 < len(key) <= LONGEST_KEY:
         raise BadRequest(f"Idempotency-Key must have 1 to {LONGEST_KEY} characters.")
     asked = fingerprint()
-    with transaction(principal().org_id) as session:
-        claim = idempotency.claim(session, principal(), request.method, request.path, key, asked, now())
-    if claim.outdated:
-        toolbox().storage.delete([claim.outdated])
-    if claim.answer is not None:
-        with suppress(FileNotFoundError):  # lost with its disk: the work is done again, which is paid already
-            return _replay(claim.answer)
-    g.claim = claim
+    while isinstance(found := _find_or_claim(key, asked), KeptAnswer):
+        with suppress(FileNotFoundError):
+            return _replay(found)
+        with transaction(*principal().partition) as session:  # lost with its disk: the work is done again
+            idempotency.lose(session, found)
+    g.claim = found
+    _heartbeat().add(found)
     return None
+
+
+def _find_or_claim(key: str, asked: str) -> Claim | KeptAnswer:
+    with transaction(*principal().partition) as session:
+        return idempotency.claim(session, principal(), request.method, request.path, key, asked, now())
 
 
 def fingerprint() -> str:
@@ -74,24 +92,48 @@ def fingerprint() -> str:
 def finish(response: Response) -> Response:
     """Keep the answer of a claimed request, body first, or give the claim up.
 
-    A stream without an end in sight is not kept: it would not be sent before it is whole, and nobody pays for it twice.
+    A large answer is only noted: asked for once more, it is made again. A stream without an end in sight is not even
+    that: nobody pays for it twice.
     """
     claim: Claim | None = g.get("claim")
     if claim is None:
         return response
-    g.claim = None
-    if response.status_code not in KEPT_STATUSES or response.content_length is None:
-        with transaction(principal().org_id) as session:
-            idempotency.forget(session, claim)
-        return response
-    body_key = f"idempotency/{claim.id}"
-    toolbox().storage.put(body_key, response.iter_encoded())
-    headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
-    answer = KeptAnswer(response.status_code, headers, body_key)
-    with transaction(principal().org_id) as session:
-        idempotency.keep(session, claim, answer)
-    response.response = _chunks(toolbox().storage.open(body_key))
+    _heartbeat().discard(claim)
+    size, status = response.content_length, response.status_code
+    if status not in KEPT_STATUSES or size is None or claim.answered not in (None, status):
+        with transaction(*principal().partition) as session:
+            idempotency.forget(session, claim, now())
+    elif size > idempotency.LARGEST or not _keep(response, claim, size):
+        with transaction(*principal().partition) as session:
+            idempotency.end(session, claim, status, now())
+    if claim.answered is not None and status in KEPT_STATUSES:
+        response.headers["Idempotent-Replayed"] = "true"
     return response
+
+
+def _keep(response: Response, claim: Claim, size: int) -> bool:
+    body_key, storage = idempotency.body_key(principal(), claim), toolbox().storage
+    body = response.get_data()
+    storage.put(body_key, [body])
+    headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
+    answer = KeptAnswer(response.status_code, headers, body_key, size)
+    with transaction(*principal().partition) as session:
+        return idempotency.keep(session, principal(), claim, answer, now())
+
+
+def _let_go(_error: BaseException | None) -> None:
+    """However the request ended, its lease is not renewed any more."""
+    if claim := g.pop("claim", None):
+        _heartbeat().discard(claim)
+
+
+def _heartbeat() -> Heartbeat[Claim]:
+    return cast("Heartbeat[Claim]", current_app.extensions[HEARTBEAT])
+
+
+def _renew(app: Flask, claims: frozenset[Claim]) -> None:
+    with app.app_context(), transaction() as session, unscoped(session, "renew claims"):
+        idempotency.renew(session, claims, app.extensions["lightwell"].clock())
 
 
 def _replay(answer: KeptAnswer) -> Response:

@@ -13,9 +13,10 @@ from redis.exceptions import RedisError
 from rq.cron import CronScheduler
 from rq.scheduler import RQScheduler
 
+from app.adapters.queue import DEFAULT, EXPORTS, LONGEST_SECONDS
 from app.adapters.redis import connect
 from app.config import Settings
-from app.jobs import QUEUES, SWEEP_SECONDS, TICKS, sweep
+from app.jobs import COMPARED_DAILY, QUEUES, SWEEP_SECONDS, TICKS, compare_storage, sweep
 
 log = structlog.get_logger()
 
@@ -54,7 +55,10 @@ class Timetable:
 
     def __init__(self, connection: Redis) -> None:
         self._cron = CronScheduler(connection=connection, logging_level="WARNING")
-        self._cron.register(sweep, queue_name=QUEUES[0], interval=SWEEP_SECONDS, result_ttl=0)
+        self._cron.register(sweep, queue_name=DEFAULT, interval=SWEEP_SECONDS, result_ttl=0)
+        self._cron.register(
+            compare_storage, queue_name=EXPORTS, cron=COMPARED_DAILY, job_timeout=LONGEST_SECONDS, result_ttl=0
+        )
         # Named after the machine, so that one that was killed does not keep its successor waiting for the lock.
         self._scheduler = RQScheduler(QUEUES, connection, logging_level="WARNING", name=socket.gethostname())
 

@@ -1,12 +1,14 @@
 """Object storage: what holds for a local folder and for S3 alike, then what is one's own."""
 
 import hashlib
+import os
 import re
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -187,6 +189,59 @@ def test_many_keys_are_deleted_at_once(storage, key) -> None:
     assert storage.size(f"{key}/kept") == 1
 
 
+def test_objects_are_listed_page_by_page(storage, key, tmp_path) -> None:
+    """Under a prefix, with their sizes and ages; a file that is linked to is as old as its link."""
+    before = real_now() - timedelta(seconds=2)
+    old = tmp_path / "old"
+    old.write_bytes(b"old")
+    os.utime(old, (1, 1))
+    wanted = {f"{key}/{number // 10}/{number}": number for number in range(1003)}
+    for name, size in wanted.items():
+        storage.put(name, [bytes(size)])
+    storage.put_file(f"{key}/linked", old, "image/jpeg")
+    storage.put(f"{key}-beside/1", [b"x"])
+    pages = list(storage.pages(f"{key}/"))
+    assert all(len(page) <= 1000 for page in pages)
+    assert len(pages) == 2
+    found = [one for page in pages for one in page]
+    assert {one.key: one.size for one in found} == {**wanted, f"{key}/linked": 3}
+    assert len(found) == 1004
+    assert all(before <= one.modified_at <= real_now() + timedelta(seconds=2) for one in found)
+    assert f"{key}-beside/1" in {one.key for page in storage.pages() for one in page}
+    assert list(storage.pages(f"{key}/none/")) in ([], [[]])
+    storage.delete([*wanted, f"{key}/linked", f"{key}-beside/1"])
+
+
+def test_what_is_being_put_is_not_listed(local) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"x"
+        assert not list(local.pages())
+
+    local.put("key", chunks())
+    assert [one.key for page in local.pages() for one in page] == ["key"]
+
+
+def test_an_upload_that_still_gets_parts_is_not_tidied(s3, key) -> None:
+    """It began long ago, and its last part has come just now: not the beginning counts."""
+    began = []
+
+    def initiated(parsed: dict[str, Any], **_: object) -> None:
+        for upload in parsed.get("Uploads", ()):
+            upload["Initiated"] -= timedelta(days=1)
+            began.append(upload)
+
+    def chunks() -> Iterator[bytes]:
+        yield bytes(2 * PART_BYTES + 1)
+        assert s3.tidy(real_now() - HOUR) == 0
+        yield b"x"
+
+    s3._client.meta.events.register("after-call.s3.ListMultipartUploads", initiated)
+    s3.put(key, chunks())
+    assert began
+    assert s3.size(key) == 2 * PART_BYTES + 2
+    s3.delete([key])
+
+
 @pytest.mark.parametrize("abandoned", [True, False])
 def test_tidying_ends_what_was_begun_before_and_nothing_else(storage, key, present, abandoned) -> None:
     tidied = []
@@ -285,6 +340,7 @@ CALLS: list[Callable[[Storage, Path], object]] = [
     lambda storage, _path: storage.size("key"),
     lambda storage, _path: storage.delete(["key"]),
     lambda storage, _path: storage.tidy(NOON),
+    lambda storage, _path: list(storage.pages()),
 ]
 
 

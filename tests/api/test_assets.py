@@ -132,11 +132,52 @@ def test_what_is_not_what_was_declared_is_refused_and_removed(
     assert put(client, ticket, data).status_code == 200
     refused = finalize(client, acme.key, ticket["storageKey"], len(data), mimeType=mime)
     assert refused.status_code == status
-    assert finalize(client, acme.key, ticket["storageKey"], len(data), mimeType=mime).status_code == 404
+    again = finalize(client, acme.key, ticket["storageKey"], len(data), mimeType=mime)
+    assert (again.status_code, again.json["code"]) == (422, "unprocessable")
+    assert f"stays refused: {refused.json['error']}" in again.json["error"]
     assert client.get("/api/v1/assets", headers=bearer(acme.key)).json["total"] == 0
     run_sweep()
     assert stored_files(tools, acme) == set()
+
+
+@on_both_databases
+def test_a_refused_upload_lives_as_long_as_its_url(client, acme, clock, tools, run_sweep) -> None:
+    """Its URL may bring the bytes once more: they count until then, and the next sweep removes them."""
+    data = HTML * 100
+    ticket = presign(client, acme.key, len(data)).json
+    put(client, ticket, data)
+    assert finalize(client, acme.key, ticket["storageKey"], len(data)).status_code == 422
+    for _ in range(3):
+        run_sweep()
+        assert stored_files(tools, acme) == set()
+        assert put(client, ticket, data).status_code == 200
+        assert stored_files(tools, acme) == {f"incoming/{ticket['storageKey']}"}
+        assert finalize(client, acme.key, ticket["storageKey"], len(data)).status_code == 422
+        assert space_used(client.application, acme) == len(data)
+    clock.advance(minutes=76)
+    assert put(client, ticket, data).status_code == 403
+    run_sweep()
+    assert stored_files(tools, acme) == set()
     assert space_used(client.application, acme) == 0
+    assert finalize(client, acme.key, ticket["storageKey"], len(data)).status_code == 404
+
+
+def test_bytes_that_come_after_an_asset_was_finalized_or_deleted_go_with_the_next_sweep(
+    client, acme, tools, run_sweep
+) -> None:
+    data = encoded()
+    ticket = presign(client, acme.key, len(data)).json
+    waiting = presign(client, acme.key, len(data)).json
+    put(client, ticket, data)
+    put(client, waiting, data)
+    asset = finalize(client, acme.key, ticket["storageKey"], len(data)).json
+    for _ in range(2):
+        assert put(client, ticket, data).status_code == 200
+        run_sweep()
+        incoming = {name for name in stored_files(tools, acme) if name.startswith("incoming/")}
+        assert incoming == {f"incoming/{waiting['storageKey']}"}
+        client.delete(f"/api/v1/assets/{asset['id']}", headers=bearer(acme.key))
+    assert finalize(client, acme.key, waiting["storageKey"], len(data)).status_code == 201
 
 
 def test_another_size_or_type_than_lies_there_is_refused(client, acme) -> None:

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from io import BytesIO
 from zipfile import ZipFile
 
@@ -14,7 +15,8 @@ from redis.exceptions import ConnectionError as RedisDown
 from app.errors import DependencyDown
 from app.extensions import transaction
 from app.imaging import ImagingPool
-from app.services import batches, renditions
+from app.models import Kept
+from app.services import batches, kept, renditions
 from app.services.sweep import sweep
 from app.tenancy import unscoped
 from tests.client import bearer
@@ -392,3 +394,40 @@ def test_unfinished_exports_are_bounded(client, acme, export, monkeypatch) -> No
         assert export(ids, **{"async": True}).status_code == 202
     refused = export(ids, **{"async": True})
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "30")
+
+
+def test_newer_zips_take_the_place_of_older_ones_which_then_are_expired(app, client, make_account, clock) -> None:
+    """An account that keeps half a megabyte of ZIPs: three of 200 KB don't fit."""
+    account = make_account(storage_mb=1, requests_per_second=100)
+    asset = upload(client, account.key)
+    body = {"assetIds": [asset["id"]], "async": True, "config": {"format": "PNG", "quality": 100, "maxWidth": 450}}
+    answers = [client.post(URL, headers=bearer(account.key), json=body) for _ in range(3)]
+    states = []
+    for answer in answers:
+        clock.advance(minutes=1)
+        states.append(run(app, client, account, answer))
+    assert 512 * 1024 / 3 < states[0]["size"] < 512 * 1024 / 2
+    oldest, *others = (state(client, account, answer) for answer in answers)
+    assert (oldest["status"], oldest["downloadUrl"]) == ("done", None)
+    assert datetime.fromisoformat(oldest["expiresAt"]) <= clock()
+    tools = app.extensions["lightwell"]
+    with app.app_context():
+        sweep(tools.storage, tools.settings.spool_dir, clock())
+    assert get(client, states[0]["downloadUrl"]).status_code == 404
+    assert [get(client, other["downloadUrl"]).status_code for other in others] == [200, 200]
+    for answer in answers:
+        assert client.delete(f"{URL}/{answer.json['id']}", headers=bearer(account.key)).status_code == 204
+    with app.app_context(), transaction(account.org_id, "live") as session:
+        assert kept.total(session, Kept.EXPORT) == 0
+
+
+def test_a_zip_larger_than_all_that_is_kept_fails_with_the_reason(app, client, make_account, clock) -> None:
+    account = make_account(storage_mb=1, requests_per_second=100)
+    ids = [upload(client, account.key, encoded(seed=seed))["id"] for seed in range(3)]
+    body = {"assetIds": ids, "async": True, "config": {"format": "PNG", "quality": 100, "maxWidth": 450}}
+    done = run(app, client, account, client.post(URL, headers=bearer(account.key), json=body))
+    assert (done["status"], done["downloadUrl"], done["size"]) == ("failed", None, None)
+    assert "more than 0 MB" in done["error"]
+    assert take_due(app, clock) == []
+    body["async"] = False
+    assert client.post(URL, headers=bearer(account.key), json=body).status_code == 200

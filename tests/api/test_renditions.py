@@ -2,13 +2,16 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from io import BytesIO
 from urllib.parse import urlsplit
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.adapters.local_storage import LocalStorage
 from app.extensions import transaction
 from app.imaging import ImagingPool, Transform
 from app.services import assets, keys, renditions
@@ -243,3 +246,74 @@ def test_an_asset_deleted_while_it_is_rendered_leaves_nothing(app, client, acme,
     with app.app_context():
         sweep(tools.storage, tools.settings.spool_dir, tools.clock())
     assert not [path for path in tools.storage.root.rglob("*") if path.is_file() and acme.org_id in str(path)]
+
+
+# ── the bound ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def small(make_account):
+    """An account that keeps a quarter of a megabyte of renditions; a PNG of the test picture at 200 px has 80 KB."""
+    return make_account(storage_mb=1, requests_per_second=100)
+
+
+@on_both_databases
+def test_old_renditions_make_room_and_those_with_a_url_stay(app, client, small, clock, export_url) -> None:
+    tools = app.extensions["lightwell"]
+    asset = upload(client, small.key)
+    promised = export_url(asset, "format=PNG&quality=100&maxWidth=200&ttl=86400", key=small.key).json["url"]
+    urls = []
+    for width in range(201, 207):
+        clock.advance(minutes=12)
+        asked = export_url(asset, f"format=PNG&quality=100&maxWidth={width}&ttl=60", key=small.key)
+        urls.append(asked.json["url"])
+        assert not asked.json["cached"]
+        with app.app_context():
+            sweep(tools.storage, tools.settings.spool_dir, clock())
+        assert get(client, urls[-1]).status_code == get(client, promised).status_code == 200
+        assert bytes_of(tools, small) <= 256 * 1024
+    assert not export_url(asset, "format=PNG&quality=100&maxWidth=201", key=small.key).json["cached"]
+    assert export_url(asset, "format=PNG&quality=100&maxWidth=200", key=small.key).json["cached"]
+    assert client.get("/usage", headers=bearer(small.key)).json["used"] == 8
+
+
+def bytes_of(tools, account) -> int:
+    return sum(path.stat().st_size for path in (tools.storage.root / "renditions" / account.org_id).iterdir())
+
+
+def test_one_that_is_larger_than_all_that_is_kept_gets_no_url_and_is_exported(app, client, small, export_url) -> None:
+    asset = upload(client, small.key)
+    refused = export_url(asset, "format=PNG&quality=100", key=small.key)
+    assert (refused.status_code, refused.json["code"]) == (402, "quota_exceeded")
+    assert client.get("/usage", headers=bearer(small.key)).json["used"] == 0
+    body = {"assetIds": [asset["id"]], "config": {"format": "PNG", "quality": 100}}
+    archive = client.post("/api/v1/exports", headers=bearer(small.key), json=body)
+    with ZipFile(BytesIO(archive.data)) as files:
+        assert opened(files.read("hero.png")).size == (640, 480)
+    assert client.get("/usage", headers=bearer(small.key)).json["used"] == 1
+    tools = app.extensions["lightwell"]
+    with app.app_context():
+        sweep(tools.storage, tools.settings.spool_dir, tools.clock())
+    assert bytes_of(tools, small) == 0
+
+
+def test_one_that_makes_room_while_it_is_exported_is_made_again(app, client, acme, export_url, monkeypatch) -> None:
+    """Its row is found, and its file is gone by the time that it is fetched."""
+    tools = app.extensions["lightwell"]
+    asset = upload(client, acme.key)
+    export_url(asset, "format=PNG&maxWidth=64")
+    fetch = LocalStorage.fetch
+
+    def too_late(storage, key, path) -> None:
+        if key.startswith("renditions/"):
+            monkeypatch.undo()
+            with transaction(acme.org_id, "live") as session:
+                renditions.remove_all(session, assets.get(session, asset["id"]).content)
+            sweep(tools.storage, tools.settings.spool_dir, tools.clock())
+        fetch(storage, key, path)
+
+    monkeypatch.setattr(LocalStorage, "fetch", too_late)
+    body = {"assetIds": [asset["id"]], "config": {"format": "PNG", "maxWidth": 64}}
+    archive = client.post("/api/v1/exports", headers=bearer(acme.key), json=body)
+    with ZipFile(BytesIO(archive.data)) as files:
+        assert files.namelist() == ["hero.png"]

@@ -24,14 +24,33 @@ DAY = timedelta(days=1)
 
 
 def test_abandoned_uploads_go_and_running_ones_stay(app, clock, tmp_path) -> None:
-    for name, age in (("abandoned", timedelta(hours=7)), ("running", timedelta(hours=1))):
+    """One that works writes into a file that has been there for hours: its folder's own time tells nothing of it."""
+    hours_ago = (clock() - timedelta(hours=7)).timestamp()
+    for name in ("abandoned", "running", "empty"):
         folder = tmp_path / name
-        folder.mkdir()
-        (folder / "upload-0").write_bytes(b"x")
-        moment = (clock() - age).timestamp()
-        os.utime(folder, (moment, moment))
-    assert sweep(app.extensions["lightwell"].storage, tmp_path, clock()).spools == 1
+        (folder / "inner").mkdir(parents=True)
+        if name != "empty":
+            (folder / "inner" / "upload-0").write_bytes(b"x")
+        for path in (folder / "inner", folder):
+            os.utime(path, (hours_ago, hours_ago))
+    clock.advance(minutes=59)
+    assert sweep(app.extensions["lightwell"].storage, tmp_path, clock()).spools == 0
+    clock.advance(minutes=2)
+    os.utime(tmp_path / "running" / "inner" / "upload-0", (clock().timestamp(),) * 2)
+    assert sweep(app.extensions["lightwell"].storage, tmp_path, clock()).spools == 2
     assert [path.name for path in tmp_path.iterdir()] == ["running"]
+
+
+def test_half_an_object_goes_an_hour_after_it_was_last_written_to(app, clock, tmp_path) -> None:
+    storage = app.extensions["lightwell"].storage
+    storage.put("tests/whole", [b"x"])
+    half = storage.root / ".unfinished" / "killed"
+    half.write_bytes(b"x")
+    for minutes, left in ((59, True), (2, False)):
+        clock.advance(minutes=minutes)
+        sweep(storage, tmp_path, clock())
+        assert half.exists() == left
+    assert storage.size("tests/whole") == 1
 
 
 def test_sweeping_twice_or_without_a_folder_is_harmless(app, clock, tmp_path) -> None:

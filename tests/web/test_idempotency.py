@@ -1,19 +1,35 @@
 """``Idempotency-Key``: a repeated POST is worked, and charged, once."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
 from threading import Event
 
 import pytest
+from sqlalchemy import select
+from werkzeug.test import TestResponse
 
-from app.services import idempotency, usage
+from app.extensions import transaction
+from app.models import IdempotentRequest, Kept
+from app.services import idempotency, kept, usage
 from app.services.sweep import sweep
+from app.web.idempotency import HEARTBEAT
 from tests.client import bearer
+from tests.conftest import wait_until
 from tests.databases import on_both_databases
 from tests.images import encoded
+from tests.images_client import ImagesClient
 
 
 def used(client, account) -> int:
     return client.get("/usage", headers=bearer(account.key)).json["used"]
+
+
+def answers_of(app, account) -> list[Path]:
+    """The bodies that are kept for an account."""
+    return list((app.extensions["lightwell"].settings.storage_dir / "idempotency" / account.org_id).glob("*"))
 
 
 def once(name: str = "order-1") -> dict[str, str]:
@@ -68,17 +84,7 @@ def test_a_refusal_about_the_request_is_kept_and_one_about_the_moment_is_not(cli
 
 @on_both_databases
 def test_a_repetition_while_the_first_still_runs_is_409(app, acme, monkeypatch) -> None:
-    started, finish = Event(), Event()
-    pool = app.extensions["lightwell"].imaging
-    submit = pool.submit
-
-    def slow(*arguments):
-        started.set()
-        assert finish.wait(30)
-        return submit(*arguments)
-
-    monkeypatch.setattr(pool, "submit", slow)
-    with ThreadPoolExecutor(1) as thread:
+    with slowly(app, monkeypatch) as (started, finish), ThreadPoolExecutor(1) as thread:
         first = thread.submit(lambda: app.test_client().compress(acme.key, encoded(), headers=once()))
         assert started.wait(30)
         second = app.test_client().compress(acme.key, encoded(), headers=once())
@@ -93,32 +99,26 @@ def test_a_repetition_while_the_first_still_runs_is_409(app, acme, monkeypatch) 
 def test_a_crash_after_the_charge_is_not_charged_again(app, client, acme, clock, monkeypatch) -> None:
     """The process dies between settling and keeping the answer; the client tries again."""
 
-    def die(*_: object) -> None:
-        raise SystemExit("killed")
-
     with monkeypatch.context() as dying:
         dying.setattr(idempotency, "keep", die)
         with pytest.raises(SystemExit):
             client.compress(acme.key, encoded(), headers=once())
     assert used(client, acme) == 1
     assert client.compress(acme.key, encoded(), headers=once()).status_code == 409
-    clock.advance(minutes=16)
+    clock.advance(seconds=31)
     assert client.compress(acme.key, encoded(), headers=once()).status_code == 200
     assert used(client, acme) == 1
 
 
 @on_both_databases
 def test_a_crash_before_the_charge_is_charged_once(client, acme, clock, monkeypatch) -> None:
-    def die(*_: object) -> None:
-        raise SystemExit("killed")
-
     with monkeypatch.context() as dying:
         for name in ("settle", "release"):
             dying.setattr(usage, name, die)
         dying.setattr(idempotency, "forget", die)
         with pytest.raises(SystemExit):
             client.compress(acme.key, encoded(), headers=once())
-    clock.advance(minutes=16)
+    clock.advance(seconds=31)
     assert client.compress(acme.key, encoded(), headers=once()).status_code == 200
     assert used(client, acme) == 1
 
@@ -133,15 +133,16 @@ def test_an_answer_is_kept_for_a_day(app, client, acme, clock) -> None:
 
     tools = app.extensions["lightwell"]
     clock.advance(hours=25)
+    assert answers_of(app, acme)
     with app.app_context():
         assert sweep(tools.storage, tools.settings.spool_dir, clock()).answers >= 1
-    assert not [path for path in (tools.settings.storage_dir / "idempotency").iterdir() if path.is_file()]
+    assert not answers_of(app, acme)
 
 
 def test_an_answer_that_was_lost_with_its_disk_is_worked_again_for_free(app, client, acme) -> None:
     first = client.compress(acme.key, encoded(), headers=once())
-    for kept in (app.extensions["lightwell"].settings.storage_dir / "idempotency").iterdir():
-        kept.unlink()
+    for path in answers_of(app, acme):
+        path.unlink()
     again = client.compress(acme.key, encoded(), headers=once())
     assert again.json["results"] == first.json["results"]
     assert client.compress(acme.key, encoded(), headers=once()).headers["Idempotent-Replayed"] == "true"
@@ -152,3 +153,157 @@ def test_an_answer_that_was_lost_with_its_disk_is_worked_again_for_free(app, cli
 def test_a_key_of_the_wrong_length_is_refused(client, acme, name) -> None:
     assert client.compress(acme.key, encoded(), headers=once(name)).status_code == 400
     assert client.compress(acme.key, encoded(), headers=once("x" * 255)).status_code == 200
+
+
+# ── answers that are not kept ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@on_both_databases
+@pytest.mark.parametrize("evicted", [False, True], ids=["too large", "made room"])
+def test_an_answer_that_is_not_kept_is_worked_again_for_free(app, client, acme, monkeypatch, evicted) -> None:
+    if not evicted:
+        monkeypatch.setattr(idempotency, "LARGEST", 1000)
+    first = client.compress(acme.key, encoded(), encoded(seed=2), headers=once())
+    if evicted:
+        make_room(app, acme)
+    assert not answers_of(app, acme)
+    again = client.compress(acme.key, encoded(), encoded(seed=2), headers=once())
+    assert again.status_code == 200
+    assert again.json == first.json
+    assert "Idempotent-Replayed" not in first.headers
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert again.headers["X-Image-Processing-Usage"] == "2"
+    assert len(answers_of(app, acme)) == evicted
+    assert client.compress(acme.key, encoded(seed=3), headers=once()).status_code == 422
+    assert used(client, acme) == 2
+
+
+def test_one_is_worked_again_once_at_a_time_and_survives_a_refusal(app, client, acme, monkeypatch) -> None:
+    monkeypatch.setattr(idempotency, "LARGEST", 1000)
+    first = client.compress(acme.key, encoded(), headers=once())
+    with slowly(app, monkeypatch) as (started, finish), ThreadPoolExecutor(1) as thread:
+        again = thread.submit(lambda: app.test_client().compress(acme.key, encoded(), headers=once()))
+        assert started.wait(30)
+        assert client.compress(acme.key, encoded(), headers=once()).status_code == 409
+        finish.set()
+        assert again.result().json == first.json
+    with monkeypatch.context() as patch:
+        patch.setattr(app.extensions["lightwell"].gate, "capacity", 0)
+        busy = client.compress(acme.key, encoded(), headers=once())
+        assert (busy.status_code, "Idempotent-Replayed" in busy.headers) == (503, False)
+    assert client.compress(acme.key, encoded(), headers=once()).json == first.json
+    assert used(client, acme) == 1
+
+
+@pytest.mark.parametrize("crashed", [False, True])
+def test_what_was_made_is_not_made_again(app, client, acme, clock, monkeypatch, crashed) -> None:
+    """Whether its answer is not kept any more, or the process died before it could be."""
+    images = ImagesClient(client, acme.key)
+
+    def ask(operation: str, **fields) -> TestResponse:
+        return images.request("POST", f"/{original['id']}/{operation}", headers=once(), json=fields)
+
+    original = images.upload()
+    if crashed:
+        with monkeypatch.context() as dying:
+            dying.setattr(idempotency, "keep", die)
+            with pytest.raises(SystemExit):
+                ask("mirror", mode="horizontal")
+        clock.advance(seconds=31)
+    else:
+        ask("mirror", mode="horizontal")
+        make_room(app, acme)
+    made = client.get("/v1/images", headers=bearer(acme.key)).json["data"]
+    again = ask("mirror", mode="horizontal")
+    assert (again.status_code, again.json) == (201, made[0])
+    assert len(client.get("/v1/images", headers=bearer(acme.key)).json["data"]) == 2
+    assert images.used() == 2
+
+
+def test_a_batch_export_whose_answer_is_gone_is_the_same_batch(app, client, acme) -> None:
+    body = {"assetIds": [ImagesClient(client, acme.key).upload()["id"]], "async": True}
+
+    def ask() -> TestResponse:
+        return client.post("/api/v1/exports", headers={**bearer(acme.key), **once()}, json=body)
+
+    first = ask()
+    make_room(app, acme)
+    assert ask().json == first.json
+    assert len(client.get("/api/v1/exports", headers=bearer(acme.key)).json["exports"]) == 1
+
+
+# ── leases ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@on_both_databases
+def test_a_request_that_was_taken_over_ends_without_a_say(app, client, acme, clock, monkeypatch) -> None:
+    """The first one hung past its lease: the second one's answer counts, and its images are counted."""
+    with slowly(app, monkeypatch) as (started, finish), ThreadPoolExecutor(1) as thread:
+        first = thread.submit(lambda: app.test_client().compress(acme.test_key, encoded(), headers=once()))
+        assert started.wait(30)
+        clock.advance(seconds=31)
+        monkeypatch.undo()
+        second = client.compress(acme.test_key, encoded(), headers=once())
+        bodies = answers_of(app, acme)
+        finish.set()
+        assert (first.result().status_code, second.status_code) == (200, 200)
+    tools = app.extensions["lightwell"]
+    with app.app_context():
+        sweep(tools.storage, tools.settings.spool_dir, clock())
+    assert answers_of(app, acme) == bodies
+    assert len(bodies) == 1
+    replayed = client.compress(acme.test_key, encoded(), headers=once())
+    assert (replayed.data, replayed.headers["Idempotent-Replayed"]) == (second.data, "true")
+
+
+def test_a_lease_is_renewed_while_somebody_works(app, client, acme, clock, monkeypatch) -> None:
+    monkeypatch.setattr(app.extensions[HEARTBEAT], "_seconds", 0.01)
+    with slowly(app, monkeypatch) as (started, finish), ThreadPoolExecutor(1) as thread:
+        first = thread.submit(lambda: app.test_client().compress(acme.key, encoded(), headers=once()))
+        assert started.wait(30)
+        for _ in range(3):
+            clock.advance(seconds=29)
+            wait_until(lambda: lease_of(app, acme) > clock() + timedelta(seconds=20), "a beat")
+            assert client.compress(acme.key, encoded(), headers=once()).status_code == 409
+        finish.set()
+        assert first.result().status_code == 200
+    assert not app.extensions[HEARTBEAT]._claims
+
+
+def lease_of(app, account) -> datetime:
+    with app.app_context(), transaction(account.org_id, "live") as session:
+        return session.scalars(select(IdempotentRequest.lease_until)).one()
+
+
+@contextmanager
+def slowly(app, monkeypatch) -> Iterator[tuple[Event, Event]]:
+    """Work on pictures says that it has started, and waits until it may finish."""
+    started, finish = Event(), Event()
+    pool = app.extensions["lightwell"].imaging
+    submit = pool.submit
+
+    def slow(*arguments):
+        started.set()
+        assert finish.wait(30)
+        return submit(*arguments)
+
+    monkeypatch.setattr(pool, "submit", slow)
+    try:
+        yield started, finish
+    finally:
+        finish.set()
+
+
+def make_room(app, account) -> None:
+    """Newer answers take the place of all that is kept."""
+    tools = app.extensions["lightwell"]
+    with app.app_context():
+        with transaction(account.org_id, "live") as session:
+            assert kept.total(session, Kept.ANSWER)
+            assert kept.add(session, idempotency.SHELF, 1, 1)
+            kept.shift(session, Kept.ANSWER, -1)
+        sweep(tools.storage, tools.settings.spool_dir, tools.clock())
+
+
+def die(*_: object) -> None:
+    raise SystemExit("killed")

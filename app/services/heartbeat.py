@@ -1,0 +1,62 @@
+"""Leases that are renewed while somebody works: one thread for all of a process's claims of a kind."""
+
+import threading
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+import structlog
+
+log = structlog.get_logger()
+Claim = TypeVar("Claim", bound=Hashable)
+
+
+class Heartbeat(Generic[Claim]):
+    """Calls ``renew`` every ``seconds`` with all that is worked on, in a thread that lives as long as there is any.
+
+    What it raises is logged, and it is called again at the next beat.
+    """
+
+    def __init__(self, name: str, seconds: float, renew: Callable[[frozenset[Claim]], None]) -> None:
+        self._name = name
+        self._seconds = seconds
+        self._renew = renew
+        self._claims: set[Claim] = set()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def add(self, claim: Claim) -> None:
+        with self._changed:
+            self._claims.add(claim)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._beat, name=self._name, daemon=True)
+                self._thread.start()
+
+    def discard(self, claim: Claim) -> None:
+        with self._changed:
+            self._claims.discard(claim)
+            self._changed.notify()
+
+    @contextmanager
+    def keeping(self, claim: Claim) -> Iterator[None]:
+        """Renew a claim for the length of the block."""
+        self.add(claim)
+        try:
+            yield
+        finally:
+            self.discard(claim)
+
+    def _beat(self) -> None:
+        while claims := self._next():
+            try:
+                self._renew(claims)
+            except Exception:
+                log.exception("heartbeat.failed", claims=self._name)
+
+    def _next(self) -> frozenset[Claim]:
+        """What is worked on when the next beat is due; none, where all has ended before, and then the thread does."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._claims, self._seconds)
+            if not self._claims:
+                self._thread = None
+            return frozenset(self._claims)
