@@ -6,7 +6,7 @@ from flask import Response, jsonify
 from flask_openapi import APIBlueprint, Tag
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, RootModel, ValidationInfo, field_validator
 
-from app.api.schema import SECURITY, Body, ById, Id, Moment, Name, Printable, Query, errors
+from app.api.schema import SECURITY, Body, ById, Id, Moment, Name, Printable, Query, at_most, errors
 from app.extensions import transaction
 from app.models import Asset, MediaType
 from app.services import assets, listing, uploads
@@ -107,7 +107,7 @@ class AssetQuery(Query):
         "", description="All of these; separate by commas."
     )
     sort: Sort = Field(Sort.UPLOADED_DESC, description="`-` for descending.")
-    pageSize: int = Field(50, ge=1, le=200)
+    pageSize: Annotated[int, Field(ge=1), at_most(200)] = Field(50, description="More than 200 is 200.")
     page: int = Field(1, ge=1)
     cursor: Annotated[str, Field(max_length=2048), Printable] | None = Field(
         None,

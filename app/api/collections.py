@@ -48,6 +48,8 @@ class CollectionList(BaseModel):
 
 
 class CollectionQuery(Query):
+    null_is_a_value = frozenset({"parentId"})
+
     name: Annotated[str, Field(max_length=255), Printable] | None = Field(None, description="Exactly this name.")
     parentId: Id | None = Field(None, description="Directly in this collection; `null` for those in none.")
 

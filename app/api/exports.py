@@ -8,7 +8,7 @@ from flask import Response, jsonify, stream_with_context
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
-from app.api.schema import SECURITY, Body, ById, Id, Moment, Query, Recipe, errors
+from app.api.schema import SECURITY, Body, ById, Id, Moment, Query, Recipe, at_most, errors
 from app.extensions import transaction
 from app.imaging import Transform
 from app.models import Export, ExportStatus
@@ -101,7 +101,7 @@ class ExportList(BaseModel):
 
 
 class ExportQuery(Query):
-    pageSize: Annotated[int, Field(ge=1, le=200)] = 50
+    pageSize: Annotated[int, Field(ge=1), at_most(200)] = Field(50, description="More than 200 is 200.")
 
 
 def _download_url(export: Export) -> str | None:

@@ -2,7 +2,7 @@
 
 import unicodedata
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
@@ -12,11 +12,13 @@ from pydantic import (
     Field,
     PlainSerializer,
     WithJsonSchema,
+    model_validator,
 )
 
 from app.imaging import Format, Transform
 from app.web.described import Described
 from app.web.errors import ErrorBody
+from app.web.forms import ABSENT
 
 SECURITY: list[dict[str, list[Any]]] = [{"bearer": []}, {"apiKey": []}]
 """Either header authenticates."""
@@ -28,10 +30,28 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class Query(Described):
-    """A query string: unknown parameters are refused, so that a misspelt one isn't silently without effect."""
+def given(model: type[BaseModel], sent: dict[str, Any]) -> dict[str, Any]:
+    """What was sent as text, without what stands for a value that nobody gave, where ``model`` can do without."""
+    optional = {field.alias or name for name, field in model.model_fields.items() if not field.is_required()}
+    return {name: value for name, value in sent.items() if name not in optional or value not in ABSENT}
 
-    model_config = ConfigDict(extra="forbid")
+
+class Query(Described):
+    """A query string. Unknown parameters are ignored, and a value that stands for none counts as absent."""
+
+    null_is_a_value: ClassVar[frozenset[str]] = frozenset()
+    """Parameters for which ``null`` says something of its own."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_the_absent(cls, sent: dict[str, Any]) -> dict[str, Any]:
+        said = {name: sent[name] for name in cls.null_is_a_value if sent.get(name) == "null"}
+        return given(cls, sent) | said
+
+
+def at_most(most: int) -> AfterValidator:
+    """A size of pages past ``most`` is ``most``: clients ask for all they can get."""
+    return AfterValidator(lambda size: min(size, most))
 
 
 def errors(*statuses: int) -> dict[int | str, Any]:
