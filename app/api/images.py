@@ -22,7 +22,7 @@ from app.services.making import Job
 from app.web.authentication import needs_key
 from app.web.context import principal, toolbox
 from app.web.files import send_image
-from app.web.links import absolute
+from app.web.links import absolute, own_path
 
 blueprint = APIBlueprint(
     "images",
@@ -85,7 +85,8 @@ class ImageQuery(Query):
 class ImageOfUrl(Body):
     url: Annotated[str, Field(min_length=1, max_length=2048), Printable] = Field(
         description="`https://…` at Amazon S3, Azure Blob Storage, Cloudflare R2, Google Cloud Storage, Dropbox, "
-        "Google Drive or OneDrive, share links too, or at a host that the organization has added.",
+        "Google Drive or OneDrive, share links too, at a host that the organization has added, or where this server "
+        "publishes an image.",
         examples=["https://storage.googleapis.com/my-bucket/photo.jpg"],
     )
     name: Name = Field(examples=["hero"])
@@ -134,6 +135,9 @@ def index(query: ImageQuery) -> dict[str, Any]:
 def create_from_url(body: ImageOfUrl) -> tuple[Response, int]:
     """Fetches the image, within 20 seconds and the plan's size of a file, and keeps it as it is."""
     tools = toolbox()
+    if published := publishing.at(own_path(body.url) or ""):
+        with tools.gate.admitted(), _naming("url"):
+            return created(making.create_of_published(job(body.name), published, tools.workshop))
     with tools.outbound.admitted(), _naming("url"):
         return created(making.create_from_url(job(body.name), body.url, tools.fetcher, tools.workshop))
 
