@@ -1,6 +1,8 @@
 """What the descriptions of all endpoints share."""
 
+import json
 import unicodedata
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
 
@@ -15,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from app.errors import BadRequest
 from app.imaging import Format, Transform
 from app.web.described import Described
 from app.web.errors import ErrorBody
@@ -28,6 +31,31 @@ class Body(BaseModel):
     """A JSON request body: unknown fields are refused, types are not coerced."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+Kept = Annotated[Any, Field(None, description="As it was got, or left out: it can't be changed.")]
+
+
+def check_kept(sent: BaseModel, fields: Iterable[str], shown: BaseModel) -> None:
+    """Raise BadRequest for those of ``fields`` that were sent with another value than the thing is shown with.
+
+    So that a client may send back the whole of what it got.
+    """
+    own = shown.model_dump(mode="json")
+    changed = [name for name in fields if name in sent.model_fields_set and not _same(getattr(sent, name), own[name])]
+    if changed:
+        problems = [f"{name}: can't be changed; leave it out, or send {json.dumps(own[name])}" for name in changed]
+        raise BadRequest(problems[0] if len(problems) == 1 else "Several fields can't be changed.", errors=problems)
+
+
+def _same(sent: object, own: object) -> bool:
+    """Equal, moments in whatever notation of ISO 8601, to the millisecond."""
+    if sent != own and isinstance(sent, str) and isinstance(own, str):
+        try:
+            return _milliseconds(datetime.fromisoformat(sent)) == own
+        except ValueError:
+            return False
+    return sent == own
 
 
 def given(model: type[BaseModel], sent: dict[str, Any]) -> dict[str, Any]:
