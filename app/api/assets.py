@@ -175,7 +175,7 @@ class AssetChanges(Body):
     """What is left out stays as it is. The whole asset may be sent back, as it was got."""
 
     name: Name = Field(default_factory=str)
-    tags: Tags = Field(default_factory=list)
+    tags: Tags = Field(default_factory=list, examples=[["marketing", "q2"]])
     collectionId: Id | None = None
     locationX: Coordinate = 0
     locationY: Coordinate = 0

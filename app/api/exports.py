@@ -36,7 +36,9 @@ class ExportConfig(Recipe, Body):
 
 
 class NewExport(Body):
-    assetIds: list[Id] = Field(min_length=1, max_length=batches.MOST_ASSETS)
+    assetIds: list[Id] = Field(
+        min_length=1, max_length=batches.MOST_ASSETS, examples=[["image_0mpn9k2ucq3vd1x7b8e5h4zt"]]
+    )
     config: ExportConfig = Field(default_factory=ExportConfig)
     async_: bool | None = Field(
         None,

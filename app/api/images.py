@@ -113,7 +113,7 @@ class Uploaded(Image):
 class UploadForm(BaseModel):
     """The field beside the file."""
 
-    name: Name
+    name: Name = Field(examples=["hero"])
 
 
 CREATED: dict[int | str, Any] = {201: Image, **errors(400, 401, 402, 403, 404, 409, 413, 415, 422)}

@@ -137,8 +137,8 @@ class Blurring(Body):
 
 
 class Modulation(Body):
-    brightness: Multiplier = 1.0
-    saturation: Multiplier = 1.0
+    brightness: Multiplier = Field(1.0, examples=[1.2])
+    saturation: Multiplier = Field(1.0, examples=[0.5])
     hue: int = Field(0, ge=-36_000, le=36_000, description="Degrees that colours are turned by.")
     lightness: Real = Field(0.0, ge=-1000, le=1000, description="Added to the lightness, which is 0 to 100.")
 
