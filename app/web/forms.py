@@ -6,6 +6,8 @@ clear all the same what they mean (``tests/web/test_forms.py`` has them).
 
 import re
 from collections.abc import Iterator
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from functools import cached_property
 from typing import IO, Any
 from urllib.parse import unquote_to_bytes
@@ -67,6 +69,14 @@ def decoded(data: bytes, charset: str = "") -> str:
     return data.decode("cp1252", "ignore")
 
 
+def _from_words(name: str) -> str:
+    """A name that Java's or .NET's clients wrote as for a mail: ``=?utf-8?B?w6Q=?=`` (RFC 2047)."""
+    try:
+        return str(make_header(decode_header(name))) if name.startswith("=?") else name
+    except (HeaderParseError, LookupError, ValueError):
+        return name
+
+
 class Decoder(MultipartDecoder):
     """Tells files from fields: a file has a name, or a media type that is not text."""
 
@@ -82,7 +92,7 @@ class Decoder(MultipartDecoder):
         found = parameters(event.headers["Content-Disposition"])
         name, media_type = found.get("name", ""), event.headers.get("Content-Type", "")
         if "filename" in found or (media_type and not TEXTUAL.match(media_type)):
-            return File(name=name, headers=event.headers, filename=found.get("filename", ""))
+            return File(name=name, headers=event.headers, filename=_from_words(found.get("filename", "")))
         return Field(name=name, headers=event.headers)
 
     def _last_partial_boundary_index(self, data: bytes | bytearray) -> int:

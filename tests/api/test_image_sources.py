@@ -194,6 +194,9 @@ def test_test_keys_get_samples_and_no_provider_is_asked(tried, provider) -> None
     first, again = (made(tried.post("/imagine", **PROMPT, seed=42)) for _ in range(2))
     assert (first["format"], first["width"], first["height"]) == ("jpeg", 1024, 1024)
     assert tried.download(first).data == tried.download(again).data
+    assert (
+        tried.download(made(tried.post("/imagine", **PROMPT, seed=42, model="sdxl"))).data == tried.download(first).data
+    )
     other = made(tried.post("/imagine", **PROMPT, seed=43))
     assert tried.download(other).data != tried.download(first).data
     assert len(provider.requests) == before

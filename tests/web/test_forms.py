@@ -120,6 +120,13 @@ WAYS = {
         simple("form-data; name=«file»; filename=\"=?utf-8?B?w6Q=?=\"; filename*=utf-8''%C3%A4.jpg", JPEG),
         name="ä.jpg",
     ),
+    "Spring, another alphabet": Way(
+        simple('form-data; name="«file»"; filename="=?UTF-8?Q?H=C3=B4tel_Z=C3=BCrich.jpg?="', JPEG),
+        name="Hôtel Zürich.jpg",
+    ),
+    "what looks like that, and is not": Way(
+        simple('form-data; name="«file»"; filename="=?what?B?x?=.jpg"', JPEG), name="=?what?B?x?=.jpg"
+    ),
     "filename* before filename": Way(
         simple("form-data; name=\"«file»\"; filename*=UTF-8'de'%C3%A4.jpg; filename=\"a.jpg\"", JPEG), name="ä.jpg"
     ),
