@@ -77,6 +77,13 @@ def _texts(value: object) -> object:
     return _listed(value) if isinstance(value, str) else value
 
 
+def _models(value: tuple[str, ...]) -> tuple[str, ...]:
+    aliases = [entry.partition("=")[0] for entry in value]
+    if len(set(aliases)) < len(aliases) or not all(re.fullmatch(r"[^=]+(=.+)?", entry) for entry in value):
+        raise ValueError("must be such as fine,sdxl=provider-model, each alias once")
+    return value
+
+
 class PlanPrice(NamedTuple):
     """A price of the payment provider: what it costs to be on ``plan`` for an ``interval``, ``month`` or ``year``."""
 
@@ -184,7 +191,11 @@ class Settings(BaseModel):
         "", description="OpenAI-compatible images endpoint, such as `https://api.example.com/v1`. Without it, 501."
     )
     painter_api_key: str = Field("", repr=False, description="Key of that endpoint.")
-    painter_models: Texts = Field((), description="Models that may be asked for, by commas; the first is the default.")
+    painter_models: Annotated[Texts, AfterValidator(_models)] = Field(
+        (),
+        description="Models that may be asked for, by commas, as `name` or `alias=name`; the first is the default. "
+        "`sdxl` and `flux` stand for it too, unless they are names of others.",
+    )
     fetch_test_origins: Texts = Field(
         (), description="`http://127.0.0.1:9999,…`: origins that may be fetched from in development, whatever they are."
     )

@@ -30,6 +30,7 @@ from app.services.provider import Provider
 from app.web.context import Toolbox
 from app.web.errors import ErrorBody, invalid_request
 from app.web.gate import Gate
+from app.web.paths import PlainPaths
 from app.web.request import JSON_BYTES, OTHER_FIELDS, ApiRequest
 from app.webhooks import stripe as stripe_webhook
 
@@ -47,7 +48,7 @@ of transformed copies, export many as a ZIP.
 
 A test key works like the live one, counts nothing, and stamps what it makes. Every answer tells in `RateLimit` what is
 left of the [rate limit](/docs/billing) that is nearest to refusing; every refusal has the same body, explained under
-[errors](/docs/errors).
+[errors](/docs/errors). All of it is a [Postman collection](/docs/postman.json) too.
 """
 SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer <key>`"},
@@ -80,7 +81,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> O
     )
     app.openapi_version = "3.1.0"
     app.request_class = ApiRequest
-    app.url_map.merge_slashes = False  # its redirects would be pages of HTML
+    app.url_map.merge_slashes = app.url_map.strict_slashes = False  # instead of redirects, PlainPaths
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
     app.config.update(
         SECRET_KEY=settings.secret_key,
@@ -103,6 +104,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> O
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(health.blueprint)
     cli.init_app(app)
+    app.wsgi_app = PlainPaths(app.wsgi_app)  # type: ignore[method-assign]
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

@@ -49,6 +49,7 @@ def validate(document: dict[str, Any], response: TestResponse) -> None:
     Draft202012Validator({**schema, "components": document["components"]}).validate(response.json)
     if response.status_code >= 400:
         assert response.json["status"] == response.status_code
+        assert response.json["message"] == response.json["error"]
         replayed = "Idempotent-Replayed" in response.headers
         assert replayed or response.json["requestId"] == response.headers["X-Request-Id"]
 

@@ -101,6 +101,10 @@ def test_a_provider_needs_a_model() -> None:
     with pytest.raises(ConfigurationError, match="PAINTER_MODELS"):
         Settings.from_env(provider)
     assert Settings.from_env({**provider, "PAINTER_MODELS": "fine,fast"}).painter_models == ("fine", "fast")
+    assert Settings.from_env({**provider, "PAINTER_MODELS": "fine,sdxl=a/b"}).painter_models == ("fine", "sdxl=a/b")
+    for wrong in ("=fine", "fine=", "fine,fine=x"):
+        with pytest.raises(ConfigurationError, match="PAINTER_MODELS: must be such as"):
+            Settings.from_env({**provider, "PAINTER_MODELS": wrong})
 
 
 def test_a_stripe_account_is_read(tmp_path) -> None:

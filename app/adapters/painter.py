@@ -23,6 +23,8 @@ ANSWER_SECONDS = 60
 ANSWER_BYTES = 40 * 1024 * 1024
 """Eight megapixels are 25 MB where nothing compresses them, and base64 adds a third."""
 SHOWN_CHARACTERS = 300
+ALIASES = ("sdxl", "flux")
+"""Names that clients of the images dialect ask for. Where no model is called so, they stand for the default."""
 LONGEST_RETRY_SECONDS = 300
 USUAL_RETRY_SECONDS = 30
 PROMPT_REFUSED = frozenset({"content_policy_violation", "moderation_blocked", "content_filter", "safety_violation"})
@@ -57,7 +59,8 @@ class Painter:
     they are given, and a provider's refusal of them is told. Size and format of the answer are left to the provider:
     ``response_format``, which some models need to answer in base64, is an error to others.
 
-    ``api_key`` may be empty. ``models`` are those that may be asked for, the default first. ``fetch`` downloads a URL
+    ``api_key`` may be empty. ``models`` are those that may be asked for, the default first, each under the provider's
+    name, or as ``alias=name``. ``fetch`` downloads a URL
     into a new file, for providers that answer with one. ``seconds`` is how long the provider may take once connected.
     """
 
@@ -70,7 +73,10 @@ class Painter:
         *,
         seconds: float = ANSWER_SECONDS,
     ) -> None:
-        self.models = tuple(models)
+        named = [model.partition("=") for model in models]
+        known = {alias: name or alias for alias, _, name in named}
+        self._default = next(iter(known.values()))
+        self._models = known | {alias: known.get(alias, self._default) for alias in ALIASES}
         self._endpoint = urlsplit(f"{base_url}/images/generations")
         self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if api_key:
@@ -96,9 +102,9 @@ class Painter:
                 raise _down("no picture in the answer")
 
     def _body(self, order: Order) -> bytes:
-        model = order.model or self.models[0]
-        if model not in self.models:
-            problem = f"model: must be one of {', '.join(self.models)}"
+        model = self._default if order.model is None else self._models.get(order.model)
+        if model is None:
+            problem = f"model: must be one of {', '.join(self._models)}"
             raise BadRequest(problem, errors=[problem])
         asked = {
             "model": model,

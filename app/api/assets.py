@@ -6,7 +6,7 @@ from flask import Response, jsonify
 from flask_openapi import APIBlueprint, Tag
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, RootModel, ValidationInfo, field_validator
 
-from app.api.schema import SECURITY, Body, ById, Id, Moment, Name, Printable, Query, errors
+from app.api.schema import SECURITY, Body, ById, Id, Kept, Moment, Name, Printable, Query, at_most, check_kept, errors
 from app.extensions import transaction
 from app.models import Asset, MediaType
 from app.services import assets, listing, uploads
@@ -107,7 +107,7 @@ class AssetQuery(Query):
         "", description="All of these; separate by commas."
     )
     sort: Sort = Field(Sort.UPLOADED_DESC, description="`-` for descending.")
-    pageSize: int = Field(50, ge=1, le=200)
+    pageSize: Annotated[int, Field(ge=1), at_most(200)] = Field(50, description="More than 200 is 200.")
     page: int = Field(1, ge=1)
     cursor: Annotated[str, Field(max_length=2048), Printable] | None = Field(
         None,
@@ -172,13 +172,24 @@ class PresignedOrAsset(RootModel[Presigned | AssetItem]):
 
 
 class AssetChanges(Body):
-    """What is left out stays as it is."""
+    """What is left out stays as it is. The whole asset may be sent back, as it was got."""
 
     name: Name = Field(default_factory=str)
-    tags: Tags = Field(default_factory=list)
+    tags: Tags = Field(default_factory=list, examples=[["marketing", "q2"]])
     collectionId: Id | None = None
     locationX: Coordinate = 0
     locationY: Coordinate = 0
+    id: Kept
+    originalName: Kept
+    size: Kept
+    mimeType: Kept
+    mediaType: Kept
+    storageKey: Kept
+    width: Kept
+    height: Kept
+    durationMs: Kept
+    uploadedAt: Kept
+    thumbnailUrl: Any = Field(None, description="Ignored: it is another each hour.")
 
 
 COLUMNS = {
@@ -188,6 +199,7 @@ COLUMNS = {
     "locationX": "location_x",
     "locationY": "location_y",
 }
+KEPT = AssetChanges.model_fields.keys() - COLUMNS.keys() - {"thumbnailUrl"}
 
 
 @blueprint.get("", summary="List assets", security=SECURITY, responses={200: AssetList, **errors(400, 401, 402, 403)})
@@ -259,9 +271,11 @@ def show(path: ById) -> dict[str, Any]:
 @needs_workspace
 def update(path: ById, body: AssetChanges) -> dict[str, Any]:
     """Sets name, tags, collection or location; `collectionId` null takes it out of its collection."""
-    changes = {COLUMNS[field]: getattr(body, field) for field in body.model_fields_set}
+    changes = {COLUMNS[field]: getattr(body, field) for field in COLUMNS if field in body.model_fields_set}
     with transaction(*principal().partition) as session:
-        return AssetItem.of(assets.change(session, path.id, changes)).model_dump(mode="json")
+        changed = AssetItem.of(assets.change(session, path.id, changes))
+        check_kept(body, KEPT, changed)
+    return changed.model_dump(mode="json")
 
 
 @blueprint.delete(

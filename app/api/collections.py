@@ -6,7 +6,7 @@ from flask import Response, jsonify
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
-from app.api.schema import SECURITY, Body, ById, Id, Moment, Name, Printable, Query, errors
+from app.api.schema import SECURITY, Body, ById, Id, Kept, Moment, Name, Printable, Query, check_kept, errors
 from app.extensions import transaction
 from app.models import Collection
 from app.services import collections
@@ -48,25 +48,34 @@ class CollectionList(BaseModel):
 
 
 class CollectionQuery(Query):
+    null_is_a_value = frozenset({"parentId"})
+
     name: Annotated[str, Field(max_length=255), Printable] | None = Field(None, description="Exactly this name.")
     parentId: Id | None = Field(None, description="Directly in this collection; `null` for those in none.")
 
 
 class NewCollection(Body):
     name: Name = Field(examples=["Campaign Q2"])
-    parentId: Id | None = Field(None, examples=[None])
+    parentId: Id | None = Field(
+        None,
+        description="In which one it is looked for, and made; `null` for none. Left out: looked for everywhere.",
+        examples=[None],
+    )
     color: Color | None = None
 
 
 class CollectionChanges(Body):
-    """What is left out stays as it is."""
+    """What is left out stays as it is. The whole collection may be sent back, as it was got."""
 
     name: Name = Field(default_factory=str)
     parentId: Id | None = None
     color: Color | None = None
+    id: Kept
+    createdAt: Kept
 
 
 COLUMNS = {"name": "name", "parentId": "parent_id", "color": "color"}
+KEPT = ("id", "createdAt")
 
 
 @blueprint.get(
@@ -91,9 +100,13 @@ def index(query: CollectionQuery) -> dict[str, Any]:
 )
 @needs_workspace
 def create(body: NewCollection) -> tuple[Response, int]:
-    """Answers 201, or 200 with the collection of this name that is there already (under the same parent)."""
+    """Answers 201, or 200 with the collection of this name that is there already.
+
+    It is looked for under `parentId`, also where that is null. Without `parentId`, wherever it lies, the topmost first.
+    """
+    parent = body.parentId if "parentId" in body.model_fields_set else collections.ANY
     with transaction(*principal().partition) as session:
-        collection, made = collections.create(session, body.name, body.parentId, body.color, now())
+        collection, made = collections.create(session, body.name, parent, body.color, now())
     return jsonify(CollectionItem.of(collection).model_dump(mode="json")), 201 if made else 200
 
 
@@ -119,10 +132,11 @@ def show(path: ById) -> dict[str, Any]:
 @needs_workspace
 def update(path: ById, body: CollectionChanges) -> dict[str, Any]:
     """Renames, recolours or moves it; it can't lie within itself."""
-    changes = {COLUMNS[field]: getattr(body, field) for field in body.model_fields_set}
+    changes = {COLUMNS[field]: getattr(body, field) for field in COLUMNS if field in body.model_fields_set}
     with transaction(*principal().partition) as session:
-        collection = collections.change(session, path.id, changes, now())
-    return CollectionItem.of(collection).model_dump(mode="json")
+        changed = CollectionItem.of(collections.change(session, path.id, changes, now()))
+        check_kept(body, KEPT, changed)
+    return changed.model_dump(mode="json")
 
 
 @blueprint.delete(

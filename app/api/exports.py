@@ -8,7 +8,7 @@ from flask import Response, g, jsonify, stream_with_context
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
-from app.api.schema import SECURITY, Body, ById, Id, Moment, Query, Recipe, errors
+from app.api.schema import SECURITY, Body, ById, Id, Moment, Query, Recipe, at_most, errors
 from app.extensions import transaction
 from app.imaging import Transform
 from app.models import Export, ExportStatus
@@ -36,7 +36,9 @@ class ExportConfig(Recipe, Body):
 
 
 class NewExport(Body):
-    assetIds: list[Id] = Field(min_length=1, max_length=batches.MOST_ASSETS)
+    assetIds: list[Id] = Field(
+        min_length=1, max_length=batches.MOST_ASSETS, examples=[["image_0mpn9k2ucq3vd1x7b8e5h4zt"]]
+    )
     config: ExportConfig = Field(default_factory=ExportConfig)
     async_: bool | None = Field(
         None,
@@ -101,7 +103,7 @@ class ExportList(BaseModel):
 
 
 class ExportQuery(Query):
-    pageSize: Annotated[int, Field(ge=1, le=200)] = 50
+    pageSize: Annotated[int, Field(ge=1), at_most(200)] = Field(50, description="More than 200 is 200.")
 
 
 def _download_url(export: Export) -> str | None:

@@ -1,17 +1,18 @@
 """``/v1/images``: images taken in, made of others, published. The same rows as the workspace's assets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, Self
 from urllib.parse import urlencode
 
-from flask import Response, g, jsonify, request, url_for
+from flask import Response, g, jsonify, url_for
 from flask_openapi import APIBlueprint, Tag
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from app.adapters.painter import Order
-from app.api.schema import SECURITY, Body, ById, Moment, Name, Printable, Prose, Query, errors
-from app.errors import BadRequest, UnsupportedMediaType
+from app.api import forms
+from app.api.schema import SECURITY, Body, ById, Moment, Name, Printable, Prose, Query, at_most, errors
+from app.errors import BadRequest
 from app.extensions import transaction
 from app.imaging import ImagingError
 from app.models import Asset
@@ -20,10 +21,8 @@ from app.services.images import ImageFile
 from app.services.making import Job
 from app.web.authentication import needs_key
 from app.web.context import at_work, principal, toolbox
-from app.web.errors import invalid_request
 from app.web.files import send_image
-from app.web.links import absolute
-from app.web.request import SpooledFile, api_request
+from app.web.links import absolute, own_path
 
 blueprint = APIBlueprint(
     "images",
@@ -77,7 +76,7 @@ class ImageList(BaseModel):
 
 
 class ImageQuery(Query):
-    take: int = Field(10, ge=1, le=100)
+    take: Annotated[int, Field(ge=1), at_most(100)] = Field(10, description="More than 100 is 100.")
     from_: Annotated[str, Field(pattern=IMAGE_ID)] | None = Field(
         None, alias="from", description="The id of the first image of the page."
     )
@@ -86,7 +85,8 @@ class ImageQuery(Query):
 class ImageOfUrl(Body):
     url: Annotated[str, Field(min_length=1, max_length=2048), Printable] = Field(
         description="`https://…` at Amazon S3, Azure Blob Storage, Cloudflare R2, Google Cloud Storage, Dropbox, "
-        "Google Drive or OneDrive, share links too, or at a host that the organization has added.",
+        "Google Drive or OneDrive, share links too, at a host that the organization has added, or where this server "
+        "publishes an image.",
         examples=["https://storage.googleapis.com/my-bucket/photo.jpg"],
     )
     name: Name = Field(examples=["hero"])
@@ -106,30 +106,18 @@ class ImageOfWords(Body):
     model: Annotated[str, Field(min_length=1, max_length=100), Printable] | None = None
 
 
+class Uploaded(Image):
+    warnings: list[str] | None = Field(None, description="What of the form was ignored: `field: problem`.")
+
+
 class UploadForm(BaseModel):
     """The field beside the file."""
 
-    model_config = {"extra": "forbid"}
-
-    name: Name
+    name: Name = Field(examples=["hero"])
 
 
 CREATED: dict[int | str, Any] = {201: Image, **errors(400, 401, 402, 403, 404, 409, 413, 415, 422)}
-UPLOAD: dict[str, Any] = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["image", "name"],
-                "properties": {
-                    "image": {"type": "string", "format": "binary", "description": "Told by its content."},
-                    "name": {"type": "string", "minLength": 1, "maxLength": 255},
-                },
-            }
-        }
-    },
-}
+UPLOAD = forms.body("image", {"type": "string", "format": "binary", "description": "Told by its content."}, UploadForm)
 
 
 @blueprint.get("", summary="List images", security=SECURITY, responses={200: ImageList, **errors(400, 401, 403)})
@@ -147,17 +135,29 @@ def index(query: ImageQuery) -> dict[str, Any]:
 def create_from_url(body: ImageOfUrl) -> tuple[Response, int]:
     """Fetches the image, within 20 seconds and the plan's size of a file, and keeps it as it is."""
     tools = toolbox()
+    if published := publishing.at(own_path(body.url) or ""):
+        with at_work(tools.gate) as shop, _naming("url"):
+            return created(making.create_of_published(job(body.name), published, shop))
     with at_work(tools.outbound) as shop, _naming("url"):
         return created(making.create_from_url(job(body.name), body.url, tools.fetcher, shop))
 
 
-@blueprint.post("/upload", summary="Upload an image", security=SECURITY, request_body=UPLOAD, responses=CREATED)
+@blueprint.post(
+    "/upload", summary="Upload an image", security=SECURITY, request_body=UPLOAD, responses={**CREATED, 201: Uploaded}
+)
 @needs_key
 def upload() -> tuple[Response, int]:
-    """Keeps the image as it is, whatever its format: JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF, BMP or camera RAW."""
-    form, file = _received()
+    """Keeps the image as it is, whatever its format: JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF, BMP or camera RAW.
+
+    Unknown text fields are ignored; `warnings`, which is there only then, names them.
+    """
+    form = forms.received("image", UploadForm)
+    if len(form.files) != 1:
+        raise BadRequest("Send one image.", errors=["image: must be one file"])
+    file = form.files[0]
     with at_work(toolbox().gate) as shop, _naming("image"):
-        return created(making.create(job(form.name), file.path, file.name, shop))
+        image = making.create(job(form.fields.name), file.path, file.name, shop)
+    return created(image, warnings=form.warnings)
 
 
 @blueprint.post(
@@ -248,9 +248,9 @@ def job(name: str, counting: int = 1) -> Job:
     return Job(principal(), name, g.claim, counting)
 
 
-def created(image: Asset, counted: int = 1) -> tuple[Response, int]:
+def created(image: Asset, counted: int = 1, warnings: Sequence[str] = ()) -> tuple[Response, int]:
     """The answer to whatever made an image."""
-    response = jsonify(_shown(image))
+    response = jsonify({**_shown(image), **({"warnings": warnings} if warnings else {})})
     if principal().is_live:
         response.headers["X-Image-Processing-Usage"] = str(counted)
     return response, 201
@@ -262,20 +262,3 @@ def _shown(image: Asset) -> dict[str, Any]:
 
 def _page_url(take: int, first: str | None) -> str | None:
     return first and absolute(url_for("images.index") + "?" + urlencode({"take": take, "from": first}))
-
-
-def _received() -> tuple[UploadForm, SpooledFile]:
-    """The form and its one file. Raises UnsupportedMediaType, BadRequest, TooLarge."""
-    if request.mimetype != "multipart/form-data":
-        raise UnsupportedMediaType("Send the image as 'multipart/form-data', in a field named 'image'.")
-    files = api_request().spooled_files()
-    if problems := [f"{field}: unknown field" for field, _ in files if field != "image"]:
-        raise BadRequest("The form has unknown file fields.", errors=problems)
-    if len(files) != 1:
-        problem = "must be a file" if "image" in request.form else "must be one file" if files else "is required"
-        raise BadRequest("Send one image.", errors=[f"image: {problem}"])
-    try:
-        form = UploadForm.model_validate(request.form.to_dict())
-    except ValidationError as error:
-        raise invalid_request(error) from None
-    return form, files[0][1]

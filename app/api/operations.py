@@ -49,7 +49,19 @@ AnyColour = Annotated[
     Colour, BeforeValidator(_colour), WithJsonSchema({"type": "string", "examples": ["#ff8800", "transparent"]})
 ]
 Length = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
-Place = Annotated[int, Field(ge=-LARGEST_SIDE * 2, le=LARGEST_SIDE * 2)]
+
+
+def _rounded(number: object) -> object:
+    """A place between two pixels is the nearer one's: clients compute it."""
+    return math.floor(number + 0.5) if isinstance(number, float) and math.isfinite(number) else number
+
+
+Place = Annotated[
+    int,
+    BeforeValidator(_rounded),
+    Field(ge=-LARGEST_SIDE * 2, le=LARGEST_SIDE * 2),
+    WithJsonSchema({"type": "number", "minimum": -LARGEST_SIDE * 2, "maximum": LARGEST_SIDE * 2}),
+]
 Corner = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Real = Annotated[float, Field(allow_inf_nan=False)]
 Multiplier = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
@@ -118,15 +130,15 @@ class Mirroring(Body):
 
 
 class Blurring(Body):
-    sigma: Real = Field(3.0, ge=0.3, le=1000, description="Standard deviation in pixels.", examples=[5])
+    sigma: Real = Field(20.0, ge=0.3, le=1000, description="Standard deviation in pixels.", examples=[5])
 
     def operation(self) -> Blur:
         return Blur(self.sigma)
 
 
 class Modulation(Body):
-    brightness: Multiplier = 1.0
-    saturation: Multiplier = 1.0
+    brightness: Multiplier = Field(1.0, examples=[1.2])
+    saturation: Multiplier = Field(1.0, examples=[0.5])
     hue: int = Field(0, ge=-36_000, le=36_000, description="Degrees that colours are turned by.")
     lightness: Real = Field(0.0, ge=-1000, le=1000, description="Added to the lightness, which is 0 to 100.")
 
@@ -138,8 +150,8 @@ class OneWatermark(Body):
     id: Id = Field(
         description="Another image, PNG with transparency for instance.", examples=["image_0mpn9k2ucq3vd1x7b8e5h4zt"]
     )
-    top: Place = Field(0, description="Pixels from the image's upper edge; the watermark may begin or end outside.")
-    left: Place = Field(0, description="Pixels from the image's left edge.")
+    top: Place = Field(0, description="Pixels from the image's upper edge, rounded; it may begin or end outside.")
+    left: Place = Field(0, description="Pixels from the image's left edge, rounded.")
     width: Length | None = Field(None, description="Pixels; with one of the two, the ratio stays.", examples=[200])
     height: Length | None = Field(None, examples=[80])
     repetition_mode: Annotated[Repetition, Field(strict=False)] = Repetition.NO_REPEAT

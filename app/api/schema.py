@@ -1,8 +1,10 @@
 """What the descriptions of all endpoints share."""
 
+import json
 import unicodedata
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
@@ -12,11 +14,14 @@ from pydantic import (
     Field,
     PlainSerializer,
     WithJsonSchema,
+    model_validator,
 )
 
+from app.errors import BadRequest
 from app.imaging import Format, Transform
 from app.web.described import Described
 from app.web.errors import ErrorBody
+from app.web.forms import ABSENT
 
 SECURITY: list[dict[str, list[Any]]] = [{"bearer": []}, {"apiKey": []}]
 """Either header authenticates."""
@@ -28,10 +33,53 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class Query(Described):
-    """A query string: unknown parameters are refused, so that a misspelt one isn't silently without effect."""
+Kept = Annotated[Any, Field(None, description="As it was got, or left out: it can't be changed.")]
 
-    model_config = ConfigDict(extra="forbid")
+
+def check_kept(sent: BaseModel, fields: Iterable[str], shown: BaseModel) -> None:
+    """Raise BadRequest for those of ``fields`` that were sent with another value than the thing is shown with.
+
+    So that a client may send back the whole of what it got.
+    """
+    own = shown.model_dump(mode="json")
+    changed = [name for name in fields if name in sent.model_fields_set and not _same(getattr(sent, name), own[name])]
+    if changed:
+        problems = [f"{name}: can't be changed; leave it out, or send {json.dumps(own[name])}" for name in changed]
+        raise BadRequest(problems[0] if len(problems) == 1 else "Several fields can't be changed.", errors=problems)
+
+
+def _same(sent: object, own: object) -> bool:
+    """Equal, moments in whatever notation of ISO 8601, to the millisecond."""
+    if sent != own and isinstance(sent, str) and isinstance(own, str):
+        try:
+            return _milliseconds(datetime.fromisoformat(sent)) == own
+        except ValueError:
+            return False
+    return sent == own
+
+
+def given(model: type[BaseModel], sent: dict[str, Any]) -> dict[str, Any]:
+    """What was sent as text, without what stands for a value that nobody gave, where ``model`` can do without."""
+    optional = {field.alias or name for name, field in model.model_fields.items() if not field.is_required()}
+    return {name: value for name, value in sent.items() if name not in optional or value not in ABSENT}
+
+
+class Query(Described):
+    """A query string. Unknown parameters are ignored, and a value that stands for none counts as absent."""
+
+    null_is_a_value: ClassVar[frozenset[str]] = frozenset()
+    """Parameters for which ``null`` says something of its own."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_the_absent(cls, sent: dict[str, Any]) -> dict[str, Any]:
+        said = {name: sent[name] for name in cls.null_is_a_value if sent.get(name) == "null"}
+        return given(cls, sent) | said
+
+
+def at_most(most: int) -> AfterValidator:
+    """A size of pages past ``most`` is ``most``: clients ask for all they can get."""
+    return AfterValidator(lambda size: min(size, most))
 
 
 def errors(*statuses: int) -> dict[int | str, Any]:

@@ -1,4 +1,4 @@
-"""The playground, the pages about plans and errors, ``openapi.json``, and the files that they need.
+"""The playground, the pages about plans and errors, ``openapi.json``, what robots ask for, and the files they need.
 
 No page loads anything from another host.
 """
@@ -14,6 +14,7 @@ from flask_openapi import OpenAPI
 from sqlalchemy import select
 from werkzeug.wrappers import Response as BaseResponse
 
+from app.docs import postman
 from app.errors import AppError, NotFound
 from app.extensions import transaction
 from app.models import Plan
@@ -27,7 +28,21 @@ ASSETS = {
     "scalar.js": (SCALAR, "text/javascript"),
     "docs.css": (Path(__file__).parent / "assets" / "docs.css", "text/css"),
     "lightwell.svg": (Path(__file__).parent / "assets" / "lightwell.svg", "image/svg+xml"),
+    "favicon.ico": (Path(__file__).parent / "assets" / "favicon.ico", "image/vnd.microsoft.icon"),
 }
+ROBOTS = """User-agent: *
+Disallow: /auth/
+Disallow: /compress/
+Disallow: /usage
+Disallow: /billing/
+Disallow: /v1/
+Disallow: /api/
+Disallow: /storage/
+Disallow: /published/
+Disallow: /webhooks/
+"""
+"""The pages are for everybody to find; customers' images and the API are not."""
+CACHED = "public, max-age=86400"
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -65,6 +80,26 @@ def home() -> BaseResponse:
 def openapi() -> dict[str, Any]:
     """The description of the whole API (OpenAPI 3.1)."""
     return cast(OpenAPI, current_app).api_doc
+
+
+@blueprint.get("/docs/postman.json")
+@needs_nothing
+def postman_collection() -> dict[str, Any]:
+    """The same as a Postman collection, whose requests go to the server that it came from."""
+    return postman.collection(openapi(), request.host_url.rstrip("/"))
+
+
+@blueprint.get("/robots.txt")
+@needs_nothing
+def robots() -> Response:
+    return Response(ROBOTS, mimetype="text/plain", headers={"Cache-Control": CACHED})
+
+
+@blueprint.get("/favicon.ico")
+@needs_nothing
+def favicon() -> Response:
+    """Where browsers look for it when a page, such as an answer of the API, names none."""
+    return asset("favicon.ico")
 
 
 @blueprint.get("/docs")
@@ -127,7 +162,7 @@ def asset(name: str) -> Response:
     if zipped:
         response.headers["Content-Encoding"] = "gzip"
     response.headers["Vary"] = "Accept-Encoding"
-    response.headers["Cache-Control"] = "public, max-age=86400"
+    response.headers["Cache-Control"] = CACHED
     response.add_etag()
     response.make_conditional(request)
     return response

@@ -62,6 +62,7 @@ UNSUPPORTED_MEDIA = (
     "This is no image or video of a supported format; send JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF, BMP, camera RAW, or "
     "video as MP4, MOV or WebM."
 )
+EMPTY = "The file is empty: not a byte of it was sent."
 UNREADABLE = "The file is damaged or incomplete; export it again from its source and send the new file."
 TOO_MUCH_MEMORY = "The file needs more memory than one file may use; send it with smaller dimensions."
 INTERRUPTED = "The server was stopped while it worked on the file; send it again."

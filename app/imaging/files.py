@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.imaging.containers.header import Damaged, Data
+from app.imaging.containers.header import Data
+from app.imaging.errors import EMPTY, UnreadableImage
 
 
 @contextmanager
 def mapped(path: Path) -> Iterator[Data]:
-    """A file's bytes, without reading more of them than are looked at. Damaged for an empty file."""
+    """A file's bytes, without reading more of them than are looked at. UnreadableImage for an empty file."""
     with path.open("rb") as file:
         if not os.fstat(file.fileno()).st_size:
-            raise Damaged("empty file")
+            raise UnreadableImage(EMPTY)
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             yield data
 

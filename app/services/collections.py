@@ -45,8 +45,13 @@ def create(
 ) -> tuple[Collection, bool]:
     """The collection of this name under this parent, and whether it was made now. Raises BadRequest, Conflict.
 
-    Parallel calls agree on one: the database keeps siblings' names apart.
+    ``ANY`` finds it wherever it lies, and makes it at the top. Parallel calls agree on one: the database keeps
+    siblings' names apart.
     """
+    if parent_id is ANY:
+        if found := _anywhere(session, name):
+            return found, False
+        parent_id = None
     check(session, parent_id, "parentId")
     place = _place(parent_id, name)
     if found := _at(session, place):
@@ -107,6 +112,13 @@ def _place(parent_id: str | None, name: str) -> str:
 
 def _at(session: TenantSession, place: str) -> Collection | None:
     return session.scalar(select(Collection).where(Collection.place == place))
+
+
+def _anywhere(session: TenantSession, name: str) -> Collection | None:
+    """One at the top before others, then the oldest."""
+    named = select(Collection).where(Collection.name == name)
+    order = (Collection.parent_id.is_not(None), Collection.created_at, Collection.id)
+    return session.scalar(named.order_by(*order).limit(1))
 
 
 def _lock_tree(session: TenantSession) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import delete, select
 
 from app.adapters.fetch import Fetcher
 from app.adapters.painter import Order, Painter
-from app.errors import NotConfigured, NotFound, Overloaded
+from app.errors import NotConfigured, NotFound, Overloaded, TooLarge, Unprocessable
 from app.extensions import transaction
 from app.imaging import Derivation, Format, Painting, Transform, Turn, UnsupportedImage
 from app.imaging.errors import UNSUPPORTED
@@ -24,9 +24,10 @@ from app.models import AllowedHost, Asset, Upload
 from app.services import idempotency, intake, usage
 from app.services.assets import Label
 from app.services.idempotency import Claim
+from app.services.images import ImageFile
 from app.services.intake import Arrival
 from app.services.names import Names, clean_name
-from app.services.principal import Principal
+from app.services.principal import MEGABYTE, Principal
 from app.services.usage import Reservation
 from app.services.workshop import Workshop
 
@@ -77,6 +78,22 @@ def create_from_url(job: Job, url: str, fetcher: Fetcher, shop: Workshop) -> Ass
         path = making.folder / "original"
         fetcher.fetch(url, path, most_bytes=job.principal.allowance.file_bytes, hosts=hosts)
         return making.take_in(path, clean_name(unquote(urlsplit(url).path)))
+
+
+@once
+def create_of_published(job: Job, image: ImageFile, shop: Workshop) -> Asset:
+    """An image of what anybody may get from this server. Raises as ``create``, TooLarge, Unprocessable."""
+    most = job.principal.allowance.file_bytes
+    if image.size > most:
+        problem = f"url: the file is larger than {most // MEGABYTE} MB, the most that is allowed"
+        raise TooLarge(problem, errors=[problem])
+    with _begun(job, shop) as making:
+        path = making.folder / "original"
+        try:
+            shop.storage.fetch(image.storage_key, path)
+        except FileNotFoundError:
+            raise Unprocessable("url: the image was deleted", errors=["url: the image was deleted"]) from None
+        return making.take_in(path, Names().unique(image.name, image.extension))
 
 
 @once

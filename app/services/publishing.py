@@ -9,7 +9,7 @@ import secrets
 from sqlalchemy import select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
-from app.errors import NotFound
+from app.errors import NotFound, Unprocessable
 from app.extensions import transaction
 from app.models import Asset
 from app.services.images import ImageFile
@@ -17,6 +17,7 @@ from app.tenancy import TenantSession, unscoped
 
 TOKEN_BYTES = 18
 TOKEN = re.compile(r"[\w-]{24}", re.ASCII)
+FOLDER = "/published/"
 
 
 def publish(session: TenantSession, asset: Asset) -> None:
@@ -44,6 +45,17 @@ def find(token: str) -> ImageFile | None:
         return ImageFile.of(asset) if asset else None
 
 
+def at(path: str) -> ImageFile | None:
+    """What lies at a path of this server, written as ``path_of`` does. None for another path; raises Unprocessable."""
+    if not path.startswith(FOLDER):
+        return None
+    token, _, extension = path.removeprefix(FOLDER).rpartition(".")
+    if (image := find(token)) and image.extension == extension:
+        return image
+    problem = "url: no image is published there; it may have been unpublished"
+    raise Unprocessable(problem, errors=[problem])
+
+
 def path_of(asset: Asset) -> str | None:
     """The address of an asset that is published, without a host."""
-    return asset.public_token and f"/published/{asset.public_token}.{ImageFile.of(asset).extension}"
+    return asset.public_token and f"{FOLDER}{asset.public_token}.{ImageFile.of(asset).extension}"

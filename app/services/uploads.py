@@ -127,7 +127,7 @@ def _examine(path: Path, upload: Upload, declared: Declared, shop: Workshop) -> 
     size = path.stat().st_size
     if size != declared.size or size != upload.size:
         raise _mismatch("size", f"{declared.size:,} bytes were declared and {size:,} were uploaded")
-    if declared.mime_type != upload.mime_type:
+    if media.accepted(declared.mime_type) != media.accepted(upload.mime_type):
         raise _mismatch("mimeType", f"the upload was declared as '{upload.mime_type}'")
     thumbnail = path.with_name("thumbnail")
     original = shop.outcome(shop.imaging.examine(path, thumbnail, upload.org_id))

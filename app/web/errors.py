@@ -47,6 +47,7 @@ class ErrorBody(Described):
     type: str = Field(description="A page about this kind of error.", json_schema_extra={"format": "uri"})
     errors: list[str] | None = Field(None, description="Where several things are wrong: `field: problem`.")
     requestId: str = Field(description="Names this request in our logs; also in `X-Request-Id`.")
+    message: str = Field(default_factory=lambda body: body["error"], description="The same as `error`.")
 
 
 def init_app(app: Flask) -> None:

@@ -9,7 +9,7 @@ from app.web.request import api_request
 
 log = structlog.get_logger()
 
-QUIET_ENDPOINTS = frozenset({"health.healthz", "health.readyz", "docs.asset"})
+QUIET_ENDPOINTS = frozenset({"health.healthz", "health.readyz", "docs.asset", "docs.favicon"})
 SIGNED = "/storage/"
 CONTENT_SECURITY_POLICY = "default-src 'none'; frame-ancestors 'none'"
 

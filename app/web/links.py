@@ -1,10 +1,11 @@
 """Addresses that answers contain."""
 
 from datetime import datetime, timedelta
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from flask import request
 
+from app.adapters.origins import PORTS
 from app.web.context import now, toolbox
 
 THUMBNAIL_VALID = timedelta(hours=2)
@@ -13,6 +14,18 @@ THUMBNAIL_VALID = timedelta(hours=2)
 def absolute(url: str) -> str:
     """A path of this server as the client can call it; what is absolute stays."""
     return urljoin(request.host_url, url)
+
+
+def own_path(url: str) -> str | None:
+    """The path of a URL of this server, by the name that the request came to; None for every other URL."""
+    try:
+        there, here = urlsplit(url), urlsplit(request.host_url)
+        # Behind a proxy that does not tell, https looks like http.
+        usual = PORTS[there.scheme]
+        same = (there.hostname, there.port or usual) == (here.hostname, here.port or usual)
+    except (ValueError, KeyError):
+        return None
+    return there.path if same and "@" not in there.netloc else None
 
 
 def download(key: str, filename: str, content_type: str, expires_at: datetime, *, inline: bool = False) -> str:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from flask import Request, request
-from werkzeug.formparser import FormDataParser
 
 from app.errors import BadRequest, TooLarge, UnsupportedMediaType
 from app.models import new_id
 from app.services.names import clean_name
 from app.services.principal import MEGABYTE, Allowance
 from app.web.context import now, toolbox
+from app.web.forms import FORM, FormParser, parameters
 
 JSON_BYTES = 2 * MEGABYTE
 """Largest body that is not an upload; the ids of the largest export fit in."""
@@ -27,13 +27,18 @@ class SpooledFile:
     ``limit`` bytes raises TooLarge.
     """
 
-    def __init__(self, folder: Path, number: int, name: str, limit: int) -> None:
+    def __init__(self, folder: Path, number: int, sent_name: str, limit: int) -> None:
         self.number = number
-        self.name = name
+        self.is_named = sent_name != ""
+        self.name = clean_name(sent_name)
         self.path = folder / f"upload-{number}"
         self.limit = limit
         self.size = 0
         self._file = self.path.open("wb")
+
+    @property
+    def is_chosen(self) -> bool:
+        return self.is_named or self.size > 0
 
     def write(self, data: bytes) -> int:
         self.size += len(data)
@@ -49,23 +54,10 @@ class SpooledFile:
         self._file.close()
 
 
-class StrictFormParser(FormDataParser):
-    """Refuses a broken form, where Werkzeug's own would take it for an empty one."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{**kwargs, "silent": False})
-
-    def parse(self, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return super().parse(*args, **kwargs)
-        except ValueError:
-            raise BadRequest("The form cannot be read: its boundary is missing, or the body ends early.") from None
-
-
 class ApiRequest(Request):
     """A request to an API surface. Bodies are small (MAX_CONTENT_LENGTH) until ``allow`` opens them for uploads."""
 
-    form_data_parser_class = StrictFormParser
+    form_data_parser_class = FormParser
     file_bytes = 0
 
     @cached_property
@@ -84,20 +76,34 @@ class ApiRequest(Request):
         """All uploads that have begun, in the order sent."""
         return []
 
+    @property
+    def mimetype_params(self) -> dict[str, str]:
+        """The Content-Type's parameters; boundaries are read as leniently as they are written."""
+        return parameters(self.headers.get("Content-Type", ""))
+
     def allow(self, allowance: Allowance) -> None:
         """Take uploads as large and as many as the plan and the server allow."""
         self.file_bytes = allowance.file_bytes
         self.max_form_parts = allowance.batch_files + OTHER_FIELDS
-        if self.mimetype == "multipart/form-data":
+        if self.mimetype == FORM:
             self.max_content_length = min(
                 toolbox().settings.max_request_mb * MEGABYTE,
                 allowance.batch_files * allowance.file_bytes + MEGABYTE,
             )
 
     def spooled_files(self) -> list[tuple[str, SpooledFile]]:
-        """The uploads with the fields they came in, in the order sent."""
-        files = [(field, cast(SpooledFile, file.stream)) for field, file in self.files.items(multi=True)]
-        return sorted(files, key=lambda entry: entry[1].number)
+        """The uploads with the fields they came in, in the order sent, without those of ``unchosen``."""
+        uploads = self._file_parts
+        return sorted((entry for entry in uploads if entry[1].is_chosen), key=lambda entry: entry[1].number)
+
+    @property
+    def unchosen(self) -> set[str]:
+        """The file fields in which nobody chose a file, as browsers send them: without a name, without a byte."""
+        return {field for field, upload in self._file_parts if not upload.is_chosen}
+
+    @property
+    def _file_parts(self) -> list[tuple[str, SpooledFile]]:
+        return [(field, cast(SpooledFile, file.stream)) for field, file in self.files.items(multi=True)]
 
     def discard_spool(self) -> None:
         for upload in self.uploads:
@@ -126,7 +132,7 @@ class ApiRequest(Request):
         filename: str | None = None,
         content_length: int | None = None,
     ) -> Any:
-        upload = SpooledFile(self.spool, len(self.uploads), clean_name(filename or ""), self.file_bytes)
+        upload = SpooledFile(self.spool, len(self.uploads), filename or "", self.file_bytes)
         self.uploads.append(upload)
         return upload
 

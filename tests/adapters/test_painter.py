@@ -48,6 +48,28 @@ def refusal(server: PainterServer, target: Path, **others) -> AppError:
     return caught.value
 
 
+@pytest.mark.parametrize(
+    ("models", "asked", "sent"),
+    [
+        (("fast", "fine"), "sdxl", "fast"),
+        (("fast", "fine"), "flux", "fast"),
+        (("fast", "flux=acme/flux-1"), "flux", "acme/flux-1"),
+        (("sdxl=acme/sdxl-1.0=b", "flux"), None, "acme/sdxl-1.0=b"),
+        (("sdxl=acme/sdxl-1.0=b", "flux"), "sdxl", "acme/sdxl-1.0=b"),
+        (("sdxl=acme/sdxl-1.0=b", "flux"), "flux", "flux"),
+    ],
+)
+def test_models_have_aliases(server, target, models, asked, sent) -> None:
+    server.answer = says(IN_BASE64)
+    painter = Painter(server.base_url, KEY, models, no_fetch)
+    painter.paint(Order("a hat", model=asked), target)
+    assert server.requests[0].body["model"] == sent
+    for unknown in ("acme/flux-1", "acme/sdxl-1.0=b", "other"):
+        with pytest.raises(BadRequest, match=r"model: must be one of .*\bflux\b"):
+            painter.paint(Order("a hat", model=unknown), target)
+    assert len(server.requests) == 1
+
+
 def test_a_picture_in_the_answer_is_written_and_only_what_is_given_is_asked_for(server, target) -> None:
     server.answer = says(IN_BASE64)
     painter = painter_at(server.base_url)
@@ -96,7 +118,7 @@ def test_a_server_without_keys_is_sent_none(server, target) -> None:
 def test_a_model_that_is_not_offered_is_named_and_nobody_asked(server, target) -> None:
     with pytest.raises(BadRequest) as caught:
         painter_at(server.base_url).paint(Order("a hat", model="dall-e"), target)
-    assert caught.value.errors == ["model: must be one of fast, fine"]
+    assert caught.value.errors == ["model: must be one of fast, fine, sdxl, flux"]
     assert not server.requests
 
 

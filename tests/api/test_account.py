@@ -40,7 +40,7 @@ def test_a_known_address_is_refused_however_it_is_spelt(client) -> None:
         answer = client.post("/auth/register", json={"email": spelling})
         assert answer.status_code == 409
         assert answer.json["code"] == "conflict"
-        assert set(answer.json) == {"error", "code", "status", "type", "requestId"}
+        assert set(answer.json) == {"error", "code", "status", "type", "requestId", "message"}
 
 
 @on_both_databases

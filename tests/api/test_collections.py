@@ -2,6 +2,7 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from json import dumps
 
 import pytest
 
@@ -36,6 +37,39 @@ def test_making_one_twice_gives_the_same(api) -> None:
     second = api("POST", name="Campaign Q2", color="#000000")
     assert (second.status_code, second.json) == (200, first.json)
     assert api("GET").json == {"collections": [first.json]}
+
+
+@on_both_databases
+def test_without_a_parent_it_is_found_wherever_it_lies(api) -> None:
+    top = api("POST", name="2024").json["id"]
+    deep = api("POST", name="Raw", parentId=top)
+    assert deep.status_code == 201
+    found = api("POST", name="Raw")
+    assert (found.status_code, found.json) == (200, deep.json)
+    at_top = api("POST", name="Raw", parentId=None)
+    assert (at_top.status_code, at_top.json["parentId"]) == (201, None)
+    for body, expected in (({}, at_top), ({"parentId": None}, at_top), ({"parentId": top}, deep)):
+        again = api("POST", name="Raw", **body)
+        assert (again.status_code, again.json) == (200, expected.json)
+    assert api("POST", name="raw").status_code == 201
+
+
+def test_without_a_parent_another_organization_s_is_not_found(client, api, globex) -> None:
+    client.post(URL, headers=bearer(globex.key), json={"name": "Raw"})
+    assert api("POST", name="Raw").status_code == 201
+
+
+@on_both_databases
+def test_the_whole_collection_may_be_sent_back(api) -> None:
+    whole = api("POST", name="Raw", color="#6366f1").json
+    path = f"/{whole['id']}"
+    changed = api("PATCH", path, **{**whole, "name": "Cooked"})
+    assert (changed.status_code, changed.json) == (200, {**whole, "name": "Cooked"})
+    for field, value in (("id", "col_other"), ("createdAt", "2020-01-01T00:00:00.000Z"), ("createdAt", None)):
+        refused = api("PATCH", path, **{**whole, "name": "Raw", field: value})
+        assert refused.status_code == 400
+        assert refused.json["errors"] == [f"{field}: can't be changed; leave it out, or send {dumps(whole[field])}"]
+    assert api("GET", path).json == changed.json
 
 
 @on_both_databases

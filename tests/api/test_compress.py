@@ -118,7 +118,6 @@ def test_an_original_that_cannot_shrink_is_kept_and_said_so(client, acme) -> Non
         ({"maxHeight": "9" * 5000}, "maxHeight"),
         ({"mimeType": "image/tiff"}, "mimeType"),
         ({"partial": "perhaps"}, "partial"),
-        ({"watermark": "yes"}, "watermark"),
     ],
 )
 def test_a_bad_field_is_named_and_free(client, acme, fields, field) -> None:

@@ -110,6 +110,22 @@ def test_watermarks_blend_and_repeat(images, picture, seen) -> None:
     assert not changed[34:].any()
 
 
+def test_a_watermark_between_two_pixels_is_at_the_nearer_one(images, picture) -> None:
+    mark = images.upload(saved(Image.new("RGBA", (8, 8), (0, 0, 0, 128)), "PNG"), filename="mark.png")
+
+    def at(top: float, left: float) -> bytes:
+        places = [{"id": mark["id"], "top": top, "left": left}]
+        return bytes(images.download(images.make(picture, "watermark", watermarks=places)).data)
+
+    assert at(4.5, 9.4999) == at(5, 9) != at(4, 9)
+    assert at(-3.5, 10.0) == at(-3, 10)
+
+
+def test_blur_is_by_20_unless_said(images, picture) -> None:
+    usual, same, other = (images.make(picture, "blur", **how) for how in ({}, {"sigma": 20}, {"sigma": 19}))
+    assert images.download(usual).data == images.download(same).data != images.download(other).data
+
+
 def test_a_chain_is_one_image_that_is_encoded_once(images, picture, seen) -> None:
     before = images.used()
     answer = images.post(
@@ -141,6 +157,10 @@ def test_transparency_and_animation_survive(images, seen) -> None:
 
 
 BAD = [
+    ("watermark", {"watermarks": [{"id": "image_x", "top": float("nan")}]}, "watermarks.0.top: "),
+    ("watermark", {"watermarks": [{"id": "image_x", "left": float("inf")}]}, "watermarks.0.left: "),
+    ("watermark", {"watermarks": [{"id": "image_x", "left": 20_000.5}]}, "watermarks.0.left: "),
+    ("watermark", {"watermarks": [{"id": "image_x", "left": "4"}]}, "watermarks.0.left: "),
     ("crop", {"x1": 5, "y1": 0, "x2": 5, "y2": 9}, "x2: must be greater than x1"),
     ("crop", {"x1": 0, "y1": 9, "x2": 5, "y2": 3}, "y2: must be greater than y1"),
     ("crop", {"x1": 0, "y1": 0, "x2": 81, "y2": 9}, "x2: must be at most 80, the image's width"),

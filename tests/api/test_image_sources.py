@@ -2,11 +2,13 @@
 
 from base64 import b64encode
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import pytest
 
 from app.adapters.exchange import Network
 from app.adapters.fetch import Fetcher
+from app.services import publishing
 from tests.adapters.origin import page, running_origin
 from tests.adapters.painter_server import KEY, running_painter, says
 from tests.images import encoded
@@ -84,6 +86,57 @@ def test_what_cannot_be_fetched_is_refused_and_free(client, make_account, origin
     assert images.request("GET", "").json["data"] == []
 
 
+@pytest.fixture
+def published(client, globex):
+    """An image that another organization has published, and its URL."""
+    theirs = ImagesClient(client, globex.key)
+    image = theirs.upload(encoded("PNG", width=48, height=32), name="logo")
+    return theirs, image, theirs.post(f"/{image['id']}/publish").json["url"]
+
+
+def test_what_this_server_publishes_is_read_from_its_storage(images, published) -> None:
+    theirs, image, url = published
+    assert url.startswith("http://localhost/published/")
+    copy = made(images.post("", url=url, name="copy"))
+    assert (copy["name"], copy["format"], copy["width"], copy["url"]) == ("copy", "png", 48, None)
+    assert images.download(copy).data == theirs.download(image).data
+    assert images.used() == 1
+    for same in (url.replace("http:", "https:"), url.replace("localhost", "LocalHost:80"), f"{url}?v=2"):
+        assert made(images.post("", url=same, name="copy"))
+
+
+def test_what_is_not_published_here_is_refused(client, images, published, make_account) -> None:
+    theirs, image, url = published
+    wrong = [url.replace(".png", ".jpg"), url.rpartition(".")[0], url.rpartition("/")[0] + "/x.png", url + "/"]
+    for other in wrong:
+        answer = images.post("", url=other, name="x")
+        assert (answer.status_code, answer.json["errors"][0][:5]) == (422, "url: ")
+    elsewhere = [
+        url.replace("localhost", "elsewhere.example"), url.replace("localhost", "x@localhost"),
+        url.replace("localhost", "localhost:81"), url.replace("http:", "ftp:"), "http://localhost/usage",
+    ]  # fmt: skip
+    for other in elsewhere:
+        assert images.post("", url=other, name="x").status_code == 400
+    small = ImagesClient(client, make_account(file_mb=0).key)
+    assert small.post("", url=url, name="x").status_code == 413
+    theirs.post(f"/{image['id']}/unpublish")
+    answer = images.post("", url=url, name="x")
+    assert (answer.status_code, answer.json["errors"]) == (
+        422,
+        ["url: no image is published there; it may have been unpublished"],
+    )
+    assert images.used() == 0
+
+
+def test_a_published_image_whose_file_is_lost_is_refused_and_free(app, images, published) -> None:
+    storage = app.extensions["lightwell"].storage
+    with app.app_context():
+        found = publishing.at(urlsplit(published[2]).path)
+    storage.delete([found.storage_key])
+    assert images.post("", url=published[2], name="x").status_code == 422
+    assert images.used() == 0
+
+
 def test_a_host_is_allowed_by_the_organization(app, acme, images, monkeypatch) -> None:
     """Unless it is, its name is not even looked up."""
     looked_up: list[str] = []
@@ -141,6 +194,9 @@ def test_test_keys_get_samples_and_no_provider_is_asked(tried, provider) -> None
     first, again = (made(tried.post("/imagine", **PROMPT, seed=42)) for _ in range(2))
     assert (first["format"], first["width"], first["height"]) == ("jpeg", 1024, 1024)
     assert tried.download(first).data == tried.download(again).data
+    assert (
+        tried.download(made(tried.post("/imagine", **PROMPT, seed=42, model="sdxl"))).data == tried.download(first).data
+    )
     other = made(tried.post("/imagine", **PROMPT, seed=43))
     assert tried.download(other).data != tried.download(first).data
     assert len(provider.requests) == before

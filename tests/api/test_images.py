@@ -206,9 +206,7 @@ def test_a_page_may_begin_where_an_image_was(images) -> None:
     assert [one["name"] for one in images.follow(page["links"]["previous"]).json["data"]] == ["3", "1"]
 
 
-@pytest.mark.parametrize(
-    "query", ["take=0", "take=101", "take=x", "from=", "from=image_x", "from=video_" + "0" * 24, "page=1"]
-)
+@pytest.mark.parametrize("query", ["take=0", "take=x", "from=image_x", "from=video_" + "0" * 24])
 def test_lists_refuse_what_they_do_not_know(images, query) -> None:
     answer = images.request("GET", f"?{query}")
     assert answer.status_code == 400
@@ -238,7 +236,6 @@ def test_a_download_is_the_file_whole_or_in_part(images) -> None:
         ({"name": ""}, "name: "),
         ({"name": "x" * 256}, "name: "),
         ({"name": "a\nb"}, "name: must not have control characters"),
-        ({"name": "x", "quality": "1"}, "quality: unknown field"),
     ],
 )
 def test_uploads_name_what_is_wrong(images, fields, problem) -> None:

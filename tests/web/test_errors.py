@@ -10,7 +10,7 @@ from app.imaging import UnsupportedImage
 from app.services import keys
 from tests.client import bearer
 
-FIELDS = {"error", "code", "status", "type", "requestId"}
+FIELDS = {"error", "code", "status", "type", "requestId", "message"}
 
 
 @pytest.mark.parametrize(
