@@ -1,5 +1,6 @@
 """A real browser on the running service."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -18,8 +19,9 @@ def browser() -> Iterator[Browser]:
     driver, _ = compute_driver_executable()
     if not CHROMIUM or subprocess.run([driver, "--version"], capture_output=True).returncode:
         pytest.skip("needs a browser: apt-get install chromium libatomic1")
+    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}  # faketime makes it hang
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET, env=environment)
         yield browser
         browser.close()
 
