@@ -45,8 +45,9 @@ without their background, or all of it in one chain; it publishes them under URL
 A team's library is below `/api/v1`: upload images and videos in two steps, sort them into collections, get signed URLs
 of transformed copies, export many as a ZIP.
 
-A test key works like the live one, counts nothing, and stamps what it makes. Every answer tells what is left of the
-rate limit; every refusal has the same body, explained under [errors](/docs/errors).
+A test key works like the live one, makes 500 images a day unless the operator says otherwise, counts nothing, and
+stamps what it makes. Every answer tells what is left of the rate limit; every refusal has the same body, explained
+under [errors](/docs/errors).
 """
 SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer <key>`"},

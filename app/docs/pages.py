@@ -80,8 +80,15 @@ def billing() -> Response:
     with transaction() as session:
         plans = session.scalars(select(Plan).where(Plan.listed).order_by(Plan.position)).all()
     notices = [RETURNS[arrival] for arrival in request.args.items() if arrival in RETURNS]
-    grace_days = toolbox().settings.billing_grace_days
-    return _page("docs/billing.html", plans=plans, notices=notices, grace_days=grace_days, size=_size)
+    settings = toolbox().settings
+    return _page(
+        "docs/billing.html",
+        plans=plans,
+        notices=notices,
+        grace_days=settings.billing_grace_days,
+        test_images=settings.test_images_per_day,
+        size=_size,
+    )
 
 
 def _size(megabytes: int) -> str:

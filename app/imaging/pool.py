@@ -45,12 +45,12 @@ class ImagingPool:
         """
         return self._put(Job[Picture](source, target, transform))
 
-    def examine(self, source: Path, target: Path) -> Future[Original]:
+    def examine(self, source: Path, target: Path, *, stamp: bool = False) -> Future[Original]:
         """Tell what the image or video ``source`` is, read it, and write a WebP thumbnail of it into ``target``.
 
-        The future is as that of ``submit``.
+        ``stamp`` marks the thumbnail as a test key's. The future is as that of ``submit``.
         """
-        return self._put(Job[Original](source, target, Examination()))
+        return self._put(Job[Original](source, target, Examination(stamp)))
 
     def derive(self, source: Path, target: Path, derivation: Derivation) -> Future[Derived]:
         """Make a new image of ``source`` in ``target``, and its WebP thumbnail. The future is as that of ``submit``."""

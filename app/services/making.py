@@ -138,7 +138,7 @@ class _Making:
     def take_in(self, path: Path, original_name: str) -> Asset:
         """The image of a finished file. Raises ImagingError, for a video too."""
         thumbnail = self.folder / "thumbnail"
-        found = self.outcome(self.shop.imaging.examine(path, thumbnail))
+        found = self.outcome(self.shop.imaging.examine(path, thumbnail, stamp=not self.job.principal.is_live))
         if found.is_video:
             raise UnsupportedImage(UNSUPPORTED)
         return self._keep(Arrival.examined(path, thumbnail, found), original_name)
