@@ -122,6 +122,7 @@ def billing() -> Response:
         notices=notices,
         grace_days=settings.billing_grace_days,
         test_keys=settings.ratelimit_test_keys,
+        test_images=settings.test_images_per_day,
         size=_size,
     )
 

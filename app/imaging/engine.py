@@ -5,9 +5,11 @@ Imports libvips and FFmpeg, so it is for the pool's children, tests and benchmar
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from app.errors import AppError
+from app.imaging.chain import steps
 from app.imaging.decode import video
 from app.imaging.errors import (
     TOO_MUCH_MEMORY,
@@ -43,8 +45,8 @@ def perform(source: Path, target: Path, work: Work, limits: Limits) -> Result:
     match work:
         case Transform():
             return convert(source, target, work, limits)
-        case Examination():
-            return examine(source, target, limits)
+        case Examination(stamp):
+            return examine(source, target, limits, stamp=stamp)
         case Derivation():
             return derive(source, target, work, limits)
         case Painting():
@@ -82,22 +84,24 @@ def derive(source: Path, target: Path, derivation: Derivation, limits: Limits) -
     return Derived(picture, _picture(kind, shown, shown.content))
 
 
-def examine(source: Path, target: Path, limits: Limits) -> Original:
+def examine(source: Path, target: Path, limits: Limits, *, stamp: bool = False) -> Original:
     """Tell what the image or video ``source`` is, and write a thumbnail or poster of it, as ``convert`` writes.
+
+    ``stamp`` marks that picture as a test key's.
 
     An image is decoded whole, all frames of an animation too. Of a video the structure is read and a frame near its
     beginning decoded. Raises as ``convert`` does.
     """
     with worded_errors():
         try:
-            original, content = _examined(source, limits)
+            original, content = _examined(source, limits, replace(THUMBNAIL, stamp=stamp))
         except UnsupportedImage as error:
             raise UnsupportedImage(UNSUPPORTED_MEDIA) from error
     write(target, content)
     return original
 
 
-def _examined(source: Path, limits: Limits) -> tuple[Original, bytes]:
+def _examined(source: Path, limits: Limits, small: Transform) -> tuple[Original, bytes]:
     """What a file is, and the bytes of its thumbnail."""
     duration_ms: int | None = None
     with mapped(source) as data:
@@ -106,9 +110,9 @@ def _examined(source: Path, limits: Limits) -> tuple[Original, bytes]:
         header = measure(data, kind, limits, animated=True)
     if kind.is_video:
         poster, duration_ms = video.poster(source, kind, limits)
-        rendering = finish(poster, kind, None, THUMBNAIL)
+        rendering = finish(poster, kind, None, small, steps(small, NO_LAYERS, limits))
     else:
-        rendering = render(source, kind, header, THUMBNAIL, limits, still=True)
+        rendering = render(source, kind, header, small, limits, still=True)
     original = Original(
         mime=mime,
         kind=kind.value,

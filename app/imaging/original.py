@@ -7,7 +7,9 @@ from app.imaging.transform import Picture
 
 @dataclass(frozen=True)
 class Examination:
-    """Tell what a file is, read all of it, and write a small WebP picture of it. There is nothing to choose."""
+    """Tell what a file is, read all of it, and write a small WebP picture of it: stamped for a test key."""
+
+    stamp: bool = False
 
 
 @dataclass(frozen=True)

@@ -48,12 +48,12 @@ class ImagingPool:
         """
         return self._put(Job[Picture](source, target, transform, group))
 
-    def examine(self, source: Path, target: Path, group: str) -> Turn[Original]:
+    def examine(self, source: Path, target: Path, group: str, *, stamp: bool = False) -> Turn[Original]:
         """Tell what the image or video ``source`` is, read it, and write a WebP thumbnail of it into ``target``.
 
-        The future is as that of ``submit``.
+        ``stamp`` marks the thumbnail as a test key's. The future is as that of ``submit``.
         """
-        return self._put(Job[Original](source, target, Examination(), group))
+        return self._put(Job[Original](source, target, Examination(stamp), group))
 
     def derive(self, source: Path, target: Path, derivation: Derivation, group: str) -> Turn[Derived]:
         """Make a new image of ``source`` in ``target``, and its WebP thumbnail. The future is as that of ``submit``."""

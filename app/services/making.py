@@ -174,7 +174,8 @@ class _Making:
     def take_in(self, path: Path, original_name: str) -> Asset:
         """The image of a finished file. Raises ImagingError, for a video too."""
         thumbnail = self.folder / "thumbnail"
-        found = self.outcome(self.shop.imaging.examine(path, thumbnail, self.job.principal.org_id))
+        who = self.job.principal
+        found = self.outcome(self.shop.imaging.examine(path, thumbnail, who.org_id, stamp=not who.is_live))
         if found.is_video:
             raise UnsupportedImage(UNSUPPORTED)
         return self._keep(Arrival.examined(path, thumbnail, found), original_name)

@@ -15,7 +15,7 @@ from app.adapters.storage import Presigned, Storage
 from app.errors import AppError, BadRequest, Forbidden, NotFound, TooLarge, Unprocessable
 from app.extensions import transaction
 from app.imaging import media
-from app.models import Asset, Upload
+from app.models import Asset, Mode, Upload
 from app.services import collections, intake, space
 from app.services.assets import Label
 from app.services.intake import Arrival, incoming
@@ -130,7 +130,8 @@ def _examine(path: Path, upload: Upload, declared: Declared, shop: Workshop) -> 
     if media.accepted(declared.mime_type) != media.accepted(upload.mime_type):
         raise _mismatch("mimeType", f"the upload was declared as '{upload.mime_type}'")
     thumbnail = path.with_name("thumbnail")
-    original = shop.outcome(shop.imaging.examine(path, thumbnail, upload.org_id))
+    examined = shop.imaging.examine(path, thumbnail, upload.org_id, stamp=upload.mode == Mode.TEST)
+    original = shop.outcome(examined)
     if not media.matches(declared.mime_type, original):
         raise _mismatch("mimeType", f"'{declared.mime_type}' was declared, and the file is '{original.mime}'")
     return Arrival.examined(path, thumbnail, original, media.accepted(declared.mime_type))

@@ -13,6 +13,8 @@ from app.imaging import Transform
 from app.services import batches, keys, renditions
 from tests.client import bearer
 from tests.images import opened
+from tests.images_client import ImagesClient
+from tests.videos import film
 from tests.workspace import get, upload
 
 GRAY = 128
@@ -62,6 +64,20 @@ def test_every_processed_image_is_stamped_for_a_test_key_only(app, client, acme,
         )
     ]
     assert all(share > 0.05 for share in shares) if mode == "test" else not any(shares), shares
+
+
+def test_thumbnails_of_originals_are_stamped_too_and_the_files_are_not(client, mode, key) -> None:
+    """The one of an upload in two steps, that of a video, and that of an image in the other dialect."""
+    picture, frame = plain(), np.full((160, 160, 3), GRAY, np.uint8)
+    asset = upload(client, key, picture, "gray.png", "image/png")
+    upload(client, key, film([frame] * 3), "gray.mp4", "video/mp4")
+    image = ImagesClient(client, key).upload(picture, filename="gray.png")
+    items = client.get("/api/v1/assets", headers=bearer(key)).json["items"]
+    shares = [marked(get(client, item["thumbnailUrl"]).data) for item in items]
+    assert len(shares) == 3
+    assert all(share > 0.05 for share in shares) if mode == "test" else not any(shares), shares
+    images = ImagesClient(client, key)
+    assert [images.download(one).data for one in (image, asset)] == [picture, picture]
 
 
 def unzipped(data: bytes) -> bytes:
