@@ -137,7 +137,7 @@ def _converted(
             if not running:
                 return
             wait(running, PATIENCE_SECONDS if begun else shop.patience, FIRST_COMPLETED)
-            begun = begun or any(turn.begun for turn in running)
+            begun = begun or any(turn.begun or turn.done() for turn in running)
             if not begun:
                 raise busy()
             done = [turn for turn in running if turn.done()]

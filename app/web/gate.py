@@ -26,9 +26,9 @@ class _Caller:
 class Gate:
     """Admits ``places`` callers at one time, half of them of one group at most; a few more wait for a moment.
 
-    A place that becomes free goes to the group with the fewest inside, and there to who came first. At most half as
-    many wait as there are places. Past that the last comer of the largest crowd is turned away, which need not be who
-    comes now. Thread-safe.
+    A place that becomes free goes to the group with the fewest inside, and there to who came first. Inside and waiting
+    together are at most half as many again as there are places. Past that the last comer of the largest crowd is turned
+    away, which need not be who comes now. Thread-safe.
     """
 
     def __init__(self, places: int, patience: float = PATIENCE_SECONDS) -> None:
@@ -62,7 +62,7 @@ class Gate:
         with self._lock:
             self._waiting.append(caller)
             self._let_in()
-            while len(self._waiting) > self.most:
+            while self._waiting and self._inside.total() + len(self._waiting) > self.places + self.most:
                 self._turn_away()
         return caller
 

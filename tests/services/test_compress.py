@@ -120,11 +120,12 @@ def interrupted(_pool, future) -> None:
     future.set_exception(ImagingInterrupted("Stopped."))
 
 
+@pytest.mark.parametrize("patience", [None, 5.0])
 @pytest.mark.parametrize("partial", [False, True])
 @pytest.mark.parametrize("script", [cancelled, interrupted])
-def test_a_stopped_server_is_503_and_free(principal, uploads, clock, shop, script, partial) -> None:
+def test_a_stopped_server_is_503_and_free(principal, uploads, clock, shop, script, partial, patience) -> None:
     with pytest.raises(ImagingInterrupted) as refusal:
-        compress(principal, uploads, Transform(), shop(script), partial=partial)
+        compress(principal, uploads, Transform(), shop(script, patience), partial=partial)
     assert refusal.value.status == 503
     assert left(principal, clock()) == (0, 100)
 

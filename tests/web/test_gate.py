@@ -136,6 +136,19 @@ def test_past_the_room_for_waiting_the_largest_crowd_s_last_comer_is_turned_away
         one.settle("a1 a2 b2 c1", refused="a4 b3")
 
 
+def test_a_crowd_may_wait_where_others_would_be_and_makes_way_for_them() -> None:
+    with crowd(4) as one:
+        for name in ("a1", "a2", "a3", "a4", "a5", "a6"):
+            one.come(name)
+        one.settle("a1 a2")
+        one.come("a7")
+        one.settle("a1 a2", refused="a7")
+        one.come("b1")
+        one.settle("a1 a2 b1", refused="a7 a6")
+        one.go("a1")
+        one.settle("a2 a3 b1", refused="a7 a6")
+
+
 def test_who_waits_in_vain_is_refused_and_takes_no_place_afterwards() -> None:
     with crowd(2, patience=0.05) as one:
         one.come("a1")
