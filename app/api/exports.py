@@ -76,7 +76,9 @@ class ExportState(BaseModel):
     failed: int = Field(description="Assets that are listed in the ZIP's `errors.json` instead.")
     size: int | None = Field(description="Bytes of the ZIP.")
     error: str | None = Field(description="Why the export failed.")
-    downloadUrl: str | None = Field(description="The ZIP, until `expiresAt`; needs no key.")
+    downloadUrl: str | None = Field(
+        description="The ZIP, until `expiresAt`, which is earlier where newer ZIPs take its place; needs no key."
+    )
     createdAt: Moment
     finishedAt: Moment | None
     expiresAt: Moment | None
@@ -129,9 +131,10 @@ def create(body: NewExport) -> Response | tuple[Response, int, dict[str, str]]:
     """Streams a ZIP of up to 500 assets, in the order given, while the images are made.
 
     An asset that fails is listed in `errors.json` inside the ZIP. With `async`, or with more assets, a worker makes the
-    ZIP: the answer is 202, and `GET /api/v1/exports/{id}` tells how far it is. An `Idempotency-Key` keeps that answer,
-    but no streamed ZIP: the same export again costs nothing, since its images are there. While the server is busy
-    sending others, a streamed ZIP is refused with 503; one with `async` is not.
+    ZIP: the answer is 202, and `GET /api/v1/exports/{id}` tells how far it is. Such ZIPs may have half of the plan's
+    storage beside the assets (with test keys 125 MB): the oldest make room, and a larger one fails. An
+    `Idempotency-Key` keeps that answer, but no streamed ZIP: the same export again costs nothing, as long as its images
+    are there. While the server is busy sending others, a streamed ZIP is refused with 503; one with `async` is not.
     """
     who = principal()
     if not body.async_:
@@ -180,7 +183,7 @@ def index(query: ExportQuery) -> dict[str, Any]:
 )
 @needs_workspace
 def show(path: ById) -> dict[str, Any]:
-    """How far it is, and where its ZIP is for a day."""
+    """How far it is, and where its ZIP is for a day, or until newer ones take its place."""
     with transaction(*principal().partition) as session:
         return ExportState.of(batches.get(session, path.id)).model_dump(mode="json")
 

@@ -45,7 +45,11 @@ class ExportUrl(BaseModel):
 )
 @needs_workspace
 def export_url(path: ById, query: ExportUrlQuery) -> Response:
-    """Renders the image the first time it is asked for so, and counts it then; later it is there already."""
+    """Renders the image the first time it is asked for so, and counts it then; later it is there already.
+
+    Copies may have a quarter of the plan's storage beside the assets (with test keys 62 MB): those that were asked for,
+    or whose last URL ended, longest ago make room for new ones, and are rendered again when they are asked for.
+    """
     who = principal()
     with transaction(*who.partition) as session:
         asset = assets.get(session, path.id)

@@ -112,8 +112,8 @@ STEPS = st.one_of(
 
 @on_both_databases
 def test_the_sum_is_counted_and_never_passes_the_share(app, make_account, clock) -> None:
-    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(st.lists(STEPS, max_size=20))
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(STEPS, min_size=4, max_size=20))
     def run(steps: list[tuple[str, int]]) -> None:
         tenant = Tenant(app, make_account(), clock)
         for name, size in steps:
