@@ -84,11 +84,11 @@ class ApiRequest(Request):
         """All uploads that have begun, in the order sent."""
         return []
 
-    def allow(self, allowance: Allowance) -> None:
-        """Take uploads as large and as many as the plan and the server allow."""
+    def allow(self, allowance: Allowance, *, uploads: bool) -> None:
+        """Take files as large and as many as the plan and the server allow, where the view takes ``uploads``."""
         self.file_bytes = allowance.file_bytes
         self.max_form_parts = allowance.batch_files + OTHER_FIELDS
-        if self.mimetype == "multipart/form-data":
+        if uploads and self.mimetype == "multipart/form-data":
             self.max_content_length = min(
                 toolbox().settings.max_request_mb * MEGABYTE,
                 allowance.batch_files * allowance.file_bytes + MEGABYTE,
