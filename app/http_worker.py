@@ -172,6 +172,18 @@ class HttpWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no typ
         self._most: int = min(self.cfg.worker_connections, most_files - FILES_BESIDE_CONNECTIONS)
         self._most_per_address: int = self._most if settings.trusted_proxies else settings.connections_per_address
 
+    def run(self) -> None:
+        create_server = self.loop.create_server
+
+        async def create_and_listen(*arguments: Any, **options: Any) -> asyncio.Server:
+            """asyncio lets 100 connections wait to be taken, and a 101st client tries again after a second."""
+            server: asyncio.Server = await create_server(*arguments, **options)
+            options["sock"].listen(self.cfg.backlog)
+            return server
+
+        self.loop.create_server = create_and_listen
+        super().run()
+
     def has_too_many(self, address: str) -> bool:
         return len(self.connections) > self._most or self.addresses[address] > self._most_per_address
 

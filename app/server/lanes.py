@@ -35,17 +35,18 @@ HEAVY = frozenset(
 )
 """Endpoints that work on images, copy large files or wait for other servers. tests/architecture compares the views."""
 
-WAITING_PER_THREAD = 8
-"""Requests that may wait for each thread; more are turned away."""
+HEAVY_PER_THREAD = 8
+LIGHT_WAITING = 1024
+"""Requests that may wait: for each thread, where work takes long, and in all, where it does not."""
 RETRY_AFTER_SECONDS = 2
 
 
 class Lane:
     """Some threads, and the work that waits for them. For the event loop."""
 
-    def __init__(self, name: str, threads: int) -> None:
+    def __init__(self, name: str, threads: int, waiting: int) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._most = threads * (1 + WAITING_PER_THREAD)
+        self._most = threads + waiting
         self._given = 0
 
     def check(self) -> None:
@@ -69,8 +70,8 @@ class Lanes:
 
     def __init__(self, routes: Map, threads: int) -> None:
         self._routes = routes.bind("")
-        self.heavy = Lane("heavy", threads)
-        self.light = Lane("light", max(2, threads // 2))
+        self.heavy = Lane("heavy", threads, threads * HEAVY_PER_THREAD)
+        self.light = Lane("light", max(2, threads // 2), LIGHT_WAITING)
 
     def of(self, method: str, path: str) -> Lane:
         try:
