@@ -159,9 +159,26 @@ class Settings(BaseModel):
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = Field(
         "INFO", description="Least severe level that is logged."
     )
-    web_threads: Positive = Field(32, description="Threads of a web process.")
-    client_timeout_seconds: Positive = Field(30, description="Silence after which a client's connection is given up.")
+    web_threads: Positive = Field(
+        32,
+        description="Threads of a web process for what works on images or waits for other servers; half as many "
+        "more are kept for everything else.",
+    )
+    client_timeout_seconds: Positive = Field(
+        30,
+        description="Seconds that a client may be silent, take for its headers, or take to read 64 kB, before its "
+        "connection is given up.",
+    )
+    connections_per_address: Positive = Field(
+        6000,
+        description="Connections that a web process holds for one client address. Without effect behind "
+        "`TRUSTED_PROXIES`, from whose address all connections come.",
+    )
     max_request_mb: Positive = Field(1024, description="Largest request body in MB, whatever the plan allows.")
+    spool_mb: Positive = Field(
+        8192,
+        description="MB that a web process takes in for requests that are not complete or not answered; past it, 503.",
+    )
     compress_concurrency: Positive = Field(
         16,
         description="Requests for work on images that a web process takes on at one time, half of them for one "

@@ -105,6 +105,13 @@ class MethodNotAllowed(AppError):
     advice = "The `Allow` header lists the methods that the path takes."
 
 
+class RequestTimeout(AppError):
+    status = 408
+    code = "request_timeout"
+    title = "The request did not come in time"
+    advice = "Send the request again, without long pauses and at 2 kB a second or more. Nothing was charged."
+
+
 class Conflict(AppError):
     status = 409
     code = "conflict"

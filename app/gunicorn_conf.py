@@ -1,7 +1,6 @@
 """gunicorn's settings: ``gunicorn -c python:app.gunicorn_conf wsgi:app``. WEB_CONCURRENCY sets the processes (1).
 
-Threads, because a request mostly waits: for its upload, its child processes, its download. One process by default,
-because its pool of children already uses every core.
+One process by default, because its pool of children already uses every core.
 """
 
 from typing import Any
@@ -16,23 +15,19 @@ except ConfigurationError as error:
 
 bind = f"{_settings.host}:{_settings.port}"
 worker_class = "app.http_worker.HttpWorker"
-threads = _settings.web_threads
+worker_connections = 8000
+backlog = 2048
 keepalive = 20
 timeout = 60
 graceful_timeout = 20
 control_socket_disable = True
 loglevel = _settings.log_level.lower()
-
-
-FORM_READ_BYTES = 64 * 1024
-"""What Werkzeug's form parser reads at a time. gunicorn receives 1 MB by itself and copies the rest of it for each of
-those reads; receiving what is asked for halves the web process's work on an upload (19.5 to 9.5 ms for 4 MB)."""
-
-
-def pre_request(_worker: Any, request: Any) -> None:
-    """A client that stops in the middle of its upload or download must not hold a thread for ever."""
-    request.unreader.sock.settimeout(_settings.client_timeout_seconds)
-    request.unreader.max_body_chunk = FORM_READ_BYTES
+asgi_loop = "asyncio"
+asgi_lifespan = "off"
+asgi_disconnect_grace_period = 24 * 3600
+"""Seconds after which gunicorn would cancel what it takes for an answer's task, in the middle of its work. Ours ends by
+itself once the client has gone."""
+http_parser = "python"
 
 
 def post_fork(server: Any, _worker: Any) -> None:

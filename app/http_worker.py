@@ -1,50 +1,216 @@
-"""The gunicorn worker: gthread, except that what is no HTTP request is refused with our error body, not with HTML."""
+"""The gunicorn worker: its ASGI worker, which takes connections without a thread for each, before our WSGI application.
 
+It adds what gunicorn's own lacks: a time for the headers, bounds on connections, an end for whoever does not read, and
+refusals with our error body. That takes private names of gunicorn's; ``tests/test_http_worker.py`` lists them.
+"""
+
+import asyncio
+import resource
 import socket
-from datetime import UTC, datetime
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.asgi.protocol import ASGIProtocol
+from gunicorn.workers import gasgi
 
-from app.errors import AppError, BadRequest
-from app.models import new_id
-from app.web.errors import ErrorBody
+from app.errors import AppError, BadRequest, Overloaded, RequestTimeout
+from app.server import front_of
+from app.server.refusals import page
+from app.server.types import CONNECTION
+
+UNSENT_BYTES = 128 * 1024
+"""What the kernel may hold for a client that does not read, beside what is on its way to it."""
+FILES_BESIDE_CONNECTIONS = 500
+STALLED_SECONDS = 2
+"""How long a client may go on not reading once the worker is to end."""
+SENTENCES = {
+    400: "The request line, the headers or the framing of the body are malformed.",
+    408: "The request's headers came too slowly. Send the request again.",
+    414: "The request line is longer than the server takes.",
+    431: "The request has more headers, or longer ones, than the server takes.",
+    500: "Something broke on our side. Retry, and tell us the request id if it stays.",
+    501: "The server knows no transfer coding but 'chunked'.",
+    503: "The server has too many connections, in all or from this address. Close some, or come back later.",
+}
+"""What is refused before the application hears of it, by status."""
 
 
-class HttpWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
-        super().handle_error(req, JsonErrors(client), addr, exc)
+def refusal(status: int) -> bytes:
+    """A whole answer, after which the connection is closed."""
+    message = SENTENCES.get(status, SENTENCES[400 if status < 500 else 500])
+    kinds: dict[int, Callable[[str], AppError]] = {408: RequestTimeout, 503: Overloaded}
+    error = kinds.get(status, BadRequest if status < 500 else AppError)(message)
+    _, headers, body = page(error, status)
+    lines = [
+        b"HTTP/1.1 %d %s" % (status, HTTPStatus(status).phrase.encode()),
+        *(b"%s: %s" % header for header in headers),
+    ]
+    return b"\r\n".join([*lines, b"Connection: close", b"", body])
 
 
-class JsonErrors:
-    """Stands in for a client's socket while gunicorn writes an error page, and sends our body with its status."""
+class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
+    """One connection: what HTTP/1.1 says on it is gunicorn's, how long it may take is ours."""
 
-    def __init__(self, client: socket.socket) -> None:
-        self._client = client
+    worker: "HttpWorker"
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._client, name)
+    def __init__(self, worker: "HttpWorker") -> None:
+        super().__init__(worker)
+        self._timer: asyncio.TimerHandle | None = None
+        self._address = ""
+        self._is_last_request = False
 
-    def sendall(self, page: bytes) -> None:
-        status_line = page.partition(b"\r\n")[0]
-        self._client.sendall(status_line + b"\r\n" + self._answer(int(status_line.split(b" ")[1])))
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        _bound_unsent(transport)
+        self._address = (transport.get_extra_info("peername") or ("",))[0]
+        self.worker.connections.add(self)
+        self.worker.addresses[self._address] += 1
+        if self.worker.has_too_many(self._address):
+            self._refuse(503)
+        else:
+            self._end_in(self.worker.patience, self._headers_late)
 
-    def _answer(self, status: int) -> bytes:
-        kind: type[AppError] = BadRequest if status < 500 else AppError
-        request_id = new_id("req", datetime.now(UTC))
-        body = ErrorBody(
-            error="The request line or the headers are malformed, or longer than the server takes.",
-            code=kind.code,
-            status=status,
-            type=f"/docs/errors/{kind.code}",
-            errors=None,
-            requestId=request_id,
-        )
-        content = body.model_dump_json(exclude_none=True).encode()
-        headers = (
-            "Content-Type: application/json",
-            f"Content-Length: {len(content)}",
-            f"X-Request-Id: {request_id}",
-            "Connection: close",
-        )
-        return "\r\n".join([*headers, "", ""]).encode() + content
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._conn_lost_handled:
+            self._disarm()
+            self.worker.connections.discard(self)
+            self.worker.addresses[self._address] -= 1
+            if not self.worker.addresses[self._address]:
+                del self.worker.addresses[self._address]
+        super().connection_lost(exc)
+        self._flow_control.resume_writing()  # whoever waits to send finds that nobody is there
+        self._request_ready.set()
+
+    def eof_received(self) -> bool:
+        """The client sends no more. Where it has sent a request, it still gets its answer."""
+        body = self._body_receiver
+        if body is None:
+            return False
+        if not body._complete:
+            self._refuse(400)
+        self._is_last_request = True
+        return not self._awaiting_request
+
+    def abort(self) -> None:
+        self.transport.abort()
+
+    def end_after_answer(self) -> None:
+        self._is_last_request = True
+
+    @property
+    def is_between_requests(self) -> bool:
+        """Nothing has been asked, or not yet all of it."""
+        body = self._body_receiver
+        return self._current_request is None or self._awaiting_request or bool(body and not body._complete)
+
+    @property
+    def is_stalled(self) -> bool:
+        return bool(self._flow_control.write_paused)
+
+    def end(self) -> None:
+        """Close it, and tell whoever waits for more of it."""
+        self._close_transport()
+        self._request_ready.set()
+        if self._body_receiver is not None:
+            self._body_receiver.signal_disconnect()
+
+    def _on_headers_complete(self) -> Any:
+        self._disarm()
+        return super()._on_headers_complete()
+
+    def _is_websocket_upgrade(self, request: Any) -> bool:
+        return False  # there are none here; without the upgrade it is a plain request
+
+    def _build_http_scope(self, *arguments: Any) -> dict[str, Any]:
+        return {**super()._build_http_scope(*arguments), CONNECTION: self}
+
+    def _will_close(self, *arguments: Any) -> bool:
+        return self._is_last_request or super()._will_close(*arguments)
+
+    def _close_transport(self) -> None:
+        super()._close_transport()
+        if not self._conn_lost_handled:
+            self._end_in(self.worker.patience, self.abort)  # one that does not read would stay open
+
+    def _send_error_response(self, status: int, message: str, extra_headers: Iterable[Any] = ()) -> None:
+        self._safe_write(refusal(status))
+
+    def _refuse(self, status: int) -> None:
+        self._safe_write(refusal(status))
+        self.end()
+
+    def _headers_late(self) -> None:
+        """Who has sent nothing at all is not told."""
+        self._refuse(408)
+
+    def _end_in(self, seconds: float, end: Callable[[], None]) -> None:
+        self._disarm()
+        self._timer = self.worker.loop.call_later(seconds, end)
+
+    def _disarm(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+
+class HttpWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.connections: set[Connection] = set()
+        self.addresses: Counter[str] = Counter()
+
+    def load_wsgi(self) -> None:
+        self.wsgi = self.app.wsgi()
+        settings = self.wsgi.extensions["lightwell"].settings
+        self.patience = settings.client_timeout_seconds
+        self.asgi = front_of(self.wsgi)
+        _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+        self._most: int = min(self.cfg.worker_connections, most_files - FILES_BESIDE_CONNECTIONS)
+        self._most_per_address: int = self._most if settings.trusted_proxies else settings.connections_per_address
+
+    def run(self) -> None:
+        create_server = self.loop.create_server
+
+        async def create_and_listen(*arguments: Any, **options: Any) -> asyncio.Server:
+            """asyncio lets 100 connections wait to be taken, and a 101st client tries again after a second."""
+            server: asyncio.Server = await create_server(*arguments, **options)
+            options["sock"].listen(self.cfg.backlog)
+            return server
+
+        self.loop.create_server = create_and_listen
+        super().run()
+
+    def has_too_many(self, address: str) -> bool:
+        return len(self.connections) > self._most or self.addresses[address] > self._most_per_address
+
+    async def _shutdown(self) -> None:
+        """Answer what has been asked; who has not asked yet, or does not read, is not waited for."""
+        for connection in list(self.connections):
+            if connection.is_between_requests:
+                connection.end()
+        stalled = asyncio.create_task(self._end_stalled())
+        await super()._shutdown()
+        stalled.cancel()
+
+    async def _end_stalled(self) -> None:
+        stalled: set[Connection] = set()
+        while True:
+            for connection in stalled:
+                if connection.is_stalled:
+                    connection.abort()
+            stalled = {connection for connection in self.connections if connection.is_stalled}
+            await asyncio.sleep(STALLED_SECONDS)
+
+
+def _bound_unsent(transport: asyncio.Transport) -> None:
+    """Without it the kernel takes megabytes for each client that does not read. Linux and macOS know it."""
+    if option := getattr(socket, "TCP_NOTSENT_LOWAT", None):
+        with suppress(OSError):  # not a TCP socket
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, option, UNSENT_BYTES)
+
+
+gasgi.ASGIProtocol = Connection  # what the worker makes of each connection

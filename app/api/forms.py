@@ -10,7 +10,8 @@ from pydantic import BaseModel, ValidationError
 from app.api.schema import given
 from app.errors import BadRequest, UnsupportedMediaType
 from app.web.errors import invalid_request
-from app.web.forms import ABSENT, FORM
+from app.web.forms import ABSENT
+from app.web.media import FORM
 from app.web.request import SpooledFile, api_request
 
 NUMBER = re.compile(r"\[\d*\]$")

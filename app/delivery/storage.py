@@ -10,6 +10,7 @@ from app.adapters.local_storage import LocalStorage
 from app.adapters.local_urls import Download, Upload
 from app.adapters.storage import content_disposition
 from app.errors import BadRequest, Forbidden, NotFound
+from app.web.admission import before_body
 from app.web.authentication import needs_nothing
 from app.web.context import now, toolbox
 from app.web.files import GONE, send
@@ -19,14 +20,20 @@ blueprint = Blueprint("delivery", __name__)
 CHUNK_BYTES = 64 * 1024
 
 
+def _promised(token: str) -> Upload:
+    """What the URL was made for, where the request's headers keep to it. Raises NotFound, Forbidden, BadRequest."""
+    promise = _local_storage().read_upload_token(token, now())
+    _check_headers(promise)
+    request.max_content_length = promise.size
+    return promise
+
+
 @blueprint.put("/storage/<token>")
+@before_body(_promised)
 @needs_nothing
 def upload(token: str) -> Response:
     """Store the body as the object that the URL was made for. Nothing is visible before the last byte is there."""
-    storage = _local_storage()
-    promise = storage.read_upload_token(token, now())
-    _check_headers(promise)
-    request.max_content_length = promise.size
+    storage, promise = _local_storage(), _promised(token)
     storage.put(promise.key, _body(promise.size), promise.content_type)
     response = Response(mimetype="text/plain")
     response.set_etag(_entity_tag(storage.stat(promise.key)))

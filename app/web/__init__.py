@@ -2,18 +2,21 @@
 
 from flask import Flask
 
-from app.web import authentication, errors, headers, idempotency, limits
+from app.web import admission, authentication, errors, headers, idempotency, limits, media
 
 
 def init_app(app: Flask) -> None:
-    """Before the view: name the request, recognise the key, limit its rate, ask for its scope, replay a known answer.
+    """Before the view: name the request, recognise the key, limit its rate, ask for its scope and the type of its body,
+    replay a known answer.
 
     After it, in reverse: keep the answer, add the headers, log.
     """
     errors.init_app(app)
     app.before_request(headers.begin)
     app.after_request(headers.finish)
+    app.before_request(admission.begin)
     app.before_request(authentication.identify)
     limits.init_app(app)
     app.before_request(authentication.authorize)
+    app.before_request(media.check)
     idempotency.init_app(app)

@@ -8,6 +8,7 @@ from flask import current_app, g, request
 
 from app.errors import Forbidden, Unauthenticated, UpgradeRequired
 from app.services import keys
+from app.web import media
 from app.web.context import now, toolbox
 from app.web.request import api_request
 
@@ -78,4 +79,4 @@ def authorize() -> None:
     scope = "read" if request.method in READING else "write"
     if scope not in g.principal.scopes:
         raise Forbidden(f"This API key lacks the scope '{scope}', which {request.method} {request.path} needs.")
-    api_request().allow(g.principal.allowance)
+    api_request().allow(g.principal.allowance, uploads=media.FORM in media.taken())

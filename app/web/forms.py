@@ -17,8 +17,8 @@ from werkzeug.formparser import FormDataParser
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
 
 from app.errors import BadRequest, TooLarge
+from app.web.media import FORM
 
-FORM = "multipart/form-data"
 READ_BYTES = 64 * 1024
 HEADER_BYTES = 16 * 1024
 """Most bytes of one part's headers."""

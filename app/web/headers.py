@@ -5,6 +5,7 @@ import time
 import structlog
 from flask import Response, g, request
 
+from app.web.admission import ASKED
 from app.web.request import api_request
 
 log = structlog.get_logger()
@@ -31,7 +32,7 @@ def finish(response: Response) -> Response:
     if request.is_secure:
         response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
     response.call_on_close(current.discard_spool)
-    if request.endpoint not in QUIET_ENDPOINTS:
+    if request.endpoint not in QUIET_ENDPOINTS and not _only_asked(response):
         log.info(
             "request",
             method=request.method,
@@ -40,6 +41,11 @@ def finish(response: Response) -> Response:
             milliseconds=round((time.perf_counter() - g.began) * 1000, 1),
         )
     return response
+
+
+def _only_asked(response: Response) -> bool:
+    """The request itself is still to come, and leaves a line then."""
+    return ASKED in request.environ and response.status_code < 400
 
 
 def _path() -> str:

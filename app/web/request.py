@@ -81,11 +81,11 @@ class ApiRequest(Request):
         """The Content-Type's parameters; boundaries are read as leniently as they are written."""
         return parameters(self.headers.get("Content-Type", ""))
 
-    def allow(self, allowance: Allowance) -> None:
-        """Take uploads as large and as many as the plan and the server allow."""
+    def allow(self, allowance: Allowance, *, uploads: bool) -> None:
+        """Take files as large and as many as the plan and the server allow, where the view takes ``uploads``."""
         self.file_bytes = allowance.file_bytes
         self.max_form_parts = allowance.batch_files + OTHER_FIELDS
-        if self.mimetype == FORM:
+        if uploads and self.mimetype == FORM:
             self.max_content_length = min(
                 toolbox().settings.max_request_mb * MEGABYTE,
                 allowance.batch_files * allowance.file_bytes + MEGABYTE,

@@ -7,6 +7,8 @@ from app.adapters.payments import Forged
 from app.errors import BadRequest
 from app.extensions import transaction
 from app.services import inbox
+from app.services.provider import Provider
+from app.web.admission import before_body
 from app.web.authentication import needs_nothing
 from app.web.context import needed_provider, now, toolbox
 
@@ -18,12 +20,18 @@ MOST_BYTES = 512 * 1024
 blueprint = Blueprint("webhooks", __name__)
 
 
+def _provider() -> Provider:
+    """Who sends events, and how large they may be. Raises NotConfigured."""
+    request.max_content_length = MOST_BYTES
+    return needed_provider()
+
+
 @blueprint.post("/webhooks/stripe")
+@before_body(_provider)
 @needs_nothing
 def receive() -> dict[str, bool]:
     """Verify, store, answer 200; raises BadRequest, and TooLarge before anything is read."""
-    provider = needed_provider()
-    request.max_content_length = MOST_BYTES
+    provider = _provider()
     try:
         event = provider.payments.event(request.get_data(), request.headers.get("Stripe-Signature", ""))
     except Forged as error:

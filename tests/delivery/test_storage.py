@@ -15,10 +15,12 @@ from app.errors import Forbidden
 from app.web import headers
 from tests.conftest import Service, wait_until
 from tests.delivery.conftest import MINUTES, Store
+from tests.server.rig import spooled_by
 
 MEGABYTE = 1024 * 1024
 JPEG = {"Content-Type": "image/jpeg"}
 in_the_service = pytest.mark.xdist_group("service")
+on_linux = pytest.mark.skipif(not psutil.LINUX, reason="looks into /proc")
 
 
 @pytest.fixture
@@ -161,37 +163,41 @@ def begin(url: str, *headers: str, body: bytes = b"") -> socket.socket:
     return connection
 
 
-def unfinished(store: Store) -> list[str]:
+def unfinished(service: Service, store: Store) -> list[str]:
+    """Uploads that have begun: where they are received, and where storage writes what is whole."""
     folder = store.storage.root / UNFINISHED
-    return [path.name for path in folder.iterdir() if path.stat().st_size] if folder.is_dir() else []
+    stored = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return spooled_by(web_process(service).pid, service.data_dir) + stored
 
 
 @in_the_service
-def test_half_an_upload_is_never_visible(store, key) -> None:
-    url = store.put_url(key, size=MEGABYTE)
-    headers = ("Content-Type: image/jpeg", f"Content-Length: {MEGABYTE}")
+@on_linux
+def test_half_an_upload_is_never_visible(service, store, key) -> None:
+    url = store.put_url(key, size=2 * MEGABYTE)
+    headers = ("Content-Type: image/jpeg", f"Content-Length: {2 * MEGABYTE}")
     for before in (None, 3):
         if before:
             store.storage.put(key, [b"old"])
-        with begin(url, *headers, body=bytes(MEGABYTE // 2)) as connection:
-            wait_until(lambda: unfinished(store), "the upload to begin")
+        with begin(url, *headers, body=bytes(MEGABYTE)) as connection:
+            wait_until(lambda: unfinished(service, store), "the upload to begin")
             assert store.storage.size(key) == before
             connection.shutdown(socket.SHUT_WR)
             answer = connection.recv(65536)
         assert answer.startswith(b"HTTP/1.1 400 ")
         assert store.storage.size(key) == before
-        assert not unfinished(store)
+        wait_until(lambda: not unfinished(service, store), "the unfinished file to go")
 
 
 @in_the_service
+@on_linux
 @pytest.mark.parametrize("goes", ["away", "silent"])
-def test_a_client_that_gives_up_leaves_nothing(store, key, goes) -> None:
-    headers = ("Content-Type: image/jpeg", f"Content-Length: {MEGABYTE}")
-    with begin(store.put_url(key, size=MEGABYTE), *headers, body=bytes(MEGABYTE // 2)) as connection:
-        wait_until(lambda: unfinished(store), "the upload to begin")
+def test_a_client_that_gives_up_leaves_nothing(service, store, key, goes) -> None:
+    headers = ("Content-Type: image/jpeg", f"Content-Length: {2 * MEGABYTE}")
+    with begin(store.put_url(key, size=2 * MEGABYTE), *headers, body=bytes(MEGABYTE)) as connection:
+        wait_until(lambda: unfinished(service, store), "the upload to begin")
         if goes == "silent":
-            assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
-    wait_until(lambda: not unfinished(store), "the unfinished file to go")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 408 ")
+    wait_until(lambda: not unfinished(service, store), "the unfinished file to go")
     assert store.storage.size(key) is None
 
 

@@ -1,0 +1,113 @@
+"""One call of the application, which runs in threads, bit by bit."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextvars import copy_context
+from typing import Any
+
+from app.server.spool import Spool
+from app.server.types import Application, Environ
+
+PIECE_BYTES = 64 * 1024
+"""What is sent at a time."""
+
+
+class Abandoned(Exception):
+    """The client has gone; nobody waits for the rest of the answer."""
+
+
+class Call:
+    """The application's answer to ``environ``.
+
+    ``step`` runs in a thread, one at a time, until the answer ends or the spool's share of it waits to be sent; the
+    event loop takes that. ``wake`` is called when there is something to take, ``ended`` once, when the application is
+    done with the request. All steps have one context, so context variables hold from one to the next; locks and
+    thread-locals that an application keeps across a ``yield`` would not.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        environ: Environ,
+        *,
+        spool: Spool,
+        wake: Callable[[], None],
+        ended: Callable[[], None],
+    ) -> None:
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.error: BaseException | None = None
+        self.is_done = False
+        self.is_abandoned = False
+        self._application = application
+        self._environ = environ
+        self._spool = spool
+        self._wake = wake
+        self._ended = ended
+        self._context = copy_context()
+        self._iterable: Any = None
+        self._pieces: Iterator[bytes] | None = None
+        self._waiting: deque[bytes] = deque()
+        self._put_bytes = self._taken_bytes = 0  # each is changed by one side only
+        self._is_awake = False
+
+    @property
+    def waiting_bytes(self) -> int:
+        return self._put_bytes - self._taken_bytes
+
+    def step(self) -> None:
+        self._context.run(self._step)
+
+    def take(self) -> bytes:
+        """The next bytes that wait, about ``PIECE_BYTES`` of them; empty where none do."""
+        self._is_awake = False
+        taken, size = [], 0
+        while self._waiting and size < PIECE_BYTES:
+            taken.append(self._waiting.popleft())
+            size += len(taken[-1])
+        self._taken_bytes += size
+        self._spool.in_memory(-size)
+        return taken[0] if len(taken) == 1 else b"".join(taken)
+
+    def _step(self) -> None:
+        try:
+            if self.is_abandoned:
+                raise Abandoned
+            if self._pieces is None:
+                self._iterable = self._application(self._environ, self._start_response)
+                self._pieces = iter(self._iterable)
+            for piece in self._pieces:
+                self._put(piece)
+                if self.waiting_bytes >= self._spool.share:
+                    return
+        except BaseException as error:  # whatever it is, the client and the log hear of it
+            self.error = error
+        self._end()
+
+    def _start_response(self, status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Any:
+        self.status = int(status[:3])
+        self.headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        return self._put
+
+    def _put(self, piece: bytes) -> None:
+        if self.is_abandoned:
+            raise Abandoned
+        if not piece:
+            return
+        self._spool.in_memory(len(piece))
+        self._waiting.append(piece)
+        self._put_bytes += len(piece)
+        if not self._is_awake:
+            self._is_awake = True
+            self._wake()
+
+    def _end(self) -> None:
+        """Close the answer, also one that was not read to its end: generators end, places and files are given back."""
+        try:
+            close = getattr(self._iterable, "close", None)
+            if close is not None:
+                close()
+        except Exception as error:
+            self.error = self.error or error
+        self._ended()
+        self.is_done = True

@@ -1,0 +1,36 @@
+"""Which Content-Type the body of a request may have: that which the API's own description names."""
+
+import re
+from typing import cast
+
+from flask import current_app, request
+from flask_openapi import OpenAPI
+
+from app.errors import UnsupportedMediaType
+
+FORM = "multipart/form-data"
+JSON = "application/json"
+
+
+def taken() -> frozenset[str]:
+    """What the matched view takes; nothing where it is not described, or takes no body."""
+    if request.url_rule is None:
+        return frozenset()
+    path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", request.url_rule.rule)
+    paths = cast(OpenAPI, current_app).api_doc["paths"]
+    operation = paths.get(path, {}).get(request.method.lower(), {})
+    return frozenset(operation.get("requestBody", {}).get("content", ()))
+
+
+def check() -> None:
+    """Refuse a body of another type before it is read. Raises UnsupportedMediaType."""
+    wanted = taken()
+    if not wanted or not _has_body() or request.mimetype in wanted or (JSON in wanted and request.is_json):
+        return
+    if JSON in wanted:
+        raise UnsupportedMediaType(f"Send the body as JSON, with 'Content-Type: {JSON}'.")
+    raise UnsupportedMediaType(f"Send the body as '{FORM}', as {request.host_url}docs describes it.")
+
+
+def _has_body() -> bool:
+    return bool(request.content_length) or "Transfer-Encoding" in request.headers

@@ -1,0 +1,102 @@
+"""What a request is refused with before its body is read."""
+
+import io
+import re
+
+import pytest
+
+from app.web.admission import ASKED, Asked
+from tests.client import bearer
+
+MEGABYTE = 1024 * 1024
+FORM, JSON = "multipart/form-data; boundary=edge", "application/json"
+
+
+class Unread(io.RawIOBase):
+    """A body that must not be read."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        raise AssertionError("the body was read")
+
+
+def described(app):
+    """Every described operation that takes a body: method, path, Content-Type."""
+    for path, item in app.api_doc["paths"].items():
+        for method, operation in item.items():
+            if body := operation.get("requestBody"):
+                (media,) = body["content"]
+                yield method.upper(), re.sub(r"{\w+}", "some", path), media
+
+
+def send(client, method, path, key, content_type, size, **environ):
+    return client.open(
+        path,
+        method=method,
+        headers=bearer(key),
+        content_type=content_type,
+        environ_overrides={"wsgi.input": Unread(), "CONTENT_LENGTH": str(size), **environ},
+    )
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_the_type_of_every_body_is_checked_before_it_is_read(app, client, acme, asked) -> None:
+    """Each endpoint gets 380 MB of the type that it does not take: in one step, and where a server asks first."""
+    operations = list(described(app))
+    assert len(operations) > 20
+    for method, path, media in operations:
+        environ = {ASKED: Asked()} if asked else {}
+        other = JSON if media != JSON else FORM
+        answer = send(client, method, path, acme.key, other, 380 * MEGABYTE, **environ)
+        assert (answer.status_code, answer.json["code"]) == (415, "unsupported_media_type"), (method, path)
+
+
+def test_who_asks_is_told_how_much_may_come(app, client, acme, make_account) -> None:
+    small = make_account("small", "FREE")
+    cases = [
+        ("/compress/batch", small.key, FORM, 20 * 20 * MEGABYTE + MEGABYTE),
+        ("/compress/batch", acme.key, FORM, 1024 * MEGABYTE),
+        ("/api/v1/collections", acme.key, JSON, 2 * MEGABYTE),
+    ]
+    for path, key, media, most in cases:
+        asked = Asked()
+        assert send(client, "POST", path, key, media, most, **{ASKED: asked}).status_code == 204
+        assert asked.most_bytes == most
+        asked = Asked()
+        refused = send(client, "POST", path, key, media, most + 1, **{ASKED: asked})
+        assert (refused.status_code, asked.most_bytes) == (413, None)
+
+
+def test_asking_counts_no_request(app, make_app, clock) -> None:
+    client = make_app(ratelimit_anonymous="2/minute").test_client()
+    for _ in range(5):
+        answer = client.post("/auth/register", json={}, environ_overrides={ASKED: Asked()})
+        assert answer.status_code == 204
+    assert client.post("/auth/register", json={}).status_code == 400
+
+
+def test_asking_claims_no_idempotency_key(client, acme) -> None:
+    headers = {**bearer(acme.key), "Idempotency-Key": "once"}
+    asked = client.post("/api/v1/collections", json={"name": "a"}, headers=headers, environ_overrides={ASKED: Asked()})
+    assert asked.status_code == 204
+    answer = client.post("/api/v1/collections", json={"name": "a"}, headers=headers)
+    assert (answer.status_code, "Idempotent-Replayed" in answer.headers) == (201, False)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "key", "status"),
+    [
+        ("POST", "/compress/batch", "psx_nonsense", 401),
+        ("POST", "/nowhere", None, 404),
+        ("PUT", "/usage", None, 405),
+        ("PUT", "/storage/nonsense", None, 403),
+        ("POST", "/api/v1/collections", "free", 402),
+    ],
+)
+def test_the_application_s_refusals_come_early(client, make_account, method, path, key, status) -> None:
+    key = make_account("free", "FREE").key if key == "free" else key
+    media = FORM if path.startswith("/compress") else JSON
+    answer = send(client, method, path, key or "", media, 1000, **{ASKED: Asked()})
+    assert (answer.status_code, answer.json["status"]) == (status, status)
