@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from app.config import Settings
-from app.jobs import QUEUES
 from docs.configuration import table
 from tests.conftest import ROOT
 
@@ -53,10 +52,3 @@ def test_the_readme_lists_every_setting() -> None:
     assert table() in readme, "the README's table is out of date: ./run readme"
     for name in Settings.model_fields:
         assert f"`{name.upper()}`" in table()
-
-
-def test_the_worker_serves_every_queue() -> None:
-    procfile = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
-    assert set(procfile) == {"release", "web", "worker"}
-    assert procfile["worker"] == "python -m app.worker"
-    assert QUEUES

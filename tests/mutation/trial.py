@@ -118,5 +118,5 @@ def _test(folder: Path, tests: Sequence[str]) -> None:
     os.dup2(said, 1)
     os.dup2(said, 2)
     options = ["-x", "-q", "-m", "not slow", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
-    options += [f"-pno:{plugin}" for plugin in ("cacheprovider", "xdist", "cov", "schemathesis")]
+    options += [f"-pno:{plugin}" for plugin in ("cacheprovider", "cov", "schemathesis")]
     os._exit(int(pytest.main([*options, *tests], plugins=[Quick()])))
