@@ -22,11 +22,12 @@ TESTS: dict[str, tuple[str, ...]] = {
     "app/delivery/storage.py": ("tests/delivery/test_storage.py", "tests/delivery/test_signed_urls.py"),
     "app/services/batches.py": ("tests/services/test_batches.py", "tests/api/test_exports.py"),
     "app/services/keys.py": (
-        "tests/services/test_keys.py", "tests/web/test_authentication.py", "tests/api/test_account.py",
+        "tests/services/test_keys.py", "tests/services/test_key_use.py",
+        "tests/web/test_authentication.py", "tests/api/test_account.py",
     ),
     "app/services/renditions.py": ("tests/services/test_renditions.py", "tests/api/test_renditions.py"),
-    "app/services/subscriptions.py": ("tests/services/test_subscriptions.py",),
-    "app/services/usage.py": ("tests/services/test_usage.py",),
+    "app/services/subscriptions.py": ("tests/services/test_standing.py", "tests/services/test_subscriptions.py"),
+    "app/services/usage.py": ("tests/services/test_usage_checks.py", "tests/services/test_usage.py"),
     "app/tenancy.py": ("tests/architecture/test_isolation.py",),
     "app/web/limits.py": ("tests/web/test_limits.py",),
 }  # fmt: skip
