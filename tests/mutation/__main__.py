@@ -16,7 +16,7 @@ from py_compile import PycInvalidationMode
 from shutil import copyfile
 
 from tests.mutation.mistakes import Mistake, mistakes_in
-from tests.mutation.trial import TESTS, Trial, tests_of
+from tests.mutation.trial import TESTS, Trial, suite_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,7 +32,7 @@ def main() -> int:
             chosen = _drawn(mistakes_in(ROOT / module), options.places, options.seed)
             survivors = _survivors(Trial(folder, module), chosen)
             made, noticed = made + len(chosen), noticed + len(chosen) - len(survivors)
-            print(f"{module}: {_share(len(chosen) - len(survivors), len(chosen))}")
+            print(f"{module}: {_share(len(chosen) - len(survivors), len(chosen))}", flush=True)
             for survivor in survivors:
                 print(survivor.shown(), flush=True)
     print(f"\nAll: {_share(noticed, made)}")
@@ -46,7 +46,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", default="lightwell")
     options = parser.parse_args()
     for path in options.path:
-        if not (ROOT / path).is_file() or not tests_of(path):
+        if not (ROOT / path).is_file() or not suite_of(path):
             parser.error(f"{path}: no such module, or no tests that are named after it; name them in trial.py")
     return options
 
@@ -71,7 +71,14 @@ def _drawn(mistakes: list[list[Mistake]], places: int, seed: str) -> list[Mistak
 def _survivors(trial: Trial, chosen: list[Mistake]) -> list[Mistake]:
     if not trial.passes():
         sys.exit(f"{trial.said()}\nThe tests of {trial.module} fail without a mistake: {' '.join(trial.tests)}")
-    return sorted((one for one in chosen if not trial.notices(one)), key=lambda one: one.line)
+    survivors = []
+    for one in chosen:
+        noticed = trial.notices(one)
+        print("." if noticed else "!", end="", file=sys.stderr, flush=True)
+        if not noticed:
+            survivors.append(one)
+    print(file=sys.stderr)
+    return sorted(survivors, key=lambda one: one.line)
 
 
 def _share(noticed: int, made: int) -> str:

@@ -4,8 +4,10 @@ import ast
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.mutation.mistakes import mistakes_in
 from tests.mutation.operators import OURS
+from tests.mutation.trial import TESTS, suite_of
 
 
 def mistakes(tmp_path, code: str) -> set[str]:
@@ -51,3 +53,17 @@ def test_places_are_drawn_once_and_types_never(tmp_path) -> None:
         assert all(mistake.text != mistake.original for mistake in place)
         for mistake in place:
             ast.parse(mistake.text)
+
+
+def test_the_table_names_files_that_are_there() -> None:
+    named = [*TESTS, *(test for tests in TESTS.values() for test in tests)]
+    assert not [path for path in named if not (ROOT / path).is_file()]
+    delivery = {str(path.relative_to(ROOT)) for path in (ROOT / "app" / "delivery").glob("[!_]*.py")}
+    assert delivery
+    assert delivery <= set(TESTS)
+
+
+def test_modules_beside_the_table_have_the_suite_of_their_name() -> None:
+    assert suite_of("app/tenancy.py") == ("tests/architecture/test_isolation.py",)
+    assert suite_of("app/services/sweep.py") == ["tests/services/test_sweep.py"]
+    assert not suite_of("app/factory_of_nothing.py")

@@ -42,7 +42,7 @@ SECONDS = 30
 SAID = "said.txt"
 
 
-def tests_of(module: str) -> Sequence[str]:
+def suite_of(module: str) -> Sequence[str]:
     """Those of the table, or those that are named after the module."""
     own = Path("tests", *Path(module).parts[1:-1], f"test_{Path(module).name}")
     return TESTS.get(module) or ([str(own)] if own.is_file() else [])
@@ -71,7 +71,7 @@ class Trial:
 
     @property
     def tests(self) -> Sequence[str]:
-        return tests_of(self.module)
+        return suite_of(self.module)
 
     def passes(self) -> bool:
         """Whether the tests pass as the module is; from now on none may take much longer."""
