@@ -81,8 +81,11 @@ class LeaveStatementOut(Leaving):
         if node.type != "simple_stmt" or node.children[0].type not in STATEMENTS:
             return []
         statement = node.children[0]
-        names_something = statement.type == "expr_stmt" and statement.children[0].type == "name"
-        return [] if names_something or statement.get_code(include_prefix=False).startswith("log.") else [statement]
+        target = statement.children[0]
+        targets = target.children if target.type == "testlist_star_expr" else [target]
+        # A name that is missing is noticed by whatever reads it.
+        names = statement.type == "expr_stmt" and any(one.type == "name" for one in targets)
+        return [] if names or statement.get_code(include_prefix=False).startswith("log.") else [statement]
 
     def mutate(self, node: Any, index: int) -> Any:
         statement = node.children[0]

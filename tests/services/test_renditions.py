@@ -11,13 +11,14 @@ from sqlalchemy import select
 from app.errors import Overloaded
 from app.extensions import transaction
 from app.imaging import Format, Transform
-from app.models import Asset, DiscardedObject, Mode, Rendition, new_id
+from app.models import Asset, DiscardedObject, MediaType, Mode, Rendition, new_id
 from app.services import keys, renditions
 from app.services.renditions import LEASE, ORPHANED, Found, Original
 from app.services.workshop import outcome
 from app.tenancy import unscoped
 from tests.client import bearer
 from tests.databases import on_both_databases
+from tests.images import encoded
 from tests.workspace import upload
 
 pytestmark = [on_both_databases, pytest.mark.usefixtures("context")]
@@ -120,6 +121,35 @@ def test_a_claim_is_renewed_while_the_picture_is_drawn(case, clock, while_it_dra
     )
     assert not case.render().cached
     assert leases[1] - leases[0] >= timedelta(seconds=8)
+
+
+def test_what_is_known_of_a_rendition(case) -> None:
+    found, row = case.render(), case.row
+    assert (row.ready, row.format, row.width, row.height) == (True, "webp", 20, 15)
+    assert (row.size, row.crc32, row.storage_key) == (found.size, found.crc32, found.storage_key)
+    again = case.render()
+    assert (again.size, again.crc32, again.format, again.cached) == (found.size, found.crc32, Format.WEBP, True)
+
+
+def test_missing_are_contents_of_images_without_a_rendition_that_is_ready(acme, client, case, clock) -> None:
+    who = keys.authenticate(acme.key, clock())
+    copy = upload(client, acme.key, original="copy.jpg")["id"]
+    other = upload(client, acme.key, encoded(seed=2))["id"]
+
+    def missing(*asset_ids: str) -> int:
+        with transaction(*case.partition) as session:
+            session.get_one(Asset, video).media_type = MediaType.VIDEO
+            return renditions.missing(session, who, asset_ids, SMALL)
+
+    video = upload(client, acme.key, encoded(seed=3))["id"]
+    mine = case.original.asset_id
+    assert missing() == missing(video) == missing("image_unknown") == 0
+    assert missing(mine) == missing(mine, copy) == 1
+    assert missing(mine, copy, other, video) == 2
+    case.claimed(clock())
+    assert missing(mine) == 1
+    case.change(ready=True)
+    assert (missing(mine, copy), missing(mine, other)) == (0, 1)
 
 
 def test_a_claim_that_was_overtaken_overwrites_nothing(client, acme, case, clock, while_it_draws) -> None:
