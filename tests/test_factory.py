@@ -78,7 +78,9 @@ print(account["apiKey"], account["testApiKey"])
     assert requests[1]["key_id"].startswith("key_")
     defect = next(line for line in lines if line["event"] == "defect")
     assert "ZeroDivisionError" in defect["exception"]
-    for key in done.stdout.split():
+    issued = done.stdout.split()
+    assert len(issued) == 2
+    for key in issued:
         assert key not in done.stderr
         assert key.rpartition("_")[2] not in done.stderr
     assert "s" * 40 not in done.stderr

@@ -69,6 +69,7 @@ def _source(view: object) -> str:
     ("method", "path", "is_heavy"),
     [
         ("POST", "/compress/batch", True),
+        ("POST", "//compress/batch/", True),
         ("GET", "/compress/batch", False),
         ("GET", "/api/v1/assets/some/export-url", True),
         ("POST", "/api/v1/exports", True),

@@ -1,11 +1,13 @@
 """One body for every refusal, whatever raised it."""
 
+import sqlite3
 from typing import Any
 
 import structlog
 from flask import Flask, Response, jsonify, request
 from flask_limiter import RateLimitExceeded
 from gunicorn.http.errors import ParseException
+from psycopg.errors import ForeignKeyViolation, UniqueViolation
 from pydantic import ConfigDict, Field, ValidationError
 from redis.exceptions import RedisError
 from sqlalchemy.exc import IntegrityError, OperationalError
@@ -28,6 +30,10 @@ from app.web.request import api_request
 
 log = structlog.get_logger()
 
+RACES = frozenset({
+    sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY,
+})  # fmt: skip
+"""What SQLite refuses where PostgreSQL tells of a unique or a foreign key's violation."""
 FROM_STATUS: dict[int, tuple[type[AppError], str]] = {
     404: (NotFound, "There is nothing at {method} {path}."),
     405: (MethodNotAllowed, "{path} does not take {method}."),
@@ -116,10 +122,20 @@ def _rate_limited(error: RateLimitExceeded) -> Response:
     return render(RateLimited(f"Too many requests: the limit is {error.description}. Wait and repeat the request."))
 
 
-def _changed_meanwhile(error: Exception) -> Response:
-    """Two requests that were each allowed alone, such as moving an asset into a collection that is being deleted."""
+def _changed_meanwhile(error: IntegrityError) -> Response:
+    """Two requests that were each allowed alone, such as moving an asset into a collection that is being deleted.
+
+    Whatever else the database refuses, such as a number below zero, no other request can have caused: it is a defect.
+    """
+    cause = error.orig
+    if not isinstance(cause, UniqueViolation | ForeignKeyViolation) and _sqlite_code(cause) not in RACES:
+        return _defect(error)
     log.warning("conflict", exc_info=error)
     return render(Conflict("Another request changed the same thing at the same moment. Look again, then repeat it."))
+
+
+def _sqlite_code(cause: BaseException | None) -> int | None:
+    return cause.sqlite_errorcode if isinstance(cause, sqlite3.IntegrityError) else None
 
 
 def _dependency_down(error: Exception) -> Response:

@@ -12,7 +12,8 @@ from app.models import new_id
 from app.services.names import clean_name
 from app.services.principal import MEGABYTE, Allowance
 from app.web.context import now, toolbox
-from app.web.forms import FORM, FormParser, parameters
+from app.web.forms import FormParser, parameters
+from app.web.media import FORM
 
 JSON_BYTES = 2 * MEGABYTE
 """Largest body that is not an upload; the ids of the largest export fit in."""

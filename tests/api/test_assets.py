@@ -352,6 +352,7 @@ def test_the_signed_url_can_t_change_what_was_finalized(client, acme, clock, run
     assert put(client, ticket, other).status_code == 200
     with tools.storage.open(asset["storageKey"]) as file:
         assert file.read() == first
+    assert [name for name in stored_files(tools, acme) if name.startswith("incoming/")]
     clock.advance(hours=2)
     run_sweep()
     assert not [name for name in stored_files(tools, acme) if name.startswith("incoming/")]

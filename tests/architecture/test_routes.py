@@ -99,23 +99,37 @@ def request_id(answer) -> bytes:
     return str(answer.headers["X-Request-Id"]).encode()
 
 
+def keyed_calls(app) -> list[tuple[str, str]]:
+    """Every method and path that needs a key; where an id is wanted, one that nothing has."""
+    address = app.url_map.bind("localhost")
+    return [
+        (method, address.build(rule.endpoint, dict.fromkeys(rule.arguments, "any"), method=method))
+        for rule in rules(app)
+        if app.view_functions[rule.endpoint].authentication == "key"
+        for method in sorted(rule.methods - {"OPTIONS", "HEAD"})
+    ]
+
+
+def test_the_sweeps_reach_every_route(app) -> None:
+    """Those below, over calls that the URL map takes to the very endpoints that need a key."""
+    address = app.url_map.bind("localhost")
+    reached = {address.match(path, method)[0] for method, path in keyed_calls(app)}
+    needing = {rule.endpoint for rule in rules(app) if app.view_functions[rule.endpoint].authentication == "key"}
+    assert reached == needing > set(SAMPLES)
+
+
 @pytest.mark.parametrize("credentials", [{}, bearer("nonsense"), {"x-api-key": ""}])
 def test_every_route_that_needs_a_key_refuses_without_one(app, client, credentials) -> None:
-    for rule in rules(app):
-        if app.view_functions[rule.endpoint].authentication != "key" or rule.arguments:
-            continue
-        for method in rule.methods - {"OPTIONS", "HEAD"}:
-            answer = client.open(rule.rule, method=method, headers=credentials)
-            assert answer.status_code == 401, f"{method} {rule}"
-            assert answer.headers["WWW-Authenticate"] == "Bearer"
+    for method, path in keyed_calls(app):
+        answer = client.open(path, method=method, headers=credentials)
+        assert answer.status_code == 401, f"{method} {path}"
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
-def test_reading_keys_cannot_write_and_writing_keys_cannot_read(app, client, acme, make_key) -> None:
-    reading, writing = make_key(acme, scopes=("read",)), make_key(acme, scopes=("write",))
-    for rule in rules(app):
-        if app.view_functions[rule.endpoint].authentication != "key" or rule.arguments:
-            continue
-        for method in rule.methods - {"OPTIONS", "HEAD"}:
-            answer = client.open(rule.rule, method=method, headers=bearer(writing if method == "GET" else reading))
-            assert answer.status_code == 403, f"{method} {rule}"
-            assert answer.json["code"] == "forbidden"
+def test_reading_keys_cannot_write_and_writing_keys_cannot_read(app, client, make_account, make_key) -> None:
+    account = make_account(requests_per_second=10_000)
+    reading, writing = make_key(account, scopes=("read",)), make_key(account, scopes=("write",))
+    for method, path in keyed_calls(app):
+        answer = client.open(path, method=method, headers=bearer(writing if method == "GET" else reading))
+        assert answer.status_code == 403, f"{method} {path}"
+        assert answer.json["code"] == "forbidden"

@@ -133,7 +133,8 @@ def test_two_who_publish_at_one_time_get_one_address(app, acme, make_image, publ
 def test_no_other_address_leads_there(client, make_image, publish) -> None:
     token = publish(make_image()).rpartition("/")[2].removesuffix(".jpg")
     assert len(token) == 24
-    for file in (f"{token}.png", f"{token}.jpg.jpg", token, f"{token}.", f"{token}%00.jpg", f"{token}x.jpg", "é.jpg"):
+    others = (".png", ".avif", ".jpg.jpg", "", ".", "%00.jpg", "x.jpg")
+    for file in (*(f"{token}{other}" for other in others), "é.jpg"):
         answer = client.get(f"/published/{file}")
         assert (answer.status_code, answer.json["code"]) == (404, "not_found"), file
 

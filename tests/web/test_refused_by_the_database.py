@@ -1,0 +1,72 @@
+"""What the database refuses: another request's doing is a 409, our own mistake a 500 that is logged."""
+
+from collections.abc import Callable
+from datetime import date
+from traceback import format_exception
+
+import pytest
+from sqlalchemy import select, update
+
+from app.models import ApiKey, UsageCounter
+from app.services import collections
+from app.tenancy import TenantSession
+from tests.client import bearer
+from tests.databases import on_both_databases
+
+pytestmark = on_both_databases
+
+
+def twice_the_same_secret(session: TenantSession) -> None:
+    secret = session.scalars(select(ApiKey.secret_sha256)).first()
+    session.change(update(ApiKey).values(secret_sha256=secret))
+
+
+def twice_the_same_primary_key(session: TenantSession) -> None:
+    session.change(update(ApiKey).values(id="key_same"))
+
+
+def of_an_organization_that_is_gone(session: TenantSession) -> None:
+    session.change(update(ApiKey).values(org_id="org_gone"))
+
+
+def without_a_name(session: TenantSession) -> None:
+    session.change(update(ApiKey).values(name=None))
+
+
+def fewer_than_none(session: TenantSession) -> None:
+    session.add(UsageCounter(period=date(2026, 6, 1), used=-1, reserved=0))
+    session.flush()
+
+
+@pytest.fixture
+def ask(client, acme, monkeypatch):
+    """Send a request that breaks a rule of the database's."""
+
+    def delete(break_the_rule: Callable[[TenantSession], None]):
+        monkeypatch.setattr(collections, "delete", lambda session, _: break_the_rule(session))
+        return client.delete("/api/v1/collections/any", headers=bearer(acme.key))
+
+    return delete
+
+
+def logged(caplog) -> list[tuple[str, str, BaseException]]:
+    """Level, event and exception of what was said about it."""
+    records = [record for record in caplog.records if record.name == "app.web.errors"]
+    return [(record.levelname, record.msg["event"], record.msg["exc_info"]) for record in records]
+
+
+@pytest.mark.parametrize("rule", [twice_the_same_secret, twice_the_same_primary_key, of_an_organization_that_is_gone])
+def test_what_another_request_can_have_caused_is_a_409(ask, caplog, rule) -> None:
+    answer = ask(rule)
+    assert (answer.status_code, answer.json["code"]) == (409, "conflict")
+    assert [(level, event) for level, event, _ in logged(caplog)] == [("WARNING", "conflict")]
+
+
+@pytest.mark.parametrize("rule", [without_a_name, fewer_than_none])
+def test_what_only_a_defect_can_have_caused_is_a_500_and_logged(ask, caplog, rule) -> None:
+    answer = ask(rule)
+    assert (answer.status_code, answer.json["code"]) == (500, "internal_error")
+    [(level, event, error)] = logged(caplog)
+    assert (level, event) == ("ERROR", "defect")
+    assert rule.__name__ in "".join(format_exception(error))
+    assert "constraint" not in answer.text.lower()
