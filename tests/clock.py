@@ -19,6 +19,7 @@ REAL_TIME = {
     "tests/cashier/test_deliveries.py": "Stripe's library compares signatures with the machine's clock",
     "tests/delivery/conftest.py": "the S3 server refuses URLs that its own clock finds too old; ours promises the same",
     "tests/delivery/test_signed_urls.py": "the S3 server refuses URLs that its own clock finds too old",
+    "tests/test_worker.py": "RQ plans its cron by the machine's clock",
     "tests/web/test_limits.py": "Valkey and the limits library count real seconds",
     "tests/webhooks/events.py": "Stripe's library compares signatures with the machine's clock",
 }

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -24,6 +24,7 @@ from app.jobs import QUEUES, TICKS
 from app.serve import free_port
 from app.worker.ticks import TICK_SECONDS, Duty, Timetable, duties_of
 from tests import jobs
+from tests.clock import real_now
 from tests.conftest import ROOT, wait_until
 
 pytestmark = pytest.mark.xdist_group("service")
@@ -219,7 +220,7 @@ def test_the_cron_enqueues_a_sweep(app, timetable, no_worker_s) -> None:
 
 def test_the_cron_compares_storage_once_a_night(app, timetable, no_worker_s, monkeypatch) -> None:
     queue = Queue("exports", connection=no_worker_s)
-    night = datetime.now(UTC).replace(hour=3, minute=41) + timedelta(days=1)
+    night = real_now().replace(hour=3, minute=41) + timedelta(days=1)
     timetable.enqueue_due()
     assert queue.is_empty()
     monkeypatch.setattr("rq.cron.now", lambda: night)

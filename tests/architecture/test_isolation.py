@@ -156,7 +156,7 @@ def test_rows_are_not_written_into_the_other_mode(acme) -> None:
 
 
 def test_what_is_refused_is_found_behind_what_is_not_owned(acme, globex) -> None:
-    moment = datetime.now(UTC)
+    moment = NOON
     fine = Organization(id=new_id("org", moment), name="new", plan_code="FREE", created_at=moment)
     foreign = UsageCounter(org_id=globex.org_id, period=date(2026, 9, 1), used=0, reserved=0)
     with pytest.raises(TenancyError), transaction(acme.org_id) as session:

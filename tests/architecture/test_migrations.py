@@ -13,6 +13,7 @@ from app.extensions import db, transaction
 from app.factory import create_app
 from app.models import ApiKey, Organization, Plan, User
 from app.services import identity
+from tests.clock import NOON
 from tests.conftest import release
 from tests.databases import on_both_databases
 
@@ -100,7 +101,7 @@ def test_of_accounts_that_share_a_mailbox_the_oldest_has_it(app, make_database, 
         }
         for email in (*emails, "b+2@example.com"):
             with pytest.raises(Conflict), transaction() as session:
-                identity.create_account(session, email, datetime.now(UTC))
+                identity.create_account(session, email, NOON)
 
 
 def test_billing_comes_to_organizations_that_have_worked_for_long(app, make_database, tmp_path) -> None:
