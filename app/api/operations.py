@@ -56,12 +56,9 @@ def _rounded(number: object) -> object:
     return math.floor(number + 0.5) if isinstance(number, float) and math.isfinite(number) else number
 
 
-Place = Annotated[
-    int,
-    BeforeValidator(_rounded),
-    Field(ge=-LARGEST_SIDE * 2, le=LARGEST_SIDE * 2),
-    WithJsonSchema({"type": "number", "minimum": -LARGEST_SIDE * 2, "maximum": LARGEST_SIDE * 2}),
-]
+FAR = LARGEST_SIDE * 2
+AS_SENT = WithJsonSchema({"type": "number", "minimum": -FAR, "maximum": FAR})
+Place = Annotated[int, BeforeValidator(_rounded), Field(ge=-FAR, le=FAR), AS_SENT]
 Corner = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Real = Annotated[float, Field(allow_inf_nan=False)]
 Multiplier = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]

@@ -80,7 +80,7 @@ def test_a_preset_holds_and_what_is_beside_it_wins(client, acme, export_url) -> 
     "query",
     [
         "ttl=59", "ttl=86401", "ttl=x", "format=tiff", "quality=0", "quality=101", "quality=1.5", "maxWidth=0",
-        "maxHeight=-1", "preserveAspect=perhaps", "maxwidth=5", "preset=",
+        "maxHeight=-1", "preserveAspect=perhaps",
     ],
 )  # fmt: skip
 def test_bad_queries_are_refused_and_nothing_is_counted(client, acme, export_url, query) -> None:
