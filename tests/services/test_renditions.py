@@ -14,7 +14,7 @@ from app.imaging import Format, Transform
 from app.models import Asset, DiscardedObject, MediaType, Mode, Rendition, new_id
 from app.services import keys, renditions
 from app.services.renditions import LEASE, ORPHANED, Found, Original
-from app.services.workshop import outcome
+from app.services.workshop import Workshop
 from app.tenancy import unscoped
 from tests.client import bearer
 from tests.databases import on_both_databases
@@ -55,7 +55,7 @@ class Case:
                 storage_key=f"renditions/{claim}",
                 ready=False,
                 created_at=now,
-                used_at=now,
+                needed_until=now,
             )
             session.add(other)
         return other
@@ -82,15 +82,17 @@ def case(app, client, acme, clock, tmp_path) -> Case:
 def while_it_draws(monkeypatch) -> Callable[..., None]:
     """Have ``happens`` called while a picture is drawn, just before the claim is renewed, and ``then`` after it."""
 
+    outcome = Workshop.outcome
+
     def arrange(happens: Callable[[], object], then: Callable[[], object] = lambda: None) -> None:
-        def slow(work, beat):
-            monkeypatch.setattr(renditions, "outcome", outcome)
+        def slow(shop, work, beat):
+            monkeypatch.setattr(Workshop, "outcome", outcome)
             happens()
             beat()
             then()
-            return outcome(work)
+            return outcome(shop, work)
 
-        monkeypatch.setattr(renditions, "outcome", slow)
+        monkeypatch.setattr(Workshop, "outcome", slow)
 
     return arrange
 
@@ -256,8 +258,8 @@ def test_only_a_claim_that_nobody_took_over_for_an_hour_is_forgotten(case, clock
         assert due == bool(gone)
         return gone
 
-    clock.set(other.used_at + ORPHANED - timedelta(seconds=1))
+    clock.set(other.needed_until + ORPHANED - timedelta(seconds=1))
     assert sweep() == 0
-    clock.set(other.used_at + ORPHANED)
+    clock.set(other.needed_until + ORPHANED)
     assert sweep() == 1
     assert (case.row, case.discarded) == (None, [other.storage_key])
