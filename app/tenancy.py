@@ -10,7 +10,7 @@ ORM statements only: ``text()`` and ``Model.__table__`` would go round the wall 
 ``tests/architecture``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -132,12 +132,17 @@ def insert_if_absent(session: TenantSession, model: type[Any], **values: Any) ->
     One statement (``INSERT … ON CONFLICT DO NOTHING``), so parallel callers agree on one row. An owned row gets the
     session's org, and its mode.
     """
-    for part in _walls(model):
-        own = getattr(session, part)
-        if own is None or values.get(part, own) != own:
+    return insert_those_absent(session, model, [values]) == 1
+
+
+def insert_those_absent(session: TenantSession, model: type[Any], rows: Sequence[dict[str, Any]]) -> int:
+    """As ``insert_if_absent``, several rows of the same columns at once. Returns how many were inserted."""
+    own = {part: getattr(session, part) for part in _walls(model)}
+    for part, value in own.items():
+        if value is None or any(row.get(part, value) != value for row in rows):
             raise TenancyError(f"{model.__name__} written without its {part}")
-        values[part] = own
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     table = insert(model).table
-    statement = dialect.insert(table).values(**values).on_conflict_do_nothing().returning(*table.primary_key)
-    return session.connection().execute(statement).first() is not None
+    statement = dialect.insert(table).values([row | own for row in rows])
+    inserted = statement.on_conflict_do_nothing().returning(*table.primary_key)
+    return len(session.connection().execute(inserted).all())

@@ -15,15 +15,14 @@ from datetime import datetime, timedelta
 import structlog
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import ColumnElement, Update, and_, case, delete, func, or_, select, update
+from sqlalchemy import Update, and_, delete, func, or_, select, update
 from sqlalchemy.orm import undefer
 
 from app.adapters.queue import enqueue_export
 from app.errors import NotFound, RateLimited
 from app.extensions import transaction
 from app.models import Export, ExportStatus, Kept, new_id
-from app.models.exports import HAS_ZIP
-from app.services import exports, idempotency, kept, keys, space
+from app.services import exports, idempotency, kept, keys, space, zips
 from app.services.exports import Config, Progress
 from app.services.heartbeat import Heartbeat
 from app.services.idempotency import Claim
@@ -36,7 +35,7 @@ log = structlog.get_logger()
 MOST_ASSETS = 50_000
 MOST_UNFINISHED = 20
 KEPT = timedelta(hours=24)
-"""How long a ZIP is kept, unless newer ones take its place before (``services/kept``)."""
+"""How long a ZIP is kept, unless newer ones take its place before."""
 REMEMBERED = timedelta(days=30)
 LEASE = timedelta(seconds=10)
 HEARTBEAT_SECONDS = 2.0
@@ -46,10 +45,6 @@ UNFINISHED = (ExportStatus.QUEUED, ExportStatus.RUNNING)
 
 class Lost(Exception):
     """The export was cancelled, or is somebody else's now."""
-
-
-class TooMuch(Exception):
-    """The ZIP is larger than all that is kept of ZIPs."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +127,7 @@ def cancel(session: TenantSession, export_id: str, now: datetime) -> None:
     session.refresh(export)
     if export.status == ExportStatus.CANCELLED:
         return
-    _remove_zips(session, Export.id == export_id, now)
+    zips.remove(session, Export.id == export_id, now)
     session.change(delete(Export).where(Export.id == export_id))
 
 
@@ -187,38 +182,19 @@ def work(org_id: str, mode: str, export_id: str, shop: Workshop) -> None:
             _lease(principal, attempt, progress, shop) as lost,
             closing(exports.archive_of(principal, attempt.asset_ids, attempt.config, shop, progress)) as chunks,
         ):
-            shop.storage.put(attempt.storage_key, _until(lost, limit, chunks), "application/zip")
+            shop.storage.put(attempt.storage_key, _until(lost, zips.within(limit, chunks)), "application/zip")
         _finish(principal, attempt, progress, shop)
     except Lost:
         log.info("export.lost", export_id=export_id, attempt=attempt.number)
-    except TooMuch:
+    except zips.TooMuch:
         _fail(principal, attempt, limit, shop.clock())
 
 
 def release_expired(session: TenantSession, now: datetime) -> int:
     """Have ZIPs removed whose day is over, and forget old exports. Returns how many ZIPs."""
-    expired = _remove_zips(session, Export.expires_at <= now, now)
+    expired = zips.remove(session, Export.expires_at <= now, now)
     session.change(delete(Export).where(Export.finished_at <= now - REMEMBERED, Export.storage_key.is_(None)))
     return expired
-
-
-def _remove_zips(session: TenantSession, condition: ColumnElement[bool], now: datetime) -> int:
-    """Give ZIPs up, whose exports are expired then. Returns how many."""
-    kept.lock(session, Kept.EXPORT)
-    zips = session.execute(select(Export.storage_key, Export.size).where(condition, HAS_ZIP)).all()
-    space.discard(session, [str(one.storage_key) for one in zips])
-    kept.shift(session, Kept.EXPORT, -sum(one.size or 0 for one in zips))
-    ends = case((Export.expires_at > now, now), else_=Export.expires_at)
-    session.change(update(Export).where(condition, HAS_ZIP).values(storage_key=None, expires_at=ends))
-    return len(zips)
-
-
-def _shelf(now: datetime) -> kept.Shelf:
-    return kept.Shelf(
-        Kept.EXPORT,
-        select(Export.id, Export.size).where(HAS_ZIP).order_by(Export.finished_at),
-        lambda session, ids: _remove_zips(session, Export.id.in_(ids), now),
-    )
 
 
 def partitions_with_expired(session: TenantSession, now: datetime) -> set[tuple[str, str]]:
@@ -282,14 +258,10 @@ def _mine(attempt: Attempt) -> Update:
     )
 
 
-def _until(lost: threading.Event, limit: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    size = 0
+def _until(lost: threading.Event, chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
-        size += len(chunk)
         if lost.is_set():
             raise Lost
-        if size > limit:
-            raise TooMuch
         yield chunk
 
 
@@ -300,8 +272,8 @@ def _finish(principal: Principal, attempt: Attempt, progress: Progress, shop: Wo
     """
     now, size = shop.clock(), shop.storage.size(attempt.storage_key) or 0
     with transaction(*principal.partition) as session:
-        if not kept.add(session, _shelf(now), size, kept.most(principal, Kept.EXPORT)):
-            raise TooMuch
+        if not kept.add(session, zips.shelf(now), size, kept.most(principal, Kept.EXPORT)):
+            raise zips.TooMuch
         done = session.change(
             _mine(attempt).values(
                 status=ExportStatus.DONE,

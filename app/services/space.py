@@ -5,13 +5,16 @@ no row needs any more are written down in the transaction that gave them up, and
 """
 
 from collections.abc import Iterable
+from itertools import islice
 
 from sqlalchemy import select, update
 
 from app.errors import QuotaExceeded
 from app.models import DiscardedObject, StorageCounter
 from app.services.principal import MEGABYTE, Allowance
-from app.tenancy import TenantSession, insert_if_absent
+from app.tenancy import TenantSession, insert_if_absent, insert_those_absent
+
+AT_ONCE = 1000
 
 
 def take(session: TenantSession, allowance: Allowance, size: int) -> None:
@@ -40,5 +43,6 @@ def used(session: TenantSession) -> int:
 
 def discard(session: TenantSession, keys: Iterable[str]) -> None:
     """Have the sweep remove these objects."""
-    for key in keys:
-        insert_if_absent(session, DiscardedObject, storage_key=key)
+    remaining = iter(keys)
+    while part := [{"storage_key": key} for key in islice(remaining, AT_ONCE)]:
+        insert_those_absent(session, DiscardedObject, part)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import aliased
 
 from app.extensions import transaction
 from app.models import ExportPreset, Organization, UsageCounter, new_id
-from app.tenancy import TenancyError, bind_org, insert_if_absent, unscoped
+from app.tenancy import TenancyError, bind_org, insert_if_absent, insert_those_absent, unscoped
 from tests.clock import NOON
 from tests.databases import on_both_databases
 
@@ -88,6 +88,8 @@ def test_bulk_inserts_are_refused(acme, globex) -> None:
         insert_if_absent(session, UsageCounter, **values)
     with pytest.raises(TenancyError), transaction() as session:
         insert_if_absent(session, UsageCounter, **values)
+    with pytest.raises(TenancyError), transaction(acme.org_id) as session:
+        insert_those_absent(session, UsageCounter, [{**values, "org_id": acme.org_id}, values])
 
 
 def test_a_session_is_bound_once(acme, globex) -> None:
@@ -112,6 +114,8 @@ def test_insert_if_absent_tells_the_truth(acme) -> None:
     with transaction(acme.org_id) as session:
         assert not insert_if_absent(session, UsageCounter, period=JUNE, used=5, reserved=0)
         assert insert_if_absent(session, UsageCounter, period=date(2027, 1, 1), used=5, reserved=0)
+        months = [{"period": date(2027, month, 1), "used": 0, "reserved": 0} for month in (1, 2, 3)]
+        assert insert_those_absent(session, UsageCounter, months) == 2
 
 
 def preset(**values):

@@ -14,7 +14,7 @@ from sqlalchemy import event, func, select
 from app.extensions import db, transaction
 from app.imaging import Format, Picture, Transform
 from app.models import DiscardedObject, Export, IdempotentRequest, Kept, Rendition, new_id
-from app.services import assets, batches, idempotency, kept, keys, renditions
+from app.services import assets, batches, idempotency, kept, keys, renditions, zips
 from app.services.assets import Label
 from app.services.exports import Config, Progress
 from app.services.idempotency import Claim, KeptAnswer
@@ -74,7 +74,7 @@ class Tenant:
         self.shop.storage.put(attempt.storage_key, [bytes(size)])
         try:
             batches._finish(self.who, attempt, Progress(), self.shop)
-        except batches.TooMuch:
+        except zips.TooMuch:
             assert size > 500
             batches._fail(self.who, attempt, 500, self.clock())
 
