@@ -125,14 +125,14 @@ class Exchange:
             if is_done and call.error:
                 raise _defect(call.error)
             is_last = is_done and not call.waiting_bytes
-            if not is_done and step.done() and call.waiting_bytes <= self._spool.share // 2:
-                step = self._step(call, self._lane)
             if piece or is_last:
                 await self._send_piece(call, piece, is_last)
-            else:
-                await self._changed.wait()
             if is_last:
                 return
+            if step.done() and not call.is_done and call.waiting_bytes <= self._spool.share // 2:
+                step = self._step(call, self._lane)
+            elif not piece:
+                await self._changed.wait()
         raise ClientGone
 
     async def _send_piece(self, call: Call, piece: bytes, is_last: bool) -> None:
