@@ -21,6 +21,8 @@ from app.server import front_of
 from app.server.refusals import page
 from app.server.types import CONNECTION
 
+BUFFERED_BYTES = 16 * 1024
+"""Unsent bytes of a connection from which on nothing is written to it. What was written last, 64 kB, may lie there."""
 UNSENT_BYTES = 128 * 1024
 """What the kernel may hold for a client that does not read, beside what is on its way to it."""
 FILES_BESIDE_CONNECTIONS = 500
@@ -64,6 +66,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=BUFFERED_BYTES)
         _bound_unsent(transport)
         self._address = (transport.get_extra_info("peername") or ("",))[0]
         self.worker.connections.add(self)

@@ -22,6 +22,8 @@ from app.lifetime import bound
 from app.supervisor import keep
 
 PATIENCE_SECONDS = 60
+WEB_PATIENCE_SECONDS = 25
+"""More than gunicorn's own: it answers what was asked. Who is idle, slow or half done it does not wait for."""
 BANNER = """
   Lightwell is listening.
 
@@ -55,7 +57,8 @@ def main() -> int:
                 "web": [sys.executable, "-m", "gunicorn", "-c", "python:app.gunicorn_conf", "wsgi:app"],
                 "worker": [sys.executable, "-m", "app.worker"],
                 **_cashier(settings),
-            }
+            },
+            {"web": WEB_PATIENCE_SECONDS},
         )
 
 

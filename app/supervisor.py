@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from types import FrameType
+from types import FrameType, MappingProxyType
 
 from app.lifetime import bound
 
@@ -36,9 +36,10 @@ class Stopped(BaseException):
 class Kept:
     """A process in a session of its own, so that Ctrl-C in a terminal reaches it through its supervisor only."""
 
-    def __init__(self, name: str, command: Sequence[str]) -> None:
+    def __init__(self, name: str, command: Sequence[str], patience: float) -> None:
         self._name = name
         self._command = command
+        self._patience = patience
         self._process: subprocess.Popen[bytes] | None = None
         self._ends: deque[float] = deque(maxlen=ENDS)
 
@@ -54,11 +55,11 @@ class Kept:
         if self._process:
             self._process.terminate()
 
-    def wait(self, deadline: float) -> None:
-        """Wait until it has ended, and kill it at ``deadline``."""
+    def wait(self, since: float) -> None:
+        """Wait until it has ended, and kill it where its patience is over, counted from ``since``."""
         if self._process:
             with suppress(subprocess.TimeoutExpired):
-                self._process.wait(max(0.0, deadline - time.monotonic()))
+                self._process.wait(max(0.0, since + self._patience - time.monotonic()))
             self._kill_group()
             self._process.wait()
 
@@ -77,12 +78,13 @@ class Kept:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
 
-def keep(commands: Mapping[str, Sequence[str]]) -> int:
+def keep(commands: Mapping[str, Sequence[str]], patience: Mapping[str, float] = MappingProxyType({})) -> int:
     """Keep ``commands``, named for the log, running until a signal of ``STOPPING`` or until one ends too often.
 
-    For the main thread. Returns the exit code: 0, or 1 when it gave up. Nothing that it started is left.
+    ``patience`` names those that may take other seconds to stop than ``PATIENCE_SECONDS``. For the main thread.
+    Returns the exit code: 0, or 1 when it gave up. Nothing that it started is left.
     """
-    kept = [Kept(name, command) for name, command in commands.items()]
+    kept = [Kept(name, command, patience.get(name, PATIENCE_SECONDS)) for name, command in commands.items()]
     try:
         for number in STOPPING:
             signal.signal(number, _stop)
@@ -108,6 +110,6 @@ def _end(kept: Sequence[Kept]) -> None:
         signal.signal(number, signal.SIG_IGN)
     for process in kept:
         process.terminate()
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    since = time.monotonic()
     for process in kept:
-        process.wait(deadline)
+        process.wait(since)

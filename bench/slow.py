@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import resource
+import selectors
 import socket
 import statistics
 import sys
@@ -35,8 +36,9 @@ from bench.workspace import Stored
 
 NUMBERS = (40, 1000)
 TRIES, BATCHES, BATCH_FILES, MEGAPIXELS = 20, 3, 4, 2
-NOISE_SIDE = 2600
-"""Pixels: 20 MB as PNG, more than the buffers on the way to a client hold."""
+NOISE_SIDE = 2000
+"""Pixels: 12 MB as PNG, more than the buffers on the way to a client hold."""
+AS_JPEG = {"format": "JPEG", "quality": 100}
 DRIP_SECONDS = 5
 KEYED_A_SECOND = 60
 """Requests with the key, below what its plan allows."""
@@ -77,9 +79,9 @@ class Library:
         Image.frombytes("RGB", size, os.urandom(3 * NOISE_SIDE**2)).save(picture, "PNG", compress_level=0)
         stored = self._upload(picture.getvalue())
         self.file = urlsplit(self._publish(stored)).path
-        self.export = json.dumps({"assetIds": [stored.asset_id], "config": {"format": "PNG"}}).encode()
+        self.export = json.dumps({"assetIds": [stored.asset_id], "config": AS_JPEG}).encode()
         with tempfile.TemporaryDirectory() as folder:  # so that it is rendered
-            workspace.export(self.server, [stored], {"format": "PNG"}, Path(folder, "export.zip"))
+            workspace.export(self.server, [stored], AS_JPEG, Path(folder, "export.zip"))
 
     def _upload(self, content: bytes) -> Stored:
         fields, files = b'name="name"\r\n\r\nnoise', b'name="image"; filename="noise.png"\r\n\r\n' + content
@@ -127,6 +129,8 @@ KINDS: dict[str, Opening] = {
     "idle": lambda _: b"",
 }
 PACED = frozenset({"dripped body", "reader of a ZIP"})
+READERS = frozenset({"reader of a file", "reader of a ZIP"})
+BEGIN_SECONDS = 20
 
 
 @contextmanager
@@ -149,6 +153,8 @@ def slow_clients(kind: str, number: int, library: Library) -> Iterator[list[sock
             if kind in PACED:
                 time.sleep(1 / KEYED_A_SECOND)
         dripping.start()
+        if kind in READERS:
+            _wait_until_begun(clients)
         yield clients
     finally:
         stop.set()
@@ -156,6 +162,17 @@ def slow_clients(kind: str, number: int, library: Library) -> Iterator[list[sock
             dripping.join()
         for client in clients:
             client.close()
+
+
+def _wait_until_begun(clients: Sequence[socket.socket]) -> None:
+    """A thousand answers that begin at once are much work, whatever becomes of them; slow they are afterwards."""
+    deadline = time.monotonic() + BEGIN_SECONDS
+    with selectors.DefaultSelector() as selector:
+        for client in clients:
+            selector.register(client, selectors.EVENT_READ)
+        while selector.get_map() and time.monotonic() < deadline:
+            for key, _ in selector.select(1):
+                selector.unregister(key.fileobj)
 
 
 def _opened(port: int) -> socket.socket:

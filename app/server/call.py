@@ -49,6 +49,7 @@ class Call:
         self._pieces: Iterator[bytes] | None = None
         self._waiting: deque[bytes] = deque()
         self._put_bytes = self._taken_bytes = 0  # each is changed by one side only
+        self._length: int | None = None
         self._is_awake = False
 
     @property
@@ -86,6 +87,7 @@ class Call:
 
     def _start_response(self, status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Any:
         self.status = int(status[:3])
+        self._length = next((int(value) for name, value in headers if name.lower() == "content-length"), None)
         self.headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         return self._put
 
@@ -97,7 +99,7 @@ class Call:
         self._spool.in_memory(len(piece))
         self._waiting.append(piece)
         self._put_bytes += len(piece)
-        if not self._is_awake:
+        if not self._is_awake and self._put_bytes != self._length:  # with the last byte it is told of the end as well
             self._is_awake = True
             self._wake()
 

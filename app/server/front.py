@@ -55,6 +55,7 @@ class Exchange:
         self._lane = front.lanes.of(scope["method"], path_of(scope))
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
+        self._watching: asyncio.Task[None] | None = None
         self._is_gone = False
         self._is_begun = False
 
@@ -108,12 +109,11 @@ class Exchange:
         await reception.drain()
 
     async def _answer(self, call: Call) -> None:
-        watch = asyncio.create_task(self._watch())
-        step = self._step(call, self._lane)
         try:
-            await self._send_all(call, step)
+            await self._send_all(call, self._step(call, self._lane))
         finally:
-            watch.cancel()
+            if self._watching:
+                self._watching.cancel()
             await self._close(call)
 
     async def _send_all(self, call: Call, step: "asyncio.Future[None]") -> None:
@@ -125,14 +125,14 @@ class Exchange:
             if is_done and call.error:
                 raise _defect(call.error)
             is_last = is_done and not call.waiting_bytes
-            if not is_done and step.done() and call.waiting_bytes <= self._spool.share // 2:
-                step = self._step(call, self._lane)
             if piece or is_last:
                 await self._send_piece(call, piece, is_last)
-            else:
-                await self._changed.wait()
             if is_last:
                 return
+            if step.done() and not call.is_done and call.waiting_bytes <= self._spool.share // 2:
+                step = self._step(call, self._lane)
+            elif not piece:
+                await self._changed.wait()
         raise ClientGone
 
     async def _send_piece(self, call: Call, piece: bytes, is_last: bool) -> None:
@@ -145,6 +145,8 @@ class Exchange:
         except TimeoutError:
             self._connection.abort()
             raise ClientGone from None
+        if not is_last and not self._watching:  # short answers need none
+            self._watching = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

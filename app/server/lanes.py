@@ -36,6 +36,11 @@ HEAVY = frozenset(
 )
 """Endpoints that work on images, copy large files or wait for other servers. tests/architecture compares the views."""
 
+HEALTH = frozenset({"health.healthz", "health.readyz"})
+"""Endpoints by which others see that the process works: a thousand reads at once do not come before them."""
+
+HEALTH_THREADS = 2
+HEALTH_WAITING = 64
 HEAVY_PER_THREAD = 8
 LIGHT_WAITING = 1024
 """Requests that may wait: for each thread, where work takes long, and in all, where it does not."""
@@ -72,6 +77,7 @@ class Lanes:
     def __init__(self, routes: Map, threads: int) -> None:
         self._routes = routes.bind("")
         self.heavy = Lane("heavy", threads, threads * HEAVY_PER_THREAD)
+        self.health = Lane("health", HEALTH_THREADS, HEALTH_WAITING)
         self.light = Lane("light", max(2, threads // 2), LIGHT_WAITING)
 
     def of(self, method: str, path: str) -> Lane:
@@ -79,4 +85,6 @@ class Lanes:
             endpoint, _ = self._routes.match(plain(path), method)
         except HTTPException:
             return self.light
+        if endpoint in HEALTH:
+            return self.health
         return self.heavy if endpoint in HEAVY else self.light

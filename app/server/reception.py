@@ -39,7 +39,7 @@ class Reception:
 
         Raises ClientGone, TooLarge, RequestTimeout, Overloaded.
         """
-        if not (self._is_chunked or self._waits) and self._length <= AT_ONCE_BYTES:
+        if not (self.is_whole or self._is_chunked or self._waits) and self._length <= AT_ONCE_BYTES:
             with suppress(TimeoutError):
                 async with asyncio.timeout(AT_ONCE_SECONDS):
                     await self._all(self._length)

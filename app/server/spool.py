@@ -11,7 +11,7 @@ SHARE_BYTES = 512 * 1024
 """What one request or one answer may have in memory."""
 SMALL_SHARE_BYTES = 64 * 1024
 """The same while many wait for their clients, so that a thousand of them take 64 MB and not half a gigabyte."""
-MEMORY_BYTES = 64 * 1024 * 1024
+MEMORY_BYTES = 32 * 1024 * 1024
 """All requests and answers together, from which on the share is the small one."""
 RETRY_AFTER_SECONDS = 10
 
