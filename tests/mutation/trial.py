@@ -38,6 +38,8 @@ LIBRARIES = (
     "structlog",
 )  # fmt: skip
 """What a test run spends most of its time to import: loaded once, and there in each fork."""
+SERVERS = frozenset({"service", "postgres", "s3", "s3_server"})
+"""Fixtures that start what a mistake needs not be tried on."""
 SECONDS = 30
 SAID = "said.txt"
 
@@ -53,7 +55,7 @@ class Quick:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Function]) -> None:
-        items[:] = [one for one in items if not {"service", "postgres"} & set(one.fixturenames) and not _elsewhere(one)]
+        items[:] = [one for one in items if SERVERS.isdisjoint(one.fixturenames) and not _elsewhere(one)]
 
 
 def _elsewhere(item: pytest.Function) -> bool:

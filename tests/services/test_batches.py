@@ -189,6 +189,16 @@ def test_a_cancelled_export_is_claimed_and_finished_by_nobody(case, clock, while
     assert (case.row(queued).status, case.row(queued).attempt) == ("cancelled", 0)
 
 
+def test_what_a_dead_worker_stored_goes_with_its_export(case, clock) -> None:
+    export = case.create()
+    clock.advance(seconds=3)
+    case.another_claims(export)
+    assert case.row(export).lease_until >= export.lease_until + timedelta(seconds=3)
+    with transaction(*case.principal.partition) as session:
+        batches.cancel(session, export.id, clock())
+    assert case.discarded == [f"exports/{export.org_id}/{export.id}-1.zip"]
+
+
 def test_what_is_due_is_told_once_and_only_when_its_lease_is_over(case, clock) -> None:
     export = case.create()
     assert case.take_due() == []

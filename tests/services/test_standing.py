@@ -1,12 +1,15 @@
 """What several subscriptions amount to, and what is told of it."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.adapters.payments import Item, Subscription
 from app.config import PlanPrice
+from app.errors import DependencyDown
 from app.extensions import transaction
 from app.models import BillingAccount
 from app.services import subscriptions
@@ -126,3 +129,49 @@ def test_what_is_about_to_change_is_asked_for_soon_but_not_later_than_before(
         with transaction(account.org_id) as session:
             subscriptions.expect(session, now)
     assert till.billing(account).check_at == now + after
+
+
+class Asked:
+    """Payments that have no subscription of anybody, and note who was asked about."""
+
+    def __init__(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        self.customers: list[str] = []
+        self._meanwhile = meanwhile
+
+    def subscriptions_of(self, customer_id: str) -> list[Subscription]:
+        self.customers.append(customer_id)
+        self._meanwhile()
+        return []
+
+
+def test_who_is_overtaken_ten_times_gives_up_and_has_changed_nothing(app, till, make_account) -> None:
+    account = make_account(plan="FREE")
+    customer = till.customer(account)
+
+    def overtake() -> None:
+        with transaction(account.org_id) as session:
+            session.change(update(BillingAccount).values(revision=BillingAccount.revision + 1))
+
+    asked, before = Asked(overtake), till.audit(account)
+    with app.app_context(), pytest.raises(DependencyDown):
+        subscriptions.synchronise(replace(till.provider, payments=asked), customer, "test")
+    assert asked.customers == [customer] * 10
+    assert len(till.audit(account)) == len(before)
+
+
+def test_who_was_not_heard_of_is_asked_about_twenty_at_a_time_and_the_longest_silent_first(
+    app, till, make_account, clock
+) -> None:
+    silent = [f"cus_silent_{number}_{make_account(plan='FREE').org_id}" for number in range(21)]
+    for number, customer in enumerate(silent):
+        with app.app_context(), transaction(customer.split("_", 3)[3]) as session:
+            long_ago = clock() - timedelta(days=900 - number)
+            session.add(BillingAccount(customer_id=customer, customers=1, revision=0, check_at=long_ago))
+    asked = Asked()
+    provider = replace(till.provider, payments=asked)
+    with app.app_context():
+        subscriptions.check_unheard(provider)
+        assert asked.customers == silent[:20]
+        subscriptions.check_unheard(provider)
+    assert asked.customers[20] == silent[20]
+    assert not set(silent) & set(asked.customers[21:])
