@@ -251,6 +251,7 @@ def main() -> int:
 def _row(side: HttpSide, library: Library, batch: tuple[bytes, str], kind: str, number: int) -> Row:
     alone = measure(side, batch)
     with slow_clients(kind, number, library) as clients:
+        _healthz(side.server.port)  # a thousand connections that come at once take a moment, slow or not
         crowded = measure(side, batch)
         left = sum(_stands(client) for client in clients)
     row = Row(kind, number, alone, crowded, left)

@@ -11,7 +11,7 @@ import structlog
 from app.errors import AppError
 from app.server.call import Call
 from app.server.environ import environ_of, path_of
-from app.server.lanes import Lane, Lanes
+from app.server.lanes import Lanes
 from app.server.reception import ClientGone, Reception
 from app.server.refusals import Headers, page
 from app.server.spool import Body, Spool
@@ -55,6 +55,7 @@ class Exchange:
         self._lane = front.lanes.of(scope["method"], path_of(scope))
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
+        self._running: asyncio.Future[None]
         self._watching: asyncio.Task[None] | None = None
         self._is_gone = False
         self._is_begun = False
@@ -110,13 +111,14 @@ class Exchange:
 
     async def _answer(self, call: Call) -> None:
         try:
-            await self._send_all(call, self._step(call, self._lane))
+            self._step(call)
+            await self._send_all(call)
         finally:
             if self._watching:
                 self._watching.cancel()
             await self._close(call)
 
-    async def _send_all(self, call: Call, step: "asyncio.Future[None]") -> None:
+    async def _send_all(self, call: Call) -> None:
         """Send pieces as the application makes them, and have it make more only while they are read."""
         while not self._is_gone:
             self._changed.clear()
@@ -129,8 +131,8 @@ class Exchange:
                 await self._send_piece(call, piece, is_last)
             if is_last:
                 return
-            if step.done() and not call.is_done and call.waiting_bytes <= self._spool.share // 2:
-                step = self._step(call, self._lane)
+            if self._running.done() and not call.is_done and call.waiting_bytes <= self._spool.share // 2:
+                self._step(call)
             elif not piece:
                 await self._changed.wait()
         raise ClientGone
@@ -158,18 +160,17 @@ class Exchange:
         """However it ended: the application's generator is closed, in a thread, and the bytes are given back."""
         call.is_abandoned = True
         while not call.is_done:
-            self._changed.clear()
-            await self._step(call, self._lane)
+            await (self._step(call) if self._running.done() else self._running)  # never two of one call
         while call.take():
             pass
 
     def _call(self, environ: Environ, ended: Callable[[], None]) -> Call:
         return Call(self._front.application, environ, spool=self._spool, wake=self._wake, ended=ended)
 
-    def _step(self, call: Call, lane: Lane) -> "asyncio.Future[None]":
-        step = lane.run(call.step)
-        step.add_done_callback(lambda _: self._changed.set())
-        return step
+    def _step(self, call: Call) -> "asyncio.Future[None]":
+        self._running = self._lane.run(call.step)
+        self._running.add_done_callback(lambda _: self._changed.set())
+        return self._running
 
     def _wake(self) -> None:
         """From the thread of a step."""

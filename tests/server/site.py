@@ -47,15 +47,14 @@ def stream(megabytes: int) -> Response:
     """A stream of unknown length, of which ``state`` counts those that are open and the megabytes that were made."""
 
     def body() -> Iterator[bytes]:
-        count("open", 1)
-        try:
-            for _ in range(megabytes * 16):
-                count("made", 1)
-                yield bytes(MEGABYTE // 16)
-        finally:
-            count("open", -1)
+        for _ in range(megabytes * 16):
+            count("made", 1)
+            yield bytes(MEGABYTE // 16)
 
-    return Response(body())
+    response = Response(body())
+    count("open", 1)
+    response.call_on_close(lambda: count("open", -1))  # as places and reservations are given back
+    return response
 
 
 @blueprint.get("/test/break/<int:pieces>")

@@ -51,9 +51,11 @@ def test_a_stalled_reader_is_cut_off_and_its_answer_closed(rig) -> None:
             client.answer()
 
 
-def test_a_reader_that_goes_closes_its_answer(rig) -> None:
-    with closing(rig.client()) as client:
-        client.ask("GET /test/stream/64").recv(1000)
+def test_readers_that_go_close_their_answers(rig) -> None:
+    """Whether a thread is at work on them just then or not."""
+    for size in range(1000, 1_000_000, 50_000):
+        with closing(rig.client()) as client:
+            client.ask("GET /test/stream/64").recv(size)
     wait_until(lambda: rig.state["open"] == 0, "the stream to be closed")
 
 
