@@ -1,7 +1,7 @@
 """The gunicorn worker: its ASGI worker, which takes connections without a thread for each, before our WSGI application.
 
 It adds what gunicorn's own lacks: a time for the headers, bounds on connections, an end for whoever does not read, and
-refusals with our error body. That takes private names of gunicorn's; ``tests/test_http_worker.py`` lists them.
+refusals with our error body. That takes private names of gunicorn's; ``tests/architecture`` lists them.
 """
 
 import asyncio
