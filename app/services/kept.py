@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, case, select, update
 
 from app.models import Kept, KeptBytes
 from app.services.principal import MEGABYTE, Principal
@@ -66,8 +66,12 @@ def lock(session: TenantSession, kind: Kept) -> None:
 
 
 def shift(session: TenantSession, kind: Kept, by: int) -> None:
-    """Count ``by`` bytes more, or less."""
-    changed = update(KeptBytes).where(KeptBytes.kind == kind).values(bytes=KeptBytes.bytes + by)
+    """Count ``by`` bytes more, or less.
+
+    Never less than none: what an older release adds while this one starts is not counted, and goes as all do.
+    """
+    after = KeptBytes.bytes + by
+    changed = update(KeptBytes).where(KeptBytes.kind == kind).values(bytes=case((after < 0, 0), else_=after))
     if not session.change(changed):
         insert_if_absent(session, KeptBytes, kind=kind, bytes=0)
         session.change(changed)

@@ -151,7 +151,7 @@ def _forget(session: TenantSession, condition: ColumnElement[bool]) -> int:
     kept.lock(session, Kept.RENDITION)
     gone = delete(Rendition).where(condition).returning(Rendition.storage_key, Rendition.ready, Rendition.size)
     rows = session.execute(gone, execution_options={"synchronize_session": False}).all()
-    kept.shift(session, Kept.RENDITION, -sum(row.size for row in rows if row.ready))
+    kept.shift(session, Kept.RENDITION, -sum(row.size or 0 for row in rows if row.ready))
     space.discard(session, [row.storage_key for row in rows])
     return len(rows)
 

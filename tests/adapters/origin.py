@@ -5,6 +5,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,9 @@ class Origin:
             if self._tls:
                 connection = self._tls.wrap_socket(connection, server_side=True)
             with connection, connection.makefile("rb") as received:
-                lines = list(iter(received.readline, b"\r\n"))
+                lines = list(takewhile(lambda line: line != b"\r\n", received))
+                if not lines:
+                    return  # whoever connected had nothing to say
                 self.requests.append(b"".join(lines).decode("latin-1"))
                 found = self.pages.get(lines[0].split()[1].decode(), page(b"", status="404 Not Found"))
                 for part in [found] if isinstance(found, bytes) else found():

@@ -108,9 +108,11 @@ def test_what_is_locked_for_a_moment_is_asked_again(impatient) -> None:
     assert first.headers["Idempotency-Key"] == again.headers["Idempotency-Key"]
 
 
-def test_a_slow_stripe_holds_back_only_so_many_requests(app, clock, buy, client, impatient) -> None:
-    """The others are turned away at once, and everything that needs no Stripe goes on."""
-    places = app.extensions["lightwell"].outbound.capacity
+def test_a_slow_stripe_holds_back_only_so_many_requests(app, clock, buy, client, impatient, monkeypatch) -> None:
+    """The customer's others are turned away once their patience is over, and all that needs no Stripe goes on."""
+    outbound = app.extensions["lightwell"].outbound
+    places = outbound.most
+    monkeypatch.setattr(outbound, "patience", 0.0)
 
     def ask() -> Any:
         return app.test_client().post("/billing/checkout", headers=bearer(buy.account.key), json={"plan": "TEAM"})

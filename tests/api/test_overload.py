@@ -243,7 +243,7 @@ def test_who_waits_for_another_s_rendering_waits_no_longer(app, client, acme, to
         who = keys.authenticate(acme.key, clock())
         with transaction(*who.partition) as session:
             original = Original.of(assets.get(session, image))
-            claim = renditions._find_or_claim(session, who, original, Transform(max_width=20), clock())
+            claim = renditions._find_or_claim(session, who, original, Transform(max_width=20), clock(), None)
     assert isinstance(claim, renditions.Claim)
     assert is_overloaded(send_export_url(client, acme.key, image))
     clock.advance(seconds=11)

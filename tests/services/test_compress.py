@@ -54,7 +54,7 @@ def shop(clock, tmp_path):
     """A workshop whose pool follows a script."""
 
     def make(script, patience: float | None = None) -> Workshop:
-        return Workshop(cast(Any, None), cast(ImagingPool, ScriptedPool(script)), clock, tmp_path, patience)
+        return Workshop(cast(Any, None), cast(ImagingPool, ScriptedPool(script)), clock, tmp_path, 500, patience)
 
     return make
 

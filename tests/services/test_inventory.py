@@ -32,7 +32,7 @@ def s3_app(make_app: AppMaker, make_database, s3_server):
 
 
 @pytest.fixture(params=["folder", "s3"])
-def app(request, clock):
+def app(request, real_time, clock):
     return request.getfixturevalue(f"{request.param}_app")
 
 

@@ -170,6 +170,16 @@ def test_many_small_ones_make_room_for_a_large_one(tenant, monkeypatch) -> None:
     assert tenant.sums()[Kept.ANSWER] == (50, 50)
 
 
+def test_what_was_never_counted_may_go(tenant) -> None:
+    """A release that runs beside this one, or ran before it, kept it."""
+    with transaction(*tenant.who.partition) as session:
+        kept.shift(session, Kept.RENDITION, 5)
+        kept.shift(session, Kept.RENDITION, -7)
+        assert kept.total(session, Kept.RENDITION) == 0
+        kept.shift(session, Kept.RENDITION, 3)
+        assert kept.total(session, Kept.RENDITION) == 3
+
+
 def test_test_keys_keep_two_hundred_megabytes_in_all_on_any_plan(acme, clock) -> None:
     who = keys.authenticate(acme.test_key, clock())
     assert sum(kept.most(who, kind) for kind in Kept) == 200 * 1024 * 1024

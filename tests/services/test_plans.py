@@ -147,16 +147,16 @@ def test_limits_change_with_the_next_request_and_back(till, client, free, make_k
         speed = month.headers["X-RateLimit-Limit"]
         return month.json["plan"], month.json["limit"], speed, library.status_code, large.status_code
 
-    nothing_paid = ("FREE", 100, "2", 402, 402)
+    nothing_paid = ("FREE", 100, "20", 402, 402)
     assert seen() == nothing_paid
     subscription = buy(till, free)
-    assert seen() == ("TEAM", 20_000, "3", 200, 413)
+    assert seen() == ("TEAM", 20_000, "30", 200, 413)
     till.books.change_prices(subscription, ["price_business_month"])
     hear(till)
-    assert seen() == ("BUSINESS", 200_000, "10", 200, 200)
+    assert seen() == ("BUSINESS", 200_000, "100", 200, 200)
     till.books.change_prices(subscription, ["price_team_year"])
     hear(till)
-    assert seen() == ("TEAM", 20_000, "3", 200, 413)
+    assert seen() == ("TEAM", 20_000, "30", 200, 413)
     till.books.cancel(subscription, at_period_end=True)
     hear(till)
     assert till.plan(free) == "TEAM"

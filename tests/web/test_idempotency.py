@@ -188,7 +188,8 @@ def test_one_is_worked_again_once_at_a_time_and_survives_a_refusal(app, client, 
         finish.set()
         assert again.result().json == first.json
     with monkeypatch.context() as patch:
-        patch.setattr(app.extensions["lightwell"].gate, "capacity", 0)
+        patch.setattr(app.extensions["lightwell"].gate, "places", 0)
+        patch.setattr(app.extensions["lightwell"].gate, "patience", 0.0)
         busy = client.compress(acme.key, encoded(), headers=once())
         assert (busy.status_code, "Idempotent-Replayed" in busy.headers) == (503, False)
     assert client.compress(acme.key, encoded(), headers=once()).json == first.json
