@@ -22,6 +22,7 @@ REAL_TIME = {
     "tests/delivery/test_signed_urls.py": "the S3 server refuses URLs that its own clock finds too old",
     "tests/services/test_inventory.py": "objects are dated by the S3 server's clock, and by the kernel's",
     "tests/services/test_sweep.py": "files are dated by the kernel's clock",
+    "tests/test_jobs.py": "files are dated by the kernel's clock",
     "tests/test_worker.py": "RQ plans its cron by the machine's clock",
     "tests/web/test_limits.py": "Valkey and the limits library count real seconds",
     "tests/webhooks/events.py": "Stripe's library compares signatures with the machine's clock",

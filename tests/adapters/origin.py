@@ -78,8 +78,8 @@ class Origin:
                 connection = self._tls.wrap_socket(connection, server_side=True)
             with connection, connection.makefile("rb") as received:
                 lines = list(takewhile(lambda line: line != b"\r\n", received))
-                if not lines:
-                    return  # whoever connected had nothing to say
+                if not lines or not lines[0].startswith(b"GET "):
+                    return  # it was hung up on, or spoken to in TLS
                 self.requests.append(b"".join(lines).decode("latin-1"))
                 found = self.pages.get(lines[0].split()[1].decode(), page(b"", status="404 Not Found"))
                 for part in [found] if isinstance(found, bytes) else found():
