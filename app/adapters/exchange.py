@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPException, HTTPResponse
-from ssl import SSLContext, create_default_context
+from ssl import OP_IGNORE_UNEXPECTED_EOF, SSLContext, create_default_context
 from threading import Thread
 from typing import Any, cast
 
@@ -89,8 +89,10 @@ class Network:
             sock = connection.enter_context(self._connected(addresses, url.port, deadline))
             if url.scheme == "https":
                 sock.settimeout(deadline.remaining())
-                # An end without TLS' own goodbye may be somebody's cut.
-                sock = self.tls().wrap_socket(sock, server_hostname=url.hostname, suppress_ragged_eofs=False)
+                # An end without TLS' own goodbye may be somebody's cut, which some releases of Python 3.11 don't tell.
+                context = self.tls()
+                context.options &= ~OP_IGNORE_UNEXPECTED_EOF
+                sock = context.wrap_socket(sock, server_hostname=url.hostname, suppress_ragged_eofs=False)
                 connection.enter_context(sock)
             sock.settimeout(deadline.remaining())
             sock.sendall(_request(url))
