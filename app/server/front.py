@@ -71,10 +71,9 @@ class Exchange:
             await self._answer(call)
         except ClientGone:
             pass
-        except Refused as refused:
-            await self._refuse(reception, *refused.answer)
-        except AppError as error:
-            await self._refuse(reception, *page(error))
+        except (Refused, AppError) as refusal:
+            body.close()  # the client may go on sending for a while; what it has sent need not lie there
+            await self._refuse(reception, *(refusal.answer if isinstance(refusal, Refused) else page(refusal)))
         finally:
             if call is None:
                 body.close()

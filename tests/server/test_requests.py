@@ -157,6 +157,5 @@ def test_a_body_longer_than_it_may_be_is_cut_off_as_it_comes(rig) -> None:
         client.ask("POST /test/echo", "Transfer-Encoding: chunked")
         for _ in range(17):
             client.sendall(b"100000\r\n" + bytes(1_048_576) + b"\r\n")
-        client.sendall(b"0\r\n\r\n")
         assert client.answer().status == 413
-    assert not rig.spooled()
+        assert not rig.spooled()  # though more may come
