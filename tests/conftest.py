@@ -37,7 +37,7 @@ from app.serve import free_port
 from app.services import identity, keys, plans
 from tests.billing import Till, open_till
 from tests.client import ApiClient
-from tests.clock import NOON, Clock
+from tests.clock import NOON, Clock, file_now
 from tests.s3 import S3Server, running_s3
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -128,6 +128,12 @@ def clock(session_clock: Clock) -> Clock:
 def real_time(clock: Clock) -> None:
     """The application goes by the machine's clock. ``tests/clock.py`` names who needs that."""
     clock.follow_the_machine()
+
+
+@pytest.fixture
+def file_time(clock: Clock) -> None:
+    """The application's clock stands where the kernel's does, for what looks at the dates of files."""
+    clock.set(file_now())
 
 
 AppMaker = Callable[..., Flask]

@@ -50,7 +50,7 @@ def test_jobs_do_without_a_provider() -> None:
     sweep()
 
 
-def test_the_comparison_of_storage_logs_what_it_finds(app, acme, real_time, clock, caplog) -> None:
+def test_the_comparison_of_storage_logs_what_it_finds(app, acme, file_time, clock, caplog) -> None:
     app.extensions["lightwell"].storage.put(f"orgs/{acme.org_id}/stray", [b"x"])
     clock.advance(hours=2)
     compare_storage()

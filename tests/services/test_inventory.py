@@ -32,7 +32,8 @@ def s3_app(make_app: AppMaker, make_database, s3_server):
 
 
 @pytest.fixture(params=["folder", "s3"])
-def app(request, real_time, clock):
+def app(request, clock):
+    request.getfixturevalue("file_time" if request.param == "folder" else "real_time")
     return request.getfixturevalue(f"{request.param}_app")
 
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("context")
 DAY = timedelta(days=1)
 
 
-def test_abandoned_uploads_go_and_running_ones_stay(app, real_time, clock, tmp_path) -> None:
+def test_abandoned_uploads_go_and_running_ones_stay(app, file_time, clock, tmp_path) -> None:
     """One that works writes into a file that has been there for hours: its folder's own time tells nothing of it."""
     hours_ago = (clock() - timedelta(hours=7)).timestamp()
     for name in ("abandoned", "running", "empty"):
@@ -41,7 +41,7 @@ def test_abandoned_uploads_go_and_running_ones_stay(app, real_time, clock, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["running"]
 
 
-def test_half_an_object_goes_an_hour_after_it_was_last_written_to(app, real_time, clock, tmp_path) -> None:
+def test_half_an_object_goes_an_hour_after_it_was_last_written_to(app, file_time, clock, tmp_path) -> None:
     storage = app.extensions["lightwell"].storage
     storage.put("tests/whole", [b"x"])
     half = storage.root / ".unfinished" / "killed"
