@@ -15,6 +15,7 @@ from app.services.heartbeat import Heartbeat
 from app.services.idempotency import Claim, KeptAnswer
 from app.tenancy import unscoped
 from app.web.context import now, principal, toolbox
+from app.web.media import FORM
 from app.web.request import api_request
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -23,8 +24,6 @@ CHUNK_BYTES = 256 * 1024
 KEPT_STATUSES = frozenset({200, 201, 202, 204, 400, 404, 413, 415, 422})
 """Answers that a repetition would get again. The others (quota, rate, overload, defects) may turn out better."""
 KEPT_HEADERS = ("Content-Type", "Content-Length", "Content-Disposition", "Location", "X-Image-Processing-Usage")
-
-
 HEARTBEAT = "lightwell.claims"
 
 
@@ -78,7 +77,7 @@ def fingerprint() -> str:
             digest.update(len(data).to_bytes(8) + data)
 
     add(request.query_string)
-    if request.mimetype != "multipart/form-data":
+    if request.mimetype != FORM:
         add(request.get_data())
         return digest.hexdigest()
     for name, value in request.form.items(multi=True):
