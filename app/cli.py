@@ -35,13 +35,19 @@ OPERATOR = "operator"
 
 @users.command("create")
 @click.argument("email")
-@click.option("--password", help="So that the user can sign in; without it the account is claimed by e-mail.")
+@click.option(
+    "--password", help="So that the user can sign in; without it the account is claimed by e-mail."
+)
 @click.option("--staff", is_flag=True, help="May enter the staff console.")
 def create_user(email: str, password: str | None, staff: bool) -> None:
     """Make a user with an organization of their own on the FREE plan."""
     with transaction() as session:
-        organization = identity.create_account(session, email, now(), password=password, is_staff=staff)
-    click.echo(f"Created {identity.normalise_email(email)} with the organization {organization.id}.")
+        organization = identity.create_account(
+            session, email, now(), password=password, is_staff=staff
+        )
+    click.echo(
+        f"Created {identity.normalise_email(email)} with the organization {organization.id}."
+    )
 
 
 @orgs.command("set-plan")
@@ -67,7 +73,11 @@ def unflag(email: str) -> None:
         organization = identity.organization_of(session, email)
     with transaction(organization.id) as session:
         flag = flags.put(session, None, OPERATOR, now())
-    click.echo(f"{organization.id} is not flagged any more: {flag}" if flag else f"{organization.id} was not flagged.")
+    click.echo(
+        f"{organization.id} is not flagged any more: {flag}"
+        if flag
+        else f"{organization.id} was not flagged."
+    )
 
 
 @orgs.command("allow-host")
@@ -89,13 +99,20 @@ def allow_host(email: str, host: str, forget: bool) -> None:
 def _scopes(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, ...]:
     scopes = tuple(dict.fromkeys(scope.strip() for scope in value.split(",")))
     if unknown := set(scopes) - set(keys.SCOPES):
-        raise click.BadParameter(f"unknown scope {', '.join(sorted(unknown))}; there are {', '.join(keys.SCOPES)}")
+        raise click.BadParameter(
+            f"unknown scope {', '.join(sorted(unknown))}; there are {', '.join(keys.SCOPES)}"
+        )
     return scopes
 
 
 @api_keys.command("create")
 @click.argument("email")
-@click.option("--mode", type=click.Choice([mode.value for mode in Mode]), default=Mode.LIVE.value, show_default=True)
+@click.option(
+    "--mode",
+    type=click.Choice([mode.value for mode in Mode]),
+    default=Mode.LIVE.value,
+    show_default=True,
+)
 @click.option("--scopes", callback=_scopes, default=",".join(keys.SCOPES), show_default=True)
 @click.option("--name", default="Command line", show_default=True)
 def create_key(email: str, mode: str, scopes: tuple[str, ...], name: str) -> None:
@@ -118,7 +135,8 @@ def create_key(email: str, mode: str, scopes: tuple[str, ...], name: str) -> Non
 @click.option("--mend", is_flag=True, help="Take over what the payment provider says.")
 @click.pass_context
 def reconcile(context: click.Context, mend: bool) -> None:
-    """Compare all organizations with the payment provider. Exits with 1 while there are differences."""
+    """Compare all organizations with the payment provider. Exits with 1 while there are
+    differences."""
     provider = needed_provider()
     found = list(reconciliation.differences(provider))
     left = 0
@@ -138,7 +156,10 @@ def events() -> None:
         waiting = inbox.unhandled(session)
     for event in waiting:
         reason = event.outcome or "not tried yet"
-        click.echo(f"{event.id} {event.type} {event.subject} received {event.received_at:%Y-%m-%d %H:%M}: {reason}")
+        click.echo(
+            f"{event.id} {event.type} {event.subject} received {event.received_at:%Y-%m-%d %H:%M}: "
+            f"{reason}"
+        )
     click.echo(f"Events that wait: {len(waiting)}.")
 
 
@@ -146,7 +167,8 @@ def events() -> None:
 @click.option("--remove", is_flag=True, help="Delete the objects that no row knows.")
 @click.pass_context
 def compare(context: click.Context, remove: bool) -> None:
-    """Compare stored objects older than an hour with the rows, both ways. Exits with 1 while there are differences."""
+    """Compare stored objects older than an hour with the rows, both ways. Exits with 1 while there
+    are differences."""
     found = removed = 0
     for difference in inventory.compare(toolbox().storage, now()):
         found += 1
@@ -154,7 +176,9 @@ def compare(context: click.Context, remove: bool) -> None:
         if remove and is_stray:
             toolbox().storage.delete([difference.key])
             removed += 1
-        click.echo(f"{difference.key} {difference.problem}{' (removed)' if remove and is_stray else ''}")
+        click.echo(
+            f"{difference.key} {difference.problem}{' (removed)' if remove and is_stray else ''}"
+        )
     click.echo(f"Differences: {found}, removed: {removed}.")
     context.exit(1 if found > removed else 0)
 
@@ -165,10 +189,11 @@ def sweep_now() -> None:
     """Give back what crashed requests hold, and remove what has expired."""
     swept = sweep(toolbox().storage, toolbox().settings.spool_dir, now())
     click.echo(
-        f"Released {swept.reservations} reservations. Forgot {swept.uploads} abandoned uploads, {swept.renditions} "
-        f"unused renditions, {swept.exports} expired exports and {swept.answers} kept answers. "
-        f"Deleted {swept.test_assets} assets of test keys. Ended {swept.plans} plans that were not paid. "
-        f"Removed {swept.objects} objects and {swept.spools} work folders."
+        f"Released {swept.reservations} reservations. Forgot {swept.uploads} abandoned uploads, "
+        f"{swept.renditions} unused renditions, {swept.exports} expired exports and "
+        f"{swept.answers} kept answers. Deleted {swept.test_assets} assets of test keys. Ended "
+        f"{swept.plans} plans that were not paid. Removed {swept.objects} objects and "
+        f"{swept.spools} work folders."
     )
 
 

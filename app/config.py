@@ -1,4 +1,5 @@
-"""Everything that an operator can decide, in one frozen value. Nothing else reads the environment."""
+"""Everything that an operator can decide, in one frozen value. Nothing else reads the
+environment."""
 
 import os
 import re
@@ -57,7 +58,9 @@ def _redis_url(value: str) -> str:
 
 def _bucket(value: str) -> str:
     if value and not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value):
-        raise ValueError("must be the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens")
+        raise ValueError(
+            "must be the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens"
+        )
     return value
 
 
@@ -79,13 +82,16 @@ def _texts(value: object) -> object:
 
 def _models(value: tuple[str, ...]) -> tuple[str, ...]:
     aliases = [entry.partition("=")[0] for entry in value]
-    if len(set(aliases)) < len(aliases) or not all(re.fullmatch(r"[^=]+(=.+)?", entry) for entry in value):
+    if len(set(aliases)) < len(aliases) or not all(
+        re.fullmatch(r"[^=]+(=.+)?", entry) for entry in value
+    ):
         raise ValueError("must be such as fine,sdxl=provider-model, each alias once")
     return value
 
 
 class PlanPrice(NamedTuple):
-    """A price of the payment provider: what it costs to be on ``plan`` for an ``interval``, ``month`` or ``year``."""
+    """A price of the payment provider: what it costs to be on ``plan`` for an ``interval``,
+    ``month`` or ``year``."""
 
     plan: str
     interval: str
@@ -119,7 +125,8 @@ T = TypeVar("T")
 
 
 class Settings(BaseModel):
-    """The configuration, read once at start-up. Field names in capitals are the environment variables.
+    """The configuration, read once at start-up. Field names in capitals are the environment
+    variables.
 
     ``app_env`` and ``data_dir`` stand first because the defaults of others follow from them.
     """
@@ -130,22 +137,32 @@ class Settings(BaseModel):
         "production", description="`development` makes a secret key of its own; `./run` sets it."
     )
     data_dir: Annotated[Path, AfterValidator(Path.absolute)] = Field(
-        Path("var"), description="Folder for the embedded database, stored files and spooled uploads."
+        Path("var"),
+        description="Folder for the embedded database, stored files and spooled uploads.",
     )
     secret_key: str = Field(
-        "", repr=False, description="Signs URLs and sessions. Required in production, 32 characters or more."
+        "",
+        repr=False,
+        description="Signs URLs and sessions. Required in production, 32 characters or more.",
     )
     database_url: Annotated[str, AfterValidator(_database_url)] = Field(
-        "", repr=False, description="`postgres://…` or `sqlite:///…`. Default: SQLite in `DATA_DIR`."
+        "",
+        repr=False,
+        description="`postgres://…` or `sqlite:///…`. Default: SQLite in `DATA_DIR`.",
     )
     redis_url: Annotated[str, AfterValidator(_redis_url)] = Field(
         "",
         repr=False,
-        description="`redis://…` or `rediss://…`. Required in production; `./run serve` brings its own Valkey.",
+        description="`redis://…` or `rediss://…`. Required in production; `./run serve` brings its "
+        "own Valkey.",
     )
-    redis_tls_verify: bool = Field(True, description="`false` accepts a self-signed certificate, as on Heroku.")
+    redis_tls_verify: bool = Field(
+        True, description="`false` accepts a self-signed certificate, as on Heroku."
+    )
     s3_bucket: Annotated[str, AfterValidator(_bucket)] = Field(
-        "", description="Bucket for stored files, with the usual `AWS_…` credentials. Default: a folder in `DATA_DIR`."
+        "",
+        description="Bucket for stored files, with the usual `AWS_…` credentials. Default: a "
+        "folder in `DATA_DIR`.",
     )
     s3_endpoint_url: Annotated[str, AfterValidator(_http_url)] = Field(
         "", description="`https://…` of an S3-compatible service; empty for AWS itself."
@@ -156,43 +173,50 @@ class Settings(BaseModel):
     trusted_proxies: int = Field(
         0, ge=0, description="Proxies in front that set `X-Forwarded-*`; 1 on Heroku and Railway."
     )
-    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = Field(
-        "INFO", description="Least severe level that is logged."
-    )
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)
+    ] = Field("INFO", description="Least severe level that is logged.")
     web_threads: Positive = Field(
         32,
-        description="Threads of a web process for what works on images or waits for other servers; half as many "
-        "more are kept for everything else.",
+        description="Threads of a web process for what works on images or waits for other servers; "
+        "half as many more are kept for everything else.",
     )
     client_timeout_seconds: Positive = Field(
         30,
-        description="Seconds that a client may be silent, take for its headers, or take to read 64 kB, before its "
-        "connection is given up.",
+        description="Seconds that a client may be silent, take for its headers, or take to read 64 "
+        "kB, before its connection is given up.",
     )
     connections_per_address: Positive = Field(
         6000,
-        description="Connections that a web process holds for one client address. Without effect behind "
-        "`TRUSTED_PROXIES`, from whose address all connections come.",
+        description="Connections that a web process holds for one client address. Without effect "
+        "behind `TRUSTED_PROXIES`, from whose address all connections come.",
     )
-    max_request_mb: Positive = Field(1024, description="Largest request body in MB, whatever the plan allows.")
+    max_request_mb: Positive = Field(
+        1024, description="Largest request body in MB, whatever the plan allows."
+    )
     spool_mb: Positive = Field(
         8192,
-        description="MB that a web process takes in for requests that are not complete or not answered; past it, 503.",
+        description="MB that a web process takes in for requests that are not complete or not "
+        "answered; past it, 503.",
     )
     compress_concurrency: Positive = Field(
         16,
-        description="Requests for work on images that a web process takes on at one time, half of them for one "
-        "organization; as many ZIPs are sent. More wait up to 5 s, then 503 with `Retry-After`.",
+        description="Requests for work on images that a web process takes on at one time, half of "
+        "them for one organization; as many ZIPs are sent. More wait up to 5 s, then 503 with "
+        "`Retry-After`.",
     )
     fetch_concurrency: Positive = Field(
         8,
-        description="Requests that wait for another server (images fetched or painted, payments) at one time; half of "
-        "them for one organization, as above.",
+        description="Requests that wait for another server (images fetched or painted, payments) "
+        "at one time; half of them for one organization, as above.",
     )
     imaging_processes: Positive = Field(
-        os.cpu_count() or 1, description="Child processes that decode and encode, for each web process."
+        os.cpu_count() or 1,
+        description="Child processes that decode and encode, for each web process.",
     )
-    imaging_memory_mb: Positive = Field(1536, description="Memory that one image may take in its child process.")
+    imaging_memory_mb: Positive = Field(
+        1536, description="Memory that one image may take in its child process."
+    )
     imaging_cpu_seconds: Positive = Field(10, description="Processor time that one image may take.")
     imaging_wall_seconds: Positive = Field(30, description="Elapsed time that one image may take.")
     max_pixels: Positive = Field(
@@ -201,62 +225,87 @@ class Settings(BaseModel):
     max_frames: Positive = Field(1000, description="Most frames of an animation.")
     max_side: Positive = Field(20_000, description="Longest side of an image in pixels.")
     background_weights: Path | None = Field(
-        None, description="File of the u2net network for `remove-background`. Default: where `./run models` put it."
+        None,
+        description="File of the u2net network for `remove-background`. Default: where `./run "
+        "models` put it.",
     )
-    background_memory_mb: Positive = Field(2048, description="Memory that removing one background may take.")
+    background_memory_mb: Positive = Field(
+        2048, description="Memory that removing one background may take."
+    )
     painter_base_url: Annotated[str, AfterValidator(_http_url)] = Field(
-        "", description="OpenAI-compatible images endpoint, such as `https://api.example.com/v1`. Without it, 501."
+        "",
+        description="OpenAI-compatible images endpoint, such as `https://api.example.com/v1`. "
+        "Without it, 501.",
     )
     painter_api_key: str = Field("", repr=False, description="Key of that endpoint.")
     painter_models: Annotated[Texts, AfterValidator(_models)] = Field(
         (),
-        description="Models that may be asked for, by commas, as `name` or `alias=name`; the first is the default. "
-        "`sdxl` and `flux` stand for it too, unless they are names of others.",
+        description="Models that may be asked for, by commas, as `name` or `alias=name`; the first "
+        "is the default. `sdxl` and `flux` stand for it too, unless they are names of others.",
     )
     fetch_test_origins: Texts = Field(
-        (), description="`http://127.0.0.1:9999,…`: origins that may be fetched from in development, whatever they are."
+        (),
+        description="`http://127.0.0.1:9999,…`: origins that may be fetched from in development, "
+        "whatever they are.",
     )
     stripe_secret_key: str = Field(
         "",
         repr=False,
-        description="Key of the Stripe account. Without it payments are 501; `./run serve` brings a test cashier.",
+        description="Key of the Stripe account. Without it payments are 501; `./run serve` brings "
+        "a test cashier.",
     )
     stripe_webhook_secrets: Texts = Field(
-        (), repr=False, description="`whsec_…` of the endpoint `/webhooks/stripe`, by commas while they are rotated."
+        (),
+        repr=False,
+        description="`whsec_…` of the endpoint `/webhooks/stripe`, by commas while they are "
+        "rotated.",
     )
     stripe_prices: PlanPrices = Field(
         (),
-        description="`TEAM/month=price_…,TEAM/year=price_…`: what each price stands for. The first of a plan and "
-        "interval is sold, the others hold for those who bought them.",
+        description="`TEAM/month=price_…,TEAM/year=price_…`: what each price stands for. The first "
+        "of a plan and interval is sold, the others hold for those who bought them.",
     )
     stripe_metered_prices: PlanPrices = Field(
-        (), description="Written the same way: metered prices that are sold with, or instead of, the others."
+        (),
+        description="Written the same way: metered prices that are sold with, or instead of, the "
+        "others.",
     )
     stripe_meter_event: str = Field(
-        "", description="`event_name` of the Stripe meter that counts live images of plans with a metered price."
+        "",
+        description="`event_name` of the Stripe meter that counts live images of plans with a "
+        "metered price.",
     )
     stripe_api_base: Annotated[str, AfterValidator(_http_url)] = Field(
         STRIPE, description="Where Stripe is; another address only in development."
     )
     billing_grace_days: int = Field(
-        7, ge=0, le=90, description="Days that a plan goes on after a payment failed; then the workspace is on FREE."
+        7,
+        ge=0,
+        le=90,
+        description="Days that a plan goes on after a payment failed; then the workspace is on "
+        "FREE.",
     )
     ratelimit_test_keys: Rate = Field(
         "10/minute",
-        description="Requests with a test key, on any plan; five times as many for an organization's together.",
+        description="Requests with a test key, on any plan; five times as many for an "
+        "organization's together.",
     )
     test_images_per_day: Positive = Field(
-        TEST_IMAGES_PER_DAY, description="Images that an organization's test keys make in a day (UTC), on any plan."
+        TEST_IMAGES_PER_DAY,
+        description="Images that an organization's test keys make in a day (UTC), on any plan.",
     )
     ratelimit_anonymous: Rate = Field(
-        "300/minute", description="Requests without a valid key, for each address; in IPv6 for each /64."
+        "300/minute",
+        description="Requests without a valid key, for each address; in IPv6 for each /64.",
     )
     ratelimit_registrations: Rate = Field(
-        "10/hour;20/day", description="Attempts to open an account, for each network: /24 in IPv4, /64 in IPv6."
+        "10/hour;20/day",
+        description="Attempts to open an account, for each network: /24 in IPv4, /64 in IPv6.",
     )
     ratelimit_server_registrations: Rate = Field(
         "5000/day",
-        description="The same for all networks together. Past it, the log says `registrations.server_limit`.",
+        description="The same for all networks together. Past it, the log says "
+        "`registrations.server_limit`.",
     )
 
     @classmethod
@@ -266,19 +315,29 @@ class Settings(BaseModel):
         Raises ConfigurationError that lists all problems at once.
         """
         source = os.environ if environ is None else environ
-        given = {name: source[name.upper()] for name in cls.model_fields if source.get(name.upper())}
+        given = {
+            name: source[name.upper()] for name in cls.model_fields if source.get(name.upper())
+        }
         try:
             settings = cls.model_validate(given)
-            return cls.model_validate(given | account) if (account := settings._cashier()) else settings
+            return (
+                cls.model_validate(given | account)
+                if (account := settings._cashier())
+                else settings
+            )
         except ValidationError as error:
             problems = [
-                f"  {problem['loc'][0]!s:}".upper() + f": {problem['msg'].removeprefix('Value error, ')}"
+                f"  {problem['loc'][0]!s:}".upper()
+                + f": {problem['msg'].removeprefix('Value error, ')}"
                 for problem in error.errors()
             ]
-            raise ConfigurationError("The configuration has problems:\n" + "\n".join(problems)) from None
+            raise ConfigurationError(
+                "The configuration has problems:\n" + "\n".join(problems)
+            ) from None
 
     def _cashier(self) -> dict[str, str]:
-        """In development, payments are those of the test cashier that ``./run serve`` started on this data folder."""
+        """In development, payments are those of the test cashier that ``./run serve`` started on
+        this data folder."""
         port = kept_port(cashier_port_file(self.data_dir))
         return cashier_account(self.secret_key, port) if port and self.uses_cashier else {}
 
@@ -292,7 +351,9 @@ class Settings(BaseModel):
     @classmethod
     def _require_or_keep_secret(cls, value: str, info: ValidationInfo) -> str:
         if info.data.get("app_env") == "production" and len(value) < 32:
-            raise ValueError("production needs one of 32 characters or more: openssl rand -base64 48")
+            raise ValueError(
+                "production needs one of 32 characters or more: openssl rand -base64 48"
+            )
         return value or kept_secret_key(info.data["data_dir"])
 
     @field_validator("redis_url")
@@ -321,8 +382,12 @@ class Settings(BaseModel):
     @classmethod
     def _never_in_production(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if value and info.data.get("app_env") == "production":
-            raise ValueError("opens this server's own network to every customer: remove it from production")
-        if wrong := [origin for origin in value if not re.fullmatch(r"https?://[\w.\[\]:-]+", origin)]:
+            raise ValueError(
+                "opens this server's own network to every customer: remove it from production"
+            )
+        if wrong := [
+            origin for origin in value if not re.fullmatch(r"https?://[\w.\[\]:-]+", origin)
+        ]:
             raise ValueError(f"{wrong[0]!r} is no origin: http:// or https://, a host, and a port")
         return value
 

@@ -1,4 +1,5 @@
-"""What a development server brings along in its data folder: a secret key, a Valkey, a test cashier.
+"""What a development server brings along in its data folder: a secret key, a Valkey, a test
+cashier.
 
 The processes of one server, and commands beside them, find each other here.
 """
@@ -28,14 +29,17 @@ def cashier_port_file(data_dir: Path) -> Path:
 
 
 def cashier_account(secret_key: str, port: int) -> dict[str, str]:
-    """What the test cashier on ``port`` is to Lightwell: the settings of a Stripe account, with secrets of its own."""
+    """What the test cashier on ``port`` is to Lightwell: the settings of a Stripe account, with
+    secrets of its own."""
     secret = hashlib.sha256(f"cashier {secret_key}".encode()).hexdigest()
     plans = [(plan, interval) for plan in ("TEAM", "BUSINESS") for interval in ("month", "year")]
     return {
         "stripe_api_base": f"http://127.0.0.1:{port}",
         "stripe_secret_key": f"sk_test_{secret[:32]}",
         "stripe_webhook_secrets": f"whsec_{secret[32:]}",
-        "stripe_prices": ",".join(f"{plan}/{interval}=price_{plan.lower()}_{interval}" for plan, interval in plans),
+        "stripe_prices": ",".join(
+            f"{plan}/{interval}=price_{plan.lower()}_{interval}" for plan, interval in plans
+        ),
     }
 
 

@@ -1,8 +1,8 @@
 """The errors that reach a user: a status, a stable code, a sentence to act on.
 
-Everything that Lightwell refuses is an ``AppError``. Services and imaging raise them, ``web.errors`` renders them;
-an exception of any other kind is a defect and is answered as a bare 500. Each code has a page at
-``/docs/errors/<code>`` that shows ``title`` and ``advice``.
+Everything that Lightwell refuses is an ``AppError``. Services and imaging raise them,
+``web.errors`` renders them; an exception of any other kind is a defect and is answered as a bare
+500. Each code has a page at ``/docs/errors/<code>`` that shows ``title`` and ``advice``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,18 +12,22 @@ from typing import ClassVar
 class AppError(Exception):
     """A refusal with its HTTP status and machine-readable code.
 
-    ``message`` is shown to the caller. ``errors`` lists single problems as ``field: problem``; ``headers`` are added
-    to the answer (``Retry-After``, ``WWW-Authenticate``). Picklable, so that it crosses process borders unharmed.
+    ``message`` is shown to the caller. ``errors`` lists single problems as ``field: problem``;
+    ``headers`` are added to the answer (``Retry-After``, ``WWW-Authenticate``). Picklable, so that
+    it crosses process borders unharmed.
     """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
     title: ClassVar[str] = "Something broke on our side"
     advice: ClassVar[str] = (
-        "Retry with exponential backoff. If it stays, tell support the request id; it finds the log line."
+        "Retry with exponential backoff. If it stays, tell support the request id; it finds the "
+        "log line."
     )
 
-    def __init__(self, message: str, *, errors: Sequence[str] = (), headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, message: str, *, errors: Sequence[str] = (), headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.errors = list(errors)
@@ -31,7 +35,8 @@ class AppError(Exception):
 
     @classmethod
     def catalogue(cls) -> dict[str, type["AppError"]]:
-        """All errors by code: this class and everything derived from it, the more general one where two share it."""
+        """All errors by code: this class and everything derived from it, the more general one where
+        two share it."""
         found: dict[str, type[AppError]] = {}
         for kind in cls.__subclasses__():
             found |= kind.catalogue()
@@ -42,7 +47,10 @@ class BadRequest(AppError):
     status = 400
     code = "bad_request"
     title = "The request is malformed"
-    advice = "Read `errors`: each entry names a field and what is wrong with it. Correct them and send it again."
+    advice = (
+        "Read `errors`: each entry names a field and what is wrong with it. Correct them and "
+        "send it again."
+    )
 
 
 class Unauthenticated(AppError):
@@ -50,8 +58,9 @@ class Unauthenticated(AppError):
     code = "unauthenticated"
     title = "The API key is missing or not valid"
     advice = (
-        "Send the key as `Authorization: Bearer <key>` or as `x-api-key: <key>`. Check that it was copied whole, that "
-        "it was not revoked or rotated, and that its prefix (live or test) is the one it was issued with."
+        "Send the key as `Authorization: Bearer <key>` or as `x-api-key: <key>`. Check that it was "
+        "copied whole, that it was not revoked or rotated, and that its prefix (live or test) is "
+        "the one it was issued with."
     )
 
     def __init__(self, message: str) -> None:
@@ -66,8 +75,8 @@ class QuotaExceeded(AppError):
     code = "quota_exceeded"
     title = "The plan's monthly images or storage are used up"
     advice = (
-        "Upgrade the plan with POST /billing/checkout, or wait for the first day of the next month (UTC). Where a "
-        "payment has failed, POST /billing/portal leads to the page that takes it."
+        "Upgrade the plan with POST /billing/checkout, or wait for the first day of the next month "
+        "(UTC). Where a payment has failed, POST /billing/portal leads to the page that takes it."
     )
 
 
@@ -76,8 +85,8 @@ class UpgradeRequired(AppError):
     code = "upgrade_required"
     title = "The plan does not include this"
     advice = (
-        "Upgrade the plan with POST /billing/checkout; a test key may try the workspace API on any plan. Where a "
-        "payment has failed, POST /billing/portal leads to the page that takes it."
+        "Upgrade the plan with POST /billing/checkout; a test key may try the workspace API on any "
+        "plan. Where a payment has failed, POST /billing/portal leads to the page that takes it."
     )
 
 
@@ -86,8 +95,8 @@ class Forbidden(AppError):
     code = "forbidden"
     title = "The key may not do this"
     advice = (
-        "Use a key with the scope that the message names: `read` for GET, `write` for everything else. A signed URL is "
-        "valid as it was given and until it expires: ask for a new one."
+        "Use a key with the scope that the message names: `read` for GET, `write` for everything "
+        "else. A signed URL is valid as it was given and until it expires: ask for a new one."
     )
 
 
@@ -95,7 +104,10 @@ class NotFound(AppError):
     status = 404
     code = "not_found"
     title = "There is nothing here"
-    advice = "Check the path and the id. A key sees its own workspace only, and test keys only what test keys made."
+    advice = (
+        "Check the path and the id. A key sees its own workspace only, and test keys only what "
+        "test keys made."
+    )
 
 
 class MethodNotAllowed(AppError):
@@ -109,7 +121,10 @@ class RequestTimeout(AppError):
     status = 408
     code = "request_timeout"
     title = "The request did not come in time"
-    advice = "Send the request again, without long pauses and at 2 kB a second or more. Nothing was charged."
+    advice = (
+        "Send the request again, without long pauses and at 2 kB a second or more. Nothing was "
+        "charged."
+    )
 
 
 class Conflict(AppError):
@@ -117,22 +132,28 @@ class Conflict(AppError):
     code = "conflict"
     title = "It exists already"
     advice = (
-        "Use what exists, or take away what is in the way: the message names it. A lost key is replaced in the "
-        "dashboard or by POST /auth/rotate-key."
+        "Use what exists, or take away what is in the way: the message names it. A lost key is "
+        "replaced in the dashboard or by POST /auth/rotate-key."
     )
 
 
 class IdempotencyConflict(Conflict):
     code = "idempotency_in_flight"
     title = "The first request with this Idempotency-Key is still running"
-    advice = "Wait for `Retry-After` seconds and repeat the request as it is: it will get the first one's answer."
+    advice = (
+        "Wait for `Retry-After` seconds and repeat the request as it is: it will get the first "
+        "one's answer."
+    )
 
 
 class TooLarge(AppError):
     status = 413
     code = "too_large"
     title = "The request or one of its files is too large"
-    advice = "Send fewer or smaller files, or upgrade the plan: the message names the limit that was passed."
+    advice = (
+        "Send fewer or smaller files, or upgrade the plan: the message names the limit that was "
+        "passed."
+    )
 
 
 class UnsupportedMediaType(AppError):
@@ -152,7 +173,9 @@ class Unprocessable(AppError):
 class IdempotencyMismatch(Unprocessable):
     code = "idempotency_mismatch"
     title = "This Idempotency-Key was used for a different request"
-    advice = "Make a new key for each new request; repeat a key only to repeat the very same request."
+    advice = (
+        "Make a new key for each new request; repeat a key only to repeat the very same request."
+    )
 
 
 class RateLimited(AppError):
@@ -160,9 +183,9 @@ class RateLimited(AppError):
     code = "rate_limited"
     title = "Too many requests"
     advice = (
-        "Wait for `Retry-After` seconds. The `RateLimit` headers of every answer tell how many requests are left. "
-        "Where the message says that the test keys' images of a day are used up, go on after midnight (UTC), or with "
-        "a live key."
+        "Wait for `Retry-After` seconds. The `RateLimit` headers of every answer tell how many "
+        "requests are left. Where the message says that the test keys' images of a day are used "
+        "up, go on after midnight (UTC), or with a live key."
     )
 
 
@@ -170,7 +193,9 @@ class MonthlyLimitReached(AppError):
     status = 429
     code = "monthly_limit_reached"
     title = "The plan's monthly images are used up"
-    advice = "Upgrade the plan, send fewer files, or wait for the first day of the next month (UTC)."
+    advice = (
+        "Upgrade the plan, send fewer files, or wait for the first day of the next month (UTC)."
+    )
 
 
 class NotConfigured(AppError):

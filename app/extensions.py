@@ -14,7 +14,8 @@ from app.tenancy import TenantSession, bind_org
 
 
 class Base(DeclarativeBase):
-    """All tables. Constraints are named by rule, so that migrations can name them on any database."""
+    """All tables. Constraints are named by rule, so that migrations can name them on any
+    database."""
 
     metadata = MetaData(
         naming_convention={
@@ -36,14 +37,20 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     """WAL lets readers go on while one writes; writers wait for each other instead of failing."""
     if isinstance(connection, sqlite3.Connection):
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=10000"):
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=NORMAL",
+            "foreign_keys=ON",
+            "busy_timeout=10000",
+        ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
 
 @contextmanager
 def transaction(org_id: str | None = None, mode: str | None = None) -> Iterator[TenantSession]:
-    """A short session of its own, bound to an org, and to a mode in it: returning commits, raising rolls back."""
+    """A short session of its own, bound to an org, and to a mode in it: returning commits, raising
+    rolls back."""
     session = TenantSession(db, expire_on_commit=False)
     try:
         if org_id is not None:

@@ -36,24 +36,30 @@ from app.webhooks import stripe as stripe_webhook
 
 ROOT = Path(__file__).resolve().parent.parent
 DESCRIPTION = """
-Image compression and asset management over HTTP. Open an account with `POST /auth/register`, send the key you get as
-`Authorization: Bearer <key>` or `x-api-key: <key>`, and compress JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF, BMP and
-camera RAW with `POST /compress/batch`.
+Image compression and asset management over HTTP. Open an account with `POST /auth/register`, send
+the key you get as `Authorization: Bearer <key>` or `x-api-key: <key>`, and compress JPEG, PNG,
+WebP, GIF, HEIC, AVIF, TIFF, BMP and camera RAW with `POST /compress/batch`.
 
-`/v1/images` makes images of files, URLs and prompts, and new ones of those: resized, cropped, rotated, watermarked,
-without their background, or all of it in one chain; it publishes them under URLs that need no key.
+`/v1/images` makes images of files, URLs and prompts, and new ones of those: resized, cropped,
+rotated, watermarked, without their background, or all of it in one chain; it publishes them under
+URLs that need no key.
 
-A team's library is below `/api/v1`: upload images and videos in two steps, sort them into collections, get signed URLs
-of transformed copies, export many as a ZIP.
+A team's library is below `/api/v1`: upload images and videos in two steps, sort them into
+collections, get signed URLs of transformed copies, export many as a ZIP.
 
-A test key works like the live one, makes 500 images a day unless the operator says otherwise, counts nothing, and
-stamps what it makes. Every answer tells in `RateLimit` what is left of the [rate limit](/docs/billing) that is nearest
-to refusing; every refusal has the same body, explained under [errors](/docs/errors). All of it is a
-[Postman collection](/docs/postman.json) too.
+A test key works like the live one, makes 500 images a day unless the operator says otherwise,
+counts nothing, and stamps what it makes. Every answer tells in `RateLimit` what is left of the
+[rate limit](/docs/billing) that is nearest to refusing; every refusal has the same body, explained
+under [errors](/docs/errors). All of it is a [Postman collection](/docs/postman.json) too.
 """
 SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer <key>`"},
-    "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "`x-api-key: <key>`"},
+    "apiKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "x-api-key",
+        "description": "`x-api-key: <key>`",
+    },
 }
 API_PATHS = r"^/(auth|compress|usage|billing|v1|api/v1|storage|published|openapi\.json)(/.*)?$"
 
@@ -67,7 +73,8 @@ def utc_now() -> datetime:
 
 
 def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> OpenAPI:
-    """The WSGI application. Cheap: nothing connects and no child process starts before the first use."""
+    """The WSGI application. Cheap: nothing connects and no child process starts before the first
+    use."""
     app = OpenAPI(
         "app",
         info=Info(title="Lightwell", version="1.0.0", description=DESCRIPTION),
@@ -82,7 +89,9 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> O
     )
     app.openapi_version = "3.1.0"
     app.request_class = ApiRequest
-    app.url_map.merge_slashes = app.url_map.strict_slashes = False  # instead of redirects, PlainPaths
+    app.url_map.merge_slashes = app.url_map.strict_slashes = (
+        False  # instead of redirects, PlainPaths
+    )
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
     app.config.update(
         SECRET_KEY=settings.secret_key,
@@ -96,7 +105,13 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> O
     app.extensions["lightwell"] = _toolbox(settings, clock)
     db.init_app(app)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"))
-    CORS(app, resources={API_PATHS: {"origins": "*"}}, send_wildcard=True, max_age=86400, expose_headers="*")
+    CORS(
+        app,
+        resources={API_PATHS: {"origins": "*"}},
+        send_wildcard=True,
+        max_age=86400,
+        expose_headers="*",
+    )
     web.init_app(app)
     api.init_app(app)
     app.register_blueprint(delivery.blueprint)
@@ -114,10 +129,18 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> O
 
 def _engine_options(settings: Settings) -> dict[str, object]:
     """Connections are held for short transactions only, so a few serve many threads."""
-    options: dict[str, object] = {"pool_size": 8, "max_overflow": settings.web_threads, "pool_timeout": 5}
+    options: dict[str, object] = {
+        "pool_size": 8,
+        "max_overflow": settings.web_threads,
+        "pool_timeout": 5,
+    }
     if settings.database_url.startswith("postgresql"):
-        # A prepared statement may get one plan for all parameters, which suits hardly any list of assets.
-        options |= {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5, "prepare_threshold": None}}
+        # A prepared statement may get one plan for all parameters, which suits hardly any list of
+        # assets.
+        options |= {
+            "pool_pre_ping": True,
+            "connect_args": {"connect_timeout": 5, "prepare_threshold": None},
+        }
     return options
 
 
@@ -129,27 +152,36 @@ def _storage(settings: Settings) -> Storage:
 
 def _fetcher(settings: Settings) -> Fetcher:
     own_host = urlsplit(settings.s3_endpoint_url).hostname
-    return Fetcher(own_hosts=[own_host] if own_host else [], trusted_origins=settings.fetch_test_origins)
+    return Fetcher(
+        own_hosts=[own_host] if own_host else [], trusted_origins=settings.fetch_test_origins
+    )
 
 
 def _painter(settings: Settings) -> Painter | None:
-    """The provider's, where one is configured. It may answer with URLs of any public host, or of its own."""
+    """The provider's, where one is configured. It may answer with URLs of any public host, or of
+    its own."""
     if not settings.painter_base_url:
         return None
     own = urlsplit(settings.painter_base_url)
-    fetcher = Fetcher(trusted_origins=[f"{own.scheme}://{own.netloc}", *settings.fetch_test_origins])
+    fetcher = Fetcher(
+        trusted_origins=[f"{own.scheme}://{own.netloc}", *settings.fetch_test_origins]
+    )
 
     def fetch(url: str, target: Path) -> None:
         fetcher.fetch(url, target, most_bytes=LARGEST_PAINTING, any_host=True)
 
-    return Painter(settings.painter_base_url, settings.painter_api_key, settings.painter_models, fetch)
+    return Painter(
+        settings.painter_base_url, settings.painter_api_key, settings.painter_models, fetch
+    )
 
 
 def _provider(settings: Settings, clock: Callable[[], datetime]) -> Provider | None:
     if not settings.stripe_secret_key:
         return None
     return Provider(
-        payments=StripePayments(settings.stripe_secret_key, settings.stripe_webhook_secrets, settings.stripe_api_base),
+        payments=StripePayments(
+            settings.stripe_secret_key, settings.stripe_webhook_secrets, settings.stripe_api_base
+        ),
         prices=Prices(settings.stripe_prices, settings.stripe_metered_prices),
         grace=timedelta(days=settings.billing_grace_days),
         meter=settings.stripe_meter_event,
@@ -175,7 +207,9 @@ def _toolbox(settings: Settings, clock: Callable[[], datetime]) -> Toolbox:
         outbound=Gate(settings.fetch_concurrency),
         streams=Gate(settings.compress_concurrency),
         imaging=ImagingPool(settings.imaging_processes, limits),
-        background=ImagingPool(1, replace(limits, **BACKGROUND, memory_bytes=settings.background_memory_mb * MEGABYTE)),
+        background=ImagingPool(
+            1, replace(limits, **BACKGROUND, memory_bytes=settings.background_memory_mb * MEGABYTE)
+        ),
         fetcher=_fetcher(settings),
         painter=_painter(settings),
         provider=_provider(settings, clock),

@@ -1,4 +1,5 @@
-"""gunicorn's settings: ``gunicorn -c python:app.gunicorn_conf wsgi:app``. WEB_CONCURRENCY sets the processes (1).
+"""gunicorn's settings: ``gunicorn -c python:app.gunicorn_conf wsgi:app``. WEB_CONCURRENCY sets the
+processes (1).
 
 One process by default, because its pool of children already uses every core.
 """
@@ -25,13 +26,14 @@ loglevel = _settings.log_level.lower()
 asgi_loop = "asyncio"
 asgi_lifespan = "off"
 asgi_disconnect_grace_period = 24 * 3600
-"""Seconds after which gunicorn would cancel what it takes for an answer's task, in the middle of its work. Ours ends by
-itself once the client has gone."""
+"""Seconds after which gunicorn would cancel what it takes for an answer's task, in the middle of
+its work. Ours ends by itself once the client has gone."""
 http_parser = "python"
 
 
 def post_fork(server: Any, _worker: Any) -> None:
-    """A worker that outlived its killed parent would hold the port, to finish what nobody waits for."""
+    """A worker that outlived its killed parent would hold the port, to finish what nobody waits
+    for."""
     end_with(server.pid)
 
 

@@ -1,7 +1,9 @@
-"""The gunicorn worker: its ASGI worker, which takes connections without a thread for each, before our WSGI application.
+"""The gunicorn worker: its ASGI worker, which takes connections without a thread for each, before
+our WSGI application.
 
-It adds what gunicorn's own lacks: a time for the headers, bounds on connections, an end for whoever does not read, and
-refusals with our error body. That takes private names of gunicorn's; ``tests/architecture`` lists them.
+It adds what gunicorn's own lacks: a time for the headers, bounds on connections, an end for whoever
+does not read, and refusals with our error body. That takes private names of gunicorn's;
+``tests/architecture`` lists them.
 """
 
 import asyncio
@@ -22,7 +24,8 @@ from app.server.refusals import page
 from app.server.types import CONNECTION
 
 BUFFERED_BYTES = 16 * 1024
-"""Unsent bytes of a connection from which on nothing is written to it. What was written last, 64 kB, may lie there."""
+"""Unsent bytes of a connection from which on nothing is written to it. What was written last, 64
+kB, may lie there."""
 UNSENT_BYTES = 128 * 1024
 """What the kernel may hold for a client that does not read, beside what is on its way to it."""
 FILES_BESIDE_CONNECTIONS = 500
@@ -35,7 +38,8 @@ SENTENCES = {
     431: "The request has more headers, or longer ones, than the server takes.",
     500: "Something broke on our side. Retry, and tell us the request id if it stays.",
     501: "The server knows no transfer coding but 'chunked'.",
-    503: "The server has too many connections, in all or from this address. Close some, or come back later.",
+    503: "The server has too many connections, in all or from this address. Close some, or come "
+    "back later.",
 }
 """What is refused before the application hears of it, by status."""
 
@@ -107,7 +111,11 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
     def is_between_requests(self) -> bool:
         """Nothing has been asked, or not yet all of it."""
         body = self._body_receiver
-        return self._current_request is None or self._awaiting_request or bool(body and not body._complete)
+        return (
+            self._current_request is None
+            or self._awaiting_request
+            or bool(body and not body._complete)
+        )
 
     @property
     def is_stalled(self) -> bool:
@@ -138,7 +146,9 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
         if not self._conn_lost_handled:
             self._end_in(self.worker.patience, self.abort)  # one that does not read would stay open
 
-    def _send_error_response(self, status: int, message: str, extra_headers: Iterable[Any] = ()) -> None:
+    def _send_error_response(
+        self, status: int, message: str, extra_headers: Iterable[Any] = ()
+    ) -> None:
         self._safe_write(refusal(status))
 
     def _refuse(self, status: int) -> None:
@@ -173,13 +183,16 @@ class HttpWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no typ
         _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
         self._most: int = min(self.cfg.worker_connections, most_files - FILES_BESIDE_CONNECTIONS)
-        self._most_per_address: int = self._most if settings.trusted_proxies else settings.connections_per_address
+        self._most_per_address: int = (
+            self._most if settings.trusted_proxies else settings.connections_per_address
+        )
 
     def run(self) -> None:
         create_server = self.loop.create_server
 
         async def create_and_listen(*arguments: Any, **options: Any) -> asyncio.Server:
-            """asyncio lets 100 connections wait to be taken, and a 101st client tries again after a second."""
+            """asyncio lets 100 connections wait to be taken, and a 101st client tries again after a
+            second."""
             server: asyncio.Server = await create_server(*arguments, **options)
             options["sock"].listen(self.cfg.backlog)
             return server
@@ -188,10 +201,13 @@ class HttpWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no typ
         super().run()
 
     def has_too_many(self, address: str) -> bool:
-        return len(self.connections) > self._most or self.addresses[address] > self._most_per_address
+        return (
+            len(self.connections) > self._most or self.addresses[address] > self._most_per_address
+        )
 
     async def _shutdown(self) -> None:
-        """Answer what has been asked; who has not asked yet, or does not read, is not waited for."""
+        """Answer what has been asked; who has not asked yet, or does not read, is not waited
+        for."""
         for connection in list(self.connections):
             if connection.is_between_requests:
                 connection.end()
@@ -210,7 +226,8 @@ class HttpWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no typ
 
 
 def _bound_unsent(transport: asyncio.Transport) -> None:
-    """Without it the kernel takes megabytes for each client that does not read. Linux and macOS know it."""
+    """Without it the kernel takes megabytes for each client that does not read. Linux and macOS
+    know it."""
     if option := getattr(socket, "TCP_NOTSENT_LOWAT", None):
         with suppress(OSError):  # not a TCP socket
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, option, UNSENT_BYTES)

@@ -31,7 +31,8 @@ def sweep() -> None:
 
 
 def compare_storage() -> None:
-    """Report objects that no row knows and rows whose object is missing; enqueued once a day by every worker."""
+    """Report objects that no row knows and rows whose object is missing; enqueued once a day by
+    every worker."""
     app = create_app(Settings.from_env())
     tools = app.extensions["lightwell"]
     with app.app_context():
@@ -39,7 +40,8 @@ def compare_storage() -> None:
 
 
 def billing() -> None:
-    """Handle what the payment provider sent; harmless when there is nothing, or when another worker is at it."""
+    """Handle what the payment provider sent; harmless when there is nothing, or when another worker
+    is at it."""
     app = create_app(Settings.from_env())
     if provider := app.extensions["lightwell"].provider:
         with app.app_context():
@@ -78,4 +80,5 @@ def resume_billing(app: Flask) -> None:
 
 
 TICKS: tuple[Callable[[Flask], None], ...] = (resume_exports, resume_billing)
-"""What every worker does every 5 seconds, in an application context, whether or not its queues get on."""
+"""What every worker does every 5 seconds, in an application context, whether or not its queues get
+on."""

@@ -1,7 +1,7 @@
 """Processes that end with the one that started them, however that one ends.
 
-Without it, the children of a process that was killed go on for ever, on work that was taken up elsewhere. Linux' kernel
-does this; elsewhere they stay behind.
+Without it, the children of a process that was killed go on for ever, on work that was taken up
+elsewhere. Linux' kernel does this; elsewhere they stay behind.
 """
 
 import ctypes
@@ -22,7 +22,8 @@ def end_with(parent: int) -> None:
 
 
 def bound(command: Sequence[str]) -> list[str]:
-    """``command``, for a process that ends with this one. To be started by a thread that lives as long."""
+    """``command``, for a process that ends with this one. To be started by a thread that lives as
+    long."""
     return [sys.executable, "-IS", __file__, str(os.getpid()), *command]
 
 

@@ -1,7 +1,7 @@
 """Structured logs: one JSON object a line in production, readable lines in development.
 
-What is bound to the context (request id, org, key id) stands on every line of the request. Keys, bodies and file names
-of customers are never logged.
+What is bound to the context (request id, org, key id) stands on every line of the request. Keys,
+bodies and file names of customers are never logged.
 """
 
 import logging
@@ -55,4 +55,8 @@ def _renderers(settings: Settings) -> list[structlog.typing.Processor]:
     """Tracebacks are plain: the local variables of a frame may be a customer's secrets."""
     if settings.app_env == "production":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    return [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
+    return [
+        structlog.dev.ConsoleRenderer(
+            colors=False, exception_formatter=structlog.dev.plain_traceback
+        )
+    ]

@@ -23,7 +23,8 @@ from app.supervisor import keep
 
 PATIENCE_SECONDS = 60
 WEB_PATIENCE_SECONDS = 25
-"""More than gunicorn's own: it answers what was asked. Who is idle, slow or half done it does not wait for."""
+"""More than gunicorn's own: it answers what was asked. Who is idle, slow or half done it does not
+wait for."""
 BANNER = """
   Lightwell is listening.
 
@@ -47,14 +48,23 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     if not _is_free(settings.host, settings.port):
-        print(f"Port {settings.port} is taken. Choose another: PORT=8080 ./run serve", file=sys.stderr)
+        print(
+            f"Port {settings.port} is taken. Choose another: PORT=8080 ./run serve", file=sys.stderr
+        )
         return 1
     threading.Thread(target=_announce, args=(settings,), daemon=True).start()
     brought_along = "redis_url" in settings.model_fields_set
     with nullcontext() if brought_along else _valkey(settings.data_dir):
         return keep(
             {
-                "web": [sys.executable, "-m", "gunicorn", "-c", "python:app.gunicorn_conf", "wsgi:app"],
+                "web": [
+                    sys.executable,
+                    "-m",
+                    "gunicorn",
+                    "-c",
+                    "python:app.gunicorn_conf",
+                    "wsgi:app",
+                ],
                 "worker": [sys.executable, "-m", "app.worker"],
                 **_cashier(settings),
             },
@@ -63,10 +73,18 @@ def main() -> int:
 
 
 def _cashier(settings: Settings) -> dict[str, list[str]]:
-    """The test cashier, where no Stripe account is configured; the others find it by the file with its port."""
+    """The test cashier, where no Stripe account is configured; the others find it by the file with
+    its port."""
     if not settings.uses_cashier:
         return {}
-    return {"cashier": [sys.executable, "-m", "app.cashier", str(_port(cashier_port_file(settings.data_dir)))]}
+    return {
+        "cashier": [
+            sys.executable,
+            "-m",
+            "app.cashier",
+            str(_port(cashier_port_file(settings.data_dir))),
+        ]
+    }
 
 
 @contextmanager
@@ -114,12 +132,21 @@ def free_port() -> int:
 def _valkey_command(data_dir: Path) -> list[str]:
     """Valkey on loopback."""
     file = valkey_port_file(data_dir)
-    arguments = [str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(_port(file)), "--dir", str(file.parent)]
+    arguments = [
+        str(get_binary_path()),
+        "--bind",
+        "127.0.0.1",
+        "--port",
+        str(_port(file)),
+        "--dir",
+        str(file.parent),
+    ]
     return [*arguments, "--appendonly", "yes", "--save", "", "--loglevel", "warning"]
 
 
 def _port(file: Path) -> int:
-    """The port on loopback that it was last time, where that is free; the file lets every process find it."""
+    """The port on loopback that it was last time, where that is free; the file lets every process
+    find it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     port = kept_port(file)
     if not port or not _is_free("127.0.0.1", port):
@@ -141,12 +168,20 @@ def _announce(settings: Settings) -> None:
     else:
         return
     email = f"you+{datetime.now(UTC):%H%M%S}@example.com"
-    print(BANNER.format(url=url, data_dir=settings.data_dir, payments=_payments(settings), email=email), flush=True)
+    print(
+        BANNER.format(
+            url=url, data_dir=settings.data_dir, payments=_payments(settings), email=email
+        ),
+        flush=True,
+    )
 
 
 def _payments(settings: Settings) -> str:
     if settings.uses_cashier:
-        return f"http://127.0.0.1:{kept_port(cashier_port_file(settings.data_dir))}, a test cashier: no real money"
+        return (
+            f"http://127.0.0.1:{kept_port(cashier_port_file(settings.data_dir))}, a test cashier: "
+            "no real money"
+        )
     return settings.stripe_api_base if settings.stripe_secret_key else "none"
 
 

@@ -1,4 +1,5 @@
-"""Processes that are kept running: one that ends by itself is started again, and all are stopped together."""
+"""Processes that are kept running: one that ends by itself is started again, and all are stopped
+together."""
 
 import logging
 import os
@@ -17,7 +18,8 @@ logger = logging.getLogger(__name__)
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 GLANCE_SECONDS = 0.1
 PAUSE_SECONDS = 1.0
-"""Between the end of a process and its next start, so that one that cannot start does not take the whole machine."""
+"""Between the end of a process and its next start, so that one that cannot start does not take the
+whole machine."""
 ENDS = 5
 """A process that ends as often within ``WINDOW_SECONDS`` is given up, and the others with it."""
 WINDOW_SECONDS = 60.0
@@ -34,7 +36,8 @@ class Stopped(BaseException):
 
 
 class Kept:
-    """A process in a session of its own, so that Ctrl-C in a terminal reaches it through its supervisor only."""
+    """A process in a session of its own, so that Ctrl-C in a terminal reaches it through its
+    supervisor only."""
 
     def __init__(self, name: str, command: Sequence[str], patience: float) -> None:
         self._name = name
@@ -56,7 +59,8 @@ class Kept:
             self._process.terminate()
 
     def wait(self, since: float) -> None:
-        """Wait until it has ended, and kill it where its patience is over, counted from ``since``."""
+        """Wait until it has ended, and kill it where its patience is over, counted from
+        ``since``."""
         if self._process:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(max(0.0, since + self._patience - time.monotonic()))
@@ -68,23 +72,32 @@ class Kept:
         self._process = None
         self._ends.append(now)
         if len(self._ends) == ENDS and now - self._ends[0] < WINDOW_SECONDS:
-            raise EndsTooOften(f"{self._name} ended {ENDS} times within a minute, with status {status} at last")
+            raise EndsTooOften(
+                f"{self._name} ended {ENDS} times within a minute, with status {status} at last"
+            )
         logger.warning("%s ended with status %s and is started again", self._name, status)
 
     def _kill_group(self) -> None:
-        """What a killed process leaves behind may hold its port, or memory that its successor needs."""
+        """What a killed process leaves behind may hold its port, or memory that its successor
+        needs."""
         if self._process:
             with suppress(ProcessLookupError, PermissionError):  # the latter for zombies on macOS
                 os.killpg(self._process.pid, signal.SIGKILL)
 
 
-def keep(commands: Mapping[str, Sequence[str]], patience: Mapping[str, float] = MappingProxyType({})) -> int:
-    """Keep ``commands``, named for the log, running until a signal of ``STOPPING`` or until one ends too often.
+def keep(
+    commands: Mapping[str, Sequence[str]], patience: Mapping[str, float] = MappingProxyType({})
+) -> int:
+    """Keep ``commands``, named for the log, running until a signal of ``STOPPING`` or until one
+    ends too often.
 
-    ``patience`` names those that may take other seconds to stop than ``PATIENCE_SECONDS``. For the main thread.
-    Returns the exit code: 0, or 1 when it gave up. Nothing that it started is left.
+    ``patience`` names those that may take other seconds to stop than ``PATIENCE_SECONDS``. For the
+    main thread. Returns the exit code: 0, or 1 when it gave up. Nothing that it started is left.
     """
-    kept = [Kept(name, command, patience.get(name, PATIENCE_SECONDS)) for name, command in commands.items()]
+    kept = [
+        Kept(name, command, patience.get(name, PATIENCE_SECONDS))
+        for name, command in commands.items()
+    ]
     try:
         for number in STOPPING:
             signal.signal(number, _stop)

@@ -1,13 +1,14 @@
 """The wall between organizations, and within one between live and test.
 
-A table is either a *directory* table, readable by everybody's code, or it is ``OrgOwned``. A ``TenantSession`` is bound
-to one org, once; from then on every ORM statement that touches an owned table carries that org's criterion, and new
-rows are stamped with it. ``Partitioned`` tables are owned, and divided by the mode of the keys that made their rows:
-they ask for a session that is bound to a mode, too. Unbound, such tables look empty. Code that must see all orgs says
-so with ``unscoped``.
+A table is either a *directory* table, readable by everybody's code, or it is ``OrgOwned``. A
+``TenantSession`` is bound to one org, once; from then on every ORM statement that touches an owned
+table carries that org's criterion, and new rows are stamped with it. ``Partitioned`` tables are
+owned, and divided by the mode of the keys that made their rows: they ask for a session that is
+bound to a mode, too. Unbound, such tables look empty. Code that must see all orgs says so with
+``unscoped``.
 
-ORM statements only: ``text()`` and ``Model.__table__`` would go round the wall and are refused by lint and by
-``tests/architecture``.
+ORM statements only: ``text()`` and ``Model.__table__`` would go round the wall and are refused by
+lint and by ``tests/architecture``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,18 +19,30 @@ import structlog
 from flask_sqlalchemy.session import Session
 from sqlalchemy import CursorResult, Delete, ForeignKey, String, Update, event, false, insert
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Mapped, ORMExecuteState, UOWTransaction, mapped_column, with_loader_criteria
+from sqlalchemy.orm import (
+    Mapped,
+    ORMExecuteState,
+    UOWTransaction,
+    mapped_column,
+    with_loader_criteria,
+)
 
 log = structlog.get_logger()
 
-DIRECTORY_TABLES = frozenset({"organizations", "users", "memberships", "api_keys", "plans", "stripe_events"})
-"""Tables that belong to no org. Everything else must be OrgOwned (tests/architecture/test_tables.py)."""
+DIRECTORY_TABLES = frozenset(
+    {"organizations", "users", "memberships", "api_keys", "plans", "stripe_events"}
+)
+"""Tables that belong to no org. Everything else must be OrgOwned
+(tests/architecture/test_tables.py)."""
 
 
 class OrgOwned:
-    """A row that belongs to one organization. Its indexes begin with ``org_id``, as every query does."""
+    """A row that belongs to one organization. Its indexes begin with ``org_id``, as every query
+    does."""
 
-    org_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), sort_order=-1)
+    org_id: Mapped[str] = mapped_column(
+        ForeignKey("organizations.id", ondelete="CASCADE"), sort_order=-1
+    )
 
 
 class Partitioned(OrgOwned):
@@ -58,13 +71,15 @@ class TenantSession(Session):
         return self.info.get("unscoped")
 
     def change(self, statement: Update | Delete) -> int:
-        """Run an UPDATE or DELETE and return how many rows it hit; rows that are loaded already stay as they are."""
+        """Run an UPDATE or DELETE and return how many rows it hit; rows that are loaded already
+        stay as they are."""
         result = self.execute(statement.execution_options(synchronize_session=False))
         return cast("CursorResult[Any]", result).rowcount
 
 
 def bind_org(session: TenantSession, org_id: str, mode: str | None = None) -> None:
-    """Bind ``session`` to one org, and to one mode in it, for good. TenancyError when it is bound to another."""
+    """Bind ``session`` to one org, and to one mode in it, for good. TenancyError when it is bound
+    to another."""
     if session.org_id not in (None, org_id) or session.mode not in (None, mode):
         raise TenancyError("the session is bound to another organization or mode")
     session.info["org_id"], session.info["mode"] = org_id, mode
@@ -72,7 +87,8 @@ def bind_org(session: TenantSession, org_id: str, mode: str | None = None) -> No
 
 @contextmanager
 def unscoped(session: TenantSession, reason: str) -> Iterator[TenantSession]:
-    """Let ``session`` see all orgs, for a reason that is written to the log. Only for a session that is not bound."""
+    """Let ``session`` see all orgs, for a reason that is written to the log. Only for a session
+    that is not bound."""
     if session.org_id is not None:
         raise TenancyError("a session bound to an organization cannot be opened to all")
     log.debug("tenancy.unscoped", reason=reason)
@@ -91,7 +107,9 @@ def _add_org_criterion(state: ORMExecuteState) -> None:
     if session.unscoped_reason:
         return
     if state.is_insert and any(issubclass(mapper.class_, OrgOwned) for mapper in state.all_mappers):
-        raise TenancyError("bulk inserts pass no org check: add rows to the session, or use insert_if_absent")
+        raise TenancyError(
+            "bulk inserts pass no org check: add rows to the session, or use insert_if_absent"
+        )
     org_id, mode = session.org_id, session.mode
     state.statement = state.statement.options(
         with_loader_criteria(OrgOwned, lambda _: false(), include_aliases=True)
@@ -129,14 +147,17 @@ def _walls(model: type[Any]) -> tuple[str, ...]:
 def insert_if_absent(session: TenantSession, model: type[Any], **values: Any) -> bool:
     """Insert a row unless a unique constraint says that it is there. True when it was inserted.
 
-    One statement (``INSERT … ON CONFLICT DO NOTHING``), so parallel callers agree on one row. An owned row gets the
-    session's org, and its mode.
+    One statement (``INSERT … ON CONFLICT DO NOTHING``), so parallel callers agree on one row. An
+    owned row gets the session's org, and its mode.
     """
     return insert_those_absent(session, model, [values]) == 1
 
 
-def insert_those_absent(session: TenantSession, model: type[Any], rows: Sequence[dict[str, Any]]) -> int:
-    """As ``insert_if_absent``, several rows of the same columns at once. Returns how many were inserted."""
+def insert_those_absent(
+    session: TenantSession, model: type[Any], rows: Sequence[dict[str, Any]]
+) -> int:
+    """As ``insert_if_absent``, several rows of the same columns at once. Returns how many were
+    inserted."""
     own = {part: getattr(session, part) for part in _walls(model)}
     for part, value in own.items():
         if value is None or any(row.get(part, value) != value for row in rows):

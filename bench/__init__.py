@@ -1,1 +1,2 @@
-"""Measurements: ``./run bench compress``, ``list``, ``export``; nothing in here runs in production."""
+"""Measurements: ``./run bench compress``, ``list``, ``export``; nothing in here runs in
+production."""

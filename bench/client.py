@@ -19,9 +19,11 @@ PATIENCE_SECONDS = 120
 
 @dataclass
 class Work:
-    """What came of a round: wall ``seconds`` from the first byte sent to the last received, ``images`` and their bytes.
+    """What came of a round: wall ``seconds`` from the first byte sent to the last received,
+    ``images`` and their bytes.
 
-    ``single`` and ``batch`` are the seconds of each request of that kind, upload and download included.
+    ``single`` and ``batch`` are the seconds of each request of that kind, upload and download
+    included.
     """
 
     seconds: float = 0.0
@@ -49,7 +51,9 @@ class Server:
 
     def send(self, connection: http.client.HTTPConnection, body: bytes, content_type: str) -> bytes:
         """One request; the answer whole. Raises Refused."""
-        connection.request("POST", "/compress/batch", body, {**self.headers, "Content-Type": content_type})
+        connection.request(
+            "POST", "/compress/batch", body, {**self.headers, "Content-Type": content_type}
+        )
         response = connection.getresponse()
         answer = response.read()
         if response.status != 200:
@@ -62,19 +66,32 @@ def form(fields: Mapping[str, str], files: Sequence[Path]) -> tuple[bytes, str]:
     boundary = secrets.token_hex(16)
     parts: list[bytes] = []
     for name, value in fields.items():
-        parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode())
+        parts.append(
+            f"--{boundary}\r\nContent-Disposition: form-data; "
+            f'name="{name}"\r\n\r\n{value}\r\n'.encode()
+        )
     for file in files:
-        head = f'--{boundary}\r\nContent-Disposition: form-data; name="files[]"; filename="{file.name}"\r\n'
-        parts += [f"{head}Content-Type: application/octet-stream\r\n\r\n".encode(), file.read_bytes(), b"\r\n"]
-    return b"".join([*parts, f"--{boundary}--\r\n".encode()]), f"multipart/form-data; boundary={boundary}"
+        disposition = f'form-data; name="files[]"; filename="{file.name}"'
+        head = f"--{boundary}\r\nContent-Disposition: {disposition}\r\n"
+        parts += [
+            f"{head}Content-Type: application/octet-stream\r\n\r\n".encode(),
+            file.read_bytes(),
+            b"\r\n",
+        ]
+    return b"".join(
+        [*parts, f"--{boundary}--\r\n".encode()]
+    ), f"multipart/form-data; boundary={boundary}"
 
 
 def drive(server: Server, job: Job, orders: Sequence[Order], connections: int) -> Work:
     """Send the orders, each connection taking the next one when its answer is in.
 
-    Bodies are made before and answers read after the time that counts, since the client shares the server's cores.
+    Bodies are made before and answers read after the time that counts, since the client shares the
+    server's cores.
     """
-    bodies = {order: form(job.fields, [photo.path for photo in order.photos]) for order in set(orders)}
+    bodies = {
+        order: form(job.fields, [photo.path for photo in order.photos]) for order in set(orders)
+    }
     waiting: queue.SimpleQueue[Order] = queue.SimpleQueue()
     for order in orders:
         waiting.put(order)

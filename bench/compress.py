@@ -1,7 +1,9 @@
-"""``./run bench compress``: the real service against its own engine without HTTP, and against sharp.
+"""``./run bench compress``: the real service against its own engine without HTTP, and against
+sharp.
 
-Every side gets the same photos in the same sequence. In each round all sides take a turn, so that what else the machine
-does falls on all of them, and ratios are formed within a round. The load client runs on the same cores.
+Every side gets the same photos in the same sequence. In each round all sides take a turn, so that
+what else the machine does falls on all of them, and ratios are formed within a round. The load
+client runs on the same cores.
 """
 
 import argparse
@@ -31,7 +33,8 @@ from bench.watch import Watch
 
 SMALL, FULL = Job(max_width=1280), Job()
 FULL_SHARE = 3
-"""Full-size pictures take longer: a round has so many times fewer, yet enough that its end weighs little."""
+"""Full-size pictures take longer: a round has so many times fewer, yet enough that its end weighs
+little."""
 CORES = os.cpu_count() or 1
 GATE = int(Settings.model_fields["compress_concurrency"].default) // 2
 BUSY_CORES = 0.2
@@ -50,7 +53,10 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     before = os.getloadavg()
     if before[0] > BUSY_CORES * CORES:
-        print(f"The machine is busy already: load average {before[0]:.2f} on {CORES} cores.", file=sys.stderr)
+        print(
+            f"The machine is busy already: load average {before[0]:.2f} on {CORES} cores.",
+            file=sys.stderr,
+        )
     try:
         kind, rounds, compared = _run(options)
     except (Refused, OSError) as error:
@@ -64,19 +70,31 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="./run bench compress", description="Measure POST /compress/batch.")
+    parser = argparse.ArgumentParser(
+        prog="./run bench compress", description="Measure POST /compress/batch."
+    )
     parser.add_argument("--rounds", type=int, default=5, help="turns of each side at each job (5)")
-    parser.add_argument("--images", type=int, default=48, help="images in a round at 1280 px; full size: a third (48)")
+    parser.add_argument(
+        "--images",
+        type=int,
+        default=48,
+        help="images in a round at 1280 px; full size: a third (48)",
+    )
     parser.add_argument(
         "--concurrency",
         type=int,
         choices=range(1, GATE + 1),
         metavar=f"1–{GATE}",
         default=min(GATE, 2 * CORES),
-        help="parallel connections (twice the cores); past 8 the service lets one organization wait, as it is meant to",
+        help="parallel connections (twice the cores); past 8 the service lets one organization "
+        "wait, as it is meant to",
     )
-    parser.add_argument("--no-peer", action="store_true", help="leave sharp out, and quality with it")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's figures there")
+    parser.add_argument(
+        "--no-peer", action="store_true", help="leave sharp out, and quality with it"
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write every round's figures there"
+    )
     return parser.parse_args()
 
 
@@ -90,10 +108,16 @@ def _run(options: argparse.Namespace) -> tuple[str, list[Round], Comparison | No
         if len(servers) == 1:
             return kind, rounds, None
         tell("scoring quality")
-        return kind, rounds, compare(encode_and_score(servers, photos, folder), "lightwell", "sharp")
+        return (
+            kind,
+            rounds,
+            compare(encode_and_score(servers, photos, folder), "lightwell", "sharp"),
+        )
 
 
-def _start(stack: ExitStack, folder: Path, options: argparse.Namespace) -> tuple[list[HttpSide], engine.Engine]:
+def _start(
+    stack: ExitStack, folder: Path, options: argparse.Namespace
+) -> tuple[list[HttpSide], engine.Engine]:
     """Everything that is measured, idle and ready. The peer is left out where there is none."""
     missing = "--no-peer" if options.no_peer else peer.unavailable()
     tell("starting Lightwell" + (f"; no peer: {missing}" if missing else " and sharp"))
@@ -105,7 +129,9 @@ def _start(stack: ExitStack, folder: Path, options: argparse.Namespace) -> tuple
     return servers, stack.enter_context(engine.running(folder))
 
 
-def _measure(sides: Sequence[Side], photos: Sequence[Photo], options: argparse.Namespace) -> list[Round]:
+def _measure(
+    sides: Sequence[Side], photos: Sequence[Photo], options: argparse.Namespace
+) -> list[Round]:
     """A pass to warm up, then the rounds; who begins moves on with each."""
     for side in sides:
         side.run(SMALL, orders(photos, len(photos)))
@@ -123,22 +149,32 @@ def _measure(sides: Sequence[Side], photos: Sequence[Photo], options: argparse.N
 
 
 def _facts(
-    photos: str, connections: int, load: tuple[float, float, float], rounds: Sequence[Round], *, with_peer: bool
+    photos: str,
+    connections: int,
+    load: tuple[float, float, float],
+    rounds: Sequence[Round],
+    *,
+    with_peer: bool,
 ) -> list[str]:
     """What was measured on what, and how far the machine was ours."""
     foreign = max(one.taken.foreign_cores for one in rounds)
     client = max(one.taken.client_seconds / one.work.seconds for one in rounds)
     facts = [
-        f"Machine       {CORES} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        f"Machine       {CORES} cores, {platform.system()} {platform.machine()}, Python "
+        f"{platform.python_version()}",
         f"Lightwell     {service.versions()}",
         *([f"Peer          {peer.versions()}"] if with_peer else []),
         f"Photos        {photos}",
-        f"Load          {connections} connections, keep-alive; half of the photos in batches, half singly",
+        f"Load          {connections} connections, keep-alive; half of the photos in batches, half "
+        "singly",
         f"Load average  before {triple(load)}, after {triple(os.getloadavg())}",
         f"Cores taken   at most {client:.2f} by the load client, {foreign:.2f} by others",
     ]
     if foreign > BUSY_CORES:
-        facts.append("              Others were at work: trust the ratios of processor time more than images/s.")
+        facts.append(
+            "              Others were at work: trust the ratios of processor time more than "
+            "images/s."
+        )
     return facts
 
 
@@ -152,10 +188,23 @@ def _report(rounds: Sequence[Round], compared: Comparison | None) -> list[str]:
         own = [one for one in rounds if one.job == job]
         lines += ["", *job_table(job, own, sides), "", *ratios_table(own, pairs)]
         for (above, below), bound in zip(pairs, (0.9, 1.0), strict=False):
-            aims.append(aim(f"{above} / {below}, images/s, {job}", ratio(own, above, below, _rate).median, bound))
+            aims.append(
+                aim(
+                    f"{above} / {below}, images/s, {job}",
+                    ratio(own, above, below, _rate).median,
+                    bound,
+                )
+            )
     if compared:
         lines += ["", *quality_lines(compared)]
-        aims.append(aim("bytes at equal SSIMULACRA2, lightwell / sharp", compared.at_equal_score, 1.0, at_most=True))
+        aims.append(
+            aim(
+                "bytes at equal SSIMULACRA2, lightwell / sharp",
+                compared.at_equal_score,
+                1.0,
+                at_most=True,
+            )
+        )
     return [*lines, "", *aims]
 
 
@@ -163,9 +212,13 @@ def _rate(one: Round) -> float:
     return one.rate
 
 
-def _save(path: Path, facts: Sequence[str], rounds: Sequence[Round], compared: Comparison | None) -> None:
+def _save(
+    path: Path, facts: Sequence[str], rounds: Sequence[Round], compared: Comparison | None
+) -> None:
     content: dict[str, Any] = {"facts": facts, "rounds": [asdict(one) for one in rounds]}
-    path.write_text(json.dumps(content | {"quality": asdict(compared) if compared else None}, indent=1) + "\n")
+    path.write_text(
+        json.dumps(content | {"quality": asdict(compared) if compared else None}, indent=1) + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""The bare engine: ``ImagingPool`` fed with paths. No HTTP, no base64, no database: the most the service could do."""
+"""The bare engine: ``ImagingPool`` fed with paths. No HTTP, no base64, no database: the most the
+service could do."""
 
 import os
 import time

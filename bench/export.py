@@ -1,8 +1,9 @@
 """``./run bench export``: ZIPs of the real service against the same pictures by its own engine.
 
-The library is uploaded as a client uploads it. In each round the service exports other assets, which nobody asked for
-before, and the bare engine converts the very files that the service keeps of them, so that what else the machine does
-falls on both. Before the rounds come a small export, one of all assets, and that one again.
+The library is uploaded as a client uploads it. In each round the service exports other assets,
+which nobody asked for before, and the bare engine converts the very files that the service keeps of
+them, so that what else the machine does falls on both. Before the rounds come a small export, one
+of all assets, and that one again.
 """
 
 import argparse
@@ -66,7 +67,8 @@ class Whole:
 
 @dataclass(frozen=True)
 class Found:
-    """Everything measured: three exports, the rounds, and the images a second of a batch export of all assets."""
+    """Everything measured: three exports, the rounds, and the images a second of a batch export of
+    all assets."""
 
     small: Whole
     large: Whole
@@ -77,17 +79,22 @@ class Found:
     @property
     def foreign_cores(self) -> float:
         """The most that others took."""
-        taken = [one.taken for one in (self.small, self.large, self.again)] + [one.taken for one in self.rounds]
+        taken = [one.taken for one in (self.small, self.large, self.again)] + [
+            one.taken for one in self.rounds
+        ]
         return max(one.foreign_cores for one in taken)
 
 
 class Bench:
     """A service with a library, and the engine beside it.
 
-    What was rendered once is cached, so no width is asked for twice of an asset, except where the cache is measured.
+    What was rendered once is cached, so no width is asked for twice of an asset, except where the
+    cache is measured.
     """
 
-    def __init__(self, data_dir: Path, side: HttpSide, bare: Engine, assets: Sequence[Stored], kind: Format) -> None:
+    def __init__(
+        self, data_dir: Path, side: HttpSide, bare: Engine, assets: Sequence[Stored], kind: Format
+    ) -> None:
         self._data_dir = data_dir
         self._side = side
         self._bare = bare
@@ -95,21 +102,29 @@ class Bench:
         self._kind = kind
 
     def measure(self, rounds: int) -> Found:
-        """The exports of the library come first, so that memory is that of a process which did little else before."""
+        """The exports of the library come first, so that memory is that of a process which did
+        little else before."""
         self._export(self._assets[:WARM_UP], WIDTH + 1)
         self._convert(self._assets[:WARM_UP])
         some = self._assets[: max(1, len(self._assets) // SMALL_SHARE)]
         small = self._whole(str(len(some)), some, WIDTH - 1)
         large = self._whole(str(len(self._assets)), self._assets, WIDTH - 2)
         again = self._whole(f"{len(self._assets)} again", self._assets, WIDTH - 2)
-        turns = [turn for number in range(rounds) for turn in self._round(number, self._assets[number::rounds])]
+        turns = [
+            turn
+            for number in range(rounds)
+            for turn in self._round(number, self._assets[number::rounds])
+        ]
         return Found(small, large, again, turns, self._batch_rate(WIDTH - 3))
 
     def _whole(self, name: str, assets: Sequence[Stored], width: int) -> Whole:
         with Watch(self._side.processes()) as watch:
             exported = self._export(assets, width)
         whole = Whole(name, len(assets), exported, watch.taken)
-        tell(f"export of {name}: {whole.rate:.2f} images/s, first byte after {exported.first_byte:.2f} s")
+        tell(
+            f"export of {name}: {whole.rate:.2f} images/s, first byte after "
+            f"{exported.first_byte:.2f} s"
+        )
         return whole
 
     def _round(self, number: int, assets: Sequence[Stored]) -> list[Round]:
@@ -125,7 +140,9 @@ class Bench:
         return turns
 
     def _batch_rate(self, width: int) -> float:
-        rate = len(self._assets) / workspace.export_batch(self._side.server, self._assets, self._config(width))
+        rate = len(self._assets) / workspace.export_batch(
+            self._side.server, self._assets, self._config(width)
+        )
         tell(f"batch export: {rate:.2f} images/s")
         return rate
 
@@ -138,7 +155,9 @@ class Bench:
         return self._bare.convert(paths, Transform(self._kind, QUALITY, WIDTH))
 
     def _export(self, assets: Sequence[Stored], width: int) -> Exported:
-        return workspace.export(self._side.server, assets, self._config(width), self._data_dir / "export.zip")
+        return workspace.export(
+            self._side.server, assets, self._config(width), self._data_dir / "export.zip"
+        )
 
     def _config(self, width: int) -> dict[str, Any]:
         return {"format": self._kind.value, "quality": QUALITY, "maxWidth": width}
@@ -154,19 +173,34 @@ def main() -> int:
     except (Refused, OSError, HTTPException) as error:
         print(f"The service did not do its work: {error!r}", file=sys.stderr)
         return 1
-    print("\n".join(["", *_facts(library, before, found), "", *_rounds_table(options, found.rounds)]))
+    print(
+        "\n".join(["", *_facts(library, before, found), "", *_rounds_table(options, found.rounds)])
+    )
     print("\n".join(["", *_exports_table(found), "", *_aims(found)]))
     return 0
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="./run bench export", description="Measure POST /api/v1/exports.")
-    parser.add_argument("--assets", type=int, default=MOST, help=f"in the library, {FEWEST} to {MOST} ({MOST})")
-    parser.add_argument(
-        "--rounds", type=int, choices=range(1, 11), metavar="1–10", default=5, help="turns of each side (5)"
+    parser = argparse.ArgumentParser(
+        prog="./run bench export", description="Measure POST /api/v1/exports."
     )
     parser.add_argument(
-        "--format", type=Format, choices=list(Format), default=Format.WEBP, help="of the pictures (webp)"
+        "--assets", type=int, default=MOST, help=f"in the library, {FEWEST} to {MOST} ({MOST})"
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        choices=range(1, 11),
+        metavar="1–10",
+        default=5,
+        help="turns of each side (5)",
+    )
+    parser.add_argument(
+        "--format",
+        type=Format,
+        choices=list(Format),
+        default=Format.WEBP,
+        help="of the pictures (webp)",
     )
     options = parser.parse_args()
     if not FEWEST <= options.assets <= MOST:
@@ -196,14 +230,18 @@ def _ready(options: argparse.Namespace) -> Iterator[tuple[Bench, str]]:
 def _facts(library: str, before: tuple[float, float, float], found: Found) -> list[str]:
     """What was measured on what, and how far the machine was ours."""
     facts = [
-        f"Machine       {CORES} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        f"Machine       {CORES} cores, {platform.system()} {platform.machine()}, Python "
+        f"{platform.python_version()}",
         f"Lightwell     {service.versions()}",
         f"Library       {library}",
         f"Load average  before {triple(before)}, after {triple(os.getloadavg())}",
         f"Cores taken   at most {found.foreign_cores:.2f} by others",
     ]
     if found.foreign_cores > BUSY_CORES:
-        facts.append("              Others were at work: trust the ratios of processor time more than images/s.")
+        facts.append(
+            "              Others were at work: trust the ratios of processor time more than "
+            "images/s."
+        )
     return facts
 
 
@@ -211,8 +249,14 @@ def _rounds_table(options: argparse.Namespace, rounds: Sequence[Round]) -> list[
     """A column a side, and their ratio round by round: median (least–most)."""
 
     def row(name: str, value: Callable[[Round], float], shown: str) -> list[str]:
-        medians = (statistics.median(value(one) for one in rounds if one.side == side) for side in sides)
-        return [name, *(format(median, shown) for median in medians), str(ratio(rounds, *sides, value))]
+        medians = (
+            statistics.median(value(one) for one in rounds if one.side == side) for side in sides
+        )
+        return [
+            name,
+            *(format(median, shown) for median in medians),
+            str(ratio(rounds, *sides, value)),
+        ]
 
     sides = ("lightwell", "engine")
     each = f"{options.rounds} rounds of {options.assets // options.rounds}"
@@ -233,12 +277,24 @@ def _exports_table(found: Found) -> list[str]:
         [
             ["export of", *(one.name for one in wholes), f"{found.large.name} as a batch"],
             ["images/s", *(f"{one.rate:.2f}" for one in wholes), f"{found.batch_rate:.2f}"],
-            ["first byte after, ms", *(f"{one.exported.first_byte * 1000:.0f}" for one in wholes), ""],
+            [
+                "first byte after, ms",
+                *(f"{one.exported.first_byte * 1000:.0f}" for one in wholes),
+                "",
+            ],
             ["last byte after, ms", *(f"{one.exported.seconds * 1000:.0f}" for one in wholes), ""],
             ["bytes of the ZIP", *(f"{one.exported.size:,}" for one in wholes), ""],
             ["peak memory, MiB: web process", *(peak([one.taken.peak.web]) for one in wholes), ""],
-            ["                  imaging children", *(peak([one.taken.peak.imaging]) for one in wholes), ""],
-            ["                  all processes", *(peak([one.taken.peak.tree]) for one in wholes), ""],
+            [
+                "                  imaging children",
+                *(peak([one.taken.peak.imaging]) for one in wholes),
+                "",
+            ],
+            [
+                "                  all processes",
+                *(peak([one.taken.peak.tree]) for one in wholes),
+                "",
+            ],
         ]
     )
 

@@ -1,7 +1,9 @@
-"""``./run bench images``: each operation of the images dialect by one child of the pool, against sharp in one thread.
+"""``./run bench images``: each operation of the images dialect by one child of the pool, against
+sharp in one thread.
 
-Both read a JPEG file and encode a JPEG of quality 80 by mozjpeg; ours writes it, and a thumbnail too, as the service
-does. They take turns, picture by picture, so that what else the machine does falls on both.
+Both read a JPEG file and encode a JPEG of quality 80 by mozjpeg; ours writes it, and a thumbnail
+too, as the service does. They take turns, picture by picture, so that what else the machine does
+falls on both.
 """
 
 import argparse
@@ -16,7 +18,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app.imaging import Derivation, Format, ImagingPool, Limits, Transform
-from app.imaging.operations import Axis, Blur, Crop, Fit, Mirror, Modulate, Operation, Resize, Rotate
+from app.imaging.operations import (
+    Axis,
+    Blur,
+    Crop,
+    Fit,
+    Mirror,
+    Modulate,
+    Operation,
+    Resize,
+    Rotate,
+)
 from bench import peer
 from bench.photos import find_photos
 from bench.report import tell
@@ -49,7 +61,11 @@ class Sharp:
         began = time.perf_counter()
         assert self._process.stdin
         assert self._process.stdout
-        print(json.dumps({"path": str(path), "operation": operation}), file=self._process.stdin, flush=True)
+        print(
+            json.dumps({"path": str(path), "operation": operation}),
+            file=self._process.stdin,
+            flush=True,
+        )
         if not self._process.stdout.readline():
             raise SystemExit(f"sharp failed at {operation} of {path.name}")
         return time.perf_counter() - began
@@ -58,7 +74,11 @@ class Sharp:
 @contextmanager
 def sharp() -> Iterator[Sharp]:
     with subprocess.Popen(
-        ["node", "operations.mjs"], cwd=peer.FOLDER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ["node", "operations.mjs"],
+        cwd=peer.FOLDER,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         yield Sharp(process)
 
@@ -72,8 +92,12 @@ def ours(pool: ImagingPool, folder: Path, path: Path, operation: str) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="./run bench images", description="Measure the operations on images.")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each side at each picture (5)")
+    parser = argparse.ArgumentParser(
+        prog="./run bench images", description="Measure the operations on images."
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="turns of each side at each picture (5)"
+    )
     rounds = parser.parse_args().rounds
     if missing := peer.unavailable():
         print(f"There is nothing to compare with: {missing}.", file=sys.stderr)
@@ -84,7 +108,10 @@ def main() -> int:
         paths = [photo.path for photo in photos if photo.path.suffix.lower() != ".webp"]
         pool = ImagingPool(1, Limits())
         try:
-            print(f"Peer    {peer.versions()}\nPhotos  {kind}, JPEG only\n\n{'operation':12}sharp : ours, elapsed")
+            print(
+                f"Peer    {peer.versions()}\nPhotos  {kind}, JPEG only\n\n{'operation':12}sharp : "
+                "ours, elapsed"
+            )
             for operation in OPERATIONS:
                 ours(pool, folder, paths[0], operation)
                 other.run(paths[0], operation)
@@ -96,7 +123,10 @@ def main() -> int:
                         theirs += other.run(path, operation)
                     ratios.append(theirs / mine)
                     tell(f"{operation}: round {number + 1}")
-                print(f"{operation:12}{statistics.median(ratios):.2f}  ({min(ratios):.2f}–{max(ratios):.2f})")
+                print(
+                    f"{operation:12}{statistics.median(ratios):.2f}  "
+                    f"({min(ratios):.2f}–{max(ratios):.2f})"
+                )
         finally:
             pool.close()
     return 0

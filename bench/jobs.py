@@ -8,7 +8,8 @@ from bench.photos import Photo
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be done with a picture: ``quality`` 0–1 as in the form, ``max_width`` in pixels, or None."""
+    """What is to be done with a picture: ``quality`` 0–1 as in the form, ``max_width`` in pixels,
+    or None."""
 
     quality: float = 0.8
     max_width: int | None = None
@@ -16,10 +17,14 @@ class Job:
     @property
     def fields(self) -> dict[str, str]:
         """The form's fields."""
-        return {"quality": f"{self.quality:g}"} | ({"maxWidth": str(self.max_width)} if self.max_width else {})
+        return {"quality": f"{self.quality:g}"} | (
+            {"maxWidth": str(self.max_width)} if self.max_width else {}
+        )
 
     def __str__(self) -> str:
-        return f"quality={self.quality:g}, " + (f"maxWidth={self.max_width}" if self.max_width else "full size")
+        return f"quality={self.quality:g}, " + (
+            f"maxWidth={self.max_width}" if self.max_width else "full size"
+        )
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,8 @@ class Order:
 
 
 def orders(photos: Sequence[Photo], images: int) -> list[Order]:
-    """At least ``images`` images: each pass over the photos sends one half as a batch and the other half singly."""
+    """At least ``images`` images: each pass over the photos sends one half as a batch and the other
+    half singly."""
     result: list[Order] = []
     together, alone = tuple(photos[0::2]), tuple(photos[1::2])
     while sum(len(order.photos) for order in result) < images:

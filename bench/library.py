@@ -1,7 +1,9 @@
-"""A workspace's library as people have them, in any size, written straight into a migrated database.
+"""A workspace's library as people have them, in any size, written straight into a migrated
+database.
 
-The rows depend on nothing but the number of assets, so every run and both databases get the same ones. Others share
-the tables: another organization with a tenth as many, and the same one's test mode with a hundredth.
+The rows depend on nothing but the number of assets, so every run and both databases get the same
+ones. Others share the tables: another organization with a tenth as many, and the same one's test
+mode with a hundredth.
 """
 
 import hashlib
@@ -23,23 +25,29 @@ VIDEOS = 0.03
 FIRST, SPAN = datetime(2023, 11, 1, tzinfo=UTC), timedelta(days=3 * 365)
 TOP_TAGS = ("product", "outdoor", "2025", "portrait", "event")
 COLLECTIONS = [f"col_{number:024}" for number in range(40)]
-"""The first has an eighth of the assets, each other four fifths of the one before; the last has the rare tag's."""
+"""The first has an eighth of the assets, each other four fifths of the one before; the last has the
+rare tag's."""
 FILLED = ("organizations", "collections", "assets", "asset_tags", "asset_counts")
 BATCH = 20_000
 
 _chance = random.Random(7)
 _SYLLABLES = (
-    "an", "bel", "cor", "da", "el", "fi", "gar", "hu", "in", "jo", "ka", "lin", "mo", "ne", "or", "pa", "ri", "sun",
+    "an", "bel", "cor", "da", "el", "fi", "gar", "hu", "in", "jo", "ka", "lin", "mo", "ne", "or",
+    "pa", "ri", "sun",
     "ta", "ul", "ver", "win", "ya", "zo",
 )  # fmt: skip
-WORDS = sorted({"".join(_chance.choices(_SYLLABLES, k=_chance.choice((2, 2, 3)))) for _ in range(3000)})
+WORDS = sorted(
+    {"".join(_chance.choices(_SYLLABLES, k=_chance.choice((2, 2, 3)))) for _ in range(3000)}
+)
 TAGS = [*TOP_TAGS, *(word for word in WORDS[::2])]
 TAG_WEIGHTS = list(itertools.accumulate(1 / (rank + 2) for rank in range(len(TAGS))))
 COLLECTION_WEIGHTS = list(itertools.accumulate(0.8**rank for rank in range(len(COLLECTIONS) - 1)))
 
 ASSET_COLUMNS = (
-    "id", "org_id", "mode", "media_type", "name", "sort_name", "original_name", "mime_type", "kind", "size", "width",
-    "height", "frames", "duration_ms", "content", "storage_key", "thumbnail_key", "tags", "search", "collection_id",
+    "id", "org_id", "mode", "media_type", "name", "sort_name", "original_name", "mime_type", "kind",
+    "size", "width",
+    "height", "frames", "duration_ms", "content", "storage_key", "thumbnail_key", "tags", "search",
+    "collection_id",
     "location_x", "location_y", "uploaded_at",
 )  # fmt: skip
 TAG_COLUMNS = ("org_id", "mode", "asset_id", "tag", "uploaded_at")
@@ -52,8 +60,8 @@ def fill_sqlite(path: Path, assets: int) -> None:
         for pragma in ("synchronous=OFF", "cache_size=-400000"):
             connection.execute(f"PRAGMA {pragma}")
         later = connection.execute(
-            "SELECT type, name, sql FROM sqlite_master WHERE type IN ('index', 'trigger') AND sql IS NOT NULL"
-            " AND tbl_name IN ('assets', 'asset_tags')"
+            "SELECT type, name, sql FROM sqlite_master WHERE type IN ('index', 'trigger') AND sql "
+            "IS NOT NULL AND tbl_name IN ('assets', 'asset_tags')"
         ).fetchall()
         for kind, name, _ in later:
             connection.execute(f"DROP {kind} {name}")
@@ -92,15 +100,25 @@ def _insert_all(connection: sqlite3.Connection, assets: int) -> None:
     for org in (ORG, OTHER_ORG):
         connection.execute("INSERT INTO organizations VALUES (?, ?, 'FREE', ?)", (org, org, now))
     connection.executemany(
-        "INSERT INTO collections (mode, org_id, id, name, place, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO collections (mode, org_id, id, name, place, created_at, updated_at) VALUES "
+        "(?, ?, ?, ?, ?, ?, ?)",
         [("live", ORG, name, name, f"/{name}", now, now) for name in COLLECTIONS],
     )
-    shares = ((ORG, "live", assets), (OTHER_ORG, "live", assets // 10), (ORG, "test", assets // 100))
+    shares = (
+        (ORG, "live", assets),
+        (OTHER_ORG, "live", assets // 10),
+        (ORG, "test", assets // 100),
+    )
     for org, mode, count in shares:
         rows = _library(org, mode, count)
         while batch := list(itertools.islice(rows, BATCH)):
             _insert(connection, "assets", ASSET_COLUMNS, (asset for asset, _ in batch))
-            _insert(connection, "asset_tags", TAG_COLUMNS, itertools.chain.from_iterable(tags for _, tags in batch))
+            _insert(
+                connection,
+                "asset_tags",
+                TAG_COLUMNS,
+                itertools.chain.from_iterable(tags for _, tags in batch),
+            )
     for facet, table in (
         ("'all'", "assets"),
         ("'type:' || media_type", "assets"),
@@ -108,12 +126,14 @@ def _insert_all(connection: sqlite3.Connection, assets: int) -> None:
         ("'tag:' || tag", "asset_tags"),
     ):
         connection.execute(
-            "INSERT INTO asset_counts (org_id, mode, facet, count)"
-            f" SELECT org_id, mode, {facet}, count(*) FROM {table} GROUP BY 1, 2, 3"
+            f"INSERT INTO asset_counts (org_id, mode, facet, count) SELECT org_id, mode, {facet}, "
+            f"count(*) FROM {table} GROUP BY 1, 2, 3"
         )
 
 
-def _insert(connection: sqlite3.Connection, table: str, columns: tuple[str, ...], rows: Iterable[Row]) -> None:
+def _insert(
+    connection: sqlite3.Connection, table: str, columns: tuple[str, ...], rows: Iterable[Row]
+) -> None:
     values = ", ".join("?" * len(columns))
     connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values})", rows)
 
@@ -136,8 +156,10 @@ def _library(org: str, mode: str, count: int) -> Iterator[tuple[Row, list[Row]]]
         stored = f"orgs/{org}/{moment:%Y/%m}/{content[:32]}-{name}"
         media_type = "VIDEO" if is_video else "IMAGE"
         asset = (
-            asset_id, org, mode, media_type, name, name.casefold(), name, f"{media_type.lower()}/{kind}", kind,
-            int(chance.lognormvariate(14.5, 1.1)), 4032, 3024, 900 if is_video else 1, 30_000 if is_video else None,
+            asset_id, org, mode, media_type, name, name.casefold(), name,
+            f"{media_type.lower()}/{kind}", kind,
+            int(chance.lognormvariate(14.5, 1.1)), 4032, 3024, 900 if is_video else 1,
+            30_000 if is_video else None,
             content, stored, f"orgs/{org}/thumbnails/{content[:32]}.webp", json.dumps(tags),
             "\n".join((name, name, *tags)).casefold(), collection, 0.0, 0.0, uploaded_at,
         )  # fmt: skip
@@ -148,21 +170,31 @@ def _name(chance: random.Random, moment: datetime, is_video: bool) -> tuple[str,
     """A file's name, and its kind."""
     number, pick = chance.randrange(10_000), chance.random()
     if is_video:
-        return (f"IMG_{number:04}.MOV", "quicktime") if pick < 0.5 else (f"VID_{moment:%Y%m%d}_{number:04}.mp4", "mp4")
+        return (
+            (f"IMG_{number:04}.MOV", "quicktime")
+            if pick < 0.5
+            else (f"VID_{moment:%Y%m%d}_{number:04}.mp4", "mp4")
+        )
     if pick < 0.45:
         return (f"IMG_{number:04}.HEIC", "heic") if number % 2 else (f"IMG_{number:04}.JPG", "jpeg")
     if pick < 0.6:
         return f"DSC{number:05}.jpg", "jpeg"
     if pick < 0.7:
         return f"Screenshot {moment:%Y-%m-%d at %H.%M.%S}.png", "png"
-    extension, kind = chance.choice((("jpg", "jpeg"), ("jpg", "jpeg"), ("webp", "webp"), ("png", "png")))
+    extension, kind = chance.choice(
+        (("jpg", "jpeg"), ("jpg", "jpeg"), ("webp", "webp"), ("png", "png"))
+    )
     return f"{chance.choice(WORDS)}-{chance.choice(WORDS)}-{number % 100}.{extension}", kind
 
 
 def _collection(chance: random.Random, is_planted: bool) -> str | None:
     if is_planted:
         return COLLECTIONS[-1]
-    return chance.choices(COLLECTIONS[:-1], cum_weights=COLLECTION_WEIGHTS)[0] if chance.random() < 0.6 else None
+    return (
+        chance.choices(COLLECTIONS[:-1], cum_weights=COLLECTION_WEIGHTS)[0]
+        if chance.random() < 0.6
+        else None
+    )
 
 
 def _tags(chance: random.Random) -> list[str]:

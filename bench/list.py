@@ -1,8 +1,9 @@
-"""``./run bench list``: pages of a library of ten thousand assets against the same pages of one of a million.
+"""``./run bench list``: pages of a library of ten thousand assets against the same pages of one of
+a million.
 
-Each size has a database of its own, SQLite and PostgreSQL, filled from nothing. ``page_of`` is timed as the API calls
-it: in a transaction, with the rows made into objects. The sizes take turns, so that what else the machine does falls on
-both.
+Each size has a database of its own, SQLite and PostgreSQL, filled from nothing. ``page_of`` is
+timed as the API calls it: in a transaction, with the rows made into objects. The sizes take turns,
+so that what else the machine does falls on both.
 """
 
 import argparse
@@ -115,27 +116,39 @@ def main() -> int:
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="lw-bench-", ignore_cleanup_errors=True) as name, ExitStack() as stack:
+    with (
+        tempfile.TemporaryDirectory(prefix="lw-bench-", ignore_cleanup_errors=True) as name,
+        ExitStack() as stack,
+    ):
         folder = Path(name)
         folder.chmod(0o755)
         server = stack.enter_context(_postgresql(folder))
         apps = _libraries(stack, folder, server, options.assets)
-        results = {database: _measure(database, *pair, options.rounds) for database, pair in apps.items()}
+        results = {
+            database: _measure(database, *pair, options.rounds) for database, pair in apps.items()
+        }
         disk = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     print("\n".join(_report(results, options, disk, time.monotonic() - began)))
     return 0
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="./run bench list", description="Measure lists of assets.")
-    parser.add_argument("--assets", type=int, default=1_000_000, help="in the large library (1000000)")
-    parser.add_argument("--rounds", type=int, default=31, help="turns of each library at each page (31)")
+    parser = argparse.ArgumentParser(
+        prog="./run bench list", description="Measure lists of assets."
+    )
+    parser.add_argument(
+        "--assets", type=int, default=1_000_000, help="in the large library (1000000)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=31, help="turns of each library at each page (31)"
+    )
     return parser.parse_args()
 
 
 @contextmanager
 def _postgresql(folder: Path) -> Iterator[str]:
-    """A server of the bench's own. Its socket and its user need a short path outside home folders."""
+    """A server of the bench's own. Its socket and its user need a short path outside home
+    folders."""
     server = get_server(folder / "pg")
     try:
         yield server.get_uri()
@@ -143,7 +156,9 @@ def _postgresql(folder: Path) -> Iterator[str]:
         server.cleanup()
 
 
-def _libraries(stack: ExitStack, folder: Path, server: str, assets: int) -> dict[str, tuple[Flask, Flask]]:
+def _libraries(
+    stack: ExitStack, folder: Path, server: str, assets: int
+) -> dict[str, tuple[Flask, Flask]]:
     """Each database's applications, of the small and of the large library."""
     apps: dict[str, list[Flask]] = {"SQLite": [], "PostgreSQL": []}
     for size in (assets // SMALLER, assets):
@@ -155,7 +170,9 @@ def _libraries(stack: ExitStack, folder: Path, server: str, assets: int) -> dict
         library.fill_sqlite(file, size)
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE lightwell_{size}")
-        address = make_url(server).set(database=f"lightwell_{size}").render_as_string(hide_password=False)
+        address = (
+            make_url(server).set(database=f"lightwell_{size}").render_as_string(hide_password=False)
+        )
         apps["PostgreSQL"].append(_migrated(stack, data_dir, address))
         tell("and PostgreSQL")
         library.copy_to_postgresql(file, address)
@@ -163,7 +180,12 @@ def _libraries(stack: ExitStack, folder: Path, server: str, assets: int) -> dict
 
 
 def _migrated(stack: ExitStack, data_dir: Path, database_url: str) -> Flask:
-    settings = {"app_env": "development", "data_dir": data_dir, "database_url": database_url, "log_level": "WARNING"}
+    settings = {
+        "app_env": "development",
+        "data_dir": data_dir,
+        "database_url": database_url,
+        "log_level": "WARNING",
+    }
     app = create_app(Settings.model_validate(settings))
     with app.app_context():
         upgrade()
@@ -179,7 +201,9 @@ def _measure(database: str, small: Flask, large: Flask, rounds: int) -> list[Tim
         taken = [[_timed(app, case, start)[0] for app, start in starts] for _ in range(rounds)]
         medians = [statistics.median(of_one) * 1000 for of_one in zip(*taken, strict=True)]
         _, page = _timed(large, case, starts[1][1])
-        timings.append(Timing(case.name, *medians, f"{page.total:,}{'' if page.total_is_exact else '+'}"))
+        timings.append(
+            Timing(case.name, *medians, f"{page.total:,}{'' if page.total_is_exact else '+'}")
+        )
     tell(f"{database} is measured")
     return timings
 
@@ -198,11 +222,15 @@ def _timed(app: Flask, case: Case, start: Start) -> tuple[float, Page]:
     with app.app_context():
         began = time.perf_counter()
         with transaction(library.ORG, "live") as session:
-            page = page_of(session, case.chosen, case.sort, SIZE, page=start.number, cursor=start.cursor)
+            page = page_of(
+                session, case.chosen, case.sort, SIZE, page=start.number, cursor=start.cursor
+            )
         return time.perf_counter() - began, page
 
 
-def _report(results: dict[str, list[Timing]], options: argparse.Namespace, disk: int, seconds: float) -> list[str]:
+def _report(
+    results: dict[str, list[Timing]], options: argparse.Namespace, disk: int, seconds: float
+) -> list[str]:
     small, large = (f"{assets:,}" for assets in (options.assets // SMALLER, options.assets))
     lines = [
         "",
@@ -210,12 +238,14 @@ def _report(results: dict[str, list[Timing]], options: argparse.Namespace, disk:
         f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}",
         f"Libraries  {small} and {large} assets, {disk / GIB:.1f} GiB on disk in all",
         f"Measured   milliseconds, medians of {options.rounds} rounds, pages of {SIZE} assets",
-        f"Load       average {os.getloadavg()[1]:.2f} over the last five minutes; {seconds / 60:.1f} minutes in all",
+        f"Load       average {os.getloadavg()[1]:.2f} over the last five minutes; "
+        f"{seconds / 60:.1f} minutes in all",
     ]
     for database, timings in results.items():
         lines += ["", _row(database, small, large, "ratio", "assets"), "─" * 88]
         lines += [
-            _row(one.name, f"{one.small:.2f}", f"{one.large:.2f}", f"{one.ratio:.2f}", one.total) for one in timings
+            _row(one.name, f"{one.small:.2f}", f"{one.large:.2f}", f"{one.ratio:.2f}", one.total)
+            for one in timings
         ]
         flat = [one for one in timings if one.ratio <= FLAT]
         worst = max(timings, key=lambda one: one.ratio)

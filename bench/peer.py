@@ -1,4 +1,5 @@
-"""The peer: sharp behind a small HTTP server on node (peers/sharp), made ready when it is used first."""
+"""The peer: sharp behind a small HTTP server on node (peers/sharp), made ready when it is used
+first."""
 
 import json
 import os
@@ -21,7 +22,9 @@ def unavailable() -> str | None:
         return "node or npm is not installed"
     if (FOLDER / "node_modules").is_dir():
         return None
-    done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=FOLDER, capture_output=True, text=True)
+    done = subprocess.run(
+        ["npm", "ci", "--no-audit", "--no-fund"], cwd=FOLDER, capture_output=True, text=True
+    )
     return f"npm ci failed: {done.stderr.strip()[-300:]}" if done.returncode else None
 
 
@@ -29,7 +32,9 @@ def versions() -> str:
     """sharp's version, with those of its libvips and of node."""
     package = json.loads((FOLDER / "node_modules" / "sharp" / "package.json").read_text())
     show = "console.log(require('sharp').versions.vips, process.version)"
-    told = subprocess.run(["node", "-e", show], cwd=FOLDER, capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        ["node", "-e", show], cwd=FOLDER, capture_output=True, text=True, check=True
+    )
     vips, node = told.stdout.split()
     return f"sharp {package['version']} (libvips {vips}, node {node.removeprefix('v')})"
 
@@ -38,11 +43,19 @@ def versions() -> str:
 def running(folder: Path, connections: int) -> Iterator[HttpSide]:
     """The peer with one libuv thread more than there are cores, each on a whole picture.
 
-    Of 1, 2, 3 and 4 threads on two cores, with 1 or 2 threads inside each picture, this was as fast as any.
+    Of 1, 2, 3 and 4 threads on two cores, with 1 or 2 threads inside each picture, this was as fast
+    as any.
     """
     port = free_port()
     threads = str((os.cpu_count() or 1) + 1)
-    environment = {**os.environ, "PORT": str(port), "UV_THREADPOOL_SIZE": threads, "NODE_ENV": "production"}
+    environment = {
+        **os.environ,
+        "PORT": str(port),
+        "UV_THREADPOOL_SIZE": threads,
+        "NODE_ENV": "production",
+    }
     command = [shutil.which("node") or "node", "server.mjs"]
-    with started(command, FOLDER, environment, folder / "sharp.log", f"http://127.0.0.1:{port}/") as process:
+    with started(
+        command, FOLDER, environment, folder / "sharp.log", f"http://127.0.0.1:{port}/"
+    ) as process:
         yield HttpSide("sharp", process, Server(port), connections)

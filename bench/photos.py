@@ -1,4 +1,5 @@
-"""The photos that are measured with: real ones where they lie beside the project, else made on the spot."""
+"""The photos that are measured with: real ones where they lie beside the project, else made on the
+spot."""
 
 import io
 import math
@@ -28,7 +29,8 @@ class Photo:
 
 
 def find_photos(folder: Path) -> tuple[list[Photo], str]:
-    """The photos, largest first so that no round ends on a long one alone, and what they are in words.
+    """The photos, largest first so that no round ends on a long one alone, and what they are in
+    words.
 
     ``folder`` takes those that have to be made.
     """
@@ -44,11 +46,15 @@ def as_jpeg(photo: Photo, megapixels: float) -> bytes:
     """The photo as a JPEG of at most so many megapixels, turned as it was."""
     with Image.open(photo.path) as image:
         scale = min(1.0, math.sqrt(megapixels / photo.megapixels))
-        small = image.convert("RGB").resize((round(photo.width * scale), round(photo.height * scale)))
+        small = image.convert("RGB").resize(
+            (round(photo.width * scale), round(photo.height * scale))
+        )
         exif = Image.Exif()
         exif[ORIENTATION] = image.getexif().get(ORIENTATION, 1)
         content = io.BytesIO()
-        small.save(content, "JPEG", quality=92, exif=exif, icc_profile=image.info.get("icc_profile"))
+        small.save(
+            content, "JPEG", quality=92, exif=exif, icc_profile=image.info.get("icc_profile")
+        )
     return content.getvalue()
 
 
@@ -64,7 +70,8 @@ def _measured(path: Path) -> Photo:
 
 
 def _make(folder: Path) -> list[Path]:
-    """8–12 megapixels each, the same in every run: JPEG as cameras write it, one of them turned, and one WebP."""
+    """8–12 megapixels each, the same in every run: JPEG as cameras write it, one of them turned,
+    and one WebP."""
     paths = []
     for number, size in enumerate(MADE_SIZES):
         image = _scene(random.Random(number), size)
@@ -77,16 +84,25 @@ def _make(folder: Path) -> list[Path]:
 
 
 def _scene(chance: random.Random, size: tuple[int, int]) -> Image.Image:
-    """Clouds of every size (a photo's spectrum falls with frequency), things with edges in it, a sensor's noise."""
+    """Clouds of every size (a photo's spectrum falls with frequency), things with edges in it, a
+    sensor's noise."""
     image = Image.new("RGB", size, (128, 128, 128))
     for cells, strength in ((3, 0.8), (9, 0.45), (31, 0.3), (127, 0.16), (511, 0.08)):
         image = Image.blend(image, _clouds(chance, size, cells), strength)
     draw = ImageDraw.Draw(image)
     for _ in range(60):
-        x, y, reach = chance.randrange(size[0]), chance.randrange(size[1]), chance.randrange(30, 400)
-        corners = [(x + chance.randint(-reach, reach), y + chance.randint(-reach, reach)) for _ in range(5)]
+        x, y, reach = (
+            chance.randrange(size[0]),
+            chance.randrange(size[1]),
+            chance.randrange(30, 400),
+        )
+        corners = [
+            (x + chance.randint(-reach, reach), y + chance.randint(-reach, reach)) for _ in range(5)
+        ]
         draw.polygon(corners, fill=tuple(chance.choices(range(256), k=3)))
-    grain = Image.frombytes("L", size, chance.randbytes(size[0] * size[1])).point(lambda value: value // 32)
+    grain = Image.frombytes("L", size, chance.randbytes(size[0] * size[1])).point(
+        lambda value: value // 32
+    )
     return ImageChops.subtract(image, Image.merge("RGB", (grain, grain, grain)))
 
 

@@ -1,4 +1,5 @@
-"""Bytes at equal looks: both sides encode every photo at several qualities, and SSIMULACRA2 says how near each came."""
+"""Bytes at equal looks: both sides encode every photo at several qualities, and SSIMULACRA2 says
+how near each came."""
 
 import base64
 import io
@@ -29,7 +30,8 @@ STEPS = 20
 
 @dataclass(frozen=True)
 class Encoded:
-    """A side's answer for a photo at a quality: where it lies, its bytes, and its SSIMULACRA2 (100 is identical)."""
+    """A side's answer for a photo at a quality: where it lies, its bytes, and its SSIMULACRA2 (100
+    is identical)."""
 
     side: str
     photo: str
@@ -40,10 +42,12 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two sides over all photos: geometric means of bytes (ours over theirs), and medians of the scores at 0.8.
+    """Two sides over all photos: geometric means of bytes (ours over theirs), and medians of the
+    scores at 0.8.
 
-    ``at_equal_score`` compares bytes at the scores that both reach with a photo, averaged over them; ``by_photo`` has
-    the same for each. Photos without such scores are left out and counted in ``apart``.
+    ``at_equal_score`` compares bytes at the scores that both reach with a photo, averaged over
+    them; ``by_photo`` has the same for each. Photos without such scores are left out and counted in
+    ``apart``.
     """
 
     at_equal_score: float
@@ -54,7 +58,9 @@ class Comparison:
     apart: int
 
 
-def encode_and_score(sides: Sequence[HttpSide], photos: Sequence[Photo], folder: Path) -> list[Encoded]:
+def encode_and_score(
+    sides: Sequence[HttpSide], photos: Sequence[Photo], folder: Path
+) -> list[Encoded]:
     """Every photo by every side at every quality, over HTTP, ``WIDTH`` pixels wide."""
     pairs: list[tuple[Path, Path]] = []
     found: list[tuple[str, str, float, int]] = []
@@ -72,13 +78,21 @@ def compare(encoded: Sequence[Encoded], ours: str, theirs: str) -> Comparison:
     by_photo: dict[str, float] = {}
     names = sorted({one.photo for one in encoded})
     for name in names:
-        curves = [[one for one in encoded if (one.side, one.photo) == (side, name)] for side in (ours, theirs)]
+        curves = [
+            [one for one in encoded if (one.side, one.photo) == (side, name)]
+            for side in (ours, theirs)
+        ]
         if (ratio := _ratio(*curves)) is not None:
             by_photo[name] = ratio
-    usual = [{one.photo: one for one in encoded if (one.side, one.quality) == (side, USUAL)} for side in (ours, theirs)]
+    usual = [
+        {one.photo: one for one in encoded if (one.side, one.quality) == (side, USUAL)}
+        for side in (ours, theirs)
+    ]
     return Comparison(
         at_equal_score=statistics.geometric_mean(by_photo.values()) if by_photo else math.nan,
-        at_equal_quality=statistics.geometric_mean(usual[0][name].size / usual[1][name].size for name in names),
+        at_equal_quality=statistics.geometric_mean(
+            usual[0][name].size / usual[1][name].size for name in names
+        ),
         our_score=statistics.median(one.score for one in usual[0].values()),
         their_score=statistics.median(one.score for one in usual[1].values()),
         by_photo=by_photo,
@@ -94,7 +108,8 @@ def _compress(side: HttpSide, photo: Photo, quality: float) -> bytes:
 
 
 def _reference(photo: Photo, picture: Path, folder: Path) -> Path:
-    """The original at the picture's size, upright and in sRGB, by Pillow's Lanczos: a third party to both sides."""
+    """The original at the picture's size, upright and in sRGB, by Pillow's Lanczos: a third party
+    to both sides."""
     with Image.open(picture) as small:
         size = small.size
     target = folder / f"{photo.path.name}-{size[0]}x{size[1]}.png"
@@ -105,7 +120,9 @@ def _reference(photo: Photo, picture: Path, folder: Path) -> Path:
         if profile:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             ImageCms.profileToProfile(upright, source, ImageCms.createProfile("sRGB"), inPlace=True)
-        upright.resize(size, Image.Resampling.LANCZOS).save(target, compress_level=1, icc_profile=None)
+        upright.resize(size, Image.Resampling.LANCZOS).save(
+            target, compress_level=1, icc_profile=None
+        )
     return target
 
 
@@ -120,7 +137,9 @@ def _scores(pairs: Sequence[tuple[Path, Path]]) -> list[float]:
 
 def _score(lines: Sequence[str]) -> list[float]:
     command = [sys.executable, "-m", "bench.score"]
-    done = subprocess.run(command, input="".join(lines), stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        command, input="".join(lines), stdout=subprocess.PIPE, text=True, check=True
+    )
     return [float(line) for line in done.stdout.splitlines()]
 
 
@@ -129,13 +148,16 @@ def _cores() -> int:
 
 
 def _ratio(ours: Sequence[Encoded], theirs: Sequence[Encoded]) -> float | None:
-    """Our bytes over theirs, averaged (in logarithms, as BD-rate does) over the scores that both sides reach."""
+    """Our bytes over theirs, averaged (in logarithms, as BD-rate does) over the scores that both
+    sides reach."""
     low = max(min(one.score for one in curve) for curve in (ours, theirs))
     high = min(max(one.score for one in curve) for curve in (ours, theirs))
     if low >= high:
         return None
     scores = [low + (high - low) * step / STEPS for step in range(STEPS + 1)]
-    return math.exp(statistics.fmean(_log_bytes(ours, score) - _log_bytes(theirs, score) for score in scores))
+    return math.exp(
+        statistics.fmean(_log_bytes(ours, score) - _log_bytes(theirs, score) for score in scores)
+    )
 
 
 def _log_bytes(curve: Sequence[Encoded], score: float) -> float:

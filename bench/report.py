@@ -47,7 +47,9 @@ class Spread:
         return f"{self.median:.2f}  ({self.least:.2f}–{self.most:.2f})"
 
 
-def ratio(rounds: Sequence[Round], above: str, below: str, value: Callable[[Round], float]) -> Spread:
+def ratio(
+    rounds: Sequence[Round], above: str, below: str, value: Callable[[Round], float]
+) -> Spread:
     """One side's ``value`` over another's, round by round."""
     of = {(one.number, one.side): value(one) for one in rounds}
     ratios = [of[number, above] / of[number, below] for number, side in of if side == above]
@@ -59,24 +61,56 @@ def job_table(job: str, rounds: Sequence[Round], sides: Sequence[str]) -> list[s
     turns = [[one for one in rounds if one.side == side] for side in sides]
     rows = [
         [job, *sides],
-        ["images/s, median of rounds", *(f"{statistics.median(one.rate for one in own):.2f}" for own in turns)],
-        ["single file: p50 / p95, ms", *(_latencies(own, lambda work: work.single) for own in turns)],
+        [
+            "images/s, median of rounds",
+            *(f"{statistics.median(one.rate for one in own):.2f}" for own in turns),
+        ],
+        [
+            "single file: p50 / p95, ms",
+            *(_latencies(own, lambda work: work.single) for own in turns),
+        ],
         ["batch: p50 / p95, ms", *(_latencies(own, lambda work: work.batch) for own in turns)],
-        ["processor ms an image", *(f"{statistics.median(one.cpu for one in own) * 1000:.0f}" for own in turns)],
-        ["bytes out an image", *(f"{own[-1].work.bytes_out // own[-1].work.images:,}" for own in turns)],
-        ["peak memory, MiB: web process", *(peak(one.taken.peak.web for one in own) for own in turns)],
-        ["                  imaging children", *(peak(one.taken.peak.imaging for one in own) for own in turns)],
-        ["                  all processes", *(peak(one.taken.peak.tree for one in own) for own in turns)],
+        [
+            "processor ms an image",
+            *(f"{statistics.median(one.cpu for one in own) * 1000:.0f}" for own in turns),
+        ],
+        [
+            "bytes out an image",
+            *(f"{own[-1].work.bytes_out // own[-1].work.images:,}" for own in turns),
+        ],
+        [
+            "peak memory, MiB: web process",
+            *(peak(one.taken.peak.web for one in own) for own in turns),
+        ],
+        [
+            "                  imaging children",
+            *(peak(one.taken.peak.imaging for one in own) for own in turns),
+        ],
+        [
+            "                  all processes",
+            *(peak(one.taken.peak.tree for one in own) for own in turns),
+        ],
     ]
     return aligned(rows)
 
 
 def ratios_table(rounds: Sequence[Round], pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """Each pair's ratios of speed and of processor time, pair by pair in each round: median (least–most)."""
+    """Each pair's ratios of speed and of processor time, pair by pair in each round: median
+    (least–most)."""
     rows = [["", *(f"{above} / {below}" for above, below in pairs)]]
     rows.append(["images/s", *(str(ratio(rounds, *pair, lambda one: one.rate)) for pair in pairs)])
-    rows.append(["processor time an image", *(str(ratio(rounds, *pair, lambda one: one.cpu)) for pair in pairs)])
-    rows.append(["bytes out", *(str(ratio(rounds, *pair, lambda one: one.work.bytes_out)) for pair in pairs)])
+    rows.append(
+        [
+            "processor time an image",
+            *(str(ratio(rounds, *pair, lambda one: one.cpu)) for pair in pairs),
+        ]
+    )
+    rows.append(
+        [
+            "bytes out",
+            *(str(ratio(rounds, *pair, lambda one: one.work.bytes_out)) for pair in pairs),
+        ]
+    )
     return aligned(rows)
 
 
@@ -84,7 +118,12 @@ def quality_lines(found: Comparison) -> list[str]:
     qualities = ", ".join(f"{quality:g}" for quality in QUALITIES)
     rows = [
         [f"{WIDTH} px, qualities {qualities}", "lightwell", "sharp", "ratio"],
-        ["SSIMULACRA2 at quality 0.8, median", f"{found.our_score:.1f}", f"{found.their_score:.1f}", ""],
+        [
+            "SSIMULACRA2 at quality 0.8, median",
+            f"{found.our_score:.1f}",
+            f"{found.their_score:.1f}",
+            "",
+        ],
         ["bytes at quality 0.8, geometric mean", "", "", f"{found.at_equal_quality:.3f}"],
         ["bytes at equal SSIMULACRA2", "", "", f"{found.at_equal_score:.3f}"],
         *([f"  {name[-40:]}", "", "", f"{value:.3f}"] for name, value in found.by_photo.items()),
@@ -96,7 +135,10 @@ def quality_lines(found: Comparison) -> list[str]:
 
 def aim(does: str, value: float, bound: float, *, at_most: bool = False) -> str:
     met = value <= bound if at_most else value >= bound
-    return f"{'met   ' if met else 'MISSED'}  {does}: {value:.2f}, aim {'≤' if at_most else '≥'} {bound:.2f}"
+    return (
+        f"{'met   ' if met else 'MISSED'}  {does}: {value:.2f}, aim {'≤' if at_most else '≥'} "
+        f"{bound:.2f}"
+    )
 
 
 def _latencies(rounds: Sequence[Round], pick: Callable[[Work], list[float]]) -> str:

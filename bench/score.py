@@ -1,7 +1,8 @@
-"""SSIMULACRA2 of pairs of files: paths of reference and picture, tab between, a line each; a score a line comes back.
+"""SSIMULACRA2 of pairs of files: paths of reference and picture, tab between, a line each; a score
+a line comes back.
 
-A process of its own, because children that are spawned by the bench load all that its main module imports, and the
-engine's must not grow by scipy.
+A process of its own, because children that are spawned by the bench load all that its main module
+imports, and the engine's must not grow by scipy.
 """
 
 import sys

@@ -1,4 +1,5 @@
-"""A server of the bench's own: started in a session of its own, driven, and ended with all that it started."""
+"""A server of the bench's own: started in a session of its own, driven, and ended with all that it
+started."""
 
 import subprocess
 import time
@@ -19,7 +20,9 @@ STOP_SECONDS = 30
 class HttpSide:
     """A server of our own making: its process, with all that it started, and how to reach it."""
 
-    def __init__(self, name: str, process: subprocess.Popen[bytes], server: Server, connections: int) -> None:
+    def __init__(
+        self, name: str, process: subprocess.Popen[bytes], server: Server, connections: int
+    ) -> None:
         self.name = name
         self.server = server
         self._root = psutil.Process(process.pid)
@@ -36,10 +39,16 @@ class HttpSide:
 def started(
     command: Sequence[str], folder: Path, environment: dict[str, str], log: Path, ready_url: str
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A server in a session of its own, so that Ctrl-C reaches only us and it is ended in order, with its children."""
+    """A server in a session of its own, so that Ctrl-C reaches only us and it is ended in order,
+    with its children."""
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            cwd=folder,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             _wait_until_ready(process, ready_url, log)

@@ -1,4 +1,5 @@
-"""The real service, started as ``./run serve`` starts it, in a folder of its own that is gone afterwards."""
+"""The real service, started as ``./run serve`` starts it, in a folder of its own that is gone
+afterwards."""
 
 import json
 import os
@@ -20,14 +21,26 @@ EMAIL = "bench@example.com"
 
 @contextmanager
 def running(folder: Path, connections: int) -> Iterator[HttpSide]:
-    """Lightwell: SQLite migrated, Valkey, gunicorn, worker, and an account on ENTERPRISE, which nothing slows down."""
+    """Lightwell: SQLite migrated, Valkey, gunicorn, worker, and an account on ENTERPRISE, which
+    nothing slows down."""
     port = free_port()
-    ours = {"APP_ENV": "development", "DATA_DIR": str(folder), "HOST": "127.0.0.1", "PORT": str(port)}
-    inherited = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
+    ours = {
+        "APP_ENV": "development",
+        "DATA_DIR": str(folder),
+        "HOST": "127.0.0.1",
+        "PORT": str(port),
+    }
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name.lower() not in Settings.model_fields
+    }
     environment = inherited | ours
     _flask(environment, "db", "upgrade")
     command = [sys.executable, "-m", "app.serve"]
-    with started(command, ROOT, environment, folder / "serve.log", f"http://127.0.0.1:{port}/readyz") as process:
+    with started(
+        command, ROOT, environment, folder / "serve.log", f"http://127.0.0.1:{port}/readyz"
+    ) as process:
         account = json.dumps({"email": EMAIL}).encode()
         register = urllib.request.Request(
             f"http://127.0.0.1:{port}/auth/register", account, {"Content-Type": "application/json"}
@@ -35,7 +48,9 @@ def running(folder: Path, connections: int) -> Iterator[HttpSide]:
         with urllib.request.urlopen(register) as response:
             key = json.load(response)["apiKey"]
         _flask(environment, "orgs", "set-plan", EMAIL, "ENTERPRISE")
-        yield HttpSide("lightwell", process, Server(port, {"Authorization": f"Bearer {key}"}), connections)
+        yield HttpSide(
+            "lightwell", process, Server(port, {"Authorization": f"Bearer {key}"}), connections
+        )
 
 
 def _flask(environment: dict[str, str], *arguments: str) -> None:
@@ -46,7 +61,10 @@ def _flask(environment: dict[str, str], *arguments: str) -> None:
 
 
 def versions() -> str:
-    """The library that does the pixels: asked in a process of its own, since ours starts children."""
+    """The library that does the pixels: asked in a process of its own, since ours starts
+    children."""
     show = "import pyvips; print(pyvips.__version__, *(pyvips.version(part) for part in range(3)))"
-    told = subprocess.run([sys.executable, "-c", show], capture_output=True, text=True, check=True).stdout.split()
+    told = subprocess.run(
+        [sys.executable, "-c", show], capture_output=True, text=True, check=True
+    ).stdout.split()
     return f"pyvips {told[0]} (libvips {'.'.join(told[1:])})"

@@ -1,7 +1,8 @@
 """``./run bench slow``: what slow clients do to the others.
 
-For each kind and number of slow clients the service is asked for ``/healthz`` and given batches to compress, as it was
-just before without them: ratios are formed side by side, so that what else the machine does falls on both.
+For each kind and number of slow clients the service is asked for ``/healthz`` and given batches to
+compress, as it was just before without them: ratios are formed side by side, so that what else the
+machine does falls on both.
 """
 
 import argparse
@@ -47,7 +48,8 @@ LATEST_MS = 100
 
 @dataclass(frozen=True)
 class Measured:
-    """``health`` and ``batches`` in seconds; ``refused`` batches; resident bytes of the web process."""
+    """``health`` and ``batches`` in seconds; ``refused`` batches; resident bytes of the web
+    process."""
 
     health: list[float]
     batches: list[float]
@@ -76,7 +78,9 @@ class Library:
         self.server: Server = side.server
         picture = io.BytesIO()
         size = (NOISE_SIDE, NOISE_SIDE)
-        Image.frombytes("RGB", size, os.urandom(3 * NOISE_SIDE**2)).save(picture, "PNG", compress_level=0)
+        Image.frombytes("RGB", size, os.urandom(3 * NOISE_SIDE**2)).save(
+            picture, "PNG", compress_level=0
+        )
         stored = self._upload(picture.getvalue())
         self.file = urlsplit(self._publish(stored)).path
         self.export = json.dumps({"assetIds": [stored.asset_id], "config": AS_JPEG}).encode()
@@ -84,14 +88,22 @@ class Library:
             workspace.export(self.server, [stored], AS_JPEG, Path(folder, "export.zip"))
 
     def _upload(self, content: bytes) -> Stored:
-        fields, files = b'name="name"\r\n\r\nnoise', b'name="image"; filename="noise.png"\r\n\r\n' + content
-        parts = (b"--edge\r\nContent-Disposition: form-data; " + part + b"\r\n" for part in (fields, files))
+        fields, files = (
+            b'name="name"\r\n\r\nnoise',
+            b'name="image"; filename="noise.png"\r\n\r\n' + content,
+        )
+        parts = (
+            b"--edge\r\nContent-Disposition: form-data; " + part + b"\r\n"
+            for part in (fields, files)
+        )
         headers = {**self.server.headers, "Content-Type": "multipart/form-data; boundary=edge"}
         answer = self._ask("POST", "/v1/images/upload", b"".join(parts) + b"--edge--\r\n", headers)
         return Stored(answer["id"], "")
 
     def _publish(self, stored: Stored) -> str:
-        return self._ask("POST", f"/v1/images/{stored.asset_id}/publish", b"", dict(self.server.headers))["url"]
+        return self._ask(
+            "POST", f"/v1/images/{stored.asset_id}/publish", b"", dict(self.server.headers)
+        )["url"]
 
     def _ask(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> dict[str, str]:
         with closing(self.server.connect()) as connection:
@@ -165,7 +177,8 @@ def slow_clients(kind: str, number: int, library: Library) -> Iterator[list[sock
 
 
 def _wait_until_begun(clients: Sequence[socket.socket]) -> None:
-    """A thousand answers that begin at once are much work, whatever becomes of them; slow they are afterwards."""
+    """A thousand answers that begin at once are much work, whatever becomes of them; slow they are
+    afterwards."""
     deadline = time.monotonic() + BEGIN_SECONDS
     with selectors.DefaultSelector() as selector:
         for client in clients:
@@ -215,7 +228,9 @@ def _batch(server: Server, batch: tuple[bytes, str]) -> float:
     """Seconds, or 0 where it was refused as more than the server takes at once."""
     began = time.perf_counter()
     with closing(server.connect()) as connection:
-        connection.request("POST", "/compress/batch", batch[0], {**server.headers, "Content-Type": batch[1]})
+        connection.request(
+            "POST", "/compress/batch", batch[0], {**server.headers, "Content-Type": batch[1]}
+        )
         response = connection.getresponse()
         response.read()
     return time.perf_counter() - began if response.status == 200 else 0.0
@@ -243,7 +258,11 @@ def main() -> int:
         with service.running(data, 1) as side:
             library = Library(side)
             measure(side, batch)
-            rows = [_row(side, library, batch, kind, number) for kind in options.kinds for number in options.numbers]
+            rows = [
+                _row(side, library, batch, kind, number)
+                for kind in options.kinds
+                for number in options.numbers
+            ]
     print("\n".join(["", *_facts(before), "", *_table(rows), "", *_aims(rows)]))
     return 0
 
@@ -251,11 +270,16 @@ def main() -> int:
 def _row(side: HttpSide, library: Library, batch: tuple[bytes, str], kind: str, number: int) -> Row:
     alone = measure(side, batch)
     with slow_clients(kind, number, library) as clients:
-        _healthz(side.server.port)  # a thousand connections that come at once take a moment, slow or not
+        _healthz(
+            side.server.port
+        )  # a thousand connections that come at once take a moment, slow or not
         crowded = measure(side, batch)
         left = sum(_stands(client) for client in clients)
     row = Row(kind, number, alone, crowded, left)
-    tell(f"{number} × {kind}: /healthz at most {max(crowded.health) * 1000:.0f} ms, batch {crowded.batch:.2f} s")
+    tell(
+        f"{number} × {kind}: /healthz at most {max(crowded.health) * 1000:.0f} ms, batch "
+        f"{crowded.batch:.2f} s"
+    )
     return row
 
 
@@ -270,29 +294,47 @@ def _pictures(folder: Path) -> tuple[bytes, str]:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="./run bench slow", description="Measure what slow clients do to others.")
-    parser.add_argument("--numbers", type=int, nargs="+", default=NUMBERS, help="of slow clients (40 1000)")
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="of slow clients (all)")
+    parser = argparse.ArgumentParser(
+        prog="./run bench slow", description="Measure what slow clients do to others."
+    )
+    parser.add_argument(
+        "--numbers", type=int, nargs="+", default=NUMBERS, help="of slow clients (40 1000)"
+    )
+    parser.add_argument(
+        "--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="of slow clients (all)"
+    )
     return parser.parse_args()
 
 
 def _facts(before: tuple[float, float, float]) -> list[str]:
     cores = os.cpu_count() or 1
     return [
-        f"Machine       {cores} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        f"Machine       {cores} cores, {platform.system()} {platform.machine()}, Python "
+        f"{platform.python_version()}",
         f"Load average  before {triple(before)}, after {triple(os.getloadavg())}",
     ]
 
 
 def _table(rows: Sequence[Row]) -> list[str]:
-    heads = ["slow clients", "/healthz ms: alone", "with them", "batch s: alone", "with them", "ratio", "refused"]
+    heads = [
+        "slow clients",
+        "/healthz ms: alone",
+        "with them",
+        "batch s: alone",
+        "with them",
+        "ratio",
+        "refused",
+    ]
     table = [[*heads, "web MiB: alone", "with them", "still there"]]
     for row in rows:
         alone, crowded = both = row.alone, row.crowded
         table.append(
             [
                 f"{row.number} × {row.kind}",
-                *(f"{statistics.median(one.health) * 1000:.0f} / {max(one.health) * 1000:.0f}" for one in both),
+                *(
+                    f"{statistics.median(one.health) * 1000:.0f} / {max(one.health) * 1000:.0f}"
+                    for one in both
+                ),
                 *(f"{one.batch:.2f}" for one in both),
                 f"{crowded.batch / alone.batch:.2f}",
                 str(crowded.refused),

@@ -16,7 +16,8 @@ SAMPLE_SECONDS = 0.3
 class Memory(NamedTuple):
     """Bytes: PSS where the system tells it, so that shared pages count once, else RSS.
 
-    ``web``: the processes that answer HTTP. ``imaging``: the children of ``ImagingPool``. ``tree``: all of a side's.
+    ``web``: the processes that answer HTTP. ``imaging``: the children of ``ImagingPool``. ``tree``:
+    all of a side's.
     """
 
     web: int = 0
@@ -26,7 +27,8 @@ class Memory(NamedTuple):
 
 @dataclass(frozen=True)
 class Taken:
-    """Processor seconds of the side and of this bench with its load client, and each peak of the side's memory.
+    """Processor seconds of the side and of this bench with its load client, and each peak of the
+    side's memory.
 
     ``foreign_cores``: how many cores everything else on the machine kept busy on average.
     """
@@ -58,16 +60,24 @@ class Watch:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         now = time.perf_counter(), self._cpu(), time.process_time(), _busy()
-        seconds, cpu, client, busy = (after - before for before, after in zip(self._began, now, strict=True))
+        seconds, cpu, client, busy = (
+            after - before for before, after in zip(self._began, now, strict=True)
+        )
         self._over.set()
         self._sampler.join()
-        self.taken = Taken(self._peak, cpu, client, foreign_cores=max(0.0, busy - cpu - client) / seconds)
+        self.taken = Taken(
+            self._peak, cpu, client, foreign_cores=max(0.0, busy - cpu - client) / seconds
+        )
 
     def _cpu(self) -> float:
-        """Processor seconds so far. A process that ends meanwhile takes its own with it: that is rare."""
+        """Processor seconds so far. A process that ends meanwhile takes its own with it: that is
+        rare."""
         times = [process.cpu_times() for process, _ in self._roles if process.is_running()]
         return sum(time.user + time.system for time in times)
 
@@ -100,4 +110,6 @@ def _resident(process: psutil.Process) -> int:
 def _busy() -> float:
     """Processor seconds that the whole machine has worked since it started."""
     times = psutil.cpu_times()._asdict()
-    return float(sum(times.get(name, 0) for name in ("user", "nice", "system", "irq", "softirq", "steal")))
+    return float(
+        sum(times.get(name, 0) for name in ("user", "nice", "system", "irq", "softirq", "steal"))
+    )

@@ -31,7 +31,8 @@ class Stored:
 
 @dataclass(frozen=True)
 class Exported:
-    """``seconds`` from the request to the last byte, ``first_byte`` to the first; ``size`` is the ZIP's in bytes."""
+    """``seconds`` from the request to the last byte, ``first_byte`` to the first; ``size`` is the
+    ZIP's in bytes."""
 
     seconds: float
     first_byte: float
@@ -39,13 +40,17 @@ class Exported:
 
 
 def fill(server: Server, pictures: Sequence[bytes], assets: int, connections: int) -> list[Stored]:
-    """So many assets, made of the JPEGs in turn. No two have the same bytes: they would share their renditions."""
+    """So many assets, made of the JPEGs in turn. No two have the same bytes: they would share their
+    renditions."""
     with ThreadPoolExecutor(connections) as threads:
         return list(threads.map(partial(_upload, server, pictures), range(assets)))
 
 
-def export(server: Server, assets: Sequence[Stored], config: Mapping[str, Any], target: Path) -> Exported:
-    """A streamed export into the file ``target``, looked through afterwards. Raises Refused where a file is missing."""
+def export(
+    server: Server, assets: Sequence[Stored], config: Mapping[str, Any], target: Path
+) -> Exported:
+    """A streamed export into the file ``target``, looked through afterwards. Raises Refused where a
+    file is missing."""
     with _calling(server) as caller, target.open("wb") as file:
         began = time.perf_counter()
         response = caller.send("POST", EXPORTS, _wanted(assets, config))
@@ -60,7 +65,8 @@ def export(server: Server, assets: Sequence[Stored], config: Mapping[str, Any], 
 
 
 def export_batch(server: Server, assets: Sequence[Stored], config: Mapping[str, Any]) -> float:
-    """Seconds from the request to the moment when a batch export is done. Raises Refused where it ends otherwise."""
+    """Seconds from the request to the moment when a batch export is done. Raises Refused where it
+    ends otherwise."""
     with _calling(server) as caller:
         began = time.perf_counter()
         state = caller.ask("POST", EXPORTS, {**_wanted(assets, config), "async": True})
@@ -82,7 +88,9 @@ class _Caller:
 
     def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> HTTPResponse:
         content = None if body is None else json.dumps(body)
-        self.connection.request(method, path, content, {**self.headers, "Content-Type": "application/json"})
+        self.connection.request(
+            method, path, content, {**self.headers, "Content-Type": "application/json"}
+        )
         return self._accepted()
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -112,11 +120,17 @@ def _wanted(assets: Sequence[Stored], config: Mapping[str, Any]) -> dict[str, An
 
 def _upload(server: Server, pictures: Sequence[bytes], number: int) -> Stored:
     content = marked(pictures[number % len(pictures)], f"bench {number}")
-    declared = {"originalName": f"photo-{number}.jpg", "mimeType": "image/jpeg", "size": len(content)}
+    declared = {
+        "originalName": f"photo-{number}.jpg",
+        "mimeType": "image/jpeg",
+        "size": len(content),
+    }
     with _calling(server) as caller:
         ticket = caller.ask("POST", ASSETS, {"mode": "presign", **declared})
         caller.put(ticket["uploadUrl"], content, ticket["headers"])
-        asset = caller.ask("POST", ASSETS, {"mode": "finalize", "storageKey": ticket["storageKey"], **declared})
+        asset = caller.ask(
+            "POST", ASSETS, {"mode": "finalize", "storageKey": ticket["storageKey"], **declared}
+        )
     return Stored(asset["id"], asset["storageKey"])
 
 
@@ -125,4 +139,7 @@ def _look_through(path: Path, assets: int) -> None:
     with ZipFile(path) as archive:
         broken, names = archive.testzip(), archive.namelist()
     if broken or len(names) != assets or "errors.json" in names:
-        raise Refused(f"the ZIP has {len(names)} entries for {assets} assets; broken: {broken}; last: {names[-1:]}")
+        raise Refused(
+            f"the ZIP has {len(names)} entries for {assets} assets; broken: {broken}; last: "
+            f"{names[-1:]}"
+        )

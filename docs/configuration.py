@@ -1,4 +1,5 @@
-"""The README's configuration table, made from Settings: ``./run readme`` writes it, a test compares."""
+"""The README's configuration table, made from Settings: ``./run readme`` writes it, a test
+compares."""
 
 from pathlib import Path
 

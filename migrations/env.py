@@ -1,4 +1,5 @@
-"""Alembic's entry point, through Flask-Migrate: the application knows the database and the tables."""
+"""Alembic's entry point, through Flask-Migrate: the application knows the database and the
+tables."""
 
 from typing import Any, Literal
 
@@ -13,7 +14,9 @@ migrate = current_app.extensions["migrate"]
 
 def render_item(kind: str, item: Any, _context: Any) -> str | Literal[False]:
     """Migrations outlive the code: they name SQLAlchemy's types, not ours."""
-    return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False
+    return (
+        "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False
+    )
 
 
 def include_name(name: str | None, _kind: str, _parents: Any) -> bool:
@@ -22,7 +25,8 @@ def include_name(name: str | None, _kind: str, _parents: Any) -> bool:
 
 
 def run() -> None:
-    """Migrate online; SQLite alters tables by copying them, and one transaction holds each migration."""
+    """Migrate online; SQLite alters tables by copying them, and one transaction holds each
+    migration."""
     engine = migrate.db.engine
     with engine.connect() as connection:
         context.configure(

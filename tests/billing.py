@@ -1,4 +1,5 @@
-"""Lightwell with the test cashier in the same process: what a customer does there arrives here as signed events."""
+"""Lightwell with the test cashier in the same process: what a customer does there arrives here as
+signed events."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from tests.conftest import Account
 
 
-ACCOUNT = Settings.model_validate({"app_env": "development", "secret_key": "k" * 32, **cashier_account("k" * 32, 1)})
+ACCOUNT = Settings.model_validate(
+    {"app_env": "development", "secret_key": "k" * 32, **cashier_account("k" * 32, 1)}
+)
 """The settings of the cashier, as ``./run serve`` would have them."""
 SECRETS = ("whsec_new_one", "whsec_old_one")
 METERED = "price_images_metered"
@@ -50,7 +53,9 @@ class Till:
         new, self.heard = events[self.heard :], len(events)
         return new
 
-    def deliver(self, events: Iterable[dict[str, Any]], secret: str = SECRETS[0]) -> list[TestResponse]:
+    def deliver(
+        self, events: Iterable[dict[str, Any]], secret: str = SECRETS[0]
+    ) -> list[TestResponse]:
         """Send events to the webhook, in this order."""
         return [self.post(json.dumps(event), secret) for event in events]
 
@@ -72,7 +77,9 @@ class Till:
     def customer(self, account: "Account") -> str:
         """The account's customer, as a first checkout makes it."""
         url = self.app.test_client().post(
-            "/billing/checkout", headers={"x-api-key": account.key}, json={"plan": "TEAM", "interval": "month"}
+            "/billing/checkout",
+            headers={"x-api-key": account.key},
+            json={"plan": "TEAM", "interval": "month"},
         )
         assert url.status_code == 200, url.json
         billing = self.billing(account)
@@ -92,14 +99,16 @@ class Till:
             return list(session.scalars(select(AuditEntry).order_by(AuditEntry.id)))
 
     def plan(self, account: "Account") -> str:
-        """The plan that a request with the account's key is on now; asking counts against no rate limit."""
+        """The plan that a request with the account's key is on now; asking counts against no rate
+        limit."""
         with self.app.app_context():
             return keys.authenticate(account.key, self.provider.clock()).allowance.plan
 
 
 @contextmanager
 def open_till(app: Flask, clock: Callable[[], datetime], **changes: Any) -> Iterator[Till]:
-    """Give an application a provider for the length of the block: an empty cashier. ``changes`` are of the Provider."""
+    """Give an application a provider for the length of the block: an empty cashier. ``changes`` are
+    of the Provider."""
     cashier = create_cashier(ACCOUNT.stripe_secret_key, SECRETS[0], None, None, clock)
     payments = StripePayments(
         ACCOUNT.stripe_secret_key, SECRETS, ACCOUNT.stripe_api_base, http_client=InProcess(cashier)

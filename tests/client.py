@@ -12,19 +12,25 @@ from werkzeug.test import TestResponse, stream_encode_multipart
 
 
 class ApiClient(FlaskClient):
-    """Validates each JSON answer of a described path: its status must be listed, its body must fit the schema."""
+    """Validates each JSON answer of a described path: its status must be listed, its body must fit
+    the schema."""
 
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
         response = super().open(*args, **{"buffered": True, **kwargs})
         validate(self.application.api_doc, response)
         return response
 
-    def compress(self, key: str, *files: bytes | tuple[str, bytes], headers: Any = None, **fields: Any) -> TestResponse:
+    def compress(
+        self, key: str, *files: bytes | tuple[str, bytes], headers: Any = None, **fields: Any
+    ) -> TestResponse:
         """``POST /compress/batch`` with files given as bytes or as (name, bytes)."""
-        named = [file if isinstance(file, tuple) else (f"photo{n}.jpg", file) for n, file in enumerate(files)]
-        files_and_fields = [("files[]", FileStorage(BytesIO(data), name)) for name, data in named] + list(
-            fields.items()
-        )
+        named = [
+            file if isinstance(file, tuple) else (f"photo{n}.jpg", file)
+            for n, file in enumerate(files)
+        ]
+        files_and_fields = [
+            ("files[]", FileStorage(BytesIO(data), name)) for name, data in named
+        ] + list(fields.items())
         form = multipart(files_and_fields)
         return self.post("/compress/batch", headers={**bearer(key), **(headers or {})}, **form)
 
@@ -44,7 +50,10 @@ def validate(document: dict[str, Any], response: TestResponse) -> None:
     if operation is None or not response.is_json:
         return
     answer = operation["responses"].get(str(response.status_code))
-    assert answer, f"{response.status_code} is not described for {response.request.method} {response.request.path}"
+    assert answer, (
+        f"{response.status_code} is not described for {response.request.method} "
+        f"{response.request.path}"
+    )
     schema = answer["content"]["application/json"]["schema"]
     Draft202012Validator({**schema, "components": document["components"]}).validate(response.json)
     if response.status_code >= 400:

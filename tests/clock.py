@@ -15,28 +15,34 @@ TICK = timedelta(milliseconds=1)
 
 REAL_TIME = {
     "tests/adapters/test_storage.py": "the S3 server dates what was begun by its own clock",
-    "tests/adapters/test_stripe_payments.py": "Stripe's library compares signatures with the machine's clock",
+    "tests/adapters/test_stripe_payments.py": "Stripe's library compares signatures with the "
+    "machine's clock",
     "tests/api/test_on_s3.py": "the S3 server refuses URLs that its own clock finds too old",
     "tests/architecture/test_queues.py": "RQ plans its cron by the machine's clock",
-    "tests/cashier/test_deliveries.py": "Stripe's library compares signatures with the machine's clock",
-    "tests/delivery/conftest.py": "the S3 server refuses URLs that its own clock finds too old; ours promises the same",
-    "tests/delivery/test_signed_urls.py": "the S3 server refuses URLs that its own clock finds too old",
+    "tests/cashier/test_deliveries.py": "Stripe's library compares signatures with the machine's "
+    "clock",
+    "tests/delivery/conftest.py": "the S3 server refuses URLs that its own clock finds too old; "
+    "ours promises the same",
+    "tests/delivery/test_signed_urls.py": "the S3 server refuses URLs that its own clock finds too "
+    "old",
     "tests/services/test_inventory.py": "the S3 server dates objects by its own clock",
     "tests/test_worker.py": "RQ plans its cron by the machine's clock",
     "tests/web/test_limits.py": "Valkey and the limits library count real seconds",
     "tests/webhooks/events.py": "Stripe's library compares signatures with the machine's clock",
 }
-"""The files that use ``real_now`` or the fixture ``real_time``: all others have the fixture ``clock``.
+"""The files that use ``real_now`` or the fixture ``real_time``: all others have the fixture
+``clock``.
 
-The processes that tests start (whole services, workers, Valkey, PostgreSQL, the S3 server, browsers) live on the
-machine's clock by themselves, and files are dated by the kernel.
+The processes that tests start (whole services, workers, Valkey, PostgreSQL, the S3 server,
+browsers) live on the machine's clock by themselves, and files are dated by the kernel.
 """
 
 
 class Clock:
     """The time as the application sees it: at noon, until a test moves it.
 
-    Each reading is a millisecond after the last, in any thread, so that what is made later sorts later, as in life.
+    Each reading is a millisecond after the last, in any thread, so that what is made later sorts
+    later, as in life.
     """
 
     def __init__(self) -> None:

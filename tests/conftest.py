@@ -1,6 +1,7 @@
 """The standing cast and the real parts: SQLite and PostgreSQL, Valkey, the whole service.
 
-``app`` is one application a test process and database; tests keep apart by making organizations of their own.
+``app`` is one application a test process and database; tests keep apart by making organizations of
+their own.
 """
 
 import os
@@ -46,7 +47,10 @@ PATIENCE_SECONDS = 60
 
 
 def wait_until(
-    condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS, pause: float = 0.05
+    condition: Callable[[], object],
+    what: str,
+    seconds: float = PATIENCE_SECONDS,
+    pause: float = 0.05,
 ) -> None:
     """Poll real processes, which have no injected clock."""
     deadline = time.monotonic() + seconds
@@ -66,15 +70,33 @@ def session_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _logs(session_folder: Path) -> None:
-    """As an application would have them, also for tests that make none: warnings reach ``caplog``."""
-    configure(Settings.model_validate({"app_env": "development", "data_dir": session_folder, "log_level": "WARNING"}))
+    """As an application would have them, also for tests that make none: warnings reach
+    ``caplog``."""
+    configure(
+        Settings.model_validate(
+            {"app_env": "development", "data_dir": session_folder, "log_level": "WARNING"}
+        )
+    )
 
 
 @contextmanager
 def running_valkey(folder: Path) -> Iterator[str]:
     port = free_port()
-    command = [str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(folder)]
-    with (folder / "valkey.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+    command = [
+        str(get_binary_path()),
+        "--bind",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--save",
+        "",
+        "--dir",
+        str(folder),
+    ]
+    with (
+        (folder / "valkey.log").open("wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=log) as process,
+    ):
         connection = Redis(host="127.0.0.1", port=port)
 
         def answers() -> bool:
@@ -132,7 +154,8 @@ def real_time(clock: Clock) -> None:
 
 @pytest.fixture
 def file_time(clock: Clock) -> None:
-    """The application's clock stands where the kernel's does, for what looks at the dates of files."""
+    """The application's clock stands where the kernel's does, for what looks at the dates of
+    files."""
     clock.set(file_now())
 
 
@@ -240,7 +263,8 @@ def make_account(app: Flask, clock: Clock) -> AccountMaker:
             with transaction(org_id) as session:
                 if changes:
                     own = {
-                        column.key: getattr(session.get_one(Plan, plan), column.key) for column in Plan.__mapper__.attrs
+                        column.key: getattr(session.get_one(Plan, plan), column.key)
+                        for column in Plan.__mapper__.attrs
                     }
                     own |= {"code": f"P{uuid4().hex[:20]}".upper(), "listed": False, **changes}
                     session.add(Plan(**own))
@@ -266,7 +290,9 @@ def globex(make_account: AccountMaker) -> Account:
 def make_key(app: Flask, clock: Clock) -> Callable[..., str]:
     """Another key of an account: mode, scopes, expiry."""
 
-    def make(account: Account, mode: Mode = Mode.LIVE, prefix: str = "ak_live_", **options: object) -> str:
+    def make(
+        account: Account, mode: Mode = Mode.LIVE, prefix: str = "ak_live_", **options: object
+    ) -> str:
         with app.app_context(), transaction() as session:
             return keys.issue(
                 session,
@@ -308,22 +334,34 @@ class Service:
     def flask(self, *arguments: str) -> str:
         """Run a flask command against the same data, as ``./run flask`` does."""
         command = [sys.executable, "-m", "flask", *arguments]
-        done = subprocess.run(command, env=self.environment, cwd=ROOT, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            command, env=self.environment, cwd=ROOT, capture_output=True, text=True, check=True
+        )
         return done.stdout.strip()
 
 
 @contextmanager
 def running_service(folder: Path, **settings: str) -> Iterator[Service]:
-    """Start everything on free ports, and in a folder that may hold data; stop it as Ctrl-C would."""
+    """Start everything on free ports, and in a folder that may hold data; stop it as Ctrl-C
+    would."""
     data_dir = folder / "data"
     port = settings.setdefault("PORT", str(free_port()))
-    machine = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
+    machine = {
+        name: value
+        for name, value in os.environ.items()
+        if name.lower() not in Settings.model_fields
+    }
     environment = {
         **machine, "APP_ENV": "development", "DATA_DIR": str(data_dir),
-        "RATELIMIT_ANONYMOUS": "100000/minute", "RATELIMIT_REGISTRATIONS": "100000/minute", **settings,
+        "RATELIMIT_ANONYMOUS": "100000/minute", "RATELIMIT_REGISTRATIONS": "100000/minute",
+        **settings,
     }  # fmt: skip
     subprocess.run(
-        [sys.executable, "-m", "flask", "db", "upgrade"], env=environment, cwd=ROOT, check=True, capture_output=True
+        [sys.executable, "-m", "flask", "db", "upgrade"],
+        env=environment,
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
     )
     log = folder / "serve.log"
     with log.open("wb") as out:

@@ -1,4 +1,5 @@
-"""A client of the images dialect, written from its documentation alone: ``x-api-key``, ids, links, published URLs."""
+"""A client of the images dialect, written from its documentation alone: ``x-api-key``, ids, links,
+published URLs."""
 
 import re
 from io import BytesIO
@@ -29,7 +30,9 @@ class ImagesClient:
     def post(self, path: str, **fields: Any) -> TestResponse:
         return self.request("POST", path, json=fields)
 
-    def upload(self, data: bytes | None = None, name: str = "photo", filename: str = "photo.jpg") -> dict[str, Any]:
+    def upload(
+        self, data: bytes | None = None, name: str = "photo", filename: str = "photo.jpg"
+    ) -> dict[str, Any]:
         return made(self.send(encoded() if data is None else data, name=name, filename=filename))
 
     def send(self, data: bytes, filename: str = "photo.jpg", **fields: Any) -> TestResponse:

@@ -14,11 +14,15 @@ MOMENT = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 def make_asset(asset_id: str, name: str = "photo.jpg", **fields: object) -> Asset:
-    """Not yet stored. ``fields`` are those of ``Asset``; what is searched and sorted by follows from them."""
+    """Not yet stored. ``fields`` are those of ``Asset``; what is searched and sorted by follows
+    from them."""
     values: dict[str, object] = {
-        "original_name": name, "media_type": MediaType.IMAGE, "mime_type": "image/jpeg", "kind": "jpeg", "size": 1000,
-        "width": 4, "height": 3, "frames": 1, "content": "0" * 64, "thumbnail_key": f"thumbnails/{asset_id}",
-        "tags": [], "location_x": 0.0, "location_y": 0.0, "uploaded_at": MOMENT, "storage_key": f"assets/{asset_id}",
+        "original_name": name, "media_type": MediaType.IMAGE, "mime_type": "image/jpeg",
+        "kind": "jpeg", "size": 1000,
+        "width": 4, "height": 3, "frames": 1, "content": "0" * 64,
+        "thumbnail_key": f"thumbnails/{asset_id}",
+        "tags": [], "location_x": 0.0, "location_y": 0.0, "uploaded_at": MOMENT,
+        "storage_key": f"assets/{asset_id}",
     }  # fmt: skip
     asset = Asset(id=asset_id, name=name, **(values | fields))
     asset.sort_name = asset.name.casefold()[:255]
@@ -32,7 +36,9 @@ def store(session: TenantSession, assets: Iterable[Asset]) -> None:
     session.add_all(assets)
     session.flush()
     session.add_all(
-        AssetTag(asset_id=asset.id, tag=tag, uploaded_at=asset.uploaded_at) for asset in assets for tag in asset.tags
+        AssetTag(asset_id=asset.id, tag=tag, uploaded_at=asset.uploaded_at)
+        for asset in assets
+        for tag in asset.tags
     )
     numbers = Counter(facet for asset in assets for facet in counts.facets_of(asset))
     session.add_all(AssetCount(facet=facet, count=number) for facet, number in numbers.items())
@@ -46,5 +52,9 @@ def empty(session: TenantSession) -> None:
 
 def make_collection(collection_id: str) -> Collection:
     return Collection(
-        id=collection_id, name=collection_id, place=f"/{collection_id}", created_at=MOMENT, updated_at=MOMENT
+        id=collection_id,
+        name=collection_id,
+        place=f"/{collection_id}",
+        created_at=MOMENT,
+        updated_at=MOMENT,
     )

@@ -1,4 +1,5 @@
-"""A real S3 server for the tests: ministack, which checks signatures, expiry, types and lengths of presigned URLs."""
+"""A real S3 server for the tests: ministack, which checks signatures, expiry, types and lengths of
+presigned URLs."""
 
 import subprocess
 import time
@@ -33,12 +34,15 @@ class S3Server:
 
 @contextmanager
 def running_s3(folder: Path) -> Iterator[S3Server]:
-    """An S3 server with one empty bucket, on loopback; boto3 finds the credentials in the environment meanwhile."""
+    """An S3 server with one empty bucket, on loopback; boto3 finds the credentials in the
+    environment meanwhile."""
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
     environment = {
-        **CREDENTIALS, "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": "s3,iam,sts", "AUTH": "true",
-        "TMPDIR": str(folder), "HOME": str(folder), "S3_DATA_DIR": str(folder / "s3"), "STATE_DIR": str(folder),
+        **CREDENTIALS, "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port),
+        "SERVICES": "s3,iam,sts", "AUTH": "true",
+        "TMPDIR": str(folder), "HOME": str(folder), "S3_DATA_DIR": str(folder / "s3"),
+        "STATE_DIR": str(folder),
         "LOG_LEVEL": "WARNING", "PATH": "/usr/bin:/bin", **another_date(),
     }  # fmt: skip
     with (
@@ -48,7 +52,11 @@ def running_s3(folder: Path) -> Iterator[S3Server]:
     ):
         try:
             _wait_for(f"{endpoint}/_ministack/ready", process)
-            for name, value in {**CREDENTIALS, "AWS_CONFIG_FILE": "", "AWS_SHARED_CREDENTIALS_FILE": ""}.items():
+            for name, value in {
+                **CREDENTIALS,
+                "AWS_CONFIG_FILE": "",
+                "AWS_SHARED_CREDENTIALS_FILE": "",
+            }.items():
                 patch.setenv(name, value)
             for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
                 patch.delenv(name, raising=False)

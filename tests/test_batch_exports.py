@@ -28,7 +28,9 @@ def upload(service: Service, key: dict[str, str], number: int) -> str:
     url = f"{service.url}/api/v1/assets"
     about = {"originalName": f"{number}.jpg", "mimeType": "image/jpeg", "size": len(data)}
     ticket = requests.post(url, headers=key, json={"mode": "presign", **about}, timeout=30).json()
-    requests.put(ticket["uploadUrl"], data=data, headers=ticket["headers"], timeout=30).raise_for_status()
+    requests.put(
+        ticket["uploadUrl"], data=data, headers=ticket["headers"], timeout=30
+    ).raise_for_status()
     final = {"mode": "finalize", "storageKey": ticket["storageKey"], **about}
     return str(requests.post(url, headers=key, json=final, timeout=60).json()["id"])
 
@@ -40,12 +42,17 @@ def library(service: Service) -> tuple[dict[str, str], list[str]]:
 
 
 class Running:
-    """A batch export of the whole library, in a size of its own, so that nothing of it is cached."""
+    """A batch export of the whole library, in a size of its own, so that nothing of it is
+    cached."""
 
-    def __init__(self, service: Service, library: tuple[dict[str, str], list[str]], width: int) -> None:
+    def __init__(
+        self, service: Service, library: tuple[dict[str, str], list[str]], width: int
+    ) -> None:
         self.service, (self.key, ids) = service, library
         body = {"assetIds": ids, "async": True, "config": {"format": "avif", "maxWidth": width}}
-        answer = requests.post(f"{service.url}/api/v1/exports", headers=self.key, json=body, timeout=30)
+        answer = requests.post(
+            f"{service.url}/api/v1/exports", headers=self.key, json=body, timeout=30
+        )
         assert answer.status_code == 202
         self.url = f"{service.url}{answer.headers['Location']}"
 
@@ -85,7 +92,8 @@ def test_a_killed_worker_s_export_ends_whole_and_is_counted_once(service, librar
 
 
 def test_an_export_killed_before_it_was_claimed_is_not_lost(service, library) -> None:
-    """The horse is killed while it starts: RQ has taken the job from the queue, and the row is still queued."""
+    """The horse is killed while it starts: RQ has taken the job from the queue, and the row is
+    still queued."""
     export = Running(service, library, width=700)
     wait_until(lambda: kill(service, "app.worker.horse"), "the horse to start")
     export.wait(lambda state: state["status"] == "done", "the export to be done")

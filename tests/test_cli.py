@@ -41,7 +41,12 @@ def test_scopes_are_those_asked_for(run, client) -> None:
 
 
 def test_staff_and_passwords(app, run) -> None:
-    assert run("users", "create", "boss@example.com", "--password", "correct horse", "--staff").exit_code == 0
+    assert (
+        run(
+            "users", "create", "boss@example.com", "--password", "correct horse", "--staff"
+        ).exit_code
+        == 0
+    )
     with app.app_context(), transaction() as session:
         user = session.scalars(select(User).where(User.email == "boss@example.com")).one()
     assert user.is_staff
@@ -70,7 +75,10 @@ def test_refusals_are_a_sentence(run, arguments, message) -> None:
 
 def test_sweep_says_what_it_did(run) -> None:
     said = run("sweep").stdout
-    assert re.fullmatch(r"Released \d+ reservations\. Forgot .+\. Removed \d+ objects and \d+ work folders\.\n", said)
+    assert re.fullmatch(
+        r"Released \d+ reservations\. Forgot .+\. Removed \d+ objects and \d+ work folders\.\n",
+        said,
+    )
 
 
 def test_a_granted_plan_holds_beside_what_is_paid(run, till, make_account) -> None:
@@ -80,7 +88,10 @@ def test_a_granted_plan_holds_beside_what_is_paid(run, till, make_account) -> No
     said = [run("orgs", "set-plan", payer.email, plan).stdout for plan in ("business", "FREE")]
     assert said == [f"{payer.org_id} is on the {plan} plan.\n" for plan in ("BUSINESS", "TEAM")]
     granted = [entry for entry in till.audit(payer) if entry.action == "plan.granted"]
-    assert [(entry.actor, entry.after["plan"]) for entry in granted] == [("operator", "BUSINESS"), ("operator", "TEAM")]
+    assert [(entry.actor, entry.after["plan"]) for entry in granted] == [
+        ("operator", "BUSINESS"),
+        ("operator", "TEAM"),
+    ]
 
 
 def test_a_flag_is_taken_off(run, till, make_account) -> None:
@@ -93,11 +104,20 @@ def test_a_flag_is_taken_off(run, till, make_account) -> None:
     reason = f"The charge {charge['id']} is disputed."
     assert till.organization(disputer).flag == reason
     said = [run("orgs", "unflag", disputer.email).stdout for _ in range(2)]
-    assert said == [f"{disputer.org_id} is not flagged any more: {reason}\n", f"{disputer.org_id} was not flagged.\n"]
+    assert said == [
+        f"{disputer.org_id} is not flagged any more: {reason}\n",
+        f"{disputer.org_id} was not flagged.\n",
+    ]
     assert till.organization(disputer).flag is None
-    flagged, unflagged = (entry for entry in till.audit(disputer) if entry.action == "organization.flagged")
+    flagged, unflagged = (
+        entry for entry in till.audit(disputer) if entry.action == "organization.flagged"
+    )
     assert (flagged.actor, flagged.after) == ("stripe", {"flag": reason})
-    assert (unflagged.actor, unflagged.before, unflagged.after) == ("operator", {"flag": reason}, {"flag": None})
+    assert (unflagged.actor, unflagged.before, unflagged.after) == (
+        "operator",
+        {"flag": reason},
+        {"flag": None},
+    )
 
 
 def test_events_that_wait_are_listed_with_the_reason(run, till, make_account) -> None:
@@ -117,7 +137,9 @@ def test_events_that_wait_are_listed_with_the_reason(run, till, make_account) ->
     assert line.endswith(": not tried yet")
     till.work()
     (line,) = of_the_customer()
-    assert line.endswith(f": {subscription} pays price_images_metered, which STRIPE_PRICES does not name")
+    assert line.endswith(
+        f": {subscription} pays price_images_metered, which STRIPE_PRICES does not name"
+    )
     till.books.cancel(subscription)
     till.catch_up()
     assert of_the_customer() == []

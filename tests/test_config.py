@@ -15,7 +15,8 @@ PRODUCTION = {"SECRET_KEY": SECRET, "REDIS_URL": "redis://cache/0"}
 ACCOUNT = {
     "STRIPE_SECRET_KEY": "sk_live_hunter2",
     "STRIPE_WEBHOOK_SECRETS": "whsec_hunter2, whsec_old_hunter2",
-    "STRIPE_PRICES": "TEAM/month=price_1, TEAM/year=price_2,BUSINESS/month=price_3,TEAM/month=price_0",
+    "STRIPE_PRICES": "TEAM/month=price_1, "
+    "TEAM/year=price_2,BUSINESS/month=price_3,TEAM/month=price_0",
 }
 
 
@@ -42,14 +43,19 @@ def test_every_problem_is_named_at_once() -> None:
     lines = str(refusal.value).splitlines()[1:]
     named = {line.strip().partition(":")[0] for line in lines}
     assert named == {
-        "APP_ENV", "DATABASE_URL", "REDIS_URL", "PORT", "MAX_PIXELS", "RATELIMIT_TEST_KEYS", "LOG_LEVEL"
+        "APP_ENV", "DATABASE_URL", "REDIS_URL", "PORT", "MAX_PIXELS", "RATELIMIT_TEST_KEYS",
+        "LOG_LEVEL"
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
 def test_database_urls_of_platforms_are_understood(scheme) -> None:
     settings = Settings.from_env(
-        {"SECRET_KEY": SECRET, "REDIS_URL": "rediss://cache", "DATABASE_URL": f"{scheme}://u:p@db/lightwell"}
+        {
+            "SECRET_KEY": SECRET,
+            "REDIS_URL": "rediss://cache",
+            "DATABASE_URL": f"{scheme}://u:p@db/lightwell",
+        }
     )
     assert settings.database_url == "postgresql+psycopg://u:p@db/lightwell"
 
@@ -72,7 +78,11 @@ def test_development_finds_the_valkey_of_serve(tmp_path) -> None:
 
 def test_secrets_do_not_show_and_nothing_changes() -> None:
     settings = Settings.from_env(
-        {"SECRET_KEY": SECRET, "REDIS_URL": "redis://:hunter2@cache", "DATABASE_URL": "postgres://u:hunter2@db/x"}
+        {
+            "SECRET_KEY": SECRET,
+            "REDIS_URL": "redis://:hunter2@cache",
+            "DATABASE_URL": "postgres://u:hunter2@db/x",
+        }
     )
     assert SECRET not in repr(settings)
     assert "hunter2" not in repr(settings)
@@ -81,7 +91,9 @@ def test_secrets_do_not_show_and_nothing_changes() -> None:
 
 
 def test_empty_values_count_as_not_given(tmp_path) -> None:
-    settings = Settings.from_env({"APP_ENV": "development", "DATA_DIR": str(tmp_path), "PORT": "", "DATABASE_URL": ""})
+    settings = Settings.from_env(
+        {"APP_ENV": "development", "DATA_DIR": str(tmp_path), "PORT": "", "DATABASE_URL": ""}
+    )
     assert settings.port == 8000
     assert settings.database_url.startswith("sqlite:///")
 
@@ -90,18 +102,32 @@ def test_test_origins_are_for_development() -> None:
     origins = {"FETCH_TEST_ORIGINS": "http://127.0.0.1:9999, http://127.0.0.1:9998"}
     chosen = Settings.from_env({"APP_ENV": "development", "DATA_DIR": "/tmp", **origins})
     assert chosen.fetch_test_origins == ("http://127.0.0.1:9999", "http://127.0.0.1:9998")
-    with pytest.raises(ConfigurationError, match="FETCH_TEST_ORIGINS: opens this server's own network"):
+    with pytest.raises(
+        ConfigurationError, match="FETCH_TEST_ORIGINS: opens this server's own network"
+    ):
         Settings.from_env({"SECRET_KEY": SECRET, "REDIS_URL": "redis://cache/0", **origins})
     with pytest.raises(ConfigurationError, match=r"'127\.0\.0\.1:9999' is no origin"):
-        Settings.from_env({"APP_ENV": "development", "DATA_DIR": "/tmp", "FETCH_TEST_ORIGINS": "127.0.0.1:9999"})
+        Settings.from_env(
+            {"APP_ENV": "development", "DATA_DIR": "/tmp", "FETCH_TEST_ORIGINS": "127.0.0.1:9999"}
+        )
 
 
 def test_a_provider_needs_a_model() -> None:
-    provider = {"SECRET_KEY": SECRET, "REDIS_URL": "redis://cache/0", "PAINTER_BASE_URL": "https://api.example.com/v1"}
+    provider = {
+        "SECRET_KEY": SECRET,
+        "REDIS_URL": "redis://cache/0",
+        "PAINTER_BASE_URL": "https://api.example.com/v1",
+    }
     with pytest.raises(ConfigurationError, match="PAINTER_MODELS"):
         Settings.from_env(provider)
-    assert Settings.from_env({**provider, "PAINTER_MODELS": "fine,fast"}).painter_models == ("fine", "fast")
-    assert Settings.from_env({**provider, "PAINTER_MODELS": "fine,sdxl=a/b"}).painter_models == ("fine", "sdxl=a/b")
+    assert Settings.from_env({**provider, "PAINTER_MODELS": "fine,fast"}).painter_models == (
+        "fine",
+        "fast",
+    )
+    assert Settings.from_env({**provider, "PAINTER_MODELS": "fine,sdxl=a/b"}).painter_models == (
+        "fine",
+        "sdxl=a/b",
+    )
     for wrong in ("=fine", "fine=", "fine,fine=x"):
         with pytest.raises(ConfigurationError, match="PAINTER_MODELS: must be such as"):
             Settings.from_env({**provider, "PAINTER_MODELS": wrong})
@@ -120,7 +146,9 @@ def test_a_stripe_account_is_read(tmp_path) -> None:
     assert (settings.stripe_api_base, settings.billing_grace_days) == (STRIPE, 7)
     assert "hunter2" not in repr(settings)
     metered = {"STRIPE_METERED_PRICES": "TEAM/month=price_4", "STRIPE_METER_EVENT": "images"}
-    assert Settings.from_env({**environment, **metered}).stripe_metered_prices == (("TEAM", "month", "price_4"),)
+    assert Settings.from_env({**environment, **metered}).stripe_metered_prices == (
+        ("TEAM", "month", "price_4"),
+    )
 
 
 def started_once(data_dir) -> None:
@@ -134,7 +162,10 @@ def started_once(data_dir) -> None:
     [
         (
             {"STRIPE_SECRET_KEY": "sk_live_hunter2"},
-            ["STRIPE_WEBHOOK_SECRETS: STRIPE_SECRET_KEY needs it", "STRIPE_PRICES: STRIPE_SECRET_KEY needs it"],
+            [
+                "STRIPE_WEBHOOK_SECRETS: STRIPE_SECRET_KEY needs it",
+                "STRIPE_PRICES: STRIPE_SECRET_KEY needs it",
+            ],
         ),
         (
             {
@@ -151,9 +182,18 @@ def started_once(data_dir) -> None:
                 "BILLING_GRACE_DAYS: Input should be greater than or equal to 0",
             ],
         ),
-        ({**ACCOUNT, "STRIPE_PRICES": "TEAM/week=price_1"}, ["STRIPE_PRICES: must be such as TEAM/month=price_1,"]),
-        ({"STRIPE_METERED_PRICES": "price_1"}, ["STRIPE_METERED_PRICES: must be such as TEAM/month=price_1,"]),
-        ({"STRIPE_API_BASE": "api.stripe.com"}, ["STRIPE_API_BASE: must begin with https:// or http://"]),
+        (
+            {**ACCOUNT, "STRIPE_PRICES": "TEAM/week=price_1"},
+            ["STRIPE_PRICES: must be such as TEAM/month=price_1,"],
+        ),
+        (
+            {"STRIPE_METERED_PRICES": "price_1"},
+            ["STRIPE_METERED_PRICES: must be such as TEAM/month=price_1,"],
+        ),
+        (
+            {"STRIPE_API_BASE": "api.stripe.com"},
+            ["STRIPE_API_BASE: must begin with https:// or http://"],
+        ),
     ],
 )
 def test_what_is_wrong_with_a_stripe_account_is_named_at_once(given, problems) -> None:
@@ -161,7 +201,9 @@ def test_what_is_wrong_with_a_stripe_account_is_named_at_once(given, problems) -
         Settings.from_env({**PRODUCTION, **given})
     lines = str(refusal.value).splitlines()[1:]
     assert len(lines) == len(problems)
-    assert all(line.strip().startswith(problem) for line, problem in zip(lines, problems, strict=True))
+    assert all(
+        line.strip().startswith(problem) for line, problem in zip(lines, problems, strict=True)
+    )
     assert "hunter2" not in str(refusal.value)
 
 
@@ -185,7 +227,11 @@ def test_production_does_not_look_for_a_test_cashier(tmp_path) -> None:
     started_once(tmp_path)
     settings = Settings.from_env({**PRODUCTION, "DATA_DIR": str(tmp_path)})
     assert not settings.uses_cashier
-    assert (settings.stripe_secret_key, settings.stripe_api_base, settings.stripe_prices) == ("", STRIPE, ())
+    assert (settings.stripe_secret_key, settings.stripe_api_base, settings.stripe_prices) == (
+        "",
+        STRIPE,
+        (),
+    )
 
 
 def test_a_stripe_account_of_one_s_own_is_used_instead_of_the_test_cashier(tmp_path) -> None:
@@ -198,7 +244,12 @@ def test_a_stripe_account_of_one_s_own_is_used_instead_of_the_test_cashier(tmp_p
 def test_the_test_cashier_does_not_run_in_production(tmp_path) -> None:
     refused = subprocess.run(
         [sys.executable, "-m", "app.cashier", "1234"],
-        env={"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path), "APP_ENV": "production", **PRODUCTION},
+        env={
+            "PATH": os.environ["PATH"],
+            "DATA_DIR": str(tmp_path),
+            "APP_ENV": "production",
+            **PRODUCTION,
+        },
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -1,6 +1,7 @@
 """Every file of the corpus over HTTP: real cameras, odd encoders, hostile makers.
 
-No time is measured here: the pool's processor deadline is what bounds it, and a file that passed it would be a 422.
+No time is measured here: the pool's processor deadline is what bounds it, and a file that passed it
+would be a 422.
 """
 
 import csv
@@ -36,7 +37,11 @@ def test_every_file_is_answered_as_the_manifest_says(service, fields) -> None:
     for row in rows():
         with (CORPUS / row["path"]).open("rb") as file:
             answer = requests.post(
-                f"{service.url}/compress/batch", headers=key, files={"files[]": file}, data=fields, timeout=60
+                f"{service.url}/compress/batch",
+                headers=key,
+                files={"files[]": file},
+                data=fields,
+                timeout=60,
             )
         processed += answer.status_code == 200
         if answer.status_code not in expected(row):
@@ -47,24 +52,43 @@ def test_every_file_is_answered_as_the_manifest_says(service, fields) -> None:
 
 
 def test_every_image_that_is_taken_can_be_worked_on(service) -> None:
-    """Through the images dialect: taken in, then several operations, with a watermark, in one go."""
+    """Through the images dialect: taken in, then several operations, with a watermark, in one
+    go."""
     key = register(service, "corpus-images", "ENTERPRISE")
     web, images, surprises = web_process(service).pid, f"{service.url}/v1/images", []
     for row in rows():
         with (CORPUS / row["path"]).open("rb") as file:
             taken = requests.post(
-                f"{images}/upload", headers=key, files={"image": file}, data={"name": "x"}, timeout=60
+                f"{images}/upload",
+                headers=key,
+                files={"image": file},
+                data={"name": "x"},
+                timeout=60,
             )
         allowed = {201 if status == 200 else status for status in expected(row)}
         if taken.status_code not in allowed:
-            surprises.append((row["path"], "upload", taken.status_code, row["expect"], taken.text[:200]))
+            surprises.append(
+                (row["path"], "upload", taken.status_code, row["expect"], taken.text[:200])
+            )
         if taken.status_code == 201:
             url = f"{images}/{taken.json()['id']}/transform"
             answers = [requests.post(url, headers=key, json={"operations": OPERATIONS}, timeout=60)]
             if answers[0].status_code == 201:
-                marks = {"watermarks": [{"id": taken.json()["id"], "width": 90, "repetition_mode": "repeat"}]}
-                answers.append(requests.post(f"{images}/{answers[0].json()['id']}/watermark", headers=key, json=marks))
-            surprises += [(row["path"], one.status_code, one.text[:200]) for one in answers if one.status_code != 201]
+                marks = {
+                    "watermarks": [
+                        {"id": taken.json()["id"], "width": 90, "repetition_mode": "repeat"}
+                    ]
+                }
+                answers.append(
+                    requests.post(
+                        f"{images}/{answers[0].json()['id']}/watermark", headers=key, json=marks
+                    )
+                )
+            surprises += [
+                (row["path"], one.status_code, one.text[:200])
+                for one in answers
+                if one.status_code != 201
+            ]
     assert not surprises
     assert web_process(service).pid == web
 

@@ -20,7 +20,9 @@ def test_behind_a_proxy_the_client_s_own_address_and_scheme_count(proxied_app) -
     client = proxied_app.test_client()
 
     def ask(address: str):
-        return client.get("/usage", headers={"X-Forwarded-For": address, "X-Forwarded-Proto": "https"})
+        return client.get(
+            "/usage", headers={"X-Forwarded-For": address, "X-Forwarded-Proto": "https"}
+        )
 
     assert [ask("203.0.113.5").status_code for _ in range(3)] == [401, 401, 429]
     other = ask("203.0.113.6")
@@ -30,7 +32,9 @@ def test_behind_a_proxy_the_client_s_own_address_and_scheme_count(proxied_app) -
 
 
 def test_without_a_proxy_its_headers_are_not_believed(client) -> None:
-    answer = client.get("/usage", headers={"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example"})
+    answer = client.get(
+        "/usage", headers={"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example"}
+    )
     assert answer.json["type"].startswith("http://localhost/")
 
 
@@ -47,7 +51,8 @@ def test_a_self_signed_redis_is_accepted_only_when_asked(tmp_path) -> None:
 
 
 def test_production_logs_json_with_ids_and_without_keys(tmp_path, redis_url) -> None:
-    """A whole production application in a process of its own: its log lines, and what must not be in them."""
+    """A whole production application in a process of its own: its log lines, and what must not be
+    in them."""
     script = """
 import sys
 from wsgi import app

@@ -11,7 +11,9 @@ from gunicorn.workers.gasgi import ASGIWorker
 from app.http_worker import Connection
 from app.server.lanes import HEALTH, HEAVY, Lanes
 
-LONG = re.compile(r"workshop|imaging|background|\.gate|\.outbound|fetcher|painter|at_work|storage\.put|_made\(")
+LONG = re.compile(
+    r"workshop|imaging|background|\.gate|\.outbound|fetcher|painter|at_work|storage\.put|_made\("
+)
 """What views do that takes long: images, other servers, large files."""
 
 
@@ -23,9 +25,12 @@ def test_gunicorn_makes_its_connections_of_ours() -> None:
 
 
 def test_every_endpoint_that_takes_long_is_in_the_heavy_lane(app) -> None:
-    """Billing waits for the payment provider, uploads copy files; the webhook's provider only checks a signature."""
+    """Billing waits for the payment provider, uploads copy files; the webhook's provider only
+    checks a signature."""
     assert set(app.view_functions) >= HEAVY | HEALTH
-    found = {endpoint for endpoint, view in app.view_functions.items() if LONG.search(_source(view))}
+    found = {
+        endpoint for endpoint, view in app.view_functions.items() if LONG.search(_source(view))
+    }
     assert found == HEAVY
 
 
@@ -35,7 +40,9 @@ def _source(view: object) -> str:
     module = inspect.getmodule(view)
     source = inspect.getsource(view)
     helpers = [getattr(module, name, None) for name in re.findall(r"\b(_\w+)\(", source)]
-    return source + "".join(inspect.getsource(helper) for helper in helpers if inspect.isfunction(helper))
+    return source + "".join(
+        inspect.getsource(helper) for helper in helpers if inspect.isfunction(helper)
+    )
 
 
 @pytest.mark.parametrize(

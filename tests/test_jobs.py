@@ -28,11 +28,15 @@ def test_the_job_does_what_the_events_ask_for(till, make_account) -> None:
     assert till.plan(account) == "TEAM"
 
 
-def test_the_sweep_reports_usage_and_asks_about_what_was_not_heard(app, make_account, clock) -> None:
+def test_the_sweep_reports_usage_and_asks_about_what_was_not_heard(
+    app, make_account, clock
+) -> None:
     account = make_account(plan="FREE")
     prices = Prices(ACCOUNT.stripe_prices, (PlanPrice("TEAM", "month", METERED),))
     with open_till(app, clock, prices=prices, meter="images") as till:
-        subscription = till.books.subscribe(till.customer(account), ["price_team_month", METERED])["id"]
+        subscription = till.books.subscribe(till.customer(account), ["price_team_month", METERED])[
+            "id"
+        ]
         till.catch_up()
         with app.app_context(), transaction(account.org_id) as session:
             principal = keys.authenticate(account.key, clock())

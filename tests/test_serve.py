@@ -33,13 +33,17 @@ pytestmark = pytest.mark.xdist_group("service")
 
 def register(service: Service, name: str, plan: str | None = None) -> dict[str, str]:
     """An account's authorization header, as a client gets it."""
-    answer = requests.post(f"{service.url}/auth/register", json={"email": f"{name}@example.com"}, timeout=10)
+    answer = requests.post(
+        f"{service.url}/auth/register", json={"email": f"{name}@example.com"}, timeout=10
+    )
     if plan:
         service.flask("orgs", "set-plan", f"{name}@example.com", plan)
     return {"Authorization": f"Bearer {answer.json()['apiKey']}"}
 
 
-def compress(service: Service, key: dict[str, str], *files: bytes, **fields: str) -> requests.Response:
+def compress(
+    service: Service, key: dict[str, str], *files: bytes, **fields: str
+) -> requests.Response:
     return requests.post(
         f"{service.url}/compress/batch",
         headers=key,
@@ -67,7 +71,8 @@ def web_process(service: Service) -> psutil.Process:
     return next(
         child
         for child in psutil.Process(service.process.pid).children(recursive=True)
-        if "gunicorn" in " ".join(child.cmdline()) and "gunicorn" in " ".join(child.parent().cmdline())
+        if "gunicorn" in " ".join(child.cmdline())
+        and "gunicorn" in " ".join(child.parent().cmdline())
     )
 
 
@@ -88,16 +93,19 @@ def test_commands_work_on_the_data_of_a_running_service(service) -> None:
     service.flask("users", "create", "ops@example.com")
     service.flask("orgs", "set-plan", "ops@example.com", "BUSINESS")
     key = {"x-api-key": service.flask("keys", "create", "ops@example.com")}
-    assert requests.get(f"{service.url}/usage", headers=key, timeout=10).json()["plan"] == "BUSINESS"
+    assert (
+        requests.get(f"{service.url}/usage", headers=key, timeout=10).json()["plan"] == "BUSINESS"
+    )
 
 
 def test_sixty_four_parallel_requests_at_a_limit_of_a_hundred(service) -> None:
-    """Each sends two files, so fifty fit; refusals are 429 and 503 only, and exactly what was processed is counted."""
+    """Each sends two files, so fifty fit; refusals are 429 and 503 only, and exactly what was
+    processed is counted."""
     key = register(service, "parallel")
     with sqlite3.connect(service.data_dir / "lightwell.sqlite3", timeout=10) as database:
         database.execute(
-            "INSERT INTO plans SELECT 'RUSH', 9, 0, 100, 1000, storage_mb, file_mb, batch_files, workspace_api, 0 "
-            "FROM plans WHERE code = 'TEAM'"
+            "INSERT INTO plans SELECT 'RUSH', 9, 0, 100, 1000, storage_mb, file_mb, batch_files, "
+            "workspace_api, 0 FROM plans WHERE code = 'TEAM'"
         )
     service.flask("orgs", "set-plan", "parallel@example.com", "RUSH")
     picture = encoded(width=320, height=240)
@@ -116,7 +124,8 @@ def begin_upload(service: Service, key: dict[str, str], framing: str, body: byte
     """A connection on which an upload has begun and does not go on."""
     address = urlsplit(service.url)
     head = (
-        f"POST /compress/batch HTTP/1.1\r\nHost: {address.netloc}\r\nAuthorization: {key['Authorization']}\r\n"
+        f"POST /compress/batch HTTP/1.1\r\nHost: {address.netloc}\r\nAuthorization: "
+        f"{key['Authorization']}\r\n"
         f"Content-Type: multipart/form-data; boundary=edge\r\n{framing}\r\n\r\n"
     )
     connection = socket.create_connection((address.hostname, address.port), timeout=60)
@@ -187,7 +196,10 @@ def test_malformed_chunks_are_the_client_s_fault(service, chunks) -> None:
 def test_health_answers_while_pictures_are_worked_on(service) -> None:
     key = register(service, "busy", "BUSINESS")
     with ThreadPoolExecutor(3) as threads:
-        batches = [threads.submit(compress, service, key, *[encoded(width=2000, height=1500)] * 4) for _ in range(3)]
+        batches = [
+            threads.submit(compress, service, key, *[encoded(width=2000, height=1500)] * 4)
+            for _ in range(3)
+        ]
         while not all(batch.done() for batch in batches):
             assert requests.get(f"{service.url}/healthz", timeout=2).status_code == 200
         assert {batch.result().status_code for batch in batches} == {200}
@@ -195,7 +207,8 @@ def test_health_answers_while_pictures_are_worked_on(service) -> None:
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_batch(service) -> None:
-    """Sixteen incompressible megabytes-large pictures in and out: 100 MB of JSON, and the web process stays small."""
+    """Sixteen incompressible megabytes-large pictures in and out: 100 MB of JSON, and the web
+    process stays small."""
     key = register(service, "large", "ENTERPRISE")
     noise = np.random.default_rng(1).integers(0, 256, (1200, 1600, 3), dtype="uint8")
     buffer = BytesIO()
@@ -222,7 +235,9 @@ def test_memory_does_not_grow_with_the_batch(service) -> None:
 
 
 def imaging_children(service: Service) -> list[psutil.Process]:
-    return [one for one in web_process(service).children() if "spawn_main" in " ".join(one.cmdline())]
+    return [
+        one for one in web_process(service).children() if "spawn_main" in " ".join(one.cmdline())
+    ]
 
 
 @pytest.mark.slow
@@ -239,7 +254,11 @@ def test_a_killed_imaging_child_costs_its_file_only(service) -> None:
 
     with ThreadPoolExecutor(1) as thread:
         batch = thread.submit(
-            compress, service, key, *[encoded(width=3000, height=2000, seed=n) for n in range(8)], partial="true"
+            compress,
+            service,
+            key,
+            *[encoded(width=3000, height=2000, seed=n) for n in range(8)],
+            partial="true",
         )
         wait_until(busy, "a child at work")
         busy()[0].kill()
@@ -300,7 +319,12 @@ def test_production_does_not_start_without_its_secrets(tmp_path) -> None:
     web = ["-m", "gunicorn", "-c", "python:app.gunicorn_conf", "wsgi:app"]
     for command in (web, ["-m", "app.worker"], ["-m", "flask", "sweep"]):
         refused = subprocess.run(
-            [sys.executable, *command], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60
+            [sys.executable, *command],
+            env=environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         assert refused.returncode != 0
         assert "SECRET_KEY: production needs one" in refused.stderr

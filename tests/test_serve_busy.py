@@ -19,8 +19,12 @@ def uploaded(service: Service, key: dict[str, str], seed: int) -> str:
     data = encoded(width=2304, height=1728, seed=seed)
     about = {"originalName": "hero.jpg", "mimeType": "image/jpeg", "size": len(data)}
     url = f"{service.url}/api/v1/assets"
-    ticket = requests.post(url, headers=key, json={"mode": "presign", **about}, timeout=PATIENCE).json()
-    requests.put(ticket["uploadUrl"], data, headers=ticket["headers"], timeout=PATIENCE).raise_for_status()
+    ticket = requests.post(
+        url, headers=key, json={"mode": "presign", **about}, timeout=PATIENCE
+    ).json()
+    requests.put(
+        ticket["uploadUrl"], data, headers=ticket["headers"], timeout=PATIENCE
+    ).raise_for_status()
     about |= {"mode": "finalize", "storageKey": ticket["storageKey"]}
     return str(requests.post(url, headers=key, json=about, timeout=PATIENCE).json()["id"])
 
@@ -33,7 +37,8 @@ def until_served(service: Service, key: dict[str, str]) -> requests.Response:
 
 
 def test_forty_slow_renditions_keep_nobody_else_waiting(service) -> None:
-    """Every thread but those of the gate goes on answering, and another organization has its turn before the crowd."""
+    """Every thread but those of the gate goes on answering, and another organization has its turn
+    before the crowd."""
     crowd = [register(service, f"crowd{number}", "ENTERPRISE") for number in range(3)]
     other = register(service, "bystander", "ENTERPRISE")
     assets = [uploaded(service, key, number) for number, key in enumerate(crowd)]
@@ -44,13 +49,19 @@ def test_forty_slow_renditions_keep_nobody_else_waiting(service) -> None:
         return requests.get(url, headers=crowd[who], timeout=PATIENCE)
 
     with ThreadPoolExecutor(PARALLEL + 1) as threads:
-        asked: list[Future[requests.Response]] = [threads.submit(ask, number) for number in range(PARALLEL)]
+        asked: list[Future[requests.Response]] = [
+            threads.submit(ask, number) for number in range(PARALLEL)
+        ]
         served = threads.submit(until_served, service, other)
         while not all(future.done() for future in asked):
             assert requests.get(f"{service.url}/healthz", timeout=3).status_code == 200
             assert requests.get(f"{service.url}/usage", headers=other, timeout=3).status_code == 200
         statuses = Counter(future.result().status_code for future in asked)
     assert set(statuses) == {200, 503}
-    assert all(future.result().headers["Retry-After"] for future in asked if future.result().status_code == 503)
+    assert all(
+        future.result().headers["Retry-After"]
+        for future in asked
+        if future.result().status_code == 503
+    )
     assert served.result().json()["processed"] == 1
     assert sum(used(service, key) for key in crowd) == statuses[200]

@@ -39,7 +39,9 @@ def test_a_killed_worker_is_started_again(service) -> None:
     killed.kill()
     assert not psutil.wait_procs(children, timeout=10)[1]
     path = service.data_dir / "noted"
-    with Redis(host="127.0.0.1", port=int((service.data_dir / "valkey" / "port").read_text())) as connection:
+    with Redis(
+        host="127.0.0.1", port=int((service.data_dir / "valkey" / "port").read_text())
+    ) as connection:
         Queue("default", connection=connection).enqueue(jobs.note, str(path))
         wait_until(path.exists, "the new worker")
     assert part_of(service, "app.worker") != killed
@@ -59,7 +61,8 @@ def half_an_upload(service: Service, key: dict[str, str]) -> socket.socket:
     url = urlsplit(service.url)
     connection = socket.create_connection((url.hostname, url.port))
     connection.sendall(
-        b"POST /compress/batch HTTP/1.1\r\nHost: lightwell\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        b"POST /compress/batch HTTP/1.1\r\nHost: lightwell\r\nContent-Type: multipart/form-data; "
+        b"boundary=b\r\n"
         b"Authorization: %b\r\nContent-Length: 1000\r\n\r\n--b\r\n" % key["Authorization"].encode()
     )
     return connection

@@ -23,7 +23,9 @@ NOTE_START = "import os, signal, sys, time; open(sys.argv[1], 'a').write('x'); "
 PROGRAMS = {
     "steady": NOTE_START + "signal.pause()",
     "failing": NOTE_START + "sys.exit(3)",
-    "stubborn": "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + NOTE_START + "signal.pause()",
+    "stubborn": "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+    + NOTE_START
+    + "signal.pause()",
     "parting": NOTE_START + "os.fork() and os.kill(os.getpid(), signal.SIGKILL); time.sleep(600)",
 }
 
@@ -62,7 +64,9 @@ def test_a_process_that_cannot_run_ends_them_all(tmp_path) -> None:
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
 def test_all_end_with_it_however_it_ends(tmp_path, stop) -> None:
     with supervise(tmp_path, "steady", "stubborn") as process:
-        wait_until(lambda: starts(tmp_path, "steady") and starts(tmp_path, "stubborn"), "both to start")
+        wait_until(
+            lambda: starts(tmp_path, "steady") and starts(tmp_path, "stubborn"), "both to start"
+        )
         family = psutil.Process(process.pid).children()
         assert len(family) == 2
         process.send_signal(stop)
@@ -77,7 +81,9 @@ def test_what_a_killed_process_leaves_behind_goes_too(tmp_path) -> None:
     with supervise(tmp_path, "parting") as process:
         process.communicate(timeout=10)
     assert starts(tmp_path, "parting") == 5
-    mine = [one for one in psutil.process_iter() if f"{tmp_path}/parting" in " ".join(_command(one))]
+    mine = [
+        one for one in psutil.process_iter() if f"{tmp_path}/parting" in " ".join(_command(one))
+    ]
     assert not psutil.wait_procs(mine, timeout=5)[1]
 
 

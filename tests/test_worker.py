@@ -38,7 +38,15 @@ class Valkey:
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
-        self.command = [get_binary_path(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        self.command = [
+            get_binary_path(),
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+        ]
         self.command += ["--dir", str(folder)]
         self.connection = Redis(host="127.0.0.1", port=self.port)
 
@@ -66,7 +74,9 @@ class Worker:
     def start(self) -> None:
         with self.log.open("ab") as log:
             command = [sys.executable, "-m", "app.worker"]
-            self.process = subprocess.Popen(command, env=self.environment, cwd=ROOT, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                command, env=self.environment, cwd=ROOT, stdout=log, stderr=log
+            )
 
     @property
     def log(self) -> Path:
@@ -76,7 +86,11 @@ class Worker:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def of_queue(self, name: str) -> psutil.Process:
-        return next(process for process in self.family() if process.cmdline()[-2:] == ["app.worker.queues", name])
+        return next(
+            process
+            for process in self.family()
+            if process.cmdline()[-2:] == ["app.worker.queues", name]
+        )
 
     def enqueue(self, queue: str, job: object, *arguments: object, **options: object) -> Job:
         return Queue(queue, connection=self.valkey.connection).enqueue(job, *arguments, **options)
@@ -102,8 +116,17 @@ def standing_worker(make_app, tmp_path_factory) -> Iterator[Worker]:
     valkey.start()
     url = f"redis://127.0.0.1:{valkey.port}/0"
     make_app(data_dir=folder, redis_url=url)
-    machine = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
-    settings = {"APP_ENV": "development", "DATA_DIR": str(folder), "REDIS_URL": url, "LOG_LEVEL": "WARNING"}
+    machine = {
+        name: value
+        for name, value in os.environ.items()
+        if name.lower() not in Settings.model_fields
+    }
+    settings = {
+        "APP_ENV": "development",
+        "DATA_DIR": str(folder),
+        "REDIS_URL": url,
+        "LOG_LEVEL": "WARNING",
+    }
     worker = Worker(folder, valkey, {**machine, **settings})
     yield worker
     if worker.process and worker.process.poll() is None:
@@ -136,7 +159,11 @@ def test_a_long_job_holds_up_its_own_queue_only_and_its_death_nobody(worker) -> 
 
 @pytest.mark.slow
 def test_a_queue_s_process_that_is_killed_takes_its_job_along_and_is_replaced(worker) -> None:
-    horse, killed, other = worker.hold("exports"), worker.of_queue("exports"), worker.of_queue("default")
+    horse, killed, other = (
+        worker.hold("exports"),
+        worker.of_queue("exports"),
+        worker.of_queue("default"),
+    )
     killed.kill()
     assert not left_of([killed, horse])
     worker.works("exports")
@@ -154,7 +181,9 @@ def test_nothing_outlives_a_killed_worker_and_its_successor_goes_on_at_once(work
     worker.process.wait()
     assert not left_of(family)
     path = worker.folder / "scheduled"
-    Queue("default", connection=worker.valkey.connection).enqueue_in(timedelta(0), jobs.note, str(path))
+    Queue("default", connection=worker.valkey.connection).enqueue_in(
+        timedelta(0), jobs.note, str(path)
+    )
     worker.start()
     wait_until(path.exists, "a job that was scheduled", SOON)
     worker.works("exports")
@@ -176,7 +205,11 @@ def test_redis_goes_away_and_comes_back_empty(worker) -> None:
     worker.valkey.stop()
     worker.of_queue("exports").kill()
     said = ("worker.waits_for_redis", "tick.redis_down")
-    wait_until(lambda: all(sign in worker.log.read_text()[before:] for sign in said), "the worker to notice", SOON)
+    wait_until(
+        lambda: all(sign in worker.log.read_text()[before:] for sign in said),
+        "the worker to notice",
+        SOON,
+    )
     worker.valkey.start()
     for queue in QUEUES:
         worker.works(queue)
@@ -230,7 +263,9 @@ def test_the_cron_compares_storage_once_a_night(app, timetable, no_worker_s, mon
     assert (job.func_name, job.timeout) == ("app.jobs.compare_storage", 24 * 60 * 60)
 
 
-def test_a_tick_enqueues_what_the_webhook_could_not(app, clock, till, make_account, no_worker_s) -> None:
+def test_a_tick_enqueues_what_the_webhook_could_not(
+    app, clock, till, make_account, no_worker_s
+) -> None:
     """Once while it waits, and nothing when there is nothing to do."""
     account = make_account(plan="FREE")
     tools = app.extensions["lightwell"]
@@ -256,7 +291,9 @@ def test_a_tick_enqueues_what_the_webhook_could_not(app, clock, till, make_accou
     assert tick() == []
 
 
-def test_every_tick_has_an_application_context_and_its_failure_ends_nothing(app, timetable, caplog) -> None:
+def test_every_tick_has_an_application_context_and_its_failure_ends_nothing(
+    app, timetable, caplog
+) -> None:
     seen = []
 
     def broken(_app: object) -> None:

@@ -39,9 +39,9 @@ def film(
 ) -> bytes:
     """A file of ``frames`` (height x width x 3, 8 bits), 10 a second.
 
-    ``matrix`` holds a, b, c, d of the display matrix. ``tags`` are numbers of H.273, as ``colorspace``; ``told`` False
-    colours the frames by them, but leaves them out. ``group`` is how many frames a key frame serves; ``live`` writes
-    as one that can't go back to fill in the length.
+    ``matrix`` holds a, b, c, d of the display matrix. ``tags`` are numbers of H.273, as
+    ``colorspace``; ``told`` False colours the frames by them, but leaves them out. ``group`` is how
+    many frames a key frame serves; ``live`` writes as one that can't go back to fill in the length.
     """
     codec, tags = codec or CODECS[container], tags or {}
     with tempfile.TemporaryDirectory() as folder:
@@ -92,7 +92,9 @@ def sound(container: str = "mp4", codec: str = "aac", cover: bytes = b"") -> byt
                 packet.stream, packet.pts, packet.dts = picture, 0, 0
                 output.mux(packet)
             for _ in range(50):
-                silence = av.AudioFrame.from_ndarray(np.zeros((1, 960), np.float32), format="fltp", layout="mono")
+                silence = av.AudioFrame.from_ndarray(
+                    np.zeros((1, 960), np.float32), format="fltp", layout="mono"
+                )
                 silence.sample_rate = 48_000
                 output.mux(stream.encode(silence))
             output.mux(stream.encode())

@@ -9,7 +9,9 @@ from tests.client import ApiClient, bearer
 from tests.images import encoded
 
 
-def presign(client: ApiClient, key: str, size: int, name: str = "hero.jpg", mime: str = "image/jpeg") -> TestResponse:
+def presign(
+    client: ApiClient, key: str, size: int, name: str = "hero.jpg", mime: str = "image/jpeg"
+) -> TestResponse:
     body = {"mode": "presign", "originalName": name, "mimeType": mime, "size": size}
     return client.post("/api/v1/assets", headers=bearer(key), json=body)
 
@@ -18,9 +20,13 @@ def put(client: ApiClient, ticket: dict[str, Any], data: bytes) -> TestResponse:
     return client.put(urlsplit(ticket["uploadUrl"]).path, data=data, headers=ticket["headers"])
 
 
-def finalize(client: ApiClient, key: str, storage_key: str, size: int, **fields: Any) -> TestResponse:
+def finalize(
+    client: ApiClient, key: str, storage_key: str, size: int, **fields: Any
+) -> TestResponse:
     body = {"mode": "finalize", "originalName": "hero.jpg", "mimeType": "image/jpeg", "size": size}
-    return client.post("/api/v1/assets", headers=bearer(key), json={**body, "storageKey": storage_key, **fields})
+    return client.post(
+        "/api/v1/assets", headers=bearer(key), json={**body, "storageKey": storage_key, **fields}
+    )
 
 
 def upload(

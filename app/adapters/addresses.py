@@ -1,4 +1,5 @@
-"""Which addresses are of the public internet. Everything else may be this server's own neighbourhood."""
+"""Which addresses are of the public internet. Everything else may be this server's own
+neighbourhood."""
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
@@ -23,7 +24,8 @@ NOT_PUBLIC_4 = tuple(
     )
 )
 PUBLIC_6 = IPv6Network("2000::/3")
-"""All that was ever handed out as global unicast. Outside lie, among others, IPv4-mapped addresses and NAT64."""
+"""All that was ever handed out as global unicast. Outside lie, among others, IPv4-mapped addresses
+and NAT64."""
 NOT_PUBLIC_6 = tuple(
     IPv6Network(network)
     for network in (
@@ -38,7 +40,8 @@ ISATAP = frozenset({0x0000_5EFE, 0x0200_5EFE})
 
 
 def is_public(address: str) -> bool:
-    """Whether an IPv4 or IPv6 address, in its usual spelling, is public by IANA's special-purpose registries.
+    """Whether an IPv4 or IPv6 address, in its usual spelling, is public by IANA's special-purpose
+    registries.
 
     Stricter than ``ipaddress.is_global``, whose answers changed between versions of Python.
     """

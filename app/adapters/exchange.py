@@ -1,6 +1,8 @@
-"""One GET over one connection to one address, in a bounded time. Nothing of it comes from the environment.
+"""One GET over one connection to one address, in a bounded time. Nothing of it comes from the
+environment.
 
-``http.client`` reads the answer; the sockets are ours, because its own timeouts begin anew with every byte.
+``http.client`` reads the answer; the sockets are ours, because its own timeouts begin anew with
+every byte.
 """
 
 import io
@@ -81,7 +83,8 @@ class Network:
 
     @contextmanager
     def get(self, url: Url, addresses: Sequence[str], deadline: Deadline) -> Iterator[HTTPResponse]:
-        """The answer of the first of ``addresses`` that connects, its headers read and its body not yet.
+        """The answer of the first of ``addresses`` that connects, its headers read and its body not
+        yet.
 
         Raises OSError (TimeoutError, SSLError) and HTTPException, also where the body is read.
         """
@@ -89,10 +92,13 @@ class Network:
             sock = connection.enter_context(self._connected(addresses, url.port, deadline))
             if url.scheme == "https":
                 sock.settimeout(deadline.remaining())
-                # An end without TLS' own goodbye may be somebody's cut, which some releases of Python 3.11 don't tell.
+                # An end without TLS' own goodbye may be somebody's cut, which some releases of
+                # Python 3.11 don't tell.
                 context = self.tls()
                 context.options &= ~OP_IGNORE_UNEXPECTED_EOF
-                sock = context.wrap_socket(sock, server_hostname=url.hostname, suppress_ragged_eofs=False)
+                sock = context.wrap_socket(
+                    sock, server_hostname=url.hostname, suppress_ragged_eofs=False
+                )
                 connection.enter_context(sock)
             sock.settimeout(deadline.remaining())
             sock.sendall(_request(url))
@@ -125,7 +131,8 @@ def _request(url: Url) -> bytes:
 
 
 class Wire(io.RawIOBase):
-    """What a socket receives before the deadline. ``most`` bytes may come, or any number when it is None.
+    """What a socket receives before the deadline. ``most`` bytes may come, or any number when it is
+    None.
 
     It stands in for the socket that HTTPResponse asks for, and only ever makes a file of.
     """

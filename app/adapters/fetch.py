@@ -1,7 +1,9 @@
-"""Files of other servers, by URL: https only, from allowed origins only, never from an address that is not public.
+"""Files of other servers, by URL: https only, from allowed origins only, never from an address that
+is not public.
 
-Every URL, a redirect's too, goes the same way: its origin is checked, its host is looked up once, every address found
-must be public, and one of these very addresses is connected to (docs/decisions/010).
+Every URL, a redirect's too, goes the same way: its origin is checked, its host is looked up once,
+every address found must be public, and one of these very addresses is connected to
+(docs/decisions/010).
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -28,13 +30,17 @@ MOST_REDIRECTS = 3
 CHUNK_BYTES = 64 * 1024
 MEGABYTE = 1024 * 1024
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-BINARY = frozenset({"", OCTETS, "binary/octet-stream", "application/binary", "application/x-download"})
-"""What object stores call files that they were told nothing about. What they are is told from their content later."""
+BINARY = frozenset(
+    {"", OCTETS, "binary/octet-stream", "application/binary", "application/x-download"}
+)
+"""What object stores call files that they were told nothing about. What they are is told from their
+content later."""
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What the origin said of the file: its media type, ``application/octet-stream`` where it said nothing."""
+    """What the origin said of the file: its media type, ``application/octet-stream`` where it said
+    nothing."""
 
     content_type: str
 
@@ -42,9 +48,9 @@ class Fetched:
 class Fetcher:
     """Downloads for customers, and from no place that a customer should not reach.
 
-    ``own_hosts`` are the host names of this server's own storage. ``trusted_origins`` (``http://127.0.0.1:9999``) may
-    be anything: tests' in development, an operator's own servers. ``seconds`` are all that one file may take, redirects
-    included.
+    ``own_hosts`` are the host names of this server's own storage. ``trusted_origins``
+    (``http://127.0.0.1:9999``) may be anything: tests' in development, an operator's own servers.
+    ``seconds`` are all that one file may take, redirects included.
     """
 
     def __init__(
@@ -61,13 +67,21 @@ class Fetcher:
         self._network = network or Network()
 
     def fetch(
-        self, url: str, target: Path, *, most_bytes: int, hosts: Collection[str] = (), any_host: bool = False
+        self,
+        url: str,
+        target: Path,
+        *,
+        most_bytes: int,
+        hosts: Collection[str] = (),
+        any_host: bool = False,
     ) -> Fetched:
-        """Make the file that ``url`` leads to the new file ``target``; when this raises, there is none.
+        """Make the file that ``url`` leads to the new file ``target``; when this raises, there is
+        none.
 
-        ``hosts`` are allowed beside the well-known ones: exact names in lower case. ``any_host`` allows all that have
-        public addresses, for URLs that are not a customer's. Raises BadRequest for a URL that is not allowed, TooLarge
-        past ``most_bytes``, Unprocessable for everything that goes wrong on the way. All name the field ``url``.
+        ``hosts`` are allowed beside the well-known ones: exact names in lower case. ``any_host``
+        allows all that have public addresses, for URLs that are not a customer's. Raises BadRequest
+        for a URL that is not allowed, TooLarge past ``most_bytes``, Unprocessable for everything
+        that goes wrong on the way. All name the field ``url``.
         """
         origins = Origins(self._own_hosts | frozenset(hosts), any_host, self._trusted_origins)
         deadline = Deadline(self._seconds)
@@ -82,7 +96,8 @@ class Fetcher:
         raise _failed(f"redirects more than {MOST_REDIRECTS} times. Send the URL that it ends at")
 
     def _addresses(self, url: Url, origins: Origins, deadline: Deadline) -> Sequence[str]:
-        """Those to connect to. Raises BadRequest unless the origin is allowed and every address is public."""
+        """Those to connect to. Raises BadRequest unless the origin is allowed and every address is
+        public."""
         origins.check(url)
         with self._reaching(url.host):
             try:
@@ -93,14 +108,17 @@ class Fetcher:
                 found = ()
         if origins.trusts(url) and found:
             return found
-        # A name without addresses and one with private ones are told alike, so that nobody finds out which exist.
+        # A name without addresses and one with private ones are told alike, so that nobody finds
+        # out which exist.
         if not found or not all(is_public(address) for address in found):
             log.warning("fetch.no_public_address", host=url.host)
             raise refused(f"{url.host} has no public address. Check its spelling")
         return found
 
     @contextmanager
-    def _answered(self, url: Url, addresses: Sequence[str], deadline: Deadline) -> Iterator[HTTPResponse]:
+    def _answered(
+        self, url: Url, addresses: Sequence[str], deadline: Deadline
+    ) -> Iterator[HTTPResponse]:
         with ExitStack() as connection:
             with self._reaching(url.host):
                 answer = connection.enter_context(self._network.get(url, addresses, deadline))
@@ -137,11 +155,15 @@ class Fetcher:
         try:
             yield
         except TimeoutError:
-            raise _failed(f"{host} did not send the file within {self._seconds:g} seconds. Upload it instead") from None
+            raise _failed(
+                f"{host} did not send the file within {self._seconds:g} seconds. Upload it instead"
+            ) from None
         except SSLCertVerificationError:
             raise _failed(f"the certificate of {host} is not valid for it") from None
         except (OSError, HTTPException):
-            raise _failed(f"{host} cannot be reached, or ended before the file did. Try again") from None
+            raise _failed(
+                f"{host} cannot be reached, or ended before the file did. Try again"
+            ) from None
 
 
 def _next(current: Url, location: str) -> Url:
@@ -156,12 +178,18 @@ def _next(current: Url, location: str) -> Url:
 def _checked_type(answer: HTTPResponse, host: str) -> str:
     """The media type of a file that may be an image. Raises Unprocessable."""
     if answer.status != 200:
-        raise _failed(f"{host} answered with status {answer.status}. Check that the link works without signing in")
+        raise _failed(
+            f"{host} answered with status {answer.status}. Check that the link works without "
+            "signing in"
+        )
     if answer.getheader("Content-Encoding", "identity").lower() not in ("", "identity"):
         raise _failed(f"{host} answered with a compressed file. Send the URL of the file as it is")
     media_type = answer.getheader("Content-Type", "").partition(";")[0].strip().lower()
     if not (media_type in BINARY or media_type.startswith("image/")):
-        raise _failed(f"{host} answered with {media_type[:100]}, not with an image. Share the file itself, not a page")
+        raise _failed(
+            f"{host} answered with {media_type[:100]}, not with an image. Share the file itself, "
+            "not a page"
+        )
     return media_type or OCTETS
 
 

@@ -17,7 +17,8 @@ from app.adapters.storage import OCTETS, Presigned, Stored
 
 PAGE = 1000
 UNFINISHED = ".unfinished"
-"""Where objects are written before they take their place: on the same file system, easy to tidy, under no key."""
+"""Where objects are written before they take their place: on the same file system, easy to tidy,
+under no key."""
 
 
 class LocalStorage:
@@ -82,14 +83,25 @@ class LocalStorage:
         for key in keys:
             self._path(key).unlink(missing_ok=True)
 
-    def presign_put(self, key: str, *, size: int, content_type: str, expires_at: datetime, now: datetime) -> Presigned:
+    def presign_put(
+        self, key: str, *, size: int, content_type: str, expires_at: datetime, now: datetime
+    ) -> Presigned:
         promise = Upload(int(expires_at.timestamp()), key, size, content_type)
         return Presigned(self._uploads.url(promise), {"Content-Type": content_type})
 
     def presign_get(
-        self, key: str, *, filename: str, content_type: str, inline: bool, expires_at: datetime, now: datetime
+        self,
+        key: str,
+        *,
+        filename: str,
+        content_type: str,
+        inline: bool,
+        expires_at: datetime,
+        now: datetime,
     ) -> str:
-        return self._downloads.url(Download(int(expires_at.timestamp()), key, filename, content_type, inline))
+        return self._downloads.url(
+            Download(int(expires_at.timestamp()), key, filename, content_type, inline)
+        )
 
     def read_upload_token(self, token: str, now: datetime) -> Upload:
         """What ``presign_put`` promised. Raises Forbidden."""
@@ -163,7 +175,8 @@ class Part(io.RawIOBase):
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
-    """Make ``target`` a new file with the bytes of ``source``. Raises FileNotFoundError, FileExistsError."""
+    """Make ``target`` a new file with the bytes of ``source``. Raises FileNotFoundError,
+    FileExistsError."""
     try:
         target.hardlink_to(source)
     except OSError:

@@ -1,4 +1,5 @@
-"""Signed URLs of a local folder, which have no host: ``/storage/<token>``. The token holds all that was promised."""
+"""Signed URLs of a local folder, which have no host: ``/storage/<token>``. The token holds all that
+was promised."""
 
 import hashlib
 import hmac
@@ -38,7 +39,8 @@ Promise = TypeVar("Promise", bound=Upload | Download)
 
 
 class SignedUrls(Generic[Promise]):
-    """Makes and reads the URLs of one kind. A salt for each keeps the token of one from being taken for another's."""
+    """Makes and reads the URLs of one kind. A salt for each keeps the token of one from being taken
+    for another's."""
 
     def __init__(self, secret_key: str, kind: type[Promise]) -> None:
         self._kind = kind
@@ -70,4 +72,6 @@ class SignedUrls(Generic[Promise]):
 
 
 def _altered() -> Forbidden:
-    return Forbidden("This URL is not one of ours for this method, or was altered. Ask for a new one.")
+    return Forbidden(
+        "This URL is not one of ours for this method, or was altered. Ask for a new one."
+    )

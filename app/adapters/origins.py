@@ -1,6 +1,7 @@
 """URLs as this server reads them, and the hosts that they may name.
 
-There is one reading only: what is checked here is what is connected to, asked for and named in the handshake.
+There is one reading only: what is checked here is what is connected to, asked for and named in the
+handshake.
 """
 
 import re
@@ -17,7 +18,8 @@ LONGEST_REDIRECT = 8192
 """In characters. Redirects lead to signed URLs, which are longer than what people send."""
 PORTS = {"http": 80, "https": 443}
 NEVER = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
-"""What browsers drop from a URL or take for a slash, so that readers differ, and what no encoding has."""
+"""What browsers drop from a URL or take for a slash, so that readers differ, and what no encoding
+has."""
 SHAPE = re.compile(
     r"(?P<scheme>https?)://"
     r"(?P<host>[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*|\[[0-9a-f:.]+\])"
@@ -37,7 +39,9 @@ WELL_KNOWN = {
     "Cloudflare R2": r".+\.r2\.(?:cloudflarestorage\.com|dev)",
     "Google Cloud Storage": r"(?:.+\.)?storage\.googleapis\.com|storage\.cloud\.google\.com",
     "Dropbox": r"(?:.+\.)?dropbox(?:usercontent)?\.com",
-    "Google Drive": r"(?:drive|docs|drive\.usercontent)\.google\.com|doc-[a-z0-9-]+\.googleusercontent\.com",
+    "Google Drive": (
+        r"(?:drive|docs|drive\.usercontent)\.google\.com|doc-[a-z0-9-]+\.googleusercontent\.com"
+    ),
     "OneDrive": (
         r"1drv\.ms|(?:onedrive\.live|api\.onedrive)\.com|.+\.files\.1drv\.com|[a-z0-9]+-my\.sharepoint\.com"
         r"|my\.microsoftpersonalcontent\.com"
@@ -54,7 +58,8 @@ def refused(problem: str) -> BadRequest:
 
 @dataclass(frozen=True)
 class Url:
-    """An http or https URL. ``host`` is in lower case, IPv6 in brackets; ``target`` is the path with the query."""
+    """An http or https URL. ``host`` is in lower case, IPv6 in brackets; ``target`` is the path
+    with the query."""
 
     scheme: str
     host: str
@@ -63,13 +68,16 @@ class Url:
 
     @classmethod
     def read(cls, text: str, longest: int = LONGEST) -> Self:
-        """Raises BadRequest for anything that has no plain scheme, host and port, or is longer than ``longest``."""
+        """Raises BadRequest for anything that has no plain scheme, host and port, or is longer than
+        ``longest``."""
         if len(text) > longest:
             raise refused(f"must have at most {longest} characters")
         _check_characters(text)
         found = SHAPE.fullmatch(quote(text, safe=punctuation))
         if not found:
-            raise refused("must be an https:// address with a plain host name and nothing before it")
+            raise refused(
+                "must be an https:// address with a plain host name and nothing before it"
+            )
         scheme, target = found["scheme"].lower(), found["target"] or "/"
         return cls(
             scheme,
@@ -113,8 +121,8 @@ def _check_characters(text: str) -> None:
 class Origins:
     """Where one fetch may go. ``hosts`` are exact names in lower case, beside the well-known ones.
 
-    ``any_host`` opens all names. ``trusted`` are exact origins that may be anything, http and private
-    addresses included.
+    ``any_host`` opens all names. ``trusted`` are exact origins that may be anything, http and
+    private addresses included.
     """
 
     hosts: Collection[str] = ()
@@ -133,8 +141,9 @@ class Origins:
             raise refused("must name a host, not an address")
         if not (self.any_host or url.host in self.hosts or WELL_KNOWN_HOST.fullmatch(url.host)):
             raise refused(
-                f"{url.host} is not an allowed origin. Files are fetched from {', '.join(WELL_KNOWN)}, this server's "
-                "own storage, and the hosts that your organization allows in its settings"
+                f"{url.host} is not an allowed origin. Files are fetched from "
+                f"{', '.join(WELL_KNOWN)}, this server's own storage, and the hosts that your "
+                "organization allows in its settings"
             )
 
     def trusts(self, url: Url) -> bool:
@@ -143,5 +152,6 @@ class Origins:
 
 
 def _is_address(host: str) -> bool:
-    """As browsers tell: a last label that is a number makes all of it an IPv4 address, in whatever spelling."""
+    """As browsers tell: a last label that is a number makes all of it an IPv4 address, in whatever
+    spelling."""
     return host.startswith("[") or NUMBER.fullmatch(host.rpartition(".")[2]) is not None

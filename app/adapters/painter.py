@@ -24,17 +24,21 @@ ANSWER_BYTES = 40 * 1024 * 1024
 """Eight megapixels are 25 MB where nothing compresses them, and base64 adds a third."""
 SHOWN_CHARACTERS = 300
 ALIASES = ("sdxl", "flux")
-"""Names that clients of the images dialect ask for. Where no model is called so, they stand for the default."""
+"""Names that clients of the images dialect ask for. Where no model is called so, they stand for the
+default."""
 LONGEST_RETRY_SECONDS = 300
 USUAL_RETRY_SECONDS = 30
-PROMPT_REFUSED = frozenset({"content_policy_violation", "moderation_blocked", "content_filter", "safety_violation"})
+PROMPT_REFUSED = frozenset(
+    {"content_policy_violation", "moderation_blocked", "content_filter", "safety_violation"}
+)
 ACCOUNT_EXHAUSTED = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 """What looks like the client's fault or a moment's rush, and is the operator's bill."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What to paint: ``prompt``, without what ``negative_prompt`` names. The same ``seed`` asks for the same picture.
+    """What to paint: ``prompt``, without what ``negative_prompt`` names. The same ``seed`` asks for
+    the same picture.
 
     ``model`` None is the painter's default.
     """
@@ -55,13 +59,14 @@ class Answer:
 class Painter:
     """``POST {base_url}/images/generations``, as OpenAI documents it and many others offer it.
 
-    ``negative_prompt`` and ``seed`` are not OpenAI's own: LocalAI, Together and others take them, so they are sent when
-    they are given, and a provider's refusal of them is told. Size and format of the answer are left to the provider:
-    ``response_format``, which some models need to answer in base64, is an error to others.
+    ``negative_prompt`` and ``seed`` are not OpenAI's own: LocalAI, Together and others take them,
+    so they are sent when they are given, and a provider's refusal of them is told. Size and format
+    of the answer are left to the provider: ``response_format``, which some models need to answer in
+    base64, is an error to others.
 
-    ``api_key`` may be empty. ``models`` are those that may be asked for, the default first, each under the provider's
-    name, or as ``alias=name``. ``fetch`` downloads a URL
-    into a new file, for providers that answer with one. ``seconds`` is how long the provider may take once connected.
+    ``api_key`` may be empty. ``models`` are those that may be asked for, the default first, each
+    under the provider's name, or as ``alias=name``. ``fetch`` downloads a URL into a new file, for
+    providers that answer with one. ``seconds`` is how long the provider may take once connected.
     """
 
     def __init__(
@@ -87,8 +92,9 @@ class Painter:
     def paint(self, order: Order, target: Path) -> None:
         """Have it painted into the new file ``target``, in whatever format the provider likes.
 
-        What it is remains to be examined, as of any upload. Raises BadRequest for a model that is not offered,
-        Unprocessable where the provider refuses, Overloaded where it wants to be asked later, and DependencyDown.
+        What it is remains to be examined, as of any upload. Raises BadRequest for a model that is
+        not offered, Unprocessable where the provider refuses, Overloaded where it wants to be asked
+        later, and DependencyDown.
         """
         answer = self._ask(self._body(order))
         if answer.status != 200:
@@ -113,7 +119,9 @@ class Painter:
             "negative_prompt": order.negative_prompt,
             "seed": order.seed,
         }
-        return json.dumps({name: value for name, value in asked.items() if value is not None}).encode()
+        return json.dumps(
+            {name: value for name, value in asked.items() if value is not None}
+        ).encode()
 
     def _ask(self, body: bytes) -> Answer:
         """Redirects are not followed: they would carry the key elsewhere."""
@@ -144,13 +152,15 @@ class Painter:
 
 @contextmanager
 def _hung_up_after(seconds: float, connection: socket) -> Iterator[None]:
-    """However slowly the other side drips: a socket's own timeout begins anew with every byte. Raises TimeoutError."""
+    """However slowly the other side drips: a socket's own timeout begins anew with every byte.
+    Raises TimeoutError."""
     late = threading.Event()
 
     def hang_up() -> None:
         late.set()
         with suppress(OSError):
-            # The plain socket's method: TLS would first take its state away from the thread that reads.
+            # The plain socket's method: TLS would first take its state away from the thread that
+            # reads.
             socket.shutdown(connection, SHUT_RDWR)
 
     connection.settimeout(None)
@@ -192,17 +202,23 @@ def _refusal(answer: Answer) -> AppError:
     code, message = _told(answer.content)
     if code not in ACCOUNT_EXHAUSTED:
         if answer.status in (400, 422) and code in PROMPT_REFUSED:
-            return Unprocessable(f"The provider does not paint this prompt; word it differently. It says: {message}")
+            return Unprocessable(
+                f"The provider does not paint this prompt; word it differently. It says: {message}"
+            )
         if answer.status in (400, 422):
             return Unprocessable(f"The provider does not take these fields. It says: {message}")
         if answer.status == 429:
             wait = _seconds_of(answer.retry_after)
-            return Overloaded(f"The provider has too much to do. Repeat the request in {wait} s.", retry_after=wait)
+            return Overloaded(
+                f"The provider has too much to do. Repeat the request in {wait} s.",
+                retry_after=wait,
+            )
     return _down(f"status {answer.status}")
 
 
 def _told(content: bytes) -> tuple[str | None, str]:
-    """The code and the words of an error's body: OpenAI's, or one of the shapes that others answer with."""
+    """The code and the words of an error's body: OpenAI's, or one of the shapes that others answer
+    with."""
     try:
         body = json.loads(content)
     except (ValueError, RecursionError):
@@ -231,4 +247,6 @@ def _seconds_of(retry_after: str) -> int:
 def _down(reason: str) -> DependencyDown:
     # The answer's own text may quote the key.
     log.error("painter.down", reason=reason)
-    return DependencyDown("The provider of pictures does not answer as it should. Repeat the request shortly.")
+    return DependencyDown(
+        "The provider of pictures does not answer as it should. Repeat the request shortly."
+    )

@@ -29,7 +29,8 @@ class Item:
 
 @dataclass(frozen=True)
 class Subscription:
-    """A subscription as the provider has it now. ``status`` is Stripe's; ``cancel_at`` is set once it was cancelled."""
+    """A subscription as the provider has it now. ``status`` is Stripe's; ``cancel_at`` is set once
+    it was cancelled."""
 
     id: str
     customer_id: str
@@ -49,7 +50,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Event:
-    """News from the provider. ``subject`` is the id of the customer or charge that it is about, where there is one."""
+    """News from the provider. ``subject`` is the id of the customer or charge that it is about,
+    where there is one."""
 
     id: str
     type: str
@@ -58,10 +60,12 @@ class Event:
 
 
 class Payments(Protocol):
-    """A payment provider. All calls but ``event`` go over the network and raise DependencyDown where that fails."""
+    """A payment provider. All calls but ``event`` go over the network and raise DependencyDown
+    where that fails."""
 
     def create_customer(self, org_id: str, number: int, name: str, email: str) -> str:
-        """Make the organization's customer ``number`` and return its id; made once, however often it is asked for."""
+        """Make the organization's customer ``number`` and return its id; made once, however often
+        it is asked for."""
         ...
 
     def subscriptions_of(self, customer_id: str) -> Sequence[Subscription]:
@@ -72,27 +76,40 @@ class Payments(Protocol):
         """All that have not ended."""
         ...
 
-    def checkout(self, org_id: str, customer_id: str, lines: Sequence[Line], success_url: str, cancel_url: str) -> str:
-        """The URL of a page that sells a subscription; earlier ones of the customer are closed. Raises CustomerGone."""
+    def checkout(
+        self,
+        org_id: str,
+        customer_id: str,
+        lines: Sequence[Line],
+        success_url: str,
+        cancel_url: str,
+    ) -> str:
+        """The URL of a page that sells a subscription; earlier ones of the customer are closed.
+        Raises CustomerGone."""
         ...
 
     def change(self, subscription: Subscription, lines: Sequence[Line], return_url: str) -> str:
-        """The URL of a page where the customer confirms that a subscription is for something else from now on.
+        """The URL of a page where the customer confirms that a subscription is for something else
+        from now on.
 
         Raises CustomerGone, Refused.
         """
         ...
 
     def portal(self, customer_id: str, return_url: str) -> str:
-        """The URL of a page where the customer looks after subscription, card and invoices. Raises CustomerGone."""
+        """The URL of a page where the customer looks after subscription, card and invoices. Raises
+        CustomerGone."""
         ...
 
     def customer_of_charge(self, charge_id: str) -> str | None:
         """Who paid."""
         ...
 
-    def meter(self, event_name: str, entry_id: str, customer_id: str, images: int, at: datetime) -> None:
-        """Report usage, once, however often it is reported. ``at`` is at most 35 days ago. Raises CustomerGone."""
+    def meter(
+        self, event_name: str, entry_id: str, customer_id: str, images: int, at: datetime
+    ) -> None:
+        """Report usage, once, however often it is reported. ``at`` is at most 35 days ago. Raises
+        CustomerGone."""
         ...
 
     def event(self, payload: bytes, signature: str) -> Event:

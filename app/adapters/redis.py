@@ -12,14 +12,17 @@ TIMEOUT_SECONDS = 0.5
 
 
 def connect(settings: Settings, *, timeout: float | None = TIMEOUT_SECONDS) -> Redis:
-    """A client that gives up within ``timeout`` seconds instead of holding a request back; lazy until first used.
+    """A client that gives up within ``timeout`` seconds instead of holding a request back; lazy
+    until first used.
 
     A worker waits for jobs and passes None.
     """
     return Redis.from_url(settings.redis_url, **connection_options(settings, timeout))
 
 
-def connection_options(settings: Settings, timeout: float | None = TIMEOUT_SECONDS) -> dict[str, Any]:
+def connection_options(
+    settings: Settings, timeout: float | None = TIMEOUT_SECONDS
+) -> dict[str, Any]:
     options: dict[str, Any] = {
         "socket_connect_timeout": timeout,
         "socket_timeout": timeout,

@@ -26,10 +26,13 @@ log = structlog.get_logger()
 logging.getLogger("botocore").setLevel(logging.WARNING)  # its debug lines hold signatures
 
 PART_BYTES = 16 * 1024 * 1024
-"""What an upload holds in memory. S3 takes 10,000 parts, so an object of unknown length ends at 160 GB."""
+"""What an upload holds in memory. S3 takes 10,000 parts, so an object of unknown length ends at 160
+GB."""
 KEYS_PER_DELETION = 1000
 MISSING = frozenset({"404", "NoSuchKey", "NoSuchUpload"})
-BY_PARTS = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, use_threads=False)
+BY_PARTS = TransferConfig(
+    multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, use_threads=False
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class Connection:
 
 
 class S3Storage:
-    """Objects in one bucket. ``endpoint_url`` is None for AWS; any other service gets the bucket in the path.
+    """Objects in one bucket. ``endpoint_url`` is None for AWS; any other service gets the bucket in
+    the path.
 
     The credentials are found by boto3, in AWS's usual variables, files or the machine's role.
     """
@@ -59,7 +63,11 @@ class S3Storage:
             self._upload(key, file, content_type)
 
     def open(self, key: str, start: int = 0, end: int | None = None) -> BinaryIO:
-        part = {"Range": f"bytes={start}-{'' if end is None else end - 1}"} if start or end is not None else {}
+        part = (
+            {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
+            if start or end is not None
+            else {}
+        )
         with _reaching(key):
             body = self._client.get_object(Bucket=self.bucket, Key=key, **part)["Body"]
         return io.BufferedReader(Received(key, body))
@@ -80,27 +88,47 @@ class S3Storage:
 
     def pages(self, prefix: str = "") -> Iterator[Sequence[Stored]]:
         with _reaching(self.bucket):
-            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
-                yield [Stored(one["Key"], one["Size"], one["LastModified"]) for one in page.get("Contents", ())]
+            for page in self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=prefix
+            ):
+                yield [
+                    Stored(one["Key"], one["Size"], one["LastModified"])
+                    for one in page.get("Contents", ())
+                ]
 
     def delete(self, keys: Iterable[str]) -> None:
         remaining = iter(keys)
         while batch := [{"Key": key} for key in islice(remaining, KEYS_PER_DELETION)]:
             with _reaching(self.bucket):
-                done = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True})
+                done = self._client.delete_objects(
+                    Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True}
+                )
             if failures := done.get("Errors"):
                 raise _down(failures[0]["Code"])
 
-    def presign_put(self, key: str, *, size: int, content_type: str, expires_at: datetime, now: datetime) -> Presigned:
+    def presign_put(
+        self, key: str, *, size: int, content_type: str, expires_at: datetime, now: datetime
+    ) -> Presigned:
         headers = {"Content-Type": content_type}
         with _reaching(key):
             url = self._presigner.url(
-                "PUT", key, now=now, expires_at=expires_at, headers={**headers, "Content-Length": str(size)}
+                "PUT",
+                key,
+                now=now,
+                expires_at=expires_at,
+                headers={**headers, "Content-Length": str(size)},
             )
         return Presigned(url, headers)
 
     def presign_get(
-        self, key: str, *, filename: str, content_type: str, inline: bool, expires_at: datetime, now: datetime
+        self,
+        key: str,
+        *,
+        filename: str,
+        content_type: str,
+        inline: bool,
+        expires_at: datetime,
+        now: datetime,
     ) -> str:
         answer = {
             "response-content-type": content_type,
@@ -112,10 +140,20 @@ class S3Storage:
     def tidy(self, before: datetime) -> int:
         aborted = 0
         with _reaching(self.bucket):
-            pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket)
-            abandoned = [one for page in pages for one in page.get("Uploads", ()) if one["Initiated"] < before]
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self.bucket
+            )
+            abandoned = [
+                one
+                for page in pages
+                for one in page.get("Uploads", ())
+                if one["Initiated"] < before
+            ]
         for upload in abandoned:
-            with suppress(FileNotFoundError), _reaching(upload["Key"]):  # another process may tidy, too
+            with (
+                suppress(FileNotFoundError),
+                _reaching(upload["Key"]),
+            ):  # another process may tidy, too
                 name = {"Bucket": self.bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
                 parts = (
                     one
@@ -149,7 +187,8 @@ class S3Storage:
         return self._connected().presigner
 
     def _connected(self) -> Connection:
-        """The client, made at its first use: it takes 60 to 100 ms, and may be shared by threads once it is made."""
+        """The client, made at its first use: it takes 60 to 100 ms, and may be shared by threads
+        once it is made."""
         with self._connecting:
             if self._connection is None:
                 self._connection = _connect(self.bucket, self.endpoint_url, self.region)
@@ -160,9 +199,13 @@ def _connect(bucket: str, endpoint_url: str | None, region: str) -> Connection:
     """Raises BotoCoreError, where there are no credentials. Nothing is sent yet."""
     session = Session(region_name=region)
     credentials = session.get_credentials()
-    client = session.client("s3", endpoint_url=endpoint_url, config=_config("path" if endpoint_url else "virtual"))
+    client = session.client(
+        "s3", endpoint_url=endpoint_url, config=_config("path" if endpoint_url else "virtual")
+    )
     # The client knows the rules by which a bucket gets its address; this sends nothing.
-    bucket_url = client.generate_presigned_url("head_bucket", Params={"Bucket": bucket}).partition("?")[0]
+    bucket_url = client.generate_presigned_url("head_bucket", Params={"Bucket": bucket}).partition(
+        "?"
+    )[0]
     return Connection(client, Presigner(bucket_url.rstrip("/"), credentials, region))
 
 

@@ -10,7 +10,8 @@ from botocore.awsrequest import AWSRequest
 
 
 class SignatureFrom(S3SigV4QueryAuth):  # type: ignore[misc]  # botocore has no types
-    """botocore's signature, valid from ``now`` on instead of from the moment that the machine's clock shows."""
+    """botocore's signature, valid from ``now`` on instead of from the moment that the machine's
+    clock shows."""
 
     def __init__(self, credentials: Any, region: str, now: datetime, seconds: int) -> None:
         super().__init__(credentials, "s3", region, expires=seconds)
@@ -22,7 +23,8 @@ class SignatureFrom(S3SigV4QueryAuth):  # type: ignore[misc]  # botocore has no 
 
 
 class Presigner:
-    """Signs URLs of one bucket by itself: 0.07 ms each, where ``generate_presigned_url`` takes 0.17 ms.
+    """Signs URLs of one bucket by itself: 0.07 ms each, where ``generate_presigned_url`` takes 0.17
+    ms.
 
     ``bucket_url`` is the bucket's own, by path or by host, without a slash at its end.
     """
@@ -42,7 +44,8 @@ class Presigner:
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
     ) -> str:
-        """A URL for that method, whose request must carry these headers. The query is signed with it."""
+        """A URL for that method, whose request must carry these headers. The query is signed with
+        it."""
         request = AWSRequest(
             method=method,
             url=f"{self._bucket_url}/{quote(key, safe='/~')}",

@@ -1,4 +1,5 @@
-"""Links that people share are pages; these become the downloads behind them, as each provider documents it."""
+"""Links that people share are pages; these become the downloads behind them, as each provider
+documents it."""
 
 import re
 from base64 import urlsafe_b64encode
@@ -30,7 +31,11 @@ def direct(url: Url) -> Url:
 
 def _dropbox(url: Url) -> Url:
     """https://help.dropbox.com/share/force-download"""
-    return _with(url, "dl=1", instead_of=("dl", "raw")) if url.target.startswith(("/s/", "/scl/fi/")) else url
+    return (
+        _with(url, "dl=1", instead_of=("dl", "raw"))
+        if url.target.startswith(("/s/", "/scl/fi/"))
+        else url
+    )
 
 
 def _google_drive(url: Url) -> Url:
@@ -48,7 +53,9 @@ def _google_drive(url: Url) -> Url:
     wanted = {"id": file_id, "export": "download", "confirm": "t"}
     if key := given.get("resourcekey"):
         wanted["resourcekey"] = key[0]
-    return replace(url, host="drive.usercontent.google.com", target=f"/download?{urlencode(wanted)}")
+    return replace(
+        url, host="drive.usercontent.google.com", target=f"/download?{urlencode(wanted)}"
+    )
 
 
 def _onedrive(url: Url) -> Url:

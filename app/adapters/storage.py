@@ -1,4 +1,5 @@
-"""Where bytes are kept: objects under keys such as ``idempotency/req_…``, in a local folder or in S3."""
+"""Where bytes are kept: objects under keys such as ``idempotency/req_…``, in a local folder or in
+S3."""
 
 import re
 import unicodedata
@@ -11,8 +12,8 @@ from urllib.parse import quote
 
 OCTETS = "application/octet-stream"
 NOT_PLAIN = re.compile(r"[^ !#$&'()+,\-.;=@\[\]^_`{}~0-9A-Za-z]")
-"""What a quoted file name leaves out: what is not ASCII, quotes, separators of folders, and ``%``, which browsers
-decode."""
+"""What a quoted file name leaves out: what is not ASCII, quotes, separators of folders, and ``%``,
+which browsers decode."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Stored:
 class Presigned:
     """A URL that takes one PUT of one object.
 
-    ``url`` is absolute, or a path such as ``/storage/…`` that the surface completes with its own host. ``headers`` are
-    those that the client must send.
+    ``url`` is absolute, or a path such as ``/storage/…`` that the surface completes with its own
+    host. ``headers`` are those that the client must send.
     """
 
     url: str
@@ -37,31 +38,37 @@ class Presigned:
 
 
 class Storage(Protocol):
-    """An object store. Keys are ours, never a client's: parts between slashes, none of them empty, ``.`` or ``..``.
+    """An object store. Keys are ours, never a client's: parts between slashes, none of them empty,
+    ``.`` or ``..``.
 
     Every method that reaches a store over the network may raise DependencyDown.
     """
 
     def put(self, key: str, chunks: Iterable[bytes], content_type: str = OCTETS) -> None:
-        """Store ``chunks`` as they come, in little memory. All or nothing: when ``chunks`` raises, nothing changes."""
+        """Store ``chunks`` as they come, in little memory. All or nothing: when ``chunks`` raises,
+        nothing changes."""
 
     def put_file(self, key: str, path: Path, content_type: str) -> None:
-        """Make the finished file ``path`` the object. ``path`` stays, and nobody may write into it any more."""
+        """Make the finished file ``path`` the object. ``path`` stays, and nobody may write into it
+        any more."""
 
     def open(self, key: str, start: int = 0, end: int | None = None) -> BinaryIO:
-        """The object's bytes from ``start`` up to ``end``, or to its own end: 0 <= ``start`` < ``end`` <= its size.
+        """The object's bytes from ``start`` up to ``end``, or to its own end: 0 <= ``start`` <
+        ``end`` <= its size.
 
         Raises FileNotFoundError. Closing it early ends the transfer.
         """
 
     def fetch(self, key: str, path: Path) -> None:
-        """Make the object the new file ``path``, into which nobody may write. Raises FileNotFoundError."""
+        """Make the object the new file ``path``, into which nobody may write. Raises
+        FileNotFoundError."""
 
     def size(self, key: str) -> int | None:
         """Bytes of the object, None where there is none."""
 
     def pages(self, prefix: str = "") -> Iterator[Sequence[Stored]]:
-        """All objects whose keys begin with ``prefix``, which is empty or ends in a slash, at most 1,000 at a time.
+        """All objects whose keys begin with ``prefix``, which is empty or ends in a slash, at most
+        1,000 at a time.
 
         In no order. What is put or deleted meanwhile may be among them or not.
         """
@@ -69,26 +76,39 @@ class Storage(Protocol):
     def delete(self, keys: Iterable[str]) -> None:
         """Remove the objects; it is no error when one is not there."""
 
-    def presign_put(self, key: str, *, size: int, content_type: str, expires_at: datetime, now: datetime) -> Presigned:
-        """A URL that takes the object from a client: exactly ``size`` bytes of that type, until it expires."""
+    def presign_put(
+        self, key: str, *, size: int, content_type: str, expires_at: datetime, now: datetime
+    ) -> Presigned:
+        """A URL that takes the object from a client: exactly ``size`` bytes of that type, until it
+        expires."""
 
     def presign_get(
-        self, key: str, *, filename: str, content_type: str, inline: bool, expires_at: datetime, now: datetime
+        self,
+        key: str,
+        *,
+        filename: str,
+        content_type: str,
+        inline: bool,
+        expires_at: datetime,
+        now: datetime,
     ) -> str:
-        """A URL that answers with the object until it expires: as a page's content or, not ``inline``, as a download.
+        """A URL that answers with the object until it expires: as a page's content or, not
+        ``inline``, as a download.
 
         Absolute, or a path, as in ``Presigned``. Whether the object exists is not looked up.
         """
 
     def tidy(self, before: datetime) -> int:
-        """Remove what puts left behind that never ended, and were last written to before. Returns how many."""
+        """Remove what puts left behind that never ended, and were last written to before. Returns
+        how many."""
 
     def check(self) -> None:
         """Raise OSError unless objects can be stored and read now."""
 
 
 def content_disposition(filename: str, *, inline: bool) -> str:
-    """The header for a file name in any script: a plain one for old clients, the true one beside it (RFC 6266)."""
+    """The header for a file name in any script: a plain one for old clients, the true one beside it
+    (RFC 6266)."""
     kind = "inline" if inline else "attachment"
     decomposed = unicodedata.normalize("NFKD", filename)
     plain = NOT_PLAIN.sub("_", "".join(one for one in decomposed if not unicodedata.combining(one)))

@@ -10,7 +10,9 @@ import stripe
 import structlog
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from stripe import HTTPClient, RequestsClient, StripeClient
-from stripe.params.billing_portal import SessionCreateParamsFlowDataSubscriptionUpdateConfirmItem as UpdatedItem
+from stripe.params.billing_portal import (
+    SessionCreateParamsFlowDataSubscriptionUpdateConfirmItem as UpdatedItem,
+)
 
 from app.adapters.payments import CustomerGone, Event, Forged, Item, Line, Refused, Subscription
 from app.errors import DependencyDown
@@ -115,9 +117,18 @@ class StripePayments:
             for one in self._stripe.subscriptions.list({"limit": PAGE}).auto_paging_iter():
                 yield _subscription(one)
 
-    def checkout(self, org_id: str, customer_id: str, lines: Sequence[Line], success_url: str, cancel_url: str) -> str:
+    def checkout(
+        self,
+        org_id: str,
+        customer_id: str,
+        lines: Sequence[Line],
+        success_url: str,
+        cancel_url: str,
+    ) -> str:
         with _answering():
-            for earlier in self._stripe.checkout.sessions.list({"customer": customer_id, "status": "open"}).data:
+            for earlier in self._stripe.checkout.sessions.list(
+                {"customer": customer_id, "status": "open"}
+            ).data:
                 self._close(earlier.id)
             session = self._stripe.checkout.sessions.create(
                 {
@@ -125,7 +136,9 @@ class StripePayments:
                     "customer": customer_id,
                     "client_reference_id": org_id,
                     "line_items": [
-                        {"price": line.price_id} if line.metered else {"price": line.price_id, "quantity": 1}
+                        {"price": line.price_id}
+                        if line.metered
+                        else {"price": line.price_id, "quantity": 1}
                         for line in lines
                     ],
                     "subscription_data": {"metadata": {"org_id": org_id}},
@@ -134,11 +147,14 @@ class StripePayments:
                 }
             )
             if session.url is None:
-                raise DependencyDown("The payment provider opened no page. Repeat the request shortly.")
+                raise DependencyDown(
+                    "The payment provider opened no page. Repeat the request shortly."
+                )
             return session.url
 
     def _close(self, session_id: str) -> None:
-        """Expire a checkout. Another call may just have done so; one that was just paid is a refusal."""
+        """Expire a checkout. Another call may just have done so; one that was just paid is a
+        refusal."""
         try:
             self._stripe.checkout.sessions.expire(session_id)
         except stripe.InvalidRequestError:
@@ -157,8 +173,14 @@ class StripePayments:
                     "return_url": return_url,
                     "flow_data": {
                         "type": "subscription_update_confirm",
-                        "subscription_update_confirm": {"subscription": subscription.id, "items": [asked]},
-                        "after_completion": {"type": "redirect", "redirect": {"return_url": return_url}},
+                        "subscription_update_confirm": {
+                            "subscription": subscription.id,
+                            "items": [asked],
+                        },
+                        "after_completion": {
+                            "type": "redirect",
+                            "redirect": {"return_url": return_url},
+                        },
                     },
                 }
             )
@@ -166,13 +188,17 @@ class StripePayments:
 
     def portal(self, customer_id: str, return_url: str) -> str:
         with _answering():
-            return self._stripe.billing_portal.sessions.create({"customer": customer_id, "return_url": return_url}).url
+            return self._stripe.billing_portal.sessions.create(
+                {"customer": customer_id, "return_url": return_url}
+            ).url
 
     def customer_of_charge(self, charge_id: str) -> str | None:
         with _answering():
             return _id(self._stripe.charges.retrieve(charge_id).customer)
 
-    def meter(self, event_name: str, entry_id: str, customer_id: str, images: int, at: datetime) -> None:
+    def meter(
+        self, event_name: str, entry_id: str, customer_id: str, images: int, at: datetime
+    ) -> None:
         with _answering(), _counting_once():
             self._stripe.billing.meter_events.create(
                 {
@@ -225,7 +251,8 @@ def _answering() -> Iterator[None]:
 
 @contextmanager
 def _allowed_by_the_portal() -> Iterator[None]:
-    """The portal changes plans only where the account's settings allow it, and says so without a code."""
+    """The portal changes plans only where the account's settings allow it, and says so without a
+    code."""
     try:
         yield
     except stripe.InvalidRequestError as error:
@@ -246,14 +273,21 @@ def _counting_once() -> Iterator[None]:
 
 def _down() -> DependencyDown:
     return DependencyDown(
-        "The payment provider does not answer just now. Nothing was bought or changed; repeat the request shortly.",
+        "The payment provider does not answer just now. Nothing was bought or changed; repeat the "
+        "request shortly.",
         retry_after=RETRY_AFTER_SECONDS,
     )
 
 
 def _subscription(given: stripe.Subscription) -> Subscription:
-    items = [Item(item.id, item.price.id, _moment(item.current_period_end)) for item in given.items.data]
-    end = max((item.period_end for item in items), default=None) if given.cancel_at_period_end else None
+    items = [
+        Item(item.id, item.price.id, _moment(item.current_period_end)) for item in given.items.data
+    ]
+    end = (
+        max((item.period_end for item in items), default=None)
+        if given.cancel_at_period_end
+        else None
+    )
     return Subscription(
         id=given.id,
         customer_id=_id(given.customer) or "",
@@ -265,7 +299,8 @@ def _subscription(given: stripe.Subscription) -> Subscription:
 
 
 def _subject(about: _About) -> str | None:
-    """Whose news it is: all that we listen to is of a customer, but for disputes, which name the charge."""
+    """Whose news it is: all that we listen to is of a customer, but for disputes, which name the
+    charge."""
     match about.object:
         case "customer":
             return about.id

@@ -23,14 +23,20 @@ blueprint = APIBlueprint(
 
 
 class Registration(Body):
-    email: str = Field(description="Your e-mail address.", max_length=320, examples=["you@example.com"])
+    email: str = Field(
+        description="Your e-mail address.", max_length=320, examples=["you@example.com"]
+    )
 
 
 class Registered(BaseModel):
     apiKey: str = Field(description="The live key. Shown once.", examples=["psx_…"])
-    testApiKey: str = Field(description="The test key: works like the live one, counts nothing.", examples=["test_…"])
+    testApiKey: str = Field(
+        description="The test key: works like the live one, counts nothing.", examples=["test_…"]
+    )
     plan: str = Field(examples=["FREE"])
-    monthlyLimit: int | None = Field(description="Live images a month; null without a limit.", examples=[100])
+    monthlyLimit: int | None = Field(
+        description="Live images a month; null without a limit.", examples=[100]
+    )
     message: str
 
 
@@ -38,13 +44,19 @@ class Rotated(BaseModel):
     apiKey: str = Field(description="The new key. Shown once.", examples=["psx_…"])
 
 
-@blueprint.post("/register", summary="Open an account", responses={201: Registered, **errors(400, 409, 413, 415)})
+@blueprint.post(
+    "/register",
+    summary="Open an account",
+    responses={201: Registered, **errors(400, 409, 413, 415)},
+)
 @needs_nothing
 @opens_accounts
 def register(body: Registration) -> tuple[Response, int]:
-    """Makes a user, an organization on the FREE plan, one live and one test key. No password, no card.
+    """Makes a user, an organization on the FREE plan, one live and one test key. No password, no
+    card.
 
-    A mailbox has one account, however its address is written (`you+tag@…`). Attempts are limited by network.
+    A mailbox has one account, however its address is written (`you+tag@…`). Attempts are limited by
+    network.
     """
     with transaction() as session:
         account = identity.register(session, body.email, now())
@@ -59,13 +71,17 @@ def register(body: Registration) -> tuple[Response, int]:
 
 
 @blueprint.post(
-    "/rotate-key", summary="Replace the key you send", security=SECURITY, responses={200: Rotated, **errors(401, 403)}
+    "/rotate-key",
+    summary="Replace the key you send",
+    security=SECURITY,
+    responses={200: Rotated, **errors(401, 403)},
 )
 @needs_key
 @never_kept
 @rotates_keys
 def rotate_key() -> dict[str, Any]:
-    """Revokes the key that the request carries, at once, and returns one with the same name, scopes and mode.
+    """Revokes the key that the request carries, at once, and returns one with the same name, scopes
+    and mode.
 
     Rate limits go on as they were. An organization may rotate 5 keys a minute.
     """

@@ -4,9 +4,30 @@ from typing import Annotated, Any, Literal, Self
 
 from flask import Response, jsonify
 from flask_openapi import APIBlueprint, Tag
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, RootModel, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    RootModel,
+    ValidationInfo,
+    field_validator,
+)
 
-from app.api.schema import SECURITY, Body, ById, Id, Kept, Moment, Name, Printable, Query, at_most, check_kept, errors
+from app.api.schema import (
+    SECURITY,
+    Body,
+    ById,
+    Id,
+    Kept,
+    Moment,
+    Name,
+    Printable,
+    Query,
+    at_most,
+    check_kept,
+    errors,
+)
 from app.extensions import transaction
 from app.models import Asset, MediaType
 from app.services import assets, listing, uploads
@@ -29,7 +50,11 @@ MOST_TAGS = 50
 DEEPEST_ITEM = 1_000_000
 LARGEST_FILE = 2**40
 OneTag = Annotated[str, Field(min_length=1, max_length=64), Printable]
-Tags = Annotated[list[OneTag], Field(max_length=MOST_TAGS), AfterValidator(lambda tags: list(dict.fromkeys(tags)))]
+Tags = Annotated[
+    list[OneTag],
+    Field(max_length=MOST_TAGS),
+    AfterValidator(lambda tags: list(dict.fromkeys(tags))),
+]
 Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-1e12, le=1e12)]
 
 
@@ -79,8 +104,12 @@ class AssetList(BaseModel):
     pageSize: int
     total: int
     totalPages: int
-    totalIsExact: bool = Field(description="False where over 10,000 match several filters: then `total` is 10,000.")
-    nextCursor: str | None = Field(description="Pass it as `cursor` for the next page; null at the end.")
+    totalIsExact: bool = Field(
+        description="False where over 10,000 match several filters: then `total` is 10,000."
+    )
+    nextCursor: str | None = Field(
+        description="Pass it as `cursor` for the next page; null at the end."
+    )
 
 
 def _media_type(value: object) -> object:
@@ -107,11 +136,14 @@ class AssetQuery(Query):
         "", description="All of these; separate by commas."
     )
     sort: Sort = Field(Sort.UPLOADED_DESC, description="`-` for descending.")
-    pageSize: Annotated[int, Field(ge=1), at_most(200)] = Field(50, description="More than 200 is 200.")
+    pageSize: Annotated[int, Field(ge=1), at_most(200)] = Field(
+        50, description="More than 200 is 200."
+    )
     page: int = Field(1, ge=1)
     cursor: Annotated[str, Field(max_length=2048), Printable] | None = Field(
         None,
-        description="The `nextCursor` of the page before, instead of `page`: as fast for the last page as the first.",
+        description="The `nextCursor` of the page before, instead of `page`: as fast for the last "
+        "page as the first.",
     )
 
     @field_validator("page")
@@ -127,11 +159,14 @@ class AssetQuery(Query):
 
 
 class NewAsset(Body):
-    """Send `presign` first, PUT the file to the `uploadUrl`, then send `finalize` with the `storageKey`."""
+    """Send `presign` first, PUT the file to the `uploadUrl`, then send `finalize` with the
+    `storageKey`."""
 
     mode: Literal["presign", "finalize"]
     originalName: Annotated[Name, AfterValidator(clean_name)] = Field(examples=["hero.jpg"])
-    mimeType: Annotated[str, Field(min_length=1, max_length=64), Printable] = Field(examples=["image/jpeg"])
+    mimeType: Annotated[str, Field(min_length=1, max_length=64), Printable] = Field(
+        examples=["image/jpeg"]
+    )
     size: int = Field(ge=1, le=LARGEST_FILE, description="Bytes, exactly.", examples=[182341])
     storageKey: Annotated[str, Field(max_length=512), Printable] | None = Field(
         None, validate_default=True, description="With `finalize`: as `presign` answered it."
@@ -202,12 +237,20 @@ COLUMNS = {
 KEPT = AssetChanges.model_fields.keys() - COLUMNS.keys() - {"thumbnailUrl"}
 
 
-@blueprint.get("", summary="List assets", security=SECURITY, responses={200: AssetList, **errors(400, 401, 402, 403)})
+@blueprint.get(
+    "",
+    summary="List assets",
+    security=SECURITY,
+    responses={200: AssetList, **errors(400, 401, 402, 403)},
+)
 @needs_workspace
 def index(query: AssetQuery) -> Response:
-    """Newest first unless sorted otherwise. `total` is kept, not counted: exact without a filter and for any one."""
+    """Newest first unless sorted otherwise. `total` is kept, not counted: exact without a filter
+    and for any one."""
     with transaction(*principal().partition) as session:
-        found = listing.page_of(session, query.filter, query.sort, query.pageSize, page=query.page, cursor=query.cursor)
+        found = listing.page_of(
+            session, query.filter, query.sort, query.pageSize, page=query.page, cursor=query.cursor
+        )
         answer = AssetList(
             items=[AssetItem.of(asset) for asset in found.assets],
             page=None if query.cursor else query.page,
@@ -232,10 +275,12 @@ def index(query: AssetQuery) -> Response:
 )
 @needs_workspace
 def create(body: NewAsset) -> tuple[Response, int]:
-    """In two steps. `presign` answers 200 with a URL that takes one PUT of exactly this size and type for 15 minutes.
+    """In two steps. `presign` answers 200 with a URL that takes one PUT of exactly this size and
+    type for 15 minutes.
 
-    `finalize` looks at what was uploaded, whatever was declared, and answers 201 with the asset; the same `storageKey`
-    again answers 200 with the same asset. An original is free; it counts against the plan's storage.
+    `finalize` looks at what was uploaded, whatever was declared, and answers 201 with the asset;
+    the same `storageKey` again answers 200 with the same asset. An original is free; it counts
+    against the plan's storage.
     """
     tools = toolbox()
     if body.mode == "presign":
@@ -248,12 +293,17 @@ def create(body: NewAsset) -> tuple[Response, int]:
         )
         return jsonify(presigned.model_dump(mode="json")), 200
     with at_work(tools.gate) as shop:
-        asset, made = uploads.finalize(principal(), body.storageKey or "", body.declared, body.label, shop)
+        asset, made = uploads.finalize(
+            principal(), body.storageKey or "", body.declared, body.label, shop
+        )
     return jsonify(AssetItem.of(asset).model_dump(mode="json")), 201 if made else 200
 
 
 @blueprint.get(
-    "/<id>", summary="Get an asset", security=SECURITY, responses={200: AssetItem, **errors(401, 402, 403, 404)}
+    "/<id>",
+    summary="Get an asset",
+    security=SECURITY,
+    responses={200: AssetItem, **errors(401, 402, 403, 404)},
 )
 @needs_workspace
 def show(path: ById) -> dict[str, Any]:
@@ -270,8 +320,11 @@ def show(path: ById) -> dict[str, Any]:
 )
 @needs_workspace
 def update(path: ById, body: AssetChanges) -> dict[str, Any]:
-    """Sets name, tags, collection or location; `collectionId` null takes it out of its collection."""
-    changes = {COLUMNS[field]: getattr(body, field) for field in COLUMNS if field in body.model_fields_set}
+    """Sets name, tags, collection or location; `collectionId` null takes it out of its
+    collection."""
+    changes = {
+        COLUMNS[field]: getattr(body, field) for field in COLUMNS if field in body.model_fields_set
+    }
     with transaction(*principal().partition) as session:
         changed = AssetItem.of(assets.change(session, path.id, changes))
         check_kept(body, KEPT, changed)
@@ -279,7 +332,10 @@ def update(path: ById, body: AssetChanges) -> dict[str, Any]:
 
 
 @blueprint.delete(
-    "/<id>", summary="Delete an asset", security=SECURITY, responses={204: None, **errors(401, 402, 403, 404)}
+    "/<id>",
+    summary="Delete an asset",
+    security=SECURITY,
+    responses={204: None, **errors(401, 402, 403, 404)},
 )
 @needs_workspace
 def delete(path: ById) -> tuple[str, int]:

@@ -15,7 +15,10 @@ from app.web.authentication import needs_key
 from app.web.context import needed_provider, principal, toolbox
 
 blueprint = APIBlueprint(
-    "billing", __name__, url_prefix="/billing", abp_tags=[Tag(name="Billing", description="Plans and payments.")]
+    "billing",
+    __name__,
+    url_prefix="/billing",
+    abp_tags=[Tag(name="Billing", description="Plans and payments.")],
 )
 
 
@@ -27,7 +30,9 @@ class Purchase(Body):
 
 
 class Page(BaseModel):
-    url: str = Field(description="A page to open in a browser.", examples=["https://checkout.stripe.com/c/pay/…"])
+    url: str = Field(
+        description="A page to open in a browser.", examples=["https://checkout.stripe.com/c/pay/…"]
+    )
 
 
 @blueprint.post(
@@ -38,13 +43,19 @@ class Page(BaseModel):
 )
 @needs_key
 def checkout(body: Purchase) -> dict[str, Any]:
-    """Returns the URL of Stripe's checkout; where a subscription runs already, of a page that confirms the change.
+    """Returns the URL of Stripe's checkout; where a subscription runs already, of a page that
+    confirms the change.
 
     The plan changes as soon as it is paid.
     """
     with toolbox().outbound.admitted(principal().org_id):
         url = billing.checkout(
-            _provider(), principal().org_id, principal().key_id, body.plan, body.interval, _return_url()
+            _provider(),
+            principal().org_id,
+            principal().key_id,
+            body.plan,
+            body.interval,
+            _return_url(),
         )
     return Page(url=url).model_dump()
 

@@ -6,7 +6,19 @@ from flask import Response, jsonify
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
-from app.api.schema import SECURITY, Body, ById, Id, Kept, Moment, Name, Printable, Query, check_kept, errors
+from app.api.schema import (
+    SECURITY,
+    Body,
+    ById,
+    Id,
+    Kept,
+    Moment,
+    Name,
+    Printable,
+    Query,
+    check_kept,
+    errors,
+)
 from app.extensions import transaction
 from app.models import Collection
 from app.services import collections
@@ -50,15 +62,20 @@ class CollectionList(BaseModel):
 class CollectionQuery(Query):
     null_is_a_value = frozenset({"parentId"})
 
-    name: Annotated[str, Field(max_length=255), Printable] | None = Field(None, description="Exactly this name.")
-    parentId: Id | None = Field(None, description="Directly in this collection; `null` for those in none.")
+    name: Annotated[str, Field(max_length=255), Printable] | None = Field(
+        None, description="Exactly this name."
+    )
+    parentId: Id | None = Field(
+        None, description="Directly in this collection; `null` for those in none."
+    )
 
 
 class NewCollection(Body):
     name: Name = Field(examples=["Campaign Q2"])
     parentId: Id | None = Field(
         None,
-        description="In which one it is looked for, and made; `null` for none. Left out: looked for everywhere.",
+        description="In which one it is looked for, and made; `null` for none. Left out: looked "
+        "for everywhere.",
         examples=[None],
     )
     color: Color | None = None
@@ -79,7 +96,10 @@ KEPT = ("id", "createdAt")
 
 
 @blueprint.get(
-    "", summary="List collections", security=SECURITY, responses={200: CollectionList, **errors(400, 401, 402, 403)}
+    "",
+    summary="List collections",
+    security=SECURITY,
+    responses={200: CollectionList, **errors(400, 401, 402, 403)},
 )
 @needs_workspace
 def index(query: CollectionQuery) -> dict[str, Any]:
@@ -89,20 +109,27 @@ def index(query: CollectionQuery) -> dict[str, Any]:
         chosen["parent_id"] = None if query.parentId == TOP else query.parentId
     with transaction(*principal().partition) as session:
         found = collections.find(session, **chosen)
-    return CollectionList(collections=[CollectionItem.of(one) for one in found]).model_dump(mode="json")
+    return CollectionList(collections=[CollectionItem.of(one) for one in found]).model_dump(
+        mode="json"
+    )
 
 
 @blueprint.post(
     "",
     summary="Create a collection",
     security=SECURITY,
-    responses={200: CollectionItem, 201: CollectionItem, **errors(400, 401, 402, 403, 409, 413, 415)},
+    responses={
+        200: CollectionItem,
+        201: CollectionItem,
+        **errors(400, 401, 402, 403, 409, 413, 415),
+    },
 )
 @needs_workspace
 def create(body: NewCollection) -> tuple[Response, int]:
     """Answers 201, or 200 with the collection of this name that is there already.
 
-    It is looked for under `parentId`, also where that is null. Without `parentId`, wherever it lies, the topmost first.
+    It is looked for under `parentId`, also where that is null. Without `parentId`, wherever it
+    lies, the topmost first.
     """
     parent = body.parentId if "parentId" in body.model_fields_set else collections.ANY
     with transaction(*principal().partition) as session:
@@ -132,7 +159,9 @@ def show(path: ById) -> dict[str, Any]:
 @needs_workspace
 def update(path: ById, body: CollectionChanges) -> dict[str, Any]:
     """Renames, recolours or moves it; it can't lie within itself."""
-    changes = {COLUMNS[field]: getattr(body, field) for field in COLUMNS if field in body.model_fields_set}
+    changes = {
+        COLUMNS[field]: getattr(body, field) for field in COLUMNS if field in body.model_fields_set
+    }
     with transaction(*principal().partition) as session:
         changed = CollectionItem.of(collections.change(session, path.id, changes, now()))
         check_kept(body, KEPT, changed)
@@ -147,7 +176,8 @@ def update(path: ById, body: CollectionChanges) -> dict[str, Any]:
 )
 @needs_workspace
 def delete(path: ById) -> tuple[str, int]:
-    """Its assets stay, without a collection. One that has collections in it answers 409: nothing is lost unasked."""
+    """Its assets stay, without a collection. One that has collections in it answers 409: nothing is
+    lost unasked."""
     with transaction(*principal().partition) as session:
         collections.delete(session, path.id)
     return "", 204

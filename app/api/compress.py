@@ -19,7 +19,10 @@ from app.web.authentication import needs_key
 from app.web.context import at_work, principal, toolbox
 
 blueprint = APIBlueprint(
-    "compress", __name__, url_prefix="/compress", abp_tags=[Tag(name="Compress", description="Make images smaller.")]
+    "compress",
+    __name__,
+    url_prefix="/compress",
+    abp_tags=[Tag(name="Compress", description="Make images smaller.")],
 )
 
 FILES = "files[]"
@@ -36,14 +39,18 @@ def _format(value: object) -> object:
 class CompressForm(BaseModel):
     """The fields of the form. The files themselves are spooled to disk as they arrive."""
 
-    quality: float = Field(0.8, ge=0, le=1, allow_inf_nan=False, description="0 is smallest, 1 is best.")
+    quality: float = Field(
+        0.8, ge=0, le=1, allow_inf_nan=False, description="0 is smallest, 1 is best."
+    )
     maxWidth: Side = Field(None, description="Shrink images wider than this, in pixels.")
     maxHeight: Side = Field(None, description="Shrink images taller than this, in pixels.")
     mimeType: Annotated[Format | None, BeforeValidator(_format)] = Field(
         None,
-        description="Force an output format. By default JPEG, PNG, WebP, GIF and AVIF stay what they are, and the rest "
-        "becomes JPEG, or PNG where it is transparent.",
-        json_schema_extra={"anyOf": [{"type": "string", "enum": [format.mime for format in Format]}]},
+        description="Force an output format. By default JPEG, PNG, WebP, GIF and AVIF stay what "
+        "they are, and the rest becomes JPEG, or PNG where it is transparent.",
+        json_schema_extra={
+            "anyOf": [{"type": "string", "enum": [format.mime for format in Format]}]
+        },
     )
     partial: bool = Field(False, description="Return the good results even where some files fail.")
 
@@ -60,13 +67,17 @@ class CompressForm(BaseModel):
 class Compressed(BaseModel):
     originalName: str = Field(examples=["photo1.jpg"])
     mimeType: str = Field(examples=["image/jpeg"])
-    data: str = Field(description="The image, base64.", json_schema_extra={"contentEncoding": "base64"})
+    data: str = Field(
+        description="The image, base64.", json_schema_extra={"contentEncoding": "base64"}
+    )
     originalSize: int = Field(description="Bytes sent.")
     size: int = Field(description="Bytes returned.")
     width: int
     height: int
     keptOriginal: bool | None = Field(
-        None, description="True where nothing smaller was possible: the original's pixels, without its metadata."
+        None,
+        description="True where nothing smaller was possible: the original's pixels, without its "
+        "metadata.",
     )
 
 
@@ -78,9 +89,13 @@ class Failed(BaseModel):
 class CompressedBatch(BaseModel):
     processed: int
     results: list[Compressed] = Field(description="In the order sent.")
-    failures: list[Failed] | None = Field(None, description="With `partial`: the files that could not be read.")
+    failures: list[Failed] | None = Field(
+        None, description="With `partial`: the files that could not be read."
+    )
     usage: UsageNow
-    warnings: list[str] | None = Field(None, description="What of the form was ignored: `field: problem`.")
+    warnings: list[str] | None = Field(
+        None, description="What of the form was ignored: `field: problem`."
+    )
 
 
 REQUEST_BODY = forms.body(
@@ -88,8 +103,8 @@ REQUEST_BODY = forms.body(
     {
         "type": "array",
         "items": {"type": "string", "format": "binary"},
-        "description": "The images; repeat the field. JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF, BMP or camera RAW, told "
-        "by their content. `files` and `files[0]`, `files[1]` work too.",
+        "description": "The images; repeat the field. JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF, BMP "
+        "or camera RAW, told by their content. `files` and `files[0]`, `files[1]` work too.",
     },
     CompressForm,
 )
@@ -106,9 +121,9 @@ REQUEST_BODY = forms.body(
 def batch() -> Response:
     """Compresses every file and returns the results, base64, in the order sent.
 
-    Orientation is applied, colours end as sRGB, metadata is removed; nothing is enlarged and nothing comes back larger
-    than it was. One unreadable file refuses the whole batch, free of charge, unless `partial` is true. Unknown text
-    fields are ignored; `warnings` names them.
+    Orientation is applied, colours end as sRGB, metadata is removed; nothing is enlarged and
+    nothing comes back larger than it was. One unreadable file refuses the whole batch, free of
+    charge, unless `partial` is true. Unknown text fields are ignored; `warnings` names them.
     """
     form = forms.received(FILES, CompressForm)
     _check_count(len(form.files), principal())
@@ -127,7 +142,8 @@ def batch() -> Response:
 def _check_count(files: int, who: Principal) -> None:
     if files > who.allowance.batch_files:
         raise TooLarge(
-            f"{files} files are too many: the {who.allowance.plan} plan takes {who.allowance.batch_files} a batch."
+            f"{files} files are too many: the {who.allowance.plan} plan takes "
+            f"{who.allowance.batch_files} a batch."
         )
 
 
@@ -159,7 +175,11 @@ def _result_parts(result: Result) -> tuple[bytes, Base64File, bytes]:
         "height": picture.height,
         **({"keptOriginal": True} if picture.kept_original else {}),
     }
-    return json.dumps(facts).encode()[:-1] + b',"data":"', Base64File(result.path, picture.size), b'"}'
+    return (
+        json.dumps(facts).encode()[:-1] + b',"data":"',
+        Base64File(result.path, picture.size),
+        b'"}',
+    )
 
 
 def _failed(failure: Failure) -> dict[str, str]:

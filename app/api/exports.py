@@ -32,7 +32,9 @@ AT_ONCE = 500
 class ExportConfig(Recipe, Body):
     """How the assets are transformed and named."""
 
-    renameOnExport: bool = Field(False, description="Name entries by `name`; else by `originalName`.")
+    renameOnExport: bool = Field(
+        False, description="Name entries by `name`; else by `originalName`."
+    )
 
 
 class NewExport(Body):
@@ -44,7 +46,8 @@ class NewExport(Body):
         None,
         alias="async",
         validate_default=True,
-        description=f"True has a worker make the ZIP: 202. So do more than {AT_ONCE} assets, unless it is false.",
+        description=f"True has a worker make the ZIP: 202. So do more than {AT_ONCE} assets, "
+        "unless it is false.",
     )
 
     @field_validator("assetIds")
@@ -77,7 +80,8 @@ class ExportState(BaseModel):
     size: int | None = Field(description="Bytes of the ZIP.")
     error: str | None = Field(description="Why the export failed.")
     downloadUrl: str | None = Field(
-        description="The ZIP, until `expiresAt`, which is earlier where newer ZIPs take its place; needs no key."
+        description="The ZIP, until `expiresAt`, which is earlier where newer ZIPs take its place; "
+        "needs no key."
     )
     createdAt: Moment
     finishedAt: Moment | None
@@ -105,7 +109,9 @@ class ExportList(BaseModel):
 
 
 class ExportQuery(Query):
-    pageSize: Annotated[int, Field(ge=1), at_most(200)] = Field(50, description="More than 200 is 200.")
+    pageSize: Annotated[int, Field(ge=1), at_most(200)] = Field(
+        50, description="More than 200 is 200."
+    )
 
 
 def _download_url(export: Export) -> str | None:
@@ -130,11 +136,12 @@ ZIP: dict[str, Any] = {
 def create(body: NewExport) -> Response | tuple[Response, int, dict[str, str]]:
     """Streams a ZIP of up to 500 assets, in the order given, while the images are made.
 
-    An asset that fails is listed in `errors.json` inside the ZIP. With `async`, or with more assets, a worker makes the
-    ZIP: the answer is 202, and `GET /api/v1/exports/{id}` tells how far it is. Such ZIPs may have half of the plan's
-    storage beside the assets (with test keys 125 MB): the oldest make room, and a larger one fails. An
-    `Idempotency-Key` keeps that answer, but no streamed ZIP: the same export again costs nothing, as long as its images
-    are there. While the server is busy sending others, a streamed ZIP is refused with 503; one with `async` is not.
+    An asset that fails is listed in `errors.json` inside the ZIP. With `async`, or with more
+    assets, a worker makes the ZIP: the answer is 202, and `GET /api/v1/exports/{id}` tells how far
+    it is. Such ZIPs may have half of the plan's storage beside the assets (with test keys 125 MB):
+    the oldest make room, and a larger one fails. An `Idempotency-Key` keeps that answer, but no
+    streamed ZIP: the same export again costs nothing, as long as its images are there. While the
+    server is busy sending others, a streamed ZIP is refused with 503; one with `async` is not.
     """
     who = principal()
     if not body.async_:
@@ -149,8 +156,8 @@ def create(body: NewExport) -> Response | tuple[Response, int, dict[str, str]]:
 def _streamed(body: NewExport) -> Response:
     """All refusals come before the first byte.
 
-    The export has a place among the ZIPs that are sent, whose readers may be slow, and none among the server's work:
-    its images take their turns with all others'.
+    The export has a place among the ZIPs that are sent, whose readers may be slow, and none among
+    the server's work: its images take their turns with all others'.
     """
     who = principal()
     with transaction(*who.partition) as session:
@@ -165,7 +172,10 @@ def _streamed(body: NewExport) -> Response:
 
 
 @blueprint.get(
-    "", summary="List batch exports", security=SECURITY, responses={200: ExportList, **errors(400, 401, 402, 403)}
+    "",
+    summary="List batch exports",
+    security=SECURITY,
+    responses={200: ExportList, **errors(400, 401, 402, 403)},
 )
 @needs_workspace
 def index(query: ExportQuery) -> dict[str, Any]:

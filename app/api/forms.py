@@ -22,7 +22,8 @@ Fields = TypeVar("Fields", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Sent(Generic[Fields]):
-    """A form: its text, its files in the order sent, and what of it was ignored (``field: problem``)."""
+    """A form: its text, its files in the order sent, and what of it was ignored (``field:
+    problem``)."""
 
     fields: Fields
     files: list[SpooledFile]
@@ -38,7 +39,8 @@ def body(field: str, files: dict[str, Any], fields: type[BaseModel]) -> dict[str
 
 
 def received(field: str, fields: type[Fields]) -> Sent[Fields]:
-    """The request's form, with one file or more in ``field``. What of its text nobody knows is ignored.
+    """The request's form, with one file or more in ``field``. What of its text nobody knows is
+    ignored.
 
     Raises UnsupportedMediaType, BadRequest, and TooLarge for a file or a body.
     """
@@ -54,10 +56,14 @@ def received(field: str, fields: type[Fields]) -> Sent[Fields]:
         raise invalid_request(error) from None
     in_field = {sent for sent in text if NUMBER.sub("", sent) == name}
     if wrong := sorted(sent for sent in in_field if text[sent] not in ABSENT):
-        raise BadRequest("Send images as files, not as text.", errors=[f"{sent}: must be a file" for sent in wrong])
+        raise BadRequest(
+            "Send images as files, not as text.",
+            errors=[f"{sent}: must be a file" for sent in wrong],
+        )
     if wrong := sorted({sent for sent, _ in files if NUMBER.sub("", sent) != name}):
         problems = [
-            f"{_shown(sent)}: {'must be text' if sent in fields.model_fields else 'unknown field'}" for sent in wrong
+            f"{_shown(sent)}: {'must be text' if sent in fields.model_fields else 'unknown field'}"
+            for sent in wrong
         ]
         raise BadRequest(f"The form has files in other fields than '{field}'.", errors=problems)
     if not files:
@@ -65,7 +71,11 @@ def received(field: str, fields: type[Fields]) -> Sent[Fields]:
         problem = "no file was chosen" if chosen else "is required"
         raise BadRequest(f"Send an image in the field '{field}'.", errors=[f"{field}: {problem}"])
     unknown = [sent for sent in text if sent not in known and sent not in in_field]
-    return Sent(values, [file for _, file in files], [f"{_shown(sent)}: unknown field, ignored" for sent in unknown])
+    return Sent(
+        values,
+        [file for _, file in files],
+        [f"{_shown(sent)}: unknown field, ignored" for sent in unknown],
+    )
 
 
 def _shown(field: str) -> str:

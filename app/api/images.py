@@ -1,4 +1,5 @@
-"""``/v1/images``: images taken in, made of others, published. The same rows as the workspace's assets."""
+"""``/v1/images``: images taken in, made of others, published. The same rows as the workspace's
+assets."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,18 @@ from pydantic import BaseModel, Field
 
 from app.adapters.painter import Order
 from app.api import forms
-from app.api.schema import SECURITY, Body, ById, Moment, Name, Printable, Prose, Query, at_most, errors
+from app.api.schema import (
+    SECURITY,
+    Body,
+    ById,
+    Moment,
+    Name,
+    Printable,
+    Prose,
+    Query,
+    at_most,
+    errors,
+)
 from app.errors import BadRequest
 from app.extensions import transaction
 from app.imaging import ImagingError
@@ -31,8 +43,9 @@ blueprint = APIBlueprint(
     abp_tags=[
         Tag(
             name="Images",
-            description="Images of files, URLs and prompts, and what is made of them: each operation answers with a "
-            "new image. With a test key nothing is charged, what is made is stamped, and is deleted after 90 days.",
+            description="Images of files, URLs and prompts, and what is made of them: each "
+            "operation answers with a new image. With a test key nothing is charged, what is made "
+            "is stamped, and is deleted after 90 days.",
         )
     ],
 )
@@ -42,7 +55,9 @@ IMAGE_ID = r"^image_[0-9a-z]{24}$"
 
 class Image(BaseModel):
     id: str = Field(examples=["image_0mpn9k2ucq3vd1x7b8e5h4zt"])
-    name: str = Field(description="Not unique: what is made of an image has its name.", examples=["hero"])
+    name: str = Field(
+        description="Not unique: what is made of an image has its name.", examples=["hero"]
+    )
     url: str | None = Field(description="Where everybody may get it; null until it is published.")
     width: int = Field(description="Pixels, of the upright image.")
     height: int
@@ -84,9 +99,9 @@ class ImageQuery(Query):
 
 class ImageOfUrl(Body):
     url: Annotated[str, Field(min_length=1, max_length=2048), Printable] = Field(
-        description="`https://…` at Amazon S3, Azure Blob Storage, Cloudflare R2, Google Cloud Storage, Dropbox, "
-        "Google Drive or OneDrive, share links too, at a host that the organization has added, or where this server "
-        "publishes an image.",
+        description="`https://…` at Amazon S3, Azure Blob Storage, Cloudflare R2, Google Cloud "
+        "Storage, Dropbox, Google Drive or OneDrive, share links too, at a host that the "
+        "organization has added, or where this server publishes an image.",
         examples=["https://storage.googleapis.com/my-bucket/photo.jpg"],
     )
     name: Name = Field(examples=["hero"])
@@ -101,13 +116,16 @@ class ImageOfWords(Body):
         None, description="What not to paint.", examples=["people"]
     )
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = Field(
-        None, description="The same seed and words make the same picture, where the model can do that."
+        None,
+        description="The same seed and words make the same picture, where the model can do that.",
     )
     model: Annotated[str, Field(min_length=1, max_length=100), Printable] | None = None
 
 
 class Uploaded(Image):
-    warnings: list[str] | None = Field(None, description="What of the form was ignored: `field: problem`.")
+    warnings: list[str] | None = Field(
+        None, description="What of the form was ignored: `field: problem`."
+    )
 
 
 class UploadForm(BaseModel):
@@ -117,17 +135,30 @@ class UploadForm(BaseModel):
 
 
 CREATED: dict[int | str, Any] = {201: Image, **errors(400, 401, 402, 403, 404, 409, 413, 415, 422)}
-UPLOAD = forms.body("image", {"type": "string", "format": "binary", "description": "Told by its content."}, UploadForm)
+UPLOAD = forms.body(
+    "image",
+    {"type": "string", "format": "binary", "description": "Told by its content."},
+    UploadForm,
+)
 
 
-@blueprint.get("", summary="List images", security=SECURITY, responses={200: ImageList, **errors(400, 401, 403)})
+@blueprint.get(
+    "",
+    summary="List images",
+    security=SECURITY,
+    responses={200: ImageList, **errors(400, 401, 403)},
+)
 @needs_key
 def index(query: ImageQuery) -> dict[str, Any]:
     """Newest first. `links` lead to the pages before and after."""
     with transaction(*principal().partition) as session:
         page = images.page_of(session, query.take, query.from_)
-        links = Links(previous=_page_url(query.take, page.previous), next=_page_url(query.take, page.next))
-        return ImageList(data=[Image.of(image) for image in page.images], links=links).model_dump(mode="json")
+        links = Links(
+            previous=_page_url(query.take, page.previous), next=_page_url(query.take, page.next)
+        )
+        return ImageList(data=[Image.of(image) for image in page.images], links=links).model_dump(
+            mode="json"
+        )
 
 
 @blueprint.post("", summary="Create an image from a URL", security=SECURITY, responses=CREATED)
@@ -143,11 +174,16 @@ def create_from_url(body: ImageOfUrl) -> tuple[Response, int]:
 
 
 @blueprint.post(
-    "/upload", summary="Upload an image", security=SECURITY, request_body=UPLOAD, responses={**CREATED, 201: Uploaded}
+    "/upload",
+    summary="Upload an image",
+    security=SECURITY,
+    request_body=UPLOAD,
+    responses={**CREATED, 201: Uploaded},
 )
 @needs_key
 def upload() -> tuple[Response, int]:
-    """Keeps the image as it is, whatever its format: JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF, BMP or camera RAW.
+    """Keeps the image as it is, whatever its format: JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF, BMP or
+    camera RAW.
 
     Unknown text fields are ignored; `warnings`, which is there only then, names them.
     """
@@ -161,18 +197,27 @@ def upload() -> tuple[Response, int]:
 
 
 @blueprint.post(
-    "/imagine", summary="Create an image from a prompt", security=SECURITY, responses={**CREATED, **errors(501)}
+    "/imagine",
+    summary="Create an image from a prompt",
+    security=SECURITY,
+    responses={**CREATED, **errors(501)},
 )
 @needs_key
 def imagine(body: ImageOfWords) -> tuple[Response, int]:
-    """Has the server's provider paint it. With a test key no provider is asked: a sample is drawn, from the seed."""
+    """Has the server's provider paint it. With a test key no provider is asked: a sample is drawn,
+    from the seed."""
     order = Order(body.prompt, body.negative_prompt, body.seed, body.model)
     tools = toolbox()
     with at_work(tools.outbound) as shop:
         return created(making.imagine(job(body.name), order, tools.painter, shop))
 
 
-@blueprint.get("/<id>", summary="Get an image", security=SECURITY, responses={200: Image, **errors(401, 403, 404)})
+@blueprint.get(
+    "/<id>",
+    summary="Get an image",
+    security=SECURITY,
+    responses={200: Image, **errors(401, 403, 404)},
+)
 @needs_key
 def show(path: ById) -> dict[str, Any]:
     """One image, as the list shows it."""
@@ -180,7 +225,12 @@ def show(path: ById) -> dict[str, Any]:
         return _shown(images.get(session, path.id))
 
 
-@blueprint.delete("/<id>", summary="Delete an image", security=SECURITY, responses={204: None, **errors(401, 403, 404)})
+@blueprint.delete(
+    "/<id>",
+    summary="Delete an image",
+    security=SECURITY,
+    responses={204: None, **errors(401, 403, 404)},
+)
 @needs_key
 def delete(path: ById) -> tuple[str, int]:
     """Gone at once, its public URL too. What was made of it stays."""
@@ -207,11 +257,15 @@ def download(path: ById) -> Response:
 
 
 @blueprint.post(
-    "/<id>/publish", summary="Publish an image", security=SECURITY, responses={200: Image, **errors(401, 403, 404, 409)}
+    "/<id>/publish",
+    summary="Publish an image",
+    security=SECURITY,
+    responses={200: Image, **errors(401, 403, 404, 409)},
 )
 @needs_key
 def publish(path: ById) -> dict[str, Any]:
-    """Gives it a `url` that needs no key and can't be guessed. Published again, it keeps that URL."""
+    """Gives it a `url` that needs no key and can't be guessed. Published again, it keeps that
+    URL."""
     with transaction(*principal().partition) as session:
         image = images.get(session, path.id)
         publishing.publish(session, image)
@@ -226,7 +280,8 @@ def publish(path: ById) -> dict[str, Any]:
 )
 @needs_key
 def unpublish(path: ById) -> dict[str, Any]:
-    """Its `url` is over at once here, and within a minute in caches. Published again, it gets another."""
+    """Its `url` is over at once here, and within a minute in caches. Published again, it gets
+    another."""
     with transaction(*principal().partition) as session:
         image = images.get(session, path.id)
         publishing.unpublish(session, image)
@@ -261,4 +316,6 @@ def _shown(image: Asset) -> dict[str, Any]:
 
 
 def _page_url(take: int, first: str | None) -> str | None:
-    return first and absolute(url_for("images.index") + "?" + urlencode({"take": take, "from": first}))
+    return first and absolute(
+        url_for("images.index") + "?" + urlencode({"take": take, "from": first})
+    )

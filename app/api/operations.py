@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 from tinycss2.color4 import Color, parse_color
 
 from app.api.schema import Body, Id, Name, Quality
@@ -40,20 +47,26 @@ def _colour(text: object) -> Colour:
     """CSS Color 4 §4-6, as far as sRGB goes."""
     parsed = parse_color(text) if isinstance(text, str) and len(text) <= 64 else None
     if not isinstance(parsed, Color) or parsed.space != "srgb":
-        raise ValueError("must be a CSS colour: a name, #rgb, #rgba, #rrggbb, #rrggbbaa or transparent")
+        raise ValueError(
+            "must be a CSS colour: a name, #rgb, #rgba, #rrggbb, #rrggbbaa or transparent"
+        )
     red, green, blue, alpha = (round(255 * min(max(part, 0.0), 1.0)) for part in parsed)
     return red, green, blue, alpha
 
 
 AnyColour = Annotated[
-    Colour, BeforeValidator(_colour), WithJsonSchema({"type": "string", "examples": ["#ff8800", "transparent"]})
+    Colour,
+    BeforeValidator(_colour),
+    WithJsonSchema({"type": "string", "examples": ["#ff8800", "transparent"]}),
 ]
 Length = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
 
 
 def _rounded(number: object) -> object:
     """A place between two pixels is the nearer one's: clients compute it."""
-    return math.floor(number + 0.5) if isinstance(number, float) and math.isfinite(number) else number
+    return (
+        math.floor(number + 0.5) if isinstance(number, float) and math.isfinite(number) else number
+    )
 
 
 FAR = LARGEST_SIDE * 2
@@ -65,15 +78,24 @@ Multiplier = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 
 class Resizing(Body):
-    width: Length | None = Field(None, description="Pixels. One of the two suffices: the ratio stays.", examples=[800])
-    height: Length | None = Field(None, validate_default=True, description="Pixels.", examples=[600])
+    width: Length | None = Field(
+        None, description="Pixels. One of the two suffices: the ratio stays.", examples=[800]
+    )
+    height: Length | None = Field(
+        None, validate_default=True, description="Pixels.", examples=[600]
+    )
     fit: Annotated[Fit, Field(strict=False)] = Field(
-        Fit.FILL, description="Where the ratio changes: `fill` stretches, `contain` adds bars, `cover` cuts off."
+        Fit.FILL,
+        description="Where the ratio changes: `fill` stretches, `contain` adds bars, `cover` cuts "
+        "off.",
     )
     position: Annotated[Position, Field(strict=False)] = Field(
-        Position.CENTER, description="Where the image stands between its bars, or what is kept of it."
+        Position.CENTER,
+        description="Where the image stands between its bars, or what is kept of it.",
     )
-    letterbox_color: AnyColour = Field(BLACK, description="Of the bars.", json_schema_extra={"default": "#000000"})
+    letterbox_color: AnyColour = Field(
+        BLACK, description="Of the bars.", json_schema_extra={"default": "#000000"}
+    )
 
     @field_validator("height")
     @classmethod
@@ -116,18 +138,25 @@ class Rotation(Body):
     )
 
     def operation(self) -> Rotate:
-        return Rotate(math.degrees(self.angle) if self.unit == "radians" else self.angle, self.background_color)
+        return Rotate(
+            math.degrees(self.angle) if self.unit == "radians" else self.angle,
+            self.background_color,
+        )
 
 
 class Mirroring(Body):
-    mode: Annotated[Axis, Field(strict=False)] = Field(description="`horizontal` swaps left and right.")
+    mode: Annotated[Axis, Field(strict=False)] = Field(
+        description="`horizontal` swaps left and right."
+    )
 
     def operation(self) -> Mirror:
         return Mirror(self.mode)
 
 
 class Blurring(Body):
-    sigma: Real = Field(20.0, ge=0.3, le=1000, description="Standard deviation in pixels.", examples=[5])
+    sigma: Real = Field(
+        20.0, ge=0.3, le=1000, description="Standard deviation in pixels.", examples=[5]
+    )
 
     def operation(self) -> Blur:
         return Blur(self.sigma)
@@ -137,7 +166,9 @@ class Modulation(Body):
     brightness: Multiplier = Field(1.0, examples=[1.2])
     saturation: Multiplier = Field(1.0, examples=[0.5])
     hue: int = Field(0, ge=-36_000, le=36_000, description="Degrees that colours are turned by.")
-    lightness: Real = Field(0.0, ge=-1000, le=1000, description="Added to the lightness, which is 0 to 100.")
+    lightness: Real = Field(
+        0.0, ge=-1000, le=1000, description="Added to the lightness, which is 0 to 100."
+    )
 
     def operation(self) -> Modulate:
         return Modulate(self.brightness, self.saturation, self.hue, self.lightness)
@@ -145,11 +176,16 @@ class Modulation(Body):
 
 class OneWatermark(Body):
     id: Id = Field(
-        description="Another image, PNG with transparency for instance.", examples=["image_0mpn9k2ucq3vd1x7b8e5h4zt"]
+        description="Another image, PNG with transparency for instance.",
+        examples=["image_0mpn9k2ucq3vd1x7b8e5h4zt"],
     )
-    top: Place = Field(0, description="Pixels from the image's upper edge, rounded; it may begin or end outside.")
+    top: Place = Field(
+        0, description="Pixels from the image's upper edge, rounded; it may begin or end outside."
+    )
     left: Place = Field(0, description="Pixels from the image's left edge, rounded.")
-    width: Length | None = Field(None, description="Pixels; with one of the two, the ratio stays.", examples=[200])
+    width: Length | None = Field(
+        None, description="Pixels; with one of the two, the ratio stays.", examples=[200]
+    )
     height: Length | None = Field(None, examples=[80])
     repetition_mode: Annotated[Repetition, Field(strict=False)] = Repetition.NO_REPEAT
 
@@ -203,7 +239,9 @@ class Step(Body):
 
 class Named(Body):
     name: Name | None = Field(
-        None, description="Of the new image; by default that of the image it is made of.", examples=["hero"]
+        None,
+        description="Of the new image; by default that of the image it is made of.",
+        examples=["hero"],
     )
 
 
@@ -237,18 +275,26 @@ class TransformBody(Named):
     operations: list[Step] = Field(
         min_length=1,
         max_length=MOST_OPERATIONS,
-        examples=[[{"resize": {"width": 800}}, {"blur": {"sigma": 4}}, {"convert": {"format": "webp"}}]],
+        examples=[
+            [{"resize": {"width": 800}}, {"blur": {"sigma": 4}}, {"convert": {"format": "webp"}}]
+        ],
     )
 
     @field_validator("operations")
     @classmethod
     def _not_too_many_watermarks(cls, value: list[Step]) -> list[Step]:
-        if sum(len(step.watermark.watermarks) for step in value if step.watermark) > MOST_WATERMARKS:
+        if (
+            sum(len(step.watermark.watermarks) for step in value if step.watermark)
+            > MOST_WATERMARKS
+        ):
             raise ValueError(f"at most {MOST_WATERMARKS} watermarks in all")
         return value
 
     def asked(self) -> list["Asked"]:
-        return [Asked(step.chosen, f"operations.{number}.{step.name}.") for number, step in enumerate(self.operations)]
+        return [
+            Asked(step.chosen, f"operations.{number}.{step.name}.")
+            for number, step in enumerate(self.operations)
+        ]
 
 
 @dataclass(frozen=True)
@@ -282,7 +328,8 @@ def watermark_ids(asked: Sequence[Asked]) -> dict[str, str]:
 
 
 def check_crops(asked: Sequence[Asked], width: int, height: int) -> None:
-    """Raise BadRequest for corners outside an image of this size, or of the size that it has come to by then."""
+    """Raise BadRequest for corners outside an image of this size, or of the size that it has come
+    to by then."""
     for one in asked:
         if isinstance(one.step, Conversion):
             continue
@@ -295,6 +342,7 @@ def check_crops(asked: Sequence[Asked], width: int, height: int) -> None:
             ]
             if problems:
                 raise BadRequest(
-                    problems[0] if len(problems) == 1 else "The crop is not inside the image.", errors=problems
+                    problems[0] if len(problems) == 1 else "The crop is not inside the image.",
+                    errors=problems,
                 )
         width, height = one.step.operation().size(width, height)

@@ -60,7 +60,10 @@ class NewPreset(Recipe, Body):
 
 
 @blueprint.get(
-    "", summary="List export presets", security=SECURITY, responses={200: PresetList, **errors(401, 402, 403)}
+    "",
+    summary="List export presets",
+    security=SECURITY,
+    responses={200: PresetList, **errors(401, 402, 403)},
 )
 @needs_workspace
 def index() -> dict[str, Any]:

@@ -20,12 +20,16 @@ from app.web.authentication import needs_workspace
 from app.web.context import at_work, now, principal, toolbox
 from app.web.links import download
 
-blueprint = APIBlueprint("renditions", __name__, url_prefix="/api/v1/assets", abp_tags=assets_blueprint.abp_tags)
+blueprint = APIBlueprint(
+    "renditions", __name__, url_prefix="/api/v1/assets", abp_tags=assets_blueprint.abp_tags
+)
 
 
 class ExportUrlQuery(Recipe, Query):
     preset: Name | None = Field(None, description="A saved preset; parameters beside it win.")
-    ttl: Annotated[int, Field(ge=60, le=86_400)] = Field(3600, description="Seconds that the URL is valid.")
+    ttl: Annotated[int, Field(ge=60, le=86_400)] = Field(
+        3600, description="Seconds that the URL is valid."
+    )
 
 
 class ExportUrl(BaseModel):
@@ -34,7 +38,9 @@ class ExportUrl(BaseModel):
     format: str = Field(examples=["WEBP"])
     ttlSeconds: int
     expiresAt: Moment
-    cached: bool = Field(description="Whether the copy was there already; only a new one counts as an image.")
+    cached: bool = Field(
+        description="Whether the copy was there already; only a new one counts as an image."
+    )
 
 
 @blueprint.get(
@@ -45,17 +51,26 @@ class ExportUrl(BaseModel):
 )
 @needs_workspace
 def export_url(path: ById, query: ExportUrlQuery) -> Response:
-    """Renders the image the first time it is asked for so, and counts it then; later it is there already.
+    """Renders the image the first time it is asked for so, and counts it then; later it is there
+    already.
 
-    Copies may have a quarter of the plan's storage beside the assets (with test keys 62 MB): those that were asked for,
-    or whose last URL ended, longest ago make room for new ones, and are rendered again when they are asked for.
+    Copies may have a quarter of the plan's storage beside the assets (with test keys 62 MB): those
+    that were asked for, or whose last URL ended, longest ago make room for new ones, and are
+    rendered again when they are asked for.
     """
     who = principal()
     with transaction(*who.partition) as session:
         asset = assets.get(session, path.id)
-        base = presets.transform_of(presets.named(session, query.preset)) if query.preset else Transform()
+        base = (
+            presets.transform_of(presets.named(session, query.preset))
+            if query.preset
+            else Transform()
+        )
     if asset.media_type == MediaType.VIDEO:
-        raise BadRequest("This asset is a video, and copies are made of images only. Its poster is the thumbnailUrl.")
+        raise BadRequest(
+            "This asset is a video, and copies are made of images only. Its poster is the "
+            "thumbnailUrl."
+        )
     original, wanted, ttl = Original.of(asset), query.over(base), timedelta(seconds=query.ttl)
     found = renditions.find(who, original, wanted, now(), ttl) or _rendered(original, wanted, ttl)
     expires_at = now().replace(microsecond=0) + ttl

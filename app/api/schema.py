@@ -37,15 +37,26 @@ Kept = Annotated[Any, Field(None, description="As it was got, or left out: it ca
 
 
 def check_kept(sent: BaseModel, fields: Iterable[str], shown: BaseModel) -> None:
-    """Raise BadRequest for those of ``fields`` that were sent with another value than the thing is shown with.
+    """Raise BadRequest for those of ``fields`` that were sent with another value than the thing is
+    shown with.
 
     So that a client may send back the whole of what it got.
     """
     own = shown.model_dump(mode="json")
-    changed = [name for name in fields if name in sent.model_fields_set and not _same(getattr(sent, name), own[name])]
+    changed = [
+        name
+        for name in fields
+        if name in sent.model_fields_set and not _same(getattr(sent, name), own[name])
+    ]
     if changed:
-        problems = [f"{name}: can't be changed; leave it out, or send {json.dumps(own[name])}" for name in changed]
-        raise BadRequest(problems[0] if len(problems) == 1 else "Several fields can't be changed.", errors=problems)
+        problems = [
+            f"{name}: can't be changed; leave it out, or send {json.dumps(own[name])}"
+            for name in changed
+        ]
+        raise BadRequest(
+            problems[0] if len(problems) == 1 else "Several fields can't be changed.",
+            errors=problems,
+        )
 
 
 def _same(sent: object, own: object) -> bool:
@@ -59,13 +70,19 @@ def _same(sent: object, own: object) -> bool:
 
 
 def given(model: type[BaseModel], sent: dict[str, Any]) -> dict[str, Any]:
-    """What was sent as text, without what stands for a value that nobody gave, where ``model`` can do without."""
-    optional = {field.alias or name for name, field in model.model_fields.items() if not field.is_required()}
-    return {name: value for name, value in sent.items() if name not in optional or value not in ABSENT}
+    """What was sent as text, without what stands for a value that nobody gave, where ``model`` can
+    do without."""
+    optional = {
+        field.alias or name for name, field in model.model_fields.items() if not field.is_required()
+    }
+    return {
+        name: value for name, value in sent.items() if name not in optional or value not in ABSENT
+    }
 
 
 class Query(Described):
-    """A query string. Unknown parameters are ignored, and a value that stands for none counts as absent."""
+    """A query string. Unknown parameters are ignored, and a value that stands for none counts as
+    absent."""
 
     null_is_a_value: ClassVar[frozenset[str]] = frozenset()
     """Parameters for which ``null`` says something of its own."""
@@ -83,7 +100,8 @@ def at_most(most: int) -> AfterValidator:
 
 
 def errors(*statuses: int) -> dict[int | str, Any]:
-    """The error answers of an endpoint, for its ``responses``; every endpoint may answer 429 and 503."""
+    """The error answers of an endpoint, for its ``responses``; every endpoint may answer 429 and
+    503."""
     return dict.fromkeys(sorted({*statuses, 429, 500, 503}), ErrorBody)
 
 
@@ -149,12 +167,18 @@ Side = Annotated[int, Field(ge=1, le=100_000)]
 class Recipe(BaseModel):
     """What presets, export URLs and exports have in common: how an image is transformed."""
 
-    format: AnyFormat = Field(None, description="Any case, or a media type. Without it, the asset's own.")
+    format: AnyFormat = Field(
+        None, description="Any case, or a media type. Without it, the asset's own."
+    )
     quality: Quality | None = Field(None, description="1 is smallest, 100 is best; 80 without it.")
-    maxWidth: Side | None = Field(None, description="In pixels. Images are never enlarged.", examples=[800])
+    maxWidth: Side | None = Field(
+        None, description="In pixels. Images are never enlarged.", examples=[800]
+    )
     maxHeight: Side | None = Field(None, description="In pixels.", examples=[800])
     preserveAspect: bool | None = Field(
-        None, description="False bounds each side on its own, without keeping their ratio. True without it."
+        None,
+        description="False bounds each side on its own, without keeping their ratio. True without "
+        "it.",
     )
 
     def over(self, base: Transform) -> Transform:
@@ -164,5 +188,7 @@ class Recipe(BaseModel):
             quality=self.quality or base.quality,
             max_width=self.maxWidth or base.max_width,
             max_height=self.maxHeight or base.max_height,
-            preserve_aspect=base.preserve_aspect if self.preserveAspect is None else self.preserveAspect,
+            preserve_aspect=base.preserve_aspect
+            if self.preserveAspect is None
+            else self.preserveAspect,
         )

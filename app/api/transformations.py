@@ -33,7 +33,9 @@ from app.services import images, making
 from app.web.authentication import needs_key
 from app.web.context import at_work, principal, toolbox
 
-blueprint = APIBlueprint("transformations", __name__, url_prefix="/v1/images", abp_tags=images_blueprint.abp_tags)
+blueprint = APIBlueprint(
+    "transformations", __name__, url_prefix="/v1/images", abp_tags=images_blueprint.abp_tags
+)
 
 BACKGROUND_IMAGES = 2
 """What removing a background counts as."""
@@ -81,14 +83,18 @@ def blur(path: ById, body: BlurBody) -> tuple[Response, int]:
     return _made(path, body)
 
 
-@blueprint.post("/<id>/modulate", summary="Adjust an image's colours", security=SECURITY, responses=CREATED)
+@blueprint.post(
+    "/<id>/modulate", summary="Adjust an image's colours", security=SECURITY, responses=CREATED
+)
 @needs_key
 def modulate(path: ById, body: ModulateBody) -> tuple[Response, int]:
     """Makes a new image with other brightness, saturation, hue or lightness (CIE LCh)."""
     return _made(path, body)
 
 
-@blueprint.post("/<id>/watermark", summary="Watermark an image", security=SECURITY, responses=CREATED)
+@blueprint.post(
+    "/<id>/watermark", summary="Watermark an image", security=SECURITY, responses=CREATED
+)
 @needs_key
 def watermark(path: ById, body: WatermarkBody) -> tuple[Response, int]:
     """Makes a new image with other images laid over it, each by its transparency."""
@@ -103,7 +109,8 @@ def watermark(path: ById, body: WatermarkBody) -> tuple[Response, int]:
 )
 @needs_key
 def remove_background(path: ById, body: Named) -> tuple[Response, int]:
-    """Makes a new image, a PNG, in which everything but the subject is transparent. Counts as two images."""
+    """Makes a new image, a PNG, in which everything but the subject is transparent. Counts as two
+    images."""
     with transaction(*principal().partition) as session:
         image = images.get(session, path.id)
     weights = toolbox().settings.weights
@@ -116,7 +123,12 @@ def remove_background(path: ById, body: Named) -> tuple[Response, int]:
         return created(making.transform(asked, image, wanted, shop), BACKGROUND_IMAGES)
 
 
-@blueprint.post("/<id>/transform", summary="Transform an image in several steps", security=SECURITY, responses=CREATED)
+@blueprint.post(
+    "/<id>/transform",
+    summary="Transform an image in several steps",
+    security=SECURITY,
+    responses=CREATED,
+)
 @needs_key
 def transform(path: ById, body: TransformBody) -> tuple[Response, int]:
     """Makes one new image by several operations. Counts as one, and is encoded once."""
@@ -124,13 +136,18 @@ def transform(path: ById, body: TransformBody) -> tuple[Response, int]:
 
 
 def _made(path: ById, body: Named, asked: Sequence[Asked] = ()) -> tuple[Response, int]:
-    """The image that comes of another by what is asked: the whole body, unless that has several parts."""
+    """The image that comes of another by what is asked: the whole body, unless that has several
+    parts."""
     asked = asked or [Asked(body)]
     fields = watermark_ids(asked)
     with transaction(*principal().partition) as session:
         image = images.get(session, path.id)
         layers = images.among(session, fields.values())
-    unusable = [field for field, layer_id in fields.items() if layer_id not in layers or layer_id == image.id]
+    unusable = [
+        field
+        for field, layer_id in fields.items()
+        if layer_id not in layers or layer_id == image.id
+    ]
     if unusable:
         raise BadRequest(
             "A watermark must be another image of this workspace.",
@@ -139,4 +156,6 @@ def _made(path: ById, body: Named, asked: Sequence[Asked] = ()) -> tuple[Respons
     check_crops(asked, image.width, image.height)
     wanted = transform_of(asked)
     with at_work(toolbox().gate) as shop:
-        return created(making.transform(job(body.name or image.name), image, wanted, shop, layers=layers))
+        return created(
+            making.transform(job(body.name or image.name), image, wanted, shop, layers=layers)
+        )

@@ -14,7 +14,9 @@ from app.web.authentication import needs_key
 from app.web.context import now, principal
 
 blueprint = APIBlueprint(
-    "usage", __name__, abp_tags=[Tag(name="Usage", description="What the plan allows and what is left of it.")]
+    "usage",
+    __name__,
+    abp_tags=[Tag(name="Usage", description="What the plan allows and what is left of it.")],
 )
 
 
@@ -23,7 +25,9 @@ class UsageNow(BaseModel):
 
     used: int = Field(description="Live images counted this month.", examples=[3])
     limit: int | None = Field(description="The plan's limit; null without one.", examples=[100])
-    remaining: int | None = Field(description="What is left of it; null without a limit.", examples=[97])
+    remaining: int | None = Field(
+        description="What is left of it; null without a limit.", examples=[97]
+    )
 
     @classmethod
     def of(cls, summary: Summary) -> "UsageNow":
@@ -32,14 +36,23 @@ class UsageNow(BaseModel):
 
 class Month(UsageNow):
     plan: str = Field(examples=["FREE"])
-    resetDate: date = Field(description="First day of the next month, UTC.", examples=["2026-07-01"])
+    resetDate: date = Field(
+        description="First day of the next month, UTC.", examples=["2026-07-01"]
+    )
 
 
-@blueprint.get("/usage", summary="This month's usage", security=SECURITY, responses={200: Month, **errors(401, 403)})
+@blueprint.get(
+    "/usage",
+    summary="This month's usage",
+    security=SECURITY,
+    responses={200: Month, **errors(401, 403)},
+)
 @needs_key
 def show() -> dict[str, Any]:
     """Live images of the running calendar month (UTC), for the whole organization."""
     with transaction(principal().org_id) as session:
         summary = usage.summarise(session, principal(), now())
-    month = Month(plan=summary.plan, resetDate=summary.reset_date, **UsageNow.of(summary).model_dump())
+    month = Month(
+        plan=summary.plan, resetDate=summary.reset_date, **UsageNow.of(summary).model_dump()
+    )
     return month.model_dump(mode="json")

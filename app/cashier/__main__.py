@@ -1,4 +1,5 @@
-"""``python -m app.cashier PORT``: the test cashier on loopback, with its books in the data folder."""
+"""``python -m app.cashier PORT``: the test cashier on loopback, with its books in the data
+folder."""
 
 import logging
 import signal
@@ -14,7 +15,8 @@ from app.logs import configure
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve until SIGTERM or SIGINT. Returns the exit code; raises SystemExit, with the reason, where it cannot run."""
+    """Serve until SIGTERM or SIGINT. Returns the exit code; raises SystemExit, with the reason,
+    where it cannot run."""
     try:
         settings = Settings.from_env()
     except ConfigurationError as error:
@@ -33,7 +35,9 @@ def main(arguments: Sequence[str]) -> int:
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.default_int_handler)
-    make_server("127.0.0.1", port, cashier, threaded=True).serve_forever()  # which ends with KeyboardInterrupt
+    make_server(
+        "127.0.0.1", port, cashier, threaded=True
+    ).serve_forever()  # which ends with KeyboardInterrupt
     return 0
 
 

@@ -1,4 +1,5 @@
-"""``/v1/…``: the calls of Stripe's API that Lightwell makes, and those that tell what came of them."""
+"""``/v1/…``: the calls of Stripe's API that Lightwell makes, and those that tell what came of
+them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -54,7 +55,8 @@ def delete_customer(form: Form, customer_id: str) -> Document:
 
 @blueprint.call("GET", "/subscriptions")
 def list_subscriptions(form: Form) -> Document:
-    """Without a status, those that are not canceled; ``ended`` and ``all`` are Stripe's words as well."""
+    """Without a status, those that are not canceled; ``ended`` and ``all`` are Stripe's words as
+    well."""
     customer_id, status, price = form.text("customer"), form.text("status"), form.text("price")
     found = _of("subscription", customer_id)
     if status is None:
@@ -71,7 +73,11 @@ def list_subscriptions(form: Form) -> Document:
 @blueprint.call("POST", "/subscriptions/<subscription_id>")
 def update_subscription(form: Form, subscription_id: str) -> Document:
     """Several changes in one call happen all or not at all. An item that is not named stays."""
-    later, metadata, changes = form.flag("cancel_at_period_end"), form.texts("metadata"), form.parts("items")
+    later, metadata, changes = (
+        form.flag("cancel_at_period_end"),
+        form.texts("metadata"),
+        form.parts("items"),
+    )
     with books().store.transaction():
         price_ids = _changed_prices(_prices(books().subscription(subscription_id)), changes)
         form.close()
@@ -96,10 +102,18 @@ def cancel_subscription(form: Form, subscription_id: str) -> Document:
 
 @blueprint.call("GET", "/invoices")
 def list_invoices(form: Form) -> Document:
-    customer_id, subscription_id, status = form.text("customer"), form.text("subscription"), form.text("status")
+    customer_id, subscription_id, status = (
+        form.text("customer"),
+        form.text("subscription"),
+        form.text("status"),
+    )
     found = _of("invoice", customer_id)
     if subscription_id is not None:
-        found = [e for e in found if e["parent"]["subscription_details"]["subscription"] == subscription_id]
+        found = [
+            e
+            for e in found
+            if e["parent"]["subscription_details"]["subscription"] == subscription_id
+        ]
     return page(form, [entry for entry in found if status in (None, entry["status"])])
 
 
@@ -125,7 +139,9 @@ def create_checkout_session(form: Form) -> Document:
     order = Order(price_ids, data.number("trial_period_days") or 0, data.texts("metadata"))
     form.close()
     if not 0 <= order.trial_days <= 730:
-        raise BadParameter("parameter_invalid_integer", "A trial has 1 to 730 days.", "subscription_data")
+        raise BadParameter(
+            "parameter_invalid_integer", "A trial has 1 to 730 days.", "subscription_data"
+        )
     return books().open_checkout(customer_id, order, request.host_url, chosen)
 
 
@@ -150,7 +166,11 @@ def expire_checkout_session(form: Form, session_id: str) -> Document:
 
 @blueprint.call("POST", "/billing_portal/sessions")
 def create_portal_session(form: Form) -> Document:
-    customer_id, return_url, data = form.needed("customer"), form.url("return_url"), form.part("flow_data")
+    customer_id, return_url, data = (
+        form.needed("customer"),
+        form.url("return_url"),
+        form.part("flow_data"),
+    )
     flow = _flow(data) if data else None
     form.close()
     return books().portal(customer_id, return_url, flow, request.host_url)
@@ -216,8 +236,15 @@ def _flow(data: Form) -> Document:
             flow["after_completion"]["redirect"] = {"return_url": redirect.needed_url("return_url")}
     if update := data.part("subscription_update_confirm"):
         items = [
-            {"id": item.needed("id"), "price": item.needed("price"), "quantity": _one(item, "flow_data")}
+            {
+                "id": item.needed("id"),
+                "price": item.needed("price"),
+                "quantity": _one(item, "flow_data"),
+            }
             for item in update.parts("items")
         ]
-        flow["subscription_update_confirm"] = {"subscription": update.needed("subscription"), "items": items}
+        flow["subscription_update_confirm"] = {
+            "subscription": update.needed("subscription"),
+            "items": items,
+        }
     return flow

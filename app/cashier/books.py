@@ -1,7 +1,8 @@
-"""The test cashier's books: everything that can happen to customers and their subscriptions, as Stripe would tell it.
+"""The test cashier's books: everything that can happen to customers and their subscriptions, as
+Stripe would tell it.
 
-All methods take and return plain values and dicts in Stripe's shape. Each is one change: it happens with all its events
-or not at all. What is refused raises CashierError.
+All methods take and return plain values and dicts in Stripe's shape. Each is one change: it happens
+with all its events or not at all. What is refused raises CashierError.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,10 +29,15 @@ def utc_now() -> datetime:
 
 
 class Books:
-    """``path`` None keeps everything in memory; ``delivers`` marks events for delivery, until they are delivered."""
+    """``path`` None keeps everything in memory; ``delivers`` marks events for delivery, until they
+    are delivered."""
 
     def __init__(
-        self, path: Path | None = None, clock: Callable[[], datetime] = utc_now, *, delivers: bool = False
+        self,
+        path: Path | None = None,
+        clock: Callable[[], datetime] = utc_now,
+        *,
+        delivers: bool = False,
     ) -> None:
         self.store = Store(path)
         self._ledger = Ledger(self.store, clock, delivers=delivers)
@@ -43,7 +49,8 @@ class Books:
         self._portal = Portal(self._ledger, self._subscriptions)
 
     def find(self, kind: str, document_id: str, param: str = "id") -> Document:
-        """Any object by Stripe's name of its kind: ``subscription``, ``invoice``, ``charge``, ``event`` …"""
+        """Any object by Stripe's name of its kind: ``subscription``, ``invoice``, ``charge``,
+        ``event`` …"""
         return self._ledger.find(kind, document_id, param)
 
     def all(self, kind: str, customer_id: str | None = None) -> list[Document]:
@@ -61,11 +68,14 @@ class Books:
         return customer
 
     def update_customer(self, customer_id: str, changes: Document) -> Document:
-        """``changes`` may name ``email``, ``name`` and ``metadata``, which is merged; an empty value removes a key."""
+        """``changes`` may name ``email``, ``name`` and ``metadata``, which is merged; an empty
+        value removes a key."""
         with self._ledger.transaction():
             customer = self._ledger.customer(customer_id, "id")
             metadata = customer["metadata"] | changes.get("metadata", {})
-            changes = changes | {"metadata": {key: value for key, value in metadata.items() if value != ""}}
+            changes = changes | {
+                "metadata": {key: value for key, value in metadata.items() if value != ""}
+            }
             self._ledger.save(customer | changes, "customer.updated")
         return customer | changes
 
@@ -94,7 +104,8 @@ class Books:
         return self._ledger.find("payment_method", method_id) if method_id else None
 
     def set_card(self, customer_id: str, card: Card) -> Document:
-        """What is open is tried at once with a card that works, as Stripe's portal offers. Returns the customer."""
+        """What is open is tried at once with a card that works, as Stripe's portal offers. Returns
+        the customer."""
         with self._ledger.transaction():
             self._cards.attach(customer_id, card)
             for subscription in self._going_of(customer_id):
@@ -114,7 +125,11 @@ class Books:
     # Checkout and the portal
 
     def open_checkout(
-        self, customer_id: str, order: Order, host_url: str = "http://cashier/", chosen: Mapping[str, object] = NOTHING
+        self,
+        customer_id: str,
+        order: Order,
+        host_url: str = "http://cashier/",
+        chosen: Mapping[str, object] = NOTHING,
     ) -> Document:
         """``chosen``: success_url, cancel_url, client_reference_id, metadata."""
         with self._ledger.transaction():
@@ -129,7 +144,8 @@ class Books:
         return self._checkout.order(session_id)
 
     def complete_checkout(self, session_id: str, card: Card = "works") -> Document:
-        """Pay. A card that declines raises CashierError ``card_declined`` and leaves the session open."""
+        """Pay. A card that declines raises CashierError ``card_declined`` and leaves the session
+        open."""
         with self._ledger.transaction():
             paid = self._checkout.complete(session_id, card)
         if not paid:
@@ -161,7 +177,8 @@ class Books:
             wanted = {item["id"]: item["price"] for item in update["items"]}
             items = self._subscriptions.find(update["subscription"])["items"]["data"]
             return self.change_prices(
-                update["subscription"], [wanted.get(item["id"], item["price"]["id"]) for item in items]
+                update["subscription"],
+                [wanted.get(item["id"], item["price"]["id"]) for item in items],
             )
 
     # Subscriptions
@@ -187,24 +204,33 @@ class Books:
     def change_prices(self, subscription_id: str, price_ids: Sequence[str]) -> Document:
         """At once, with an invoice over the difference."""
         prices = known_prices(price_ids)
-        return self._changed(subscription_id, lambda: self._subscriptions.change_prices(subscription_id, prices))
+        return self._changed(
+            subscription_id, lambda: self._subscriptions.change_prices(subscription_id, prices)
+        )
 
     def update_metadata(self, subscription_id: str, metadata: Mapping[str, str]) -> Document:
-        return self._changed(subscription_id, lambda: self._subscriptions.annotate(subscription_id, metadata))
+        return self._changed(
+            subscription_id, lambda: self._subscriptions.annotate(subscription_id, metadata)
+        )
 
     def cancel(self, subscription_id: str, at_period_end: bool = False) -> Document:
         if at_period_end:
             return self._changed(
-                subscription_id, lambda: self._subscriptions.cancel_later(subscription_id, wanted=True)
+                subscription_id,
+                lambda: self._subscriptions.cancel_later(subscription_id, wanted=True),
             )
         return self._changed(
             subscription_id,
-            lambda: self._subscriptions.end(self._subscriptions.going(subscription_id), "cancellation_requested"),
+            lambda: self._subscriptions.end(
+                self._subscriptions.going(subscription_id), "cancellation_requested"
+            ),
         )
 
     def keep(self, subscription_id: str) -> Document:
         """Take a cancellation at the period's end back."""
-        return self._changed(subscription_id, lambda: self._subscriptions.cancel_later(subscription_id, wanted=False))
+        return self._changed(
+            subscription_id, lambda: self._subscriptions.cancel_later(subscription_id, wanted=False)
+        )
 
     def pause(self, subscription_id: str) -> Document:
         return self._changed(subscription_id, lambda: self._subscriptions.pause(subscription_id))
@@ -215,18 +241,22 @@ class Books:
 
     def end_period(self, subscription_id: str) -> Document:
         """A month or a year passes for it: it is renewed, falls behind, or ends."""
-        return self._changed(subscription_id, lambda: self._subscriptions.end_period(subscription_id))
+        return self._changed(
+            subscription_id, lambda: self._subscriptions.end_period(subscription_id)
+        )
 
     def retry_payment(self, subscription_id: str) -> Document:
         """Try once more what is open, as Stripe does by itself some days later."""
         return self._changed(
-            subscription_id, lambda: self._subscriptions.retry(self._subscriptions.going(subscription_id))
+            subscription_id,
+            lambda: self._subscriptions.retry(self._subscriptions.going(subscription_id)),
         )
 
     def give_up(self, subscription_id: str, how: Literal["canceled", "unpaid"]) -> Document:
         """After the last retry, what the account's settings say."""
         return self._changed(
-            subscription_id, lambda: self._subscriptions.give_up(subscription_id, cancel=how == "canceled")
+            subscription_id,
+            lambda: self._subscriptions.give_up(subscription_id, cancel=how == "canceled"),
         )
 
     def expire_incomplete(self, subscription_id: str) -> Document:
@@ -247,7 +277,11 @@ class Books:
         return dispute
 
     def report_usage(
-        self, event_name: str, payload: dict[str, str], identifier: str | None = None, timestamp: int | None = None
+        self,
+        event_name: str,
+        payload: dict[str, str],
+        identifier: str | None = None,
+        timestamp: int | None = None,
     ) -> Document:
         with self._ledger.transaction():
             return self._meter.report(event_name, payload, identifier, timestamp)
@@ -279,7 +313,9 @@ class Books:
         self.store.close()
 
     def _going_of(self, customer_id: str) -> list[Document]:
-        return [entry for entry in self.subscriptions_of(customer_id) if entry["status"] not in ENDED]
+        return [
+            entry for entry in self.subscriptions_of(customer_id) if entry["status"] not in ENDED
+        ]
 
     def _changed(self, subscription_id: str, change: Callable[[], object]) -> Document:
         with self._ledger.transaction():

@@ -1,4 +1,5 @@
-"""How Stripe's API is called: forms in, JSON out, a key as ``Authorization: Bearer``, and one body for refusals."""
+"""How Stripe's API is called: forms in, JSON out, a key as ``Authorization: Bearer``, and one body
+for refusals."""
 
 import hmac
 import secrets
@@ -27,7 +28,9 @@ class StripeBlueprint(Blueprint):
         self.before_request(authenticate)
         self.after_request(identify)
         self.register_error_handler(CashierError, refuse)
-        self.add_url_rule("/<path:_rest>", "unknown", unknown, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+        self.add_url_rule(
+            "/<path:_rest>", "unknown", unknown, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]
+        )
 
     def call(self, method: str, path: str) -> Callable[[View], View]:
         """The view takes the request's Form before the ids in its path, and returns a document."""
@@ -60,9 +63,13 @@ def books() -> Books:
 def authenticate() -> Response | None:
     """Stripe's answer to a wrong key does not repeat it whole, and neither does ours."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    if scheme == "Bearer" and hmac.compare_digest(key.encode(), current_app.config["CASHIER_KEY"].encode()):
+    if scheme == "Bearer" and hmac.compare_digest(
+        key.encode(), current_app.config["CASHIER_KEY"].encode()
+    ):
         return None
-    message = f"Invalid API Key provided: {key[:8]}****" if key else "You did not provide an API key."
+    message = (
+        f"Invalid API Key provided: {key[:8]}****" if key else "You did not provide an API key."
+    )
     return refuse(CashierError("invalid_request_error", None, message, 401))
 
 
@@ -74,7 +81,9 @@ def identify(response: Response) -> Response:
 
 def refuse(error: CashierError) -> Response:
     told = {"type": error.kind, "code": error.code, "message": error.message, "param": error.param}
-    response = jsonify({"error": {name: value for name, value in told.items() if value is not None}})
+    response = jsonify(
+        {"error": {name: value for name, value in told.items() if value is not None}}
+    )
     response.status_code = error.status
     return response
 
@@ -91,7 +100,9 @@ def page(form: Form, found: Sequence[Document]) -> Document:
     if limit is None:
         limit = PAGE
     if not 1 <= limit <= LONGEST_PAGE:
-        raise BadParameter("parameter_invalid_integer", f"limit must be 1 to {LONGEST_PAGE}.", "limit")
+        raise BadParameter(
+            "parameter_invalid_integer", f"limit must be 1 to {LONGEST_PAGE}.", "limit"
+        )
     newest = list(reversed(found))
     if after is not None:
         ids = [document["id"] for document in newest]

@@ -1,4 +1,5 @@
-"""What the test cashier sells: each plan by the month and by the year, and single images by a meter."""
+"""What the test cashier sells: each plan by the month and by the year, and single images by a
+meter."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,7 +10,8 @@ METER = "mtr_test_images"
 
 @dataclass(frozen=True)
 class Price:
-    """``cents`` a month or year; of a ``metered`` price, an image, where they may be fractions (``"0.1"``)."""
+    """``cents`` a month or year; of a ``metered`` price, an image, where they may be fractions
+    (``"0.1"``)."""
 
     id: str
     product: str

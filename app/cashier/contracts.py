@@ -13,7 +13,8 @@ ON_SALE = [price for price in PRICES.values() if not price.metered]
 
 @dataclass(frozen=True)
 class Contract:
-    """``price`` is the plan's, None where a meter alone decides; ``is_open`` says that its plan can be changed."""
+    """``price`` is the plan's, None where a meter alone decides; ``is_open`` says that its plan can
+    be changed."""
 
     id: str
     name: str
@@ -45,10 +46,18 @@ def with_plan(subscription: Document, plan: Price) -> list[Price]:
 
 
 def confirmed_by(flow: Document | None, subscription: Document) -> list[Price] | None:
-    """What it would consist of once a portal flow is confirmed; None where that is not open, or was done."""
+    """What it would consist of once a portal flow is confirmed; None where that is not open, or was
+    done."""
     wanted = (flow or {}).get("subscription_update_confirm")
-    if not wanted or wanted["subscription"] != subscription["id"] or subscription["status"] not in RUNNING:
+    if (
+        not wanted
+        or wanted["subscription"] != subscription["id"]
+        or subscription["status"] not in RUNNING
+    ):
         return None
     chosen = {item["id"]: item["price"] for item in wanted["items"]}
-    after = [PRICES[chosen.get(item["id"], item["price"]["id"])] for item in subscription["items"]["data"]]
+    after = [
+        PRICES[chosen.get(item["id"], item["price"]["id"])]
+        for item in subscription["items"]["data"]
+    ]
     return None if after == prices_of(subscription) else after

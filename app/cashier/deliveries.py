@@ -1,4 +1,5 @@
-"""Sends the events to the webhook, signed, until it takes them. Like Stripe it promises no order, and no single try."""
+"""Sends the events to the webhook, signed, until it takes them. Like Stripe it promises no order,
+and no single try."""
 
 import http.client
 import json
@@ -24,14 +25,16 @@ IDLE_SECONDS = 3600.0
 
 @dataclass(frozen=True)
 class Wait:
-    """An event that was not taken: in seconds, when it is tried again, and how long it waited for that."""
+    """An event that was not taken: in seconds, when it is tried again, and how long it waited for
+    that."""
 
     until: float
     pause: float
 
 
 class Deliveries:
-    """Sends what is undelivered; the books remember what that is, over restarts too. For one thread."""
+    """Sends what is undelivered; the books remember what that is, over restarts too. For one
+    thread."""
 
     def __init__(self, books: Books, url: str, secret: str, clock: Callable[[], datetime]) -> None:
         self._books = books
@@ -41,7 +44,8 @@ class Deliveries:
         self._waits: dict[str, Wait] = {}
 
     def send_due(self, now: float) -> float:
-        """Try what is due at ``now``, seconds of a monotonic clock. Returns the seconds until more is due."""
+        """Try what is due at ``now``, seconds of a monotonic clock. Returns the seconds until more
+        is due."""
         for event_id in self._books.undelivered():
             wait = self._waits.get(event_id)
             if wait and wait.until > now:
@@ -61,7 +65,9 @@ class Deliveries:
         )
         headers = {"Content-Type": "application/json; charset=utf-8", "Stripe-Signature": signature}
         target = urlsplit(self._url)
-        connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=PATIENCE_SECONDS)
+        connection = http.client.HTTPConnection(
+            target.hostname or "", target.port, timeout=PATIENCE_SECONDS
+        )
         try:
             connection.request("POST", target.path, body.encode(), headers)
             outcome: object = connection.getresponse().status
@@ -71,7 +77,9 @@ class Deliveries:
             connection.close()
         taken = isinstance(outcome, int) and 200 <= outcome < 300
         if not taken:
-            log.warning("cashier.not_delivered", event_id=event["id"], type=event["type"], outcome=outcome)
+            log.warning(
+                "cashier.not_delivered", event_id=event["id"], type=event["type"], outcome=outcome
+            )
         return taken
 
 

@@ -8,7 +8,14 @@ Kind = Literal["invalid_request_error", "card_error", "idempotency_error", "api_
 class CashierError(Exception):
     """A refusal as Stripe would answer it; ``status`` is HTTP's."""
 
-    def __init__(self, kind: Kind, code: str | None, message: str, status: int = 400, param: str | None = None) -> None:
+    def __init__(
+        self,
+        kind: Kind,
+        code: str | None,
+        message: str,
+        status: int = 400,
+        param: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.kind = kind
         self.code = code

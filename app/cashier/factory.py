@@ -19,7 +19,8 @@ def create_cashier(
     path: Path | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> Flask:
-    """``path`` is the file of its books, in memory without one; without ``webhook_url`` no event is sent.
+    """``path`` is the file of its books, in memory without one; without ``webhook_url`` no event is
+    sent.
 
     Its ``extensions["books"]`` are the Books.
     """

@@ -1,4 +1,5 @@
-"""Stripe's way to send values: forms whose names have brackets, such as ``line_items[0][price]``."""
+"""Stripe's way to send values: forms whose names have brackets, such as
+``line_items[0][price]``."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -10,12 +11,15 @@ from app.cashier.errors import CashierError, Kind
 class BadParameter(CashierError):
     """A request that is not understood; unlike other refusals, no idempotency key keeps it."""
 
-    def __init__(self, code: str | None, message: str, param: str, kind: Kind = "invalid_request_error") -> None:
+    def __init__(
+        self, code: str | None, message: str, param: str, kind: Kind = "invalid_request_error"
+    ) -> None:
         super().__init__(kind, code, message, param=param)
 
 
 class Form:
-    """The parameters of a request, each asked for once by name and type; ``close`` refuses what nobody asked for.
+    """The parameters of a request, each asked for once by name and type; ``close`` refuses what
+    nobody asked for.
 
     All methods raise BadParameter. What was not sent is None, or empty.
     """
@@ -37,7 +41,9 @@ class Form:
     def number(self, name: str) -> int | None:
         value = self.text(name)
         if value is not None and not re.fullmatch(r"-?\d{1,18}", value):
-            raise BadParameter("parameter_invalid_integer", f"Invalid integer: {value}", self._named(name))
+            raise BadParameter(
+                "parameter_invalid_integer", f"Invalid integer: {value}", self._named(name)
+            )
         return None if value is None else int(value)
 
     def flag(self, name: str) -> bool | None:
@@ -80,7 +86,9 @@ class Form:
             part.close()
         for name in self._values:
             raise BadParameter(
-                "parameter_unknown", f"Received unknown parameter: {self._named(name)}", self._named(name)
+                "parameter_unknown",
+                f"Received unknown parameter: {self._named(name)}",
+                self._named(name),
             )
 
     def __bool__(self) -> bool:
@@ -89,7 +97,9 @@ class Form:
     def _present(self, name: str, value: str | None) -> str:
         if value:
             return value
-        raise BadParameter("parameter_missing", f"Missing required param: {self._named(name)}.", self._named(name))
+        raise BadParameter(
+            "parameter_missing", f"Missing required param: {self._named(name)}.", self._named(name)
+        )
 
     def _named(self, name: str) -> str:
         return f"{self._path}[{name}]" if self._path else name

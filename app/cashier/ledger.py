@@ -20,7 +20,8 @@ def new_id(prefix: str) -> str:
 class Ledger:
     """Documents by their ``object`` and id, kept under their customer.
 
-    ``news`` is set when there is something to deliver; with ``delivers`` off nothing is marked for delivery.
+    ``news`` is set when there is something to deliver; with ``delivers`` off nothing is marked for
+    delivery.
     """
 
     def __init__(self, store: Store, clock: Callable[[], datetime], *, delivers: bool) -> None:
@@ -49,7 +50,8 @@ class Ledger:
         return customer
 
     def save(self, document: Document, *events: str) -> None:
-        """Put a document and tell of it. An ``….updated`` event says what was there before, or is left out."""
+        """Put a document and tell of it. An ``….updated`` event says what was there before, or is
+        left out."""
         kind = document["object"]
         before = self.store.get(kind, document["id"]) if events else None
         self.store.put(kind, document, document.get("customer") or "")
@@ -60,7 +62,9 @@ class Ledger:
                 self.emit(event, document, previous)
 
     def emit(self, event_type: str, about: Document, previous: Document | None = None) -> None:
-        event = event_json(new_id("evt"), self.now(), event_type, about, previous, int(self._delivers))
+        event = event_json(
+            new_id("evt"), self.now(), event_type, about, previous, int(self._delivers)
+        )
         self.store.put("event", event)
         if self._delivers:
             self.store.put(UNDELIVERED, {"id": event["id"]})

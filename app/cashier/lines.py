@@ -1,4 +1,5 @@
-"""What an invoice's lines say and cost: whole periods, parts of them when a price changes, and what a meter counted."""
+"""What an invoice's lines say and cost: whole periods, parts of them when a price changes, and what
+a meter counted."""
 
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
@@ -16,7 +17,9 @@ def price_of(item: Document) -> Price:
 def period_line(item: Document) -> Line:
     """The period of an item, in advance."""
     price = price_of(item)
-    return _line(item, f"1 × {price.product} (at ${price.amount / 100:.2f} / {price.interval})", price.amount)
+    return _line(
+        item, f"1 × {price.product} (at ${price.amount / 100:.2f} / {price.interval})", price.amount
+    )
 
 
 def trial_line(item: Document) -> Line:
@@ -31,10 +34,17 @@ def usage_line(item: Document, counted: int) -> Line:
 
 
 def difference(old: Sequence[Document], new: Sequence[Document], now: int) -> list[Line]:
-    """From some items to others: what is left of those that go is given back, of those that come is due."""
+    """From some items to others: what is left of those that go is given back, of those that come is
+    due."""
     before, after = {_paid_for(item): item for item in old}, {_paid_for(item): item for item in new}
-    gone = [_part(item, now, "Unused", -1) for paid_for, item in before.items() if paid_for not in after]
-    come = [_part(item, now, "Remaining", 1) for paid_for, item in after.items() if paid_for not in before]
+    gone = [
+        _part(item, now, "Unused", -1) for paid_for, item in before.items() if paid_for not in after
+    ]
+    come = [
+        _part(item, now, "Remaining", 1)
+        for paid_for, item in after.items()
+        if paid_for not in before
+    ]
     return [line for line in gone + come if not line.price.metered]
 
 

@@ -17,16 +17,26 @@ class Meter:
         self._ledger = ledger
 
     def report(
-        self, name: str, payload: dict[str, str], identifier: str | None = None, timestamp: int | None = None
+        self,
+        name: str,
+        payload: dict[str, str],
+        identifier: str | None = None,
+        timestamp: int | None = None,
     ) -> Document:
-        """Raises CashierError for what Stripe refuses: an identifier that was there, a value that is no number."""
+        """Raises CashierError for what Stripe refuses: an identifier that was there, a value that
+        is no number."""
         now = self._ledger.now()
-        customer = self._ledger.customer(payload.get("stripe_customer_id", ""), "payload[stripe_customer_id]")
+        customer = self._ledger.customer(
+            payload.get("stripe_customer_id", ""), "payload[stripe_customer_id]"
+        )
         if not payload.get("value", "").isdecimal():
             raise refused("The meter counts whole numbers from 0.", "payload[value]")
         moment, known_as = now if timestamp is None else timestamp, identifier or new_id("mev")
         if not now - OLDEST <= moment <= now + NEWEST:
-            raise refused("The timestamp must be within the past 35 days, or 5 minutes in the future.", "timestamp")
+            raise refused(
+                "The timestamp must be within the past 35 days, or 5 minutes in the future.",
+                "timestamp",
+            )
         if self._ledger.store.get(REPORTED, known_as):
             raise refused(f"An event already exists with identifier {known_as}.")
         event = meter_event_json(known_as, now, name, payload, moment)
@@ -39,4 +49,6 @@ class Meter:
     def counted(self, customer_id: str, start: int, end: int) -> int:
         """What was reported of a customer from ``start`` until before ``end``."""
         events = [entry["event"] for entry in self._ledger.store.all(REPORTED, customer_id)]
-        return sum(int(event["payload"]["value"]) for event in events if start <= event["timestamp"] < end)
+        return sum(
+            int(event["payload"]["value"]) for event in events if start <= event["timestamp"] < end
+        )

@@ -1,7 +1,7 @@
 """Stripe's JSON of what a subscription is made of: prices, customers, cards, items, subscriptions.
 
-Names and shapes are those of API version 2026-10-28.endive, as the ``stripe`` package declares them. Amounts are cents,
-moments are seconds since 1970.
+Names and shapes are those of API version 2026-10-28.endive, as the ``stripe`` package declares
+them. Amounts are cents, moments are seconds since 1970.
 """
 
 from collections.abc import Sequence
@@ -121,7 +121,12 @@ def payment_method_json(method_id: str, now: int, customer: Document, card: Card
         "id": method_id,
         "object": "payment_method",
         "allow_redisplay": "limited",
-        "billing_details": {"address": None, "email": customer["email"], "name": customer["name"], "phone": None},
+        "billing_details": {
+            "address": None,
+            "email": customer["email"],
+            "name": customer["name"],
+            "phone": None,
+        },
         "card": {
             "brand": "visa",
             "checks": None,
@@ -145,7 +150,9 @@ def payment_method_json(method_id: str, now: int, customer: Document, card: Card
     }
 
 
-def item_json(item_id: str, now: int, subscription_id: str, price: Price, start: int, end: int) -> Document:
+def item_json(
+    item_id: str, now: int, subscription_id: str, price: Price, start: int, end: int
+) -> Document:
     item: Document = {
         "id": item_id,
         "object": "subscription_item",
@@ -165,14 +172,19 @@ def item_json(item_id: str, now: int, subscription_id: str, price: Price, start:
 
 SUBSCRIPTION: Document = {
     **nulls(
-        "application application_fee_percent billing_cycle_anchor_config billing_thresholds cancel_at canceled_at "
-        "days_until_due default_payment_method default_source description ended_at latest_invoice "
-        "next_pending_invoice_item_invoice on_behalf_of pause_collection pending_invoice_item_interval "
-        "pending_setup_intent pending_update schedule test_clock transfer_data"
+        "application application_fee_percent billing_cycle_anchor_config billing_thresholds "
+        "cancel_at canceled_at days_until_due default_payment_method default_source description "
+        "ended_at latest_invoice next_pending_invoice_item_invoice on_behalf_of pause_collection "
+        "pending_invoice_item_interval pending_setup_intent pending_update schedule test_clock "
+        "transfer_data"
     ),
     "object": "subscription",
     "automatic_tax": NO_TAX,
-    "billing_mode": {"flexible": {"proration_discounts": "included"}, "type": "flexible", "updated_at": None},
+    "billing_mode": {
+        "flexible": {"proration_discounts": "included"},
+        "type": "flexible",
+        "updated_at": None,
+    },
     "billing_schedules": [],
     "cancel_at_period_end": False,
     "collection_method": "charge_automatically",
@@ -212,7 +224,12 @@ def subscription_json(
 
 
 def event_json(
-    event_id: str, now: int, kind: str, about: Document, previous: dict[str, Any] | None, receivers: int
+    event_id: str,
+    now: int,
+    kind: str,
+    about: Document,
+    previous: dict[str, Any] | None,
+    receivers: int,
 ) -> Document:
     return {
         "id": event_id,
@@ -227,7 +244,9 @@ def event_json(
     }
 
 
-def meter_event_json(identifier: str, now: int, name: str, payload: dict[str, str], timestamp: int) -> Document:
+def meter_event_json(
+    identifier: str, now: int, name: str, payload: dict[str, str], timestamp: int
+) -> Document:
     return {
         "object": "billing.meter_event",
         "created": now,

@@ -1,4 +1,5 @@
-"""The test cashier's pages: Checkout, the portal, and who its customers are. Plain forms; nothing needs a script."""
+"""The test cashier's pages: Checkout, the portal, and who its customers are. Plain forms; nothing
+needs a script."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -54,7 +55,13 @@ def asset(name: str) -> Response:
 def home() -> Response:
     """Who the customers are, newest first."""
     customers = [
-        (customer, [Contract.of(subscription) for subscription in books().subscriptions_of(customer["id"])])
+        (
+            customer,
+            [
+                Contract.of(subscription)
+                for subscription in books().subscriptions_of(customer["id"])
+            ],
+        )
         for customer in reversed(books().customers())
     ]
     return page("home", customers=customers, undelivered=len(books().undelivered()))
@@ -62,7 +69,9 @@ def home() -> Response:
 
 @blueprint.post("/customers/<customer_id>/portal")
 def open_portal(customer_id: str) -> BaseResponse:
-    session = books().portal(customer_id, url_for("pages.home", _external=True), None, request.host_url)
+    session = books().portal(
+        customer_id, url_for("pages.home", _external=True), None, request.host_url
+    )
     return redirect(url_for("pages.portal", session_id=session["id"]), 303)
 
 
@@ -71,7 +80,9 @@ def checkout(session_id: str) -> Response:
     """What is bought, and the choice of a card that pays or one that does not."""
     session = books().checkout(session_id)
     if session["status"] == "complete":
-        return message("This is paid already", "The subscription has begun.", way_on=_after_checkout(session))
+        return message(
+            "This is paid already", "The subscription has begun.", way_on=_after_checkout(session)
+        )
     if session["status"] == "expired":
         text = "This page was open for too long. Nothing was bought: ask for a new one."
         return message("This checkout has expired", text, way_on=web_address(session["cancel_url"]))
@@ -88,18 +99,26 @@ def pay(session_id: str) -> BaseResponse:
     except CashierError as error:
         if error.code != "card_declined":
             raise
-        return _checkout(session, status=402, card="declines", alert="The card was declined. Nothing was bought.")
-    return redirect(_after_checkout(session) or url_for("pages.checkout", session_id=session_id), 303)
+        return _checkout(
+            session, status=402, card="declines", alert="The card was declined. Nothing was bought."
+        )
+    return redirect(
+        _after_checkout(session) or url_for("pages.checkout", session_id=session_id), 303
+    )
 
 
 @blueprint.get("/portal/<session_id>")
 def portal(session_id: str) -> Response:
-    """The customer's subscriptions, card and invoices; with a flow that changes a plan, that change alone."""
+    """The customer's subscriptions, card and invoices; with a flow that changes a plan, that change
+    alone."""
     session = books().portal_session(session_id)
     for subscription in books().subscriptions_of(session["customer"]):
         after = confirmed_by(session["flow"], subscription)
         if after:
-            target, back = url_for("pages.confirm", session_id=session_id), web_address(session["return_url"])
+            target, back = (
+                url_for("pages.confirm", session_id=session_id),
+                web_address(session["return_url"]),
+            )
             return _review_change(session, subscription, after, target=target, back=back)
     return _portal(session)
 
@@ -131,7 +150,13 @@ def dispute(session_id: str) -> BaseResponse:
 def review_deletion(session_id: str) -> Response:
     session = books().portal_session(session_id)
     effect = "All subscriptions end at once, and nothing can be bought for this customer any more."
-    return page("sure", heading="Delete the customer?", effect=effect, label="Delete customer", back=_address(session))
+    return page(
+        "sure",
+        heading="Delete the customer?",
+        effect=effect,
+        label="Delete customer",
+        back=_address(session),
+    )
 
 
 @blueprint.post("/portal/<session_id>/delete")
@@ -164,7 +189,10 @@ def change(session_id: str, subscription_id: str) -> BaseResponse:
 def review_cancellation(session_id: str, subscription_id: str) -> Response:
     session = books().portal_session(session_id)
     subscription = _subscription(session, subscription_id)
-    name, end = words.products(words.prices_of(subscription)), words.day(words.period_end(subscription))
+    name, end = (
+        words.products(words.prices_of(subscription)),
+        words.day(words.period_end(subscription)),
+    )
     return page(
         "sure",
         heading="Cancel the subscription?",
@@ -193,7 +221,9 @@ def take_step(session_id: str, subscription_id: str, step: str) -> BaseResponse:
 
 
 def _after_checkout(session: Document) -> str | None:
-    return web_address((session["success_url"] or "").replace("{CHECKOUT_SESSION_ID}", session["id"]))
+    return web_address(
+        (session["success_url"] or "").replace("{CHECKOUT_SESSION_ID}", session["id"])
+    )
 
 
 def _card() -> Card:
@@ -225,7 +255,9 @@ def _back_to(session: Document, done: str) -> BaseResponse:
     return redirect(_address(session, done=done), 303)
 
 
-def _checkout(session: Document, status: int = 200, card: Card = "works", **values: Any) -> Response:
+def _checkout(
+    session: Document, status: int = 200, card: Card = "works", **values: Any
+) -> Response:
     order = books().order(session["id"])
     return page(
         "checkout",
@@ -243,7 +275,14 @@ def _review_change(
     session: Document, subscription: Document, after: list[Price], target: str, back: str | None
 ) -> Response:
     before, effect = words.prices_of(subscription), words.effect_of_change(subscription, after)
-    return page("change", before=before, after=after, effect=effect, target=target, back=back or _address(session))
+    return page(
+        "change",
+        before=before,
+        after=after,
+        effect=effect,
+        target=target,
+        back=back or _address(session),
+    )
 
 
 def _portal(session: Document) -> Response:
@@ -253,9 +292,15 @@ def _portal(session: Document) -> Response:
         "portal",
         session=session,
         customer=books().customer(customer_id),
-        contracts=[Contract.of(subscription) for subscription in reversed(books().subscriptions_of(customer_id))],
+        contracts=[
+            Contract.of(subscription)
+            for subscription in reversed(books().subscriptions_of(customer_id))
+        ],
         on_sale=ON_SALE,
-        card=next((name for name, digits in NUMBERS.items() if card and card["card"]["last4"] == digits), None),
+        card=next(
+            (name for name, digits in NUMBERS.items() if card and card["card"]["last4"] == digits),
+            None,
+        ),
         invoices=list(reversed(books().invoices_of(customer_id))),
         invoice_words=words.INVOICES,
         disputable=_disputable(customer_id),

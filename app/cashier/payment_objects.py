@@ -1,7 +1,7 @@
 """Stripe's JSON of payments: invoices and their lines, charges, disputes.
 
-Names and shapes are those of API version 2026-10-28.endive, as the ``stripe`` package declares them. Amounts are cents,
-moments are seconds since 1970.
+Names and shapes are those of API version 2026-10-28.endive, as the ``stripe`` package declares
+them. Amounts are cents, moments are seconds since 1970.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,8 @@ from app.cashier.store import Document
 
 @dataclass(frozen=True)
 class Line:
-    """What an invoice asks for: ``amount`` cents, negative where time that was paid for is given back."""
+    """What an invoice asks for: ``amount`` cents, negative where time that was paid for is given
+    back."""
 
     price: Price
     item_id: str
@@ -66,10 +67,11 @@ def line_json(line_id: str, invoice_id: str, subscription_id: str, line: Line) -
 
 INVOICE: Document = {
     **nulls(
-        "account_tax_ids application automatically_finalizes_at custom_fields customer_address customer_phone "
-        "customer_shipping default_payment_method default_source description due_date footer from_invoice "
-        "hosted_invoice_url invoice_pdf last_finalization_error latest_revision next_payment_attempt number "
-        "on_behalf_of receipt_number rendering shipping_cost shipping_details statement_descriptor test_clock"
+        "account_tax_ids application automatically_finalizes_at custom_fields customer_address "
+        "customer_phone customer_shipping default_payment_method default_source description "
+        "due_date footer from_invoice hosted_invoice_url invoice_pdf last_finalization_error "
+        "latest_revision next_payment_attempt number on_behalf_of receipt_number rendering "
+        "shipping_cost shipping_details statement_descriptor test_clock"
     ),
     **dict.fromkeys(("amount_overpaid", "amount_paid", "amount_shipping", "attempt_count"), 0),
     **dict.fromkeys(("post_payment_credit_notes_amount", "pre_payment_credit_notes_amount"), 0),
@@ -97,9 +99,15 @@ INVOICE: Document = {
 
 
 def invoice_json(
-    invoice_id: str, now: int, customer: Document, subscription: Document, reason: str, lines: Sequence[Document]
+    invoice_id: str,
+    now: int,
+    customer: Document,
+    subscription: Document,
+    reason: str,
+    lines: Sequence[Document],
 ) -> Document:
-    """A draft. A total below zero stays as credit (a balance below zero), which pays later invoices first."""
+    """A draft. A total below zero stays as credit (a balance below zero), which pays later invoices
+    first."""
     total = sum(line["amount"] for line in lines)
     balance = customer["balance"]
     due = max(total + balance, 0)
@@ -107,7 +115,9 @@ def invoice_json(
         "id": invoice_id,
         **dict.fromkeys(("created", "effective_at", "webhooks_delivered_at"), now),
         **dict.fromkeys(("amount_due", "amount_remaining"), due),
-        **dict.fromkeys(("subtotal", "subtotal_excluding_tax", "total", "total_excluding_tax"), total),
+        **dict.fromkeys(
+            ("subtotal", "subtotal_excluding_tax", "total", "total_excluding_tax"), total
+        ),
         "billing_reason": reason,
         "customer": customer["id"],
         "customer_email": customer["email"],
@@ -116,7 +126,10 @@ def invoice_json(
         "lines": listed(lines, f"/v1/invoices/{invoice_id}/lines"),
         "parent": {
             "quote_details": None,
-            "subscription_details": {"metadata": subscription["metadata"], "subscription": subscription["id"]},
+            "subscription_details": {
+                "metadata": subscription["metadata"],
+                "subscription": subscription["id"],
+            },
             "type": "subscription_details",
         },
         "period_end": max(line["period"]["end"] for line in lines),
@@ -127,21 +140,30 @@ def invoice_json(
 
 
 def charge_json(
-    charge_id: str, now: int, customer: Document, amount: int, method_id: str, *, paid: bool, description: str
+    charge_id: str,
+    now: int,
+    customer: Document,
+    amount: int,
+    method_id: str,
+    *,
+    paid: bool,
+    description: str,
 ) -> Document:
     return {
         "id": charge_id,
         "object": "charge",
         **nulls(
             "application application_fee application_fee_amount balance_transaction "
-            "failure_balance_transaction on_behalf_of outcome payment_intent payment_method_details "
-            "receipt_email receipt_number receipt_url review shipping source source_transfer "
-            "statement_descriptor statement_descriptor_suffix transfer_data transfer_group"
+            "failure_balance_transaction on_behalf_of outcome payment_intent "
+            "payment_method_details receipt_email receipt_number receipt_url review shipping "
+            "source source_transfer statement_descriptor statement_descriptor_suffix transfer_data "
+            "transfer_group"
         ),
         "amount": amount,
         "amount_captured": amount if paid else 0,
         "amount_refunded": 0,
-        "billing_details": nulls("address phone tax_id") | {"email": customer["email"], "name": customer["name"]},
+        "billing_details": nulls("address phone tax_id")
+        | {"email": customer["email"], "name": customer["name"]},
         "calculated_statement_descriptor": "TEST CASHIER",
         "captured": paid,
         "created": now,

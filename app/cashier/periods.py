@@ -7,7 +7,8 @@ MONTHS = {"month": 1, "year": 12}
 
 
 def end_of(start: int, interval: str) -> int:
-    """A month or a year after ``start``, in seconds since 1970; a shorter month ends with its last day."""
+    """A month or a year after ``start``, in seconds since 1970; a shorter month ends with its last
+    day."""
     moment = datetime.fromtimestamp(start, UTC)
     years, month = divmod(moment.month - 1 + MONTHS[interval], 12)
     year, month = moment.year + years, month + 1

@@ -6,8 +6,11 @@ from flask import Response, make_response, render_template, request
 
 from app.cashier.steps import STEPS
 
-# No form-action: Chromium holds it against redirects too, and a form may lead back to wherever its session says.
-PAGE_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+# No form-action: Chromium holds it against redirects too, and a form may lead back to wherever its
+# session says.
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 HEADERS = {
     "Content-Security-Policy": PAGE_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -28,7 +31,9 @@ DONE = {
 
 def page(template: str, status: int = 200, **values: Any) -> Response:
     notice = DONE.get(request.args.get("done", ""))
-    return make_response(render_template(f"cashier/{template}.html", notice=notice, **values), status, HEADERS)
+    return make_response(
+        render_template(f"cashier/{template}.html", notice=notice, **values), status, HEADERS
+    )
 
 
 def message(heading: str, text: str, status: int = 200, way_on: str | None = None) -> Response:

@@ -1,6 +1,7 @@
 """Stripe's JSON of the sessions that send somebody to a page: Checkout's and the portal's.
 
-Names and shapes are those of API version 2026-10-28.endive, as the ``stripe`` package declares them.
+Names and shapes are those of API version 2026-10-28.endive, as the ``stripe`` package declares
+them.
 """
 
 from typing import Any
@@ -11,12 +12,13 @@ from app.cashier.store import Document
 
 CHECKOUT: Document = {
     **nulls(
-        "after_expiration allow_promotion_codes billing_address_collection cancel_url client_reference_id "
-        "client_secret collected_information consent consent_collection currency_conversion customer_creation "
-        "customer_email invoice invoice_creation locale origin_context payment_intent payment_link "
-        "payment_method_configuration_details payment_method_options permissions recovered_from "
-        "saved_payment_method_options setup_intent shipping_address_collection shipping_cost submit_type "
-        "subscription success_url wallet_options"
+        "after_expiration allow_promotion_codes billing_address_collection cancel_url "
+        "client_reference_id client_secret collected_information consent consent_collection "
+        "currency_conversion customer_creation customer_email invoice invoice_creation locale "
+        "origin_context payment_intent payment_link payment_method_configuration_details "
+        "payment_method_options permissions recovered_from saved_payment_method_options "
+        "setup_intent shipping_address_collection shipping_cost submit_type subscription "
+        "success_url wallet_options"
     ),
     "object": "checkout.session",
     "automatic_tax": {"enabled": False} | nulls("liability provider status"),
@@ -39,7 +41,9 @@ CHECKOUT: Document = {
 """What is the same in every open session."""
 
 
-def checkout_json(session_id: str, now: int, expires_at: int, customer: Document, amount: int, url: str) -> Document:
+def checkout_json(
+    session_id: str, now: int, expires_at: int, customer: Document, amount: int, url: str
+) -> Document:
     """An open session without what the caller chose: addresses, reference and metadata."""
     return CHECKOUT | {
         "id": session_id,
@@ -59,7 +63,12 @@ def checkout_json(session_id: str, now: int, expires_at: int, customer: Document
 
 
 def portal_json(
-    session_id: str, now: int, customer_id: str, return_url: str | None, flow: dict[str, Any] | None, url: str
+    session_id: str,
+    now: int,
+    customer_id: str,
+    return_url: str | None,
+    flow: dict[str, Any] | None,
+    url: str,
 ) -> Document:
     return {
         "id": session_id,

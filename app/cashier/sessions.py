@@ -1,4 +1,5 @@
-"""The sessions that send somebody to a page: Checkout's, which end in a subscription, and the portal's."""
+"""The sessions that send somebody to a page: Checkout's, which end in a subscription, and the
+portal's."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -41,7 +42,9 @@ class Cards:
 
 
 class Checkout:
-    def __init__(self, ledger: Ledger, invoices: Invoices, subscriptions: Subscriptions, cards: Cards) -> None:
+    def __init__(
+        self, ledger: Ledger, invoices: Invoices, subscriptions: Subscriptions, cards: Cards
+    ) -> None:
         self._ledger = ledger
         self._invoices = invoices
         self._subscriptions = subscriptions
@@ -75,7 +78,9 @@ class Checkout:
         customer = self._ledger.customer(session["customer"])
         if card == "declines":
             if amount := session["amount_total"]:
-                self._invoices.charge_card(customer, self._cards.make(customer, card), amount, "Checkout")
+                self._invoices.charge_card(
+                    customer, self._cards.make(customer, card), amount, "Checkout"
+                )
             return False
         self._cards.attach(customer["id"], card)
         subscription = self._subscriptions.open(
@@ -99,7 +104,10 @@ class Checkout:
     def _open_one(self, session_id: str) -> Document:
         session = self.find(session_id)
         if session["status"] != "open":
-            raise refused(f"This Checkout Session is {session['status']}; only an open one can do it.", "session")
+            raise refused(
+                f"This Checkout Session is {session['status']}; only an open one can do it.",
+                "session",
+            )
         return session
 
     def _end(self, session: Document) -> None:
@@ -112,12 +120,17 @@ class Portal:
         self._ledger = ledger
         self._subscriptions = subscriptions
 
-    def open(self, customer_id: str, return_url: str | None, flow: Document | None, host_url: str) -> Document:
-        """``flow`` as Stripe's ``flow_data``: none, ``subscription_update_confirm``, ``payment_method_update``."""
+    def open(
+        self, customer_id: str, return_url: str | None, flow: Document | None, host_url: str
+    ) -> Document:
+        """``flow`` as Stripe's ``flow_data``: none, ``subscription_update_confirm``,
+        ``payment_method_update``."""
         customer, session_id = self._ledger.customer(customer_id), new_id("bps")
         shown = self._flow(customer["id"], flow) if flow else None
         url = f"{host_url}portal/{session_id}"
-        session = portal_json(session_id, self._ledger.now(), customer["id"], return_url, shown, url)
+        session = portal_json(
+            session_id, self._ledger.now(), customer["id"], return_url, shown, url
+        )
         self._ledger.save(session)
         return session
 
@@ -132,7 +145,11 @@ class Portal:
         if kind not in ("subscription_update_confirm", "payment_method_update"):
             raise refused("The test cashier has no such flow.", "flow_data[type]")
         shown: Document = {
-            "after_completion": {"hosted_confirmation": None, "redirect": None, "type": "portal_homepage"}
+            "after_completion": {
+                "hosted_confirmation": None,
+                "redirect": None,
+                "type": "portal_homepage",
+            }
             | flow.get("after_completion", {}),
             "subscription_cancel": None,
             "subscription_update": None,
@@ -145,15 +162,22 @@ class Portal:
 
     def _update(self, customer_id: str, update: Document) -> Document:
         param = "flow_data[subscription_update_confirm]"
-        subscription = self._ledger.find("subscription", update.get("subscription", ""), f"{param}[subscription]")
+        subscription = self._ledger.find(
+            "subscription", update.get("subscription", ""), f"{param}[subscription]"
+        )
         if subscription["customer"] != customer_id or subscription["status"] in ENDED:
             raise missing("subscription", subscription["id"], f"{param}[subscription]")
         prices = {item["id"]: item["price"]["id"] for item in subscription["items"]["data"]}
-        items = [{"id": None, "price": None, "quantity": 1} | item for item in update.get("items", [])]
+        items = [
+            {"id": None, "price": None, "quantity": 1} | item for item in update.get("items", [])
+        ]
         for item in items:
             if item["id"] not in prices:
                 raise missing("subscription_item", str(item["id"]), f"{param}[items][0][id]")
             known_prices([item["price"]])
         if all(prices[item["id"]] == item["price"] for item in items):
-            raise refused("The subscription has these items already: there is nothing to confirm.", f"{param}[items]")
+            raise refused(
+                "The subscription has these items already: there is nothing to confirm.",
+                f"{param}[items]",
+            )
         return {"discounts": None, "items": items, "subscription": subscription["id"]}

@@ -1,4 +1,5 @@
-"""What the portal page can do with a subscription at the push of a button, beside changing and cancelling it."""
+"""What the portal page can do with a subscription at the push of a button, beside changing and
+cancelling it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +14,11 @@ NEVER: frozenset[str] = frozenset()
 
 @dataclass(frozen=True)
 class Step:
-    """``label`` is the button's, ``hint`` says what it does, ``done`` what was done. Offered in ``statuses`` only.
+    """``label`` is the button's, ``hint`` says what it does, ``done`` what was done. Offered in
+    ``statuses`` only.
 
-    ``take`` returns the subscription. Where it is in one of ``declined`` then, the card was declined meanwhile.
+    ``take`` returns the subscription. Where it is in one of ``declined`` then, the card was
+    declined meanwhile.
     """
 
     label: str
@@ -29,7 +32,8 @@ class Step:
 TIME = {
     "end-period": Step(
         "End the current period",
-        "A month or a year passes at once: the next invoice comes, a trial ends, what is cancelled ends.",
+        "A month or a year passes at once: the next invoice comes, a trial ends, what is cancelled "
+        "ends.",
         "The period is over.",
         PAID | OWING,
         lambda books, subscription_id: books.end_period(subscription_id),

@@ -1,4 +1,5 @@
-"""Where the test cashier keeps things: JSON documents in one table of SQLite, in a file or in memory."""
+"""Where the test cashier keeps things: JSON documents in one table of SQLite, in a file or in
+memory."""
 
 import json
 import sqlite3
@@ -12,11 +13,13 @@ from typing import Any
 Document = dict[str, Any]
 
 encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
-"""Made once: ``json.dumps`` makes an encoder for every call, which takes as long as the encoding."""
+"""Made once: ``json.dumps`` makes an encoder for every call, which takes as long as the
+encoding."""
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS documents (
-    number INTEGER PRIMARY KEY, kind TEXT NOT NULL, id TEXT NOT NULL, owner TEXT NOT NULL, body TEXT NOT NULL,
+    number INTEGER PRIMARY KEY, kind TEXT NOT NULL, id TEXT NOT NULL, owner TEXT NOT NULL,
+    body TEXT NOT NULL,
     UNIQUE (kind, id)
 )
 """
@@ -30,7 +33,8 @@ ON CONFLICT (kind, id) DO UPDATE SET owner = excluded.owner, body = excluded.bod
 class Store:
     """Thread-safe. Documents are copies: a change counts when it is put back.
 
-    Every document has an ``id`` and, where it belongs to somebody, an owner; lists are in the order of first putting.
+    Every document has an ``id`` and, where it belongs to somebody, an owner; lists are in the order
+    of first putting.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -38,8 +42,12 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
         self._depth = 0
-        self._connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
-        weakref.finalize(self, self._connection.close)  # Python warns of those that are forgotten open
+        self._connection = sqlite3.connect(
+            path or ":memory:", isolation_level=None, check_same_thread=False
+        )
+        weakref.finalize(
+            self, self._connection.close
+        )  # Python warns of those that are forgotten open
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute(TABLE)
@@ -79,7 +87,8 @@ class Store:
         return json.loads(row[0]) if row else None
 
     def all(self, kind: str, owner: str | None = None, after: str | None = None) -> list[Document]:
-        """Documents of a kind, oldest first: all, those of an owner, those that came after another."""
+        """Documents of a kind, oldest first: all, those of an owner, those that came after
+        another."""
         query, values = "SELECT body FROM documents WHERE kind = ?", [kind]
         if owner is not None:
             query, values = f"{query} AND owner = ?", [*values, owner]
@@ -92,7 +101,9 @@ class Store:
 
     def remove(self, kind: str, document_id: str) -> None:
         with self._lock:
-            self._connection.execute("DELETE FROM documents WHERE kind = ? AND id = ?", (kind, document_id))
+            self._connection.execute(
+                "DELETE FROM documents WHERE kind = ? AND id = ?", (kind, document_id)
+            )
 
     def close(self) -> None:
         with self._lock:

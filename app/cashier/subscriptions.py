@@ -1,4 +1,5 @@
-"""Subscriptions: what a customer pays for, period by period, and what becomes of it when the customer does not."""
+"""Subscriptions: what a customer pays for, period by period, and what becomes of it when the
+customer does not."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,7 +21,8 @@ UPDATED = "customer.subscription.updated"
 
 
 def known_prices(price_ids: Sequence[str]) -> list[Price]:
-    """The prices, in this order. Raises CashierError for none, unknown ones, and the same one twice."""
+    """The prices, in this order. Raises CashierError for none, unknown ones, and the same one
+    twice."""
     if not price_ids:
         raise refused("A subscription needs at least one price.", "items", "parameter_missing")
     if unknown := [price_id for price_id in price_ids if price_id not in PRICES]:
@@ -36,16 +38,32 @@ class Subscriptions:
         self._invoices = invoices
         self._meter = meter
 
-    def open(self, customer_id: str, prices: Sequence[Price], trial_days: int, metadata: Mapping[str, str]) -> Document:
-        """Active where the card pays the first invoice, else incomplete; trialing where there are days for it."""
+    def open(
+        self,
+        customer_id: str,
+        prices: Sequence[Price],
+        trial_days: int,
+        metadata: Mapping[str, str],
+    ) -> Document:
+        """Active where the card pays the first invoice, else incomplete; trialing where there are
+        days for it."""
         now, subscription_id = self._ledger.now(), new_id("sub")
         trial_end = now + trial_days * DAY if trial_days else None
         items = [
-            item_json(new_id("si"), now, subscription_id, price, now, trial_end or end_of(now, price.interval))
+            item_json(
+                new_id("si"),
+                now,
+                subscription_id,
+                price,
+                now,
+                trial_end or end_of(now, price.interval),
+            )
             for price in prices
         ]
         customer = self._ledger.customer(customer_id)
-        subscription = subscription_json(subscription_id, now, customer["id"], items, dict(metadata), trial_end)
+        subscription = subscription_json(
+            subscription_id, now, customer["id"], items, dict(metadata), trial_end
+        )
         self._ledger.save(subscription, "customer.subscription.created")
         first_line = trial_line if trial_end else _first_line
         self._bill(subscription, "subscription_create", [first_line(item) for item in items])
@@ -59,7 +77,9 @@ class Subscriptions:
         subscription = self.find(subscription_id)
         status = subscription["status"]
         if status in ENDED or (statuses and status not in statuses):
-            raise refused(f"This subscription is {status}, which does not allow it.", "subscription")
+            raise refused(
+                f"This subscription is {status}, which does not allow it.", "subscription"
+            )
         return subscription
 
     def end_period(self, subscription_id: str) -> None:
@@ -83,7 +103,8 @@ class Subscriptions:
             self._bill(subscription, "subscription_cycle", lines)
 
     def change_prices(self, subscription_id: str, prices: Sequence[Price]) -> None:
-        """At once, with an invoice over the difference for the time that is left; a downgrade leaves credit.
+        """At once, with an invoice over the difference for the time that is left; a downgrade
+        leaves credit.
 
         Another interval begins a new period. A trial goes on and costs nothing.
         """
@@ -93,7 +114,9 @@ class Subscriptions:
             return
         trial = subscription["status"] == "trialing"
         new = _exchanged(subscription, prices, now)
-        if not trial and {price_of(item).interval for item in old} != {price.interval for price in prices}:
+        if not trial and {price_of(item).interval for item in old} != {
+            price.interval for price in prices
+        }:
             subscription["billing_cycle_anchor"] = now
             new = [item | _period(now, price_of(item)) for item in new]
         subscription["items"]["data"] = new
@@ -119,14 +142,20 @@ class Subscriptions:
             "cancel_at": ends if wanted else None,
             "canceled_at": self._ledger.now() if wanted else None,
         }
-        subscription["cancellation_details"]["reason"] = "cancellation_requested" if wanted else None
+        subscription["cancellation_details"]["reason"] = (
+            "cancellation_requested" if wanted else None
+        )
         self._ledger.save(subscription, UPDATED)
 
     def end(self, subscription: Document, reason: str) -> None:
         now = self._ledger.now()
         if subscription["status"] == "incomplete":
             self._void_unpaid(subscription)
-        subscription |= {"status": "canceled", "canceled_at": subscription["canceled_at"] or now, "ended_at": now}
+        subscription |= {
+            "status": "canceled",
+            "canceled_at": subscription["canceled_at"] or now,
+            "ended_at": now,
+        }
         subscription["cancellation_details"]["reason"] = reason
         self._ledger.save(subscription, "customer.subscription.deleted")
 
@@ -139,7 +168,9 @@ class Subscriptions:
         """A new period begins and must be paid; else it stays paused."""
         subscription = self.going(subscription_id, "paused")
         paused_items = self.find(subscription_id)["items"]
-        invoice = self._invoices.issue(subscription, "subscription_update", self._renew(subscription))
+        invoice = self._invoices.issue(
+            subscription, "subscription_update", self._renew(subscription)
+        )
         subscription["latest_invoice"] = invoice["id"]
         if self._invoices.collect(invoice):
             subscription |= {"status": "active", "billing_cycle_anchor": self._ledger.now()}
@@ -169,7 +200,9 @@ class Subscriptions:
         """A first invoice that nobody pays for 23 hours is void, and the subscription never was."""
         subscription = self.going(subscription_id, "incomplete")
         self._void_unpaid(subscription)
-        self._ledger.save(subscription | {"status": "incomplete_expired", "ended_at": self._ledger.now()}, UPDATED)
+        self._ledger.save(
+            subscription | {"status": "incomplete_expired", "ended_at": self._ledger.now()}, UPDATED
+        )
 
     def _bill(self, subscription: Document, reason: str, lines: Sequence[Line]) -> None:
         invoice = self._invoices.issue(subscription, reason, lines)
@@ -191,12 +224,15 @@ class Subscriptions:
         self._ledger.save(subscription, UPDATED)
 
     def _renew(self, subscription: Document) -> list[Line]:
-        """Begin the next period of every item. Returns what it costs, and what the meter counted in the last one."""
+        """Begin the next period of every item. Returns what it costs, and what the meter counted in
+        the last one."""
         now, lines = self._ledger.now(), []
         for item in subscription["items"]["data"]:
             start = min(item["current_period_end"], now)
             if price_of(item).metered:
-                counted = self._meter.counted(subscription["customer"], item["current_period_start"], start)
+                counted = self._meter.counted(
+                    subscription["customer"], item["current_period_start"], start
+                )
                 lines.append(usage_line(item, counted))
             item |= _period(start, price_of(item))
             if not price_of(item).metered:
@@ -217,12 +253,17 @@ def _first_line(item: Document) -> Line:
 
 
 def _exchanged(subscription: Document, prices: Sequence[Price], now: int) -> list[Document]:
-    """The items for other prices: an item stays with its price, or is given another price of its kind."""
+    """The items for other prices: an item stays with its price, or is given another price of its
+    kind."""
     old = {item["price"]["id"]: item for item in subscription["items"]["data"]}
-    spare = [item for price_id, item in old.items() if price_id not in {price.id for price in prices}]
+    spare = [
+        item for price_id, item in old.items() if price_id not in {price.id for price in prices}
+    ]
     items = []
     for price in prices:
-        item = old.get(price.id) or next((item for item in spare if price_of(item).metered == price.metered), None)
+        item = old.get(price.id) or next(
+            (item for item in spare if price_of(item).metered == price.metered), None
+        )
         if item in spare:
             spare.remove(item)
         if item is None:

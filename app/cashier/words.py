@@ -1,4 +1,5 @@
-"""How the pages say things: amounts, dates, the state of a subscription. Templates use them as filters."""
+"""How the pages say things: amounts, dates, the state of a subscription. Templates use them as
+filters."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -18,7 +19,13 @@ STATES = {
     "canceled": "Ended on {end}.",
 }
 LEAVING = "Cancelled. It lasts until {end}."
-INVOICES = {"draft": "draft", "open": "open", "paid": "paid", "void": "void", "uncollectible": "given up"}
+INVOICES = {
+    "draft": "draft",
+    "open": "open",
+    "paid": "paid",
+    "void": "void",
+    "uncollectible": "given up",
+}
 
 
 def money(cents: int) -> str:
@@ -54,10 +61,16 @@ def effect_of_change(subscription: Document, after: Sequence[Price]) -> str:
     if subscription["status"] == "trialing":
         return f"It changes at once. The trial goes on until {end}; nothing is charged before."
     if {price.interval for price in before} != {price.interval for price in after}:
-        return "It changes at once, and a new period begins today. What is left of the old one is taken off its price."
+        return (
+            "It changes at once, and a new period begins today. What is left of the old one is "
+            "taken off its price."
+        )
     if sum(price.amount for price in after) > sum(price.amount for price in before):
         return f"It changes at once. The difference for the time until {end} is charged today."
-    return f"It changes at once. The difference for the time until {end} is taken off the next invoices."
+    return (
+        f"It changes at once. The difference for the time until {end} is taken off the next "
+        "invoices."
+    )
 
 
 def products(prices: Sequence[Price]) -> str:
@@ -76,4 +89,8 @@ def state(subscription: Document) -> str:
     sentence = STATES[status].format(end=end, rates=rates(prices_of(subscription)))
     if not subscription["cancel_at_period_end"] or subscription["ended_at"]:
         return sentence
-    return LEAVING.format(end=end) if status in ("active", "trialing") else f"{sentence} It ends on {end}."
+    return (
+        LEAVING.format(end=end)
+        if status in ("active", "trialing")
+        else f"{sentence} It ends on {end}."
+    )

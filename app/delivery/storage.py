@@ -1,4 +1,5 @@
-"""The signed URLs of local storage. Where objects lie in S3, S3 answers its own, with the same promises."""
+"""The signed URLs of local storage. Where objects lie in S3, S3 answers its own, with the same
+promises."""
 
 import os
 from collections.abc import Iterator
@@ -21,7 +22,8 @@ CHUNK_BYTES = 64 * 1024
 
 
 def _promised(token: str) -> Upload:
-    """What the URL was made for, where the request's headers keep to it. Raises NotFound, Forbidden, BadRequest."""
+    """What the URL was made for, where the request's headers keep to it. Raises NotFound,
+    Forbidden, BadRequest."""
     promise = _local_storage().read_upload_token(token, now())
     _check_headers(promise)
     request.max_content_length = promise.size
@@ -32,7 +34,8 @@ def _promised(token: str) -> Upload:
 @before_body(_promised)
 @needs_nothing
 def upload(token: str) -> Response:
-    """Store the body as the object that the URL was made for. Nothing is visible before the last byte is there."""
+    """Store the body as the object that the URL was made for. Nothing is visible before the last
+    byte is there."""
     storage, promise = _local_storage(), _promised(token)
     storage.put(promise.key, _body(promise.size), promise.content_type)
     response = Response(mimetype="text/plain")
@@ -78,13 +81,14 @@ def _check_headers(promise: Upload) -> None:
         raise BadRequest(f"Send 'Content-Length: {promise.size}', and the body not in chunks.")
     if request.content_length != promise.size:
         raise Forbidden(
-            f"The body has {request.content_length} bytes, but the URL was made for {promise.size}. Send exactly "
-            "those, or ask for a new URL."
+            f"The body has {request.content_length} bytes, but the URL was made for "
+            f"{promise.size}. Send exactly those, or ask for a new URL."
         )
 
 
 def _body(size: int) -> Iterator[bytes]:
-    """The body as it arrives. Raises BadRequest when it ends before ``size`` bytes: not every server notices."""
+    """The body as it arrives. Raises BadRequest when it ends before ``size`` bytes: not every
+    server notices."""
     remaining = size
     while remaining:
         chunk = request.stream.read(min(CHUNK_BYTES, remaining))
@@ -95,7 +99,8 @@ def _body(size: int) -> Iterator[bytes]:
 
 
 def _entity_tag(found: os.stat_result) -> str:
-    """Every put makes a new file; two within one tick of the file system's clock differ in their inode."""
+    """Every put makes a new file; two within one tick of the file system's clock differ in their
+    inode."""
     return f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
 
 

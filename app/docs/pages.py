@@ -1,4 +1,5 @@
-"""The playground, the pages about plans and errors, ``openapi.json``, what robots ask for, and the files they need.
+"""The playground, the pages about plans and errors, ``openapi.json``, what robots ask for, and the
+files they need.
 
 No page loads anything from another host.
 """
@@ -9,7 +10,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
-from flask import Blueprint, Response, current_app, make_response, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Response,
+    current_app,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask_openapi import OpenAPI
 from sqlalchemy import select
 from werkzeug.wrappers import Response as BaseResponse
@@ -23,7 +33,13 @@ from app.web.context import toolbox
 
 blueprint = Blueprint("docs", __name__)
 
-SCALAR = Path(str(files("flask_openapi_scalar"))) / "templates" / "scalar" / "js" / "scalar.standalone.js"
+SCALAR = (
+    Path(str(files("flask_openapi_scalar")))
+    / "templates"
+    / "scalar"
+    / "js"
+    / "scalar.standalone.js"
+)
 ASSETS = {
     "scalar.js": (SCALAR, "text/javascript"),
     "docs.css": (Path(__file__).parent / "assets" / "docs.css", "text/css"),
@@ -44,8 +60,9 @@ Disallow: /webhooks/
 """The pages are for everybody to find; customers' images and the API are not."""
 CACHED = "public, max-age=86400"
 PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-    "font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: "
+    "blob:; font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
 )
 PLAYGROUND: dict[str, Any] = {
     "agent": {"disabled": True},
@@ -111,7 +128,8 @@ def playground() -> Response:
 @blueprint.get("/docs/billing")
 @needs_nothing
 def billing() -> Response:
-    """What the plans cost and allow, and how to change them. Plans made for one customer are not shown."""
+    """What the plans cost and allow, and how to change them. Plans made for one customer are not
+    shown."""
     with transaction() as session:
         plans = session.scalars(select(Plan).where(Plan.listed).order_by(Plan.position)).all()
     notices = [RETURNS[arrival] for arrival in request.args.items() if arrival in RETURNS]

@@ -1,4 +1,5 @@
-"""The description of the API as a Postman collection (format 2.1.0), which Insomnia, Bruno and others import, too."""
+"""The description of the API as a Postman collection (format 2.1.0), which Insomnia, Bruno and
+others import, too."""
 
 import json
 from typing import Any
@@ -9,9 +10,11 @@ NUMBERS = {"integer": 1, "number": 1}
 
 
 def collection(document: Schema, base_url: str) -> Schema:
-    """A folder for each tag and a request for each operation of an OpenAPI 3.1 document, with its examples.
+    """A folder for each tag and a request for each operation of an OpenAPI 3.1 document, with its
+    examples.
 
-    The variables ``baseUrl`` and ``apiKey`` hold for all of them; the key is for whoever imports it to fill in.
+    The variables ``baseUrl`` and ``apiKey`` hold for all of them; the key is for whoever imports it
+    to fill in.
     """
     tags = {tag["name"]: tag for tag in document["tags"]}
     folders: dict[str, list[Schema]] = {name: [] for name in tags}
@@ -26,20 +29,24 @@ def collection(document: Schema, base_url: str) -> Schema:
             "version": info["version"],
             "schema": FORMAT,
         },
-        "auth": {"type": "bearer", "bearer": [{"key": "token", "value": "{{apiKey}}", "type": "string"}]},
+        "auth": {
+            "type": "bearer",
+            "bearer": [{"key": "token", "value": "{{apiKey}}", "type": "string"}],
+        },
         "variable": [
             {"key": "baseUrl", "value": base_url, "type": "string"},
             {"key": "apiKey", "value": "", "type": "string"},
         ],
         "item": [
-            {"name": name, "description": tags[name]["description"], "item": items} for name, items in folders.items()
+            {"name": name, "description": tags[name]["description"], "item": items}
+            for name, items in folders.items()
         ],
     }
 
 
 def example(document: Schema, schema: Schema) -> Any:
-    """A value that fits the schema: its own example or default where it has one. Of an object, what must be there and
-    what has examples."""
+    """A value that fits the schema: its own example or default where it has one. Of an object, what
+    must be there and what has examples."""
     schema = _resolved(document, schema)
     for key in ("examples", "enum"):
         if schema.get(key):
@@ -87,7 +94,8 @@ def _request(document: Schema, path: str, method: str, operation: Schema) -> Sch
 
 
 def _url(path: str, parameters: list[Schema]) -> Schema:
-    """``/v1/images/{id}`` as ``{{baseUrl}}/v1/images/:id``, every query parameter to be switched on."""
+    """``/v1/images/{id}`` as ``{{baseUrl}}/v1/images/:id``, every query parameter to be switched
+    on."""
     written = path.replace("{", ":").replace("}", "")
     by_place: dict[str, list[Schema]] = {"query": [], "path": []}
     for one in parameters:
@@ -107,12 +115,19 @@ def _form(document: Schema, schema: Schema) -> list[Schema]:
     fields = []
     for name, value in schema["properties"].items():
         kind = value.get("items", value)
-        field = {"key": name, "description": value.get("description", ""), "disabled": name not in schema["required"]}
+        field = {
+            "key": name,
+            "description": value.get("description", ""),
+            "disabled": name not in schema["required"],
+        }
         if kind.get("format") == "binary":
             fields.append(field | {"type": "file", "src": []})
         else:
             shown = example(document, value)
-            fields.append(field | {"type": "text", "value": shown if isinstance(shown, str) else json.dumps(shown)})
+            fields.append(
+                field
+                | {"type": "text", "value": shown if isinstance(shown, str) else json.dumps(shown)}
+            )
     return fields
 
 

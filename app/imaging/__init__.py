@@ -1,7 +1,8 @@
 """Pictures and videos: bytes in, bytes out.
 
-The web process imports this and gets no image library with it: libvips started before a fork hangs the child, and a
-hostile file may only ever meet a decoder in a child of ``ImagingPool``. ``engine`` is what the children run.
+The web process imports this and gets no image library with it: libvips started before a fork hangs
+the child, and a hostile file may only ever meet a decoder in a child of ``ImagingPool``. ``engine``
+is what the children run.
 """
 
 from app.imaging.errors import (

@@ -7,7 +7,17 @@ from pathlib import Path
 from app.imaging.errors import ImageTooLarge, OutsideImage
 from app.imaging.layers import opened
 from app.imaging.limits import Limits
-from app.imaging.operations import Blur, Crop, Mirror, Modulate, Operation, RemoveBackground, Resize, Rotate, Watermark
+from app.imaging.operations import (
+    Blur,
+    Crop,
+    Mirror,
+    Modulate,
+    Operation,
+    RemoveBackground,
+    Resize,
+    Rotate,
+    Watermark,
+)
 from app.imaging.steps.background import remove_background
 from app.imaging.steps.blur import blur
 from app.imaging.steps.crop import crop
@@ -22,14 +32,16 @@ from app.imaging.vips import Image
 
 Step = Callable[[Image], Image]
 
-# libvips counts no further than ten million pixels along a side, and what covers is that large before it is cut.
+# libvips counts no further than ten million pixels along a side, and what covers is that large
+# before it is cut.
 MOST_COVERED_SIDE = 5_000_000
 
 
 def steps(transform: Transform, layers: Mapping[str, Path], limits: Limits) -> tuple[Step, ...]:
     """What is done to each upright sRGB frame: the operations in order, then the stamp.
 
-    ``layers`` has the files that the layers of watermarks name; they are decoded here, as any source is.
+    ``layers`` has the files that the layers of watermarks name; they are decoded here, as any
+    source is.
     """
     chain = tuple(_step(operation, layers, limits) for operation in transform.operations)
     return (*chain, stamp) if transform.stamp else chain
@@ -55,29 +67,45 @@ def _step(operation: Operation, layers: Mapping[str, Path], limits: Limits) -> S
         case Blur():
             return partial(blur, sigma=operation.sigma)
         case Modulate(brightness, saturation, hue, lightness):
-            return partial(modulate, brightness=brightness, saturation=saturation, hue=hue, lightness=lightness)
+            return partial(
+                modulate, brightness=brightness, saturation=saturation, hue=hue, lightness=lightness
+            )
         case Watermark():
-            pictures = [(opened(layers[layer.image], layer, limits), layer) for layer in operation.layers]
+            pictures = [
+                (opened(layers[layer.image], layer, limits), layer) for layer in operation.layers
+            ]
             return partial(watermark, layers=pictures)
         case RemoveBackground():
             return partial(remove_background, weights=operation.weights)
 
 
-def check(operations: tuple[Operation, ...], width: int, height: int, frames: int, limits: Limits) -> None:
-    """Raise ImageTooLarge where what comes of a picture, now or on the way, passes the limits. Computes no pixel.
+def check(
+    operations: tuple[Operation, ...], width: int, height: int, frames: int, limits: Limits
+) -> None:
+    """Raise ImageTooLarge where what comes of a picture, now or on the way, passes the limits.
+    Computes no pixel.
 
     OutsideImage for a crop that reaches over the edge.
     """
     for operation in operations:
         before = f"{width:,} x {height:,} pixels"
         if isinstance(operation, Crop) and (operation.right > width or operation.bottom > height):
-            raise OutsideImage(f"The crop reaches over the edge: what it is taken from has {before}.")
-        if isinstance(operation, Resize) and max(operation.content(width, height)) > MOST_COVERED_SIDE:
-            raise ImageTooLarge(f"What has {before} is too narrow to cover that; crop it first, or take another fit.")
+            raise OutsideImage(
+                f"The crop reaches over the edge: what it is taken from has {before}."
+            )
+        if (
+            isinstance(operation, Resize)
+            and max(operation.content(width, height)) > MOST_COVERED_SIDE
+        ):
+            raise ImageTooLarge(
+                f"What has {before} is too narrow to cover that; crop it first, or take another "
+                "fit."
+            )
         width, height = operation.size(width, height)
         if max(width, height) > limits.max_side or width * height * frames > limits.max_pixels:
             count = f"{frames:,} frames of " if frames > 1 else ""
             raise ImageTooLarge(
-                f"This would make {count}{width:,} x {height:,} pixels, but a result has at most {limits.max_side:,} "
-                f"pixels a side and {limits.max_pixels // 1_000_000} megapixels in all; ask for a smaller one."
+                f"This would make {count}{width:,} x {height:,} pixels, but a result has at most "
+                f"{limits.max_side:,} pixels a side and {limits.max_pixels // 1_000_000} "
+                "megapixels in all; ask for a smaller one."
             )

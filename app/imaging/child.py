@@ -27,14 +27,16 @@ class ChildEnded(Exception):
 class Child:
     """A process spawned by, and for, one thread; nothing but that thread talks to it.
 
-    It has a pipe of its own: however it dies, it takes no lock and no other child's work with it. The kernel ends it
-    with the thread that made it (PR_SET_PDEATHSIG).
+    It has a pipe of its own: however it dies, it takes no lock and no other child's work with it.
+    The kernel ends it with the thread that made it (PR_SET_PDEATHSIG).
     """
 
     def __init__(self, task: Task, limits: Limits) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=worker.serve, args=(theirs, task, limits), daemon=True)
+        self._process = context.Process(
+            target=worker.serve, args=(theirs, task, limits), daemon=True
+        )
         self._process.start()
         theirs.close()
         self.files = 0
@@ -44,13 +46,15 @@ class Child:
         return self._process.is_alive()
 
     def wait_until_loaded(self) -> None:
-        """The engines take a moment, which no file's time pays. ChildEnded where they can't be loaded."""
+        """The engines take a moment, which no file's time pays. ChildEnded where they can't be
+        loaded."""
         if not self.answered(START_SECONDS):
             raise ChildEnded(None)
         self._receive()
 
     def order(self, source: Path, target: Path, work: Work) -> bool:
-        """Hand a file over. False where the child ended before it took it, through no fault of the file's."""
+        """Hand a file over. False where the child ended before it took it, through no fault of the
+        file's."""
         self.files += 1
         try:
             self._pipe.send((source, target, work))
@@ -64,7 +68,8 @@ class Child:
         return bool(connection.wait([self._pipe, self._process.sentinel], seconds))
 
     def answer(self) -> Any:
-        """What the child made of its file: its task's result, or an exception. ChildEnded where it ended instead."""
+        """What the child made of its file: its task's result, or an exception. ChildEnded where it
+        ended instead."""
         return self._receive()
 
     def end(self) -> None:

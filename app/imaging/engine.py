@@ -1,6 +1,7 @@
 """What the pool's children do with a file: convert it, or examine it.
 
-Imports libvips and FFmpeg, so it is for the pool's children, tests and benchmarks; the web process has ``pool``.
+Imports libvips and FFmpeg, so it is for the pool's children, tests and benchmarks; the web process
+has ``pool``.
 """
 
 from collections.abc import Iterator, Mapping
@@ -37,11 +38,17 @@ THUMBNAIL = Transform(Format.WEBP, quality=75, max_width=480, max_height=480)
 WORTHWHILE = 0.95
 
 # How libvips, libjpeg, libheif and the C library word it.
-OUT_OF_MEMORY = ("out of memory", "insufficient memory", "memory allocation", "cannot allocate memory")
+OUT_OF_MEMORY = (
+    "out of memory",
+    "insufficient memory",
+    "memory allocation",
+    "cannot allocate memory",
+)
 
 
 def perform(source: Path, target: Path, work: Work, limits: Limits) -> Result:
-    """Do with the file ``source`` what is asked, write ``target``. Raises as ``convert`` and ``examine`` do."""
+    """Do with the file ``source`` what is asked, write ``target``. Raises as ``convert`` and
+    ``examine`` do."""
     match work:
         case Transform():
             return convert(source, target, work, limits)
@@ -54,13 +61,18 @@ def perform(source: Path, target: Path, work: Work, limits: Limits) -> Result:
 
 
 def convert(
-    source: Path, target: Path, transform: Transform, limits: Limits, layers: Mapping[str, Path] = NO_LAYERS
+    source: Path,
+    target: Path,
+    transform: Transform,
+    limits: Limits,
+    layers: Mapping[str, Path] = NO_LAYERS,
 ) -> Picture:
-    """Do what ``transform`` says with the image ``source`` and write ``target``, which appears whole or not at all.
+    """Do what ``transform`` says with the image ``source`` and write ``target``, which appears
+    whole or not at all.
 
-    ``layers`` are the files of watermarks, by the names that their layers give.
-    Raises UnsupportedImage, UnreadableImage or ImageTooLarge, and OSError where ``target`` can't be written. Time and
-    memory are not bounded here but by the pool.
+    ``layers`` are the files of watermarks, by the names that their layers give. Raises
+    UnsupportedImage, UnreadableImage or ImageTooLarge, and OSError where ``target`` can't be
+    written. Time and memory are not bounded here but by the pool.
     """
     with worded_errors():
         with mapped(source) as data:
@@ -73,7 +85,8 @@ def convert(
 
 
 def derive(source: Path, target: Path, derivation: Derivation, limits: Limits) -> Derived:
-    """Write the transformed picture into ``target``, then a thumbnail of it. Raises as ``convert`` does."""
+    """Write the transformed picture into ``target``, then a thumbnail of it. Raises as ``convert``
+    does."""
     picture = convert(source, target, derivation.transform, limits, derivation.layers)
     with worded_errors():
         with mapped(target) as data:
@@ -85,12 +98,13 @@ def derive(source: Path, target: Path, derivation: Derivation, limits: Limits) -
 
 
 def examine(source: Path, target: Path, limits: Limits, *, stamp: bool = False) -> Original:
-    """Tell what the image or video ``source`` is, and write a thumbnail or poster of it, as ``convert`` writes.
+    """Tell what the image or video ``source`` is, and write a thumbnail or poster of it, as
+    ``convert`` writes.
 
     ``stamp`` marks that picture as a test key's.
 
-    An image is decoded whole, all frames of an animation too. Of a video the structure is read and a frame near its
-    beginning decoded. Raises as ``convert`` does.
+    An image is decoded whole, all frames of an animation too. Of a video the structure is read and
+    a frame near its beginning decoded. Raises as ``convert`` does.
     """
     with worded_errors():
         try:
@@ -148,7 +162,8 @@ def worded_errors() -> Iterator[None]:
         raise
     except MemoryError as error:
         raise ImageTooLarge(TOO_MUCH_MEMORY) from error
-    # A hostile file makes seven libraries raise nearly any built-in exception, and each means the same to its sender.
+    # A hostile file makes seven libraries raise nearly any built-in exception, and each means the
+    # same to its sender.
     except Exception as error:
         if any(words in str(error).lower() for words in OUT_OF_MEMORY):
             raise ImageTooLarge(TOO_MUCH_MEMORY) from error
@@ -161,14 +176,20 @@ def _may_keep(kind: Source, rendering: Rendering) -> bool:
 
 
 def _original(source: Path, kind: Source, rendering: Rendering) -> bytes | None:
-    """The source, losslessly stripped, where encoding it made it hardly smaller, or larger; None where it was worth it.
+    """The source, losslessly stripped, where encoding it made it hardly smaller, or larger; None
+    where it was worth it.
 
-    What was stripped is looked at again: a file that came out different, or larger, is not handed on.
+    What was stripped is looked at again: a file that came out different, or larger, is not handed
+    on.
     """
     with mapped(source) as data:
         if len(rendering.content) < len(data) * WORTHWHILE:
             return None
         stripped = strip(data, kind, rendering.decoded.image)
         before, after = HEADERS[kind](data), HEADERS[kind](stripped)
-        same = (before.width, before.height, before.frames) == (after.width, after.height, after.frames)
+        same = (before.width, before.height, before.frames) == (
+            after.width,
+            after.height,
+            after.frames,
+        )
         return stripped if same and len(stripped) <= len(data) else None

@@ -17,12 +17,14 @@ Item = TypeVar("Item", bound=Grouped)
 
 
 class FairQueue(Generic[Item]):
-    """First in, first out within a group. Thread-safe; takers never wait while something is in the queue.
+    """First in, first out within a group. Thread-safe; takers never wait while something is in the
+    queue.
 
-    Among the groups that wait, the next is the one with the fewest items at work, of those the one whose items have
-    taken the least time; then who has fewer waiting, then who came first. So with work of equal length they take
-    turns, and otherwise each gets the same share of the takers' time. Who comes anew starts level with the least
-    served: nobody saves up turns, and nobody who has taken more than the rest is forgiven by staying away a moment.
+    Among the groups that wait, the next is the one with the fewest items at work, of those the one
+    whose items have taken the least time; then who has fewer waiting, then who came first. So with
+    work of equal length they take turns, and otherwise each gets the same share of the takers'
+    time. Who comes anew starts level with the least served: nobody saves up turns, and nobody who
+    has taken more than the rest is forgiven by staying away a moment.
     """
 
     def __init__(self) -> None:
@@ -30,7 +32,8 @@ class FairQueue(Generic[Item]):
         self._waiting: dict[str, deque[Item]] = {}
         self._at_work: Counter[str] = Counter()
         self._taken: dict[str, float] = {}
-        """Seconds, by group: those that wait or are at work, and those gone that took more than the least served."""
+        """Seconds, by group: those that wait or are at work, and those gone that took more than the
+        least served."""
         self._closed = False
 
     def put(self, item: Item) -> None:
@@ -41,7 +44,8 @@ class FairQueue(Generic[Item]):
             self._changed.notify()
 
     def take(self) -> Item | None:
-        """Wait for the next item; it is at work until ``done``. None once the queue is closed and empty."""
+        """Wait for the next item; it is at work until ``done``. None once the queue is closed and
+        empty."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
             if not self._waiting:
@@ -61,7 +65,9 @@ class FairQueue(Generic[Item]):
             present, level = self._present(), self._level()
             self._at_work = +self._at_work
             self._taken = {
-                group: taken for group, taken in self._taken.items() if group in present or (present and taken > level)
+                group: taken
+                for group, taken in self._taken.items()
+                if group in present or (present and taken > level)
             }
 
     def close(self) -> None:

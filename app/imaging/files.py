@@ -12,7 +12,8 @@ from app.imaging.errors import EMPTY, UnreadableImage
 
 @contextmanager
 def mapped(path: Path) -> Iterator[Data]:
-    """A file's bytes, without reading more of them than are looked at. UnreadableImage for an empty file."""
+    """A file's bytes, without reading more of them than are looked at. UnreadableImage for an empty
+    file."""
     with path.open("rb") as file:
         if not os.fstat(file.fileno()).st_size:
             raise UnreadableImage(EMPTY)

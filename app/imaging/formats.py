@@ -33,7 +33,8 @@ class Format(StrEnum):
 
     @classmethod
     def from_mime(cls, mime: str) -> "Format":
-        """The format of a media type such as ``image/webp``; ValueError for any that is not written."""
+        """The format of a media type such as ``image/webp``; ValueError for any that is not
+        written."""
         for known in cls:
             if mime.strip().lower() == known.mime:
                 return known
@@ -62,7 +63,8 @@ class Source(StrEnum):
 
     @property
     def mime(self) -> str:
-        """The media type; RAW has no common one, and HEIF another where it holds HEVC (``sniff.media_type``)."""
+        """The media type; RAW has no common one, and HEIF another where it holds HEVC
+        (``sniff.media_type``)."""
         match self:
             case Source.RAW:
                 return "image/x-raw"

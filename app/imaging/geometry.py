@@ -7,7 +7,11 @@ Sizing = Callable[[int, int], tuple[int, int]]
 
 
 def fit(
-    width: int, height: int, max_width: int | None, max_height: int | None, preserve_aspect: bool = True
+    width: int,
+    height: int,
+    max_width: int | None,
+    max_height: int | None,
+    preserve_aspect: bool = True,
 ) -> tuple[int, int]:
     """The largest size inside the box: never enlarged, at least 1 x 1. None leaves a side free.
 
@@ -15,7 +19,9 @@ def fit(
     """
     if not preserve_aspect:
         return min(width, max_width or width), min(height, max_height or height)
-    return scaled(width, height, min(1.0, (max_width or width) / width, (max_height or height) / height))
+    return scaled(
+        width, height, min(1.0, (max_width or width) / width, (max_height or height) / height)
+    )
 
 
 def scaled(width: int, height: int, scale: float) -> tuple[int, int]:
@@ -24,6 +30,7 @@ def scaled(width: int, height: int, scale: float) -> tuple[int, int]:
 
 
 def shrink(sizing: Sizing, width: int, height: int) -> float:
-    """How many times larger a picture is than it is to be, by the side that shrinks less: 1 or more."""
+    """How many times larger a picture is than it is to be, by the side that shrinks less: 1 or
+    more."""
     across, down = sizing(width, height)
     return max(1.0, min(width / across, height / down))

@@ -1,4 +1,5 @@
-"""The gate: what a file is and claims, and whether that is within the limits, before any decoder sees it."""
+"""The gate: what a file is and claims, and whether that is within the limits, before any decoder
+sees it."""
 
 from dataclasses import replace
 
@@ -19,7 +20,8 @@ HEADERS = {
     Source.TIFF: tiff.read_header,
     Source.BMP: bmp.read_header,
 }
-# Those whose size their own library tells before it decodes: here only that all of the file is there.
+# Those whose size their own library tells before it decodes: here only that all of the file is
+# there.
 COMPLETE = {
     Source.RAW: raw.check_complete,
     Source.MP4: movie.check_complete,

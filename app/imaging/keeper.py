@@ -1,4 +1,5 @@
-"""A thread that keeps one child at work: starts it, hands it files, ends it when it must, replaces it."""
+"""A thread that keeps one child at work: starts it, hands it files, ends it when it must, replaces
+it."""
 
 import logging
 import signal
@@ -31,11 +32,14 @@ from app.imaging.work import Work
 
 logger = logging.getLogger(__name__)
 
-# A child is replaced after as many files: decoders leak, and a fragmented heap would eat into its memory cap.
+# A child is replaced after as many files: decoders leak, and a fragmented heap would eat into its
+# memory cap.
 FILES_PER_CHILD = 500
-# How a child dies by itself when an allocation is refused: glib's abort and trap, the kernel's own OOM killer.
+# How a child dies by itself when an allocation is refused: glib's abort and trap, the kernel's own
+# OOM killer.
 OUT_OF_MEMORY = {-signal.SIGABRT, -signal.SIGTRAP, -signal.SIGKILL}
-# How often a keeper looks whether the file its child works on is still wanted. Answers don't wait for it.
+# How often a keeper looks whether the file its child works on is still wanted. Answers don't wait
+# for it.
 GLANCE_SECONDS = 0.2
 
 Outcome = TypeVar("Outcome", Picture, Derived, Original)
@@ -104,7 +108,8 @@ class Keeper(threading.Thread):
         return self._child
 
     def _answer(self, child: Child, job: Job[Outcome]) -> Outcome | BaseException:
-        """Wait for the child's answer. Raises ChildEnded, TimeoutError, and CancelledError for what nobody wants."""
+        """Wait for the child's answer. Raises ChildEnded, TimeoutError, and CancelledError for what
+        nobody wants."""
         deadline = time.monotonic() + self._limits.wall_seconds
         while not child.answered(GLANCE_SECONDS):
             if job.outcome.cancelled():
@@ -144,6 +149,12 @@ def typed(error: BaseException) -> ImagingError:
             return ImageTooSlow(TOO_SLOW)
         if error.exitcode == -signal.SIGTERM:
             return ImagingInterrupted(INTERRUPTED)
-        return ImageTooLarge(TOO_MUCH_MEMORY) if error.exitcode in OUT_OF_MEMORY else UnreadableImage(UNREADABLE)
+        return (
+            ImageTooLarge(TOO_MUCH_MEMORY)
+            if error.exitcode in OUT_OF_MEMORY
+            else UnreadableImage(UNREADABLE)
+        )
     logger.error("imaging failed", exc_info=error)
-    return ImagingError("The file could not be processed because of a fault on this server; try again.")
+    return ImagingError(
+        "The file could not be processed because of a fault on this server; try again."
+    )

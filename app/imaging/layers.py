@@ -1,4 +1,5 @@
-"""The pictures of a watermark: files of any image format, hostile ones among them, through the same gate as all."""
+"""The pictures of a watermark: files of any image format, hostile ones among them, through the same
+gate as all."""
 
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,8 @@ from app.imaging.vips import Image
 
 
 def opened(path: Path, layer: Layer, limits: Limits) -> Image:
-    """A layer's picture in the size that it is laid on with: 8-bit sRGB or gray, upright, its first frame, in memory.
+    """A layer's picture in the size that it is laid on with: 8-bit sRGB or gray, upright, its first
+    frame, in memory.
 
     ImageTooLarge where its file, or that size, passes the limits.
     """

@@ -1,4 +1,5 @@
-"""What one file may cost. Checked on its header, before a decoder allocates, and once more on what was decoded."""
+"""What one file may cost. Checked on its header, before a decoder allocates, and once more on what
+was decoded."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,10 +22,10 @@ class Measured(Protocol):
 class Limits:
     """Bounds for one picture or video. The time and memory bounds hold in the pool's children only.
 
-    ``max_pixels`` counts all frames of what stays animated together, ``max_side`` is in pixels. ``max_scans`` bounds
-    progressive JPEG, where each scan passes over the whole picture again, ``max_duration_seconds`` a video.
-    ``cpu_seconds`` and ``wall_seconds`` are per file; ``memory_bytes`` is address space on top of what a child needs
-    once its engines are loaded.
+    ``max_pixels`` counts all frames of what stays animated together, ``max_side`` is in pixels.
+    ``max_scans`` bounds progressive JPEG, where each scan passes over the whole picture again,
+    ``max_duration_seconds`` a video. ``cpu_seconds`` and ``wall_seconds`` are per file;
+    ``memory_bytes`` is address space on top of what a child needs once its engines are loaded.
     """
 
     max_pixels: int = 100_000_000
@@ -39,20 +40,31 @@ class Limits:
     def check(self, picture: Measured) -> None:
         """Raise ImageTooLarge where a picture's sides, frames or pixels pass the limits."""
         if max(picture.width, picture.height) > self.max_side:
-            raise ImageTooLarge(f"The picture is over {self.max_side:,} pixels wide or high; send a smaller one.")
+            raise ImageTooLarge(
+                f"The picture is over {self.max_side:,} pixels wide or high; send a smaller one."
+            )
         if picture.frames > self.max_frames:
-            raise ImageTooLarge(f"The animation has over {self.max_frames:,} frames; send a shorter one.")
+            raise ImageTooLarge(
+                f"The animation has over {self.max_frames:,} frames; send a shorter one."
+            )
         if picture.width * picture.height * picture.frames > self.max_pixels:
             whole = "animation's frames have" if picture.frames > 1 else "picture has"
-            raise ImageTooLarge(f"The {whole} over {self.max_pixels // 1_000_000} megapixels; send smaller dimensions.")
+            raise ImageTooLarge(
+                f"The {whole} over {self.max_pixels // 1_000_000} megapixels; send smaller "
+                "dimensions."
+            )
 
     def check_scans(self, scans: int) -> None:
         """Raise ImageTooLarge for a progressive JPEG of more than ``max_scans`` passes."""
         if scans > self.max_scans:
-            raise ImageTooLarge(f"The JPEG has over {self.max_scans} progressive scans; save it as a baseline JPEG.")
+            raise ImageTooLarge(
+                f"The JPEG has over {self.max_scans} progressive scans; save it as a baseline JPEG."
+            )
 
     def check_duration(self, seconds: float) -> None:
         """Raise ImageTooLarge for a video of more than ``max_duration_seconds``."""
         if seconds > self.max_duration_seconds:
             hours = self.max_duration_seconds / 3600
-            raise ImageTooLarge(f"The video is longer than {hours:g} hours; send it in shorter parts.")
+            raise ImageTooLarge(
+                f"The video is longer than {hours:g} hours; send it in shorter parts."
+            )

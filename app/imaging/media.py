@@ -6,9 +6,12 @@ from app.imaging.original import Original
 RAW = frozenset(
     f"image/x-{camera}"
     for camera in (
-        "adobe-dng", "canon-cr2", "canon-cr3", "canon-crw", "epson-erf", "fuji-raf", "hasselblad-3fr",
-        "hasselblad-fff", "kodak-dcr", "kodak-k25", "kodak-kdc", "leaf-mos", "leica-rwl", "mamiya-mef", "minolta-mrw",
-        "nikon-nef", "nikon-nrw", "olympus-orf", "panasonic-raw", "panasonic-rw2", "pentax-pef", "phaseone-iiq",
+        "adobe-dng", "canon-cr2", "canon-cr3", "canon-crw", "epson-erf", "fuji-raf",
+        "hasselblad-3fr",
+        "hasselblad-fff", "kodak-dcr", "kodak-k25", "kodak-kdc", "leaf-mos", "leica-rwl",
+        "mamiya-mef", "minolta-mrw",
+        "nikon-nef", "nikon-nrw", "olympus-orf", "panasonic-raw", "panasonic-rw2", "pentax-pef",
+        "phaseone-iiq",
         "samsung-srw", "sigma-x3f", "sony-arw", "sony-sr2", "sony-srf", "raw",
     )
 )  # fmt: skip
@@ -30,7 +33,8 @@ CANONICAL = RAW | {HEIC} | {source.mime for source in Source}
 
 
 def accepted(mime: str) -> str | None:
-    """The canonical spelling of a media type that is taken at all, else None; one with parameters is not."""
+    """The canonical spelling of a media type that is taken at all, else None; one with parameters
+    is not."""
     plain = mime.strip().lower()
     plain = ALIASES.get(plain, plain)
     return plain if plain in CANONICAL else None
@@ -44,8 +48,8 @@ def is_video(mime: str) -> bool:
 def matches(declared: str, found: Original) -> bool:
     """Whether a file is what it was declared to be.
 
-    HEIC and HEIF pass for each other, as cameras mix them up. So do all RAW types: which maker's it is, the content
-    does not always tell.
+    HEIC and HEIF pass for each other, as cameras mix them up. So do all RAW types: which maker's it
+    is, the content does not always tell.
     """
     canonical = accepted(declared)
     match found.kind:

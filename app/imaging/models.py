@@ -1,13 +1,21 @@
-"""Which networks this server has: looked up without loading any, so that the web process may ask."""
+"""Which networks this server has: looked up without loading any, so that the web process may
+ask."""
 
 from importlib.util import find_spec
 from pathlib import Path
 
 
 def missing_for_background(weights: Path) -> str | None:
-    """What is not there to remove backgrounds with, and what to do; None where all is. ``weights`` is u2net's file."""
+    """What is not there to remove backgrounds with, and what to do; None where all is. ``weights``
+    is u2net's file."""
     if not find_spec("onnxruntime"):
-        return "This server cannot remove backgrounds: it has no onnxruntime. Its operator gets it by ./run models."
+        return (
+            "This server cannot remove backgrounds: it has no onnxruntime. Its operator gets it "
+            "by ./run models."
+        )
     if not weights.is_file():
-        return "This server cannot remove backgrounds: it has no u2net.onnx. Its operator gets it by ./run models."
+        return (
+            "This server cannot remove backgrounds: it has no u2net.onnx. Its operator gets it "
+            "by ./run models."
+        )
     return None

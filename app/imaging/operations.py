@@ -1,7 +1,8 @@
-"""What can be done to a picture, as data: plain frozen values, each of which knows the size that comes of it.
+"""What can be done to a picture, as data: plain frozen values, each of which knows the size that
+comes of it.
 
-Sizes and places are in pixels of the upright picture; places count from its upper left corner. Needs no decoder:
-whoever asks for an operation can tell beforehand whether it fits.
+Sizes and places are in pixels of the upright picture; places count from its upper left corner.
+Needs no decoder: whoever asks for an operation can tell beforehand whether it fits.
 """
 
 import math
@@ -13,12 +14,14 @@ from app.imaging.geometry import scaled
 Colour = tuple[int, int, int, int]
 """sRGB and alpha, 0-255 each."""
 BLACK: Colour = (0, 0, 0, 255)
-# By so little the corner of the largest picture moves a quarter of a pixel: 1.5708 radians are meant as a quarter turn.
+# By so little the corner of the largest picture moves a quarter of a pixel: 1.5708 radians are
+# meant as a quarter turn.
 UNSEEN_DEGREES = 0.001
 
 
 class Fit(StrEnum):
-    """How a picture comes to a size of another ratio: stretched, with bars beside it, or cut off."""
+    """How a picture comes to a size of another ratio: stretched, with bars beside it, or cut
+    off."""
 
     FILL = "fill"
     CONTAIN = "contain"
@@ -39,7 +42,8 @@ class Position(StrEnum):
     BOTTOM_RIGHT = "bottom-right"
 
     def place(self, across: int, down: int) -> tuple[int, int]:
-        """How much of the free pixels ``across`` and ``down`` is left of the picture, and above it."""
+        """How much of the free pixels ``across`` and ``down`` is left of the picture, and above
+        it."""
         sides = self.split("-")
         x = 0 if "left" in sides else across if "right" in sides else across // 2
         y = 0 if "top" in sides else down if "bottom" in sides else down // 2
@@ -65,7 +69,8 @@ class Repetition(StrEnum):
 
 @dataclass(frozen=True)
 class Resize:
-    """To exactly ``width`` x ``height``, larger ones too; with one of them alone the ratio stays."""
+    """To exactly ``width`` x ``height``, larger ones too; with one of them alone the ratio
+    stays."""
 
     width: int | None = None
     height: int | None = None
@@ -87,7 +92,8 @@ class Resize:
     def content(self, width: int, height: int) -> tuple[int, int]:
         """The size of the whole picture before bars are added to it or its sides cut off."""
         across, down = self.size(width, height)
-        # With one side given the ratio stays, but for the rounding of the other: there is nothing to add or to cut.
+        # With one side given the ratio stays, but for the rounding of the other: there is nothing
+        # to add or to cut.
         match self.fit if self.width and self.height else Fit.FILL:
             case Fit.FILL:
                 return across, down
@@ -110,7 +116,10 @@ class Crop:
 
     def __post_init__(self) -> None:
         if not (0 <= self.left < self.right and 0 <= self.top < self.bottom):
-            raise ValueError("a crop has its left upper corner inside the picture and its right lower one beyond that")
+            raise ValueError(
+                "a crop has its left upper corner inside the picture and its right lower one "
+                "beyond that"
+            )
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         return self.right - self.left, self.bottom - self.top
@@ -118,7 +127,8 @@ class Crop:
 
 @dataclass(frozen=True)
 class Rotate:
-    """Clockwise about the middle. Unless it is a quarter turn the picture grows, by corners of ``background``."""
+    """Clockwise about the middle. Unless it is a quarter turn the picture grows, by corners of
+    ``background``."""
 
     degrees: float
     background: Colour = BLACK
@@ -140,7 +150,9 @@ class Rotate:
             return (height, width) if self.quarters % 2 else (width, height)
         cos, sin = abs(math.cos(math.radians(self.angle))), abs(math.sin(math.radians(self.angle)))
         # What is past a whole pixel by rounding errors alone is not.
-        return math.ceil(width * cos + height * sin - 1e-6), math.ceil(width * sin + height * cos - 1e-6)
+        return math.ceil(width * cos + height * sin - 1e-6), math.ceil(
+            width * sin + height * cos - 1e-6
+        )
 
 
 class KeepsSize:
@@ -164,7 +176,8 @@ class Blur(KeepsSize):
 
 @dataclass(frozen=True)
 class Modulate(KeepsSize):
-    """In CIE LCh: lightness (0-100) times ``brightness`` plus ``lightness``, chroma times ``saturation``, hue turned.
+    """In CIE LCh: lightness (0-100) times ``brightness`` plus ``lightness``, chroma times
+    ``saturation``, hue turned.
 
     ``hue`` is in degrees.
     """
@@ -177,8 +190,8 @@ class Modulate(KeepsSize):
 
 @dataclass(frozen=True)
 class Layer:
-    """A picture that is laid over another. ``image`` names its file in ``Derivation.layers``; with one of ``width`` and
-    ``height`` its ratio stays. It may begin or end outside."""
+    """A picture that is laid over another. ``image`` names its file in ``Derivation.layers``; with
+    one of ``width`` and ``height`` its ratio stays. It may begin or end outside."""
 
     image: str
     left: int = 0
@@ -197,7 +210,8 @@ class Watermark(KeepsSize):
 
 @dataclass(frozen=True)
 class RemoveBackground(KeepsSize):
-    """Everything but the subject becomes transparent. ``weights`` is the file of the network that tells them apart."""
+    """Everything but the subject becomes transparent. ``weights`` is the file of the network that
+    tells them apart."""
 
     weights: str
 

@@ -7,7 +7,8 @@ from app.imaging.transform import Picture
 
 @dataclass(frozen=True)
 class Examination:
-    """Tell what a file is, read all of it, and write a small WebP picture of it: stamped for a test key."""
+    """Tell what a file is, read all of it, and write a small WebP picture of it: stamped for a test
+    key."""
 
     stamp: bool = False
 
@@ -16,10 +17,11 @@ class Examination:
 class Original:
     """What a file really is.
 
-    ``mime`` is the media type in its canonical spelling, ``image/x-raw`` for every camera RAW. ``kind`` is jpeg, png,
-    webp, gif, heif, avif, tiff, bmp, raw, mp4, webm or mov. ``width`` and ``height`` are in pixels as displayed, turned
-    upright and with square pixels; ``frames`` are an animation's, 1 for a video. ``duration_ms`` is a video's, None for
-    pictures. ``thumbnail`` is the picture that was written.
+    ``mime`` is the media type in its canonical spelling, ``image/x-raw`` for every camera RAW.
+    ``kind`` is jpeg, png, webp, gif, heif, avif, tiff, bmp, raw, mp4, webm or mov. ``width`` and
+    ``height`` are in pixels as displayed, turned upright and with square pixels; ``frames`` are an
+    animation's, 1 for a video. ``duration_ms`` is a video's, None for pictures. ``thumbnail`` is
+    the picture that was written.
     """
 
     mime: str

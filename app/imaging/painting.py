@@ -1,4 +1,5 @@
-"""The local painter: landscapes of hills, light and water, made of a prompt's words and a seed, without any network.
+"""The local painter: landscapes of hills, light and water, made of a prompt's words and a seed,
+without any network.
 
 Uses sums, products and roots of doubles only, which come out the same on every processor.
 """
@@ -36,16 +37,67 @@ class Scene:
 
 
 SCENES = (
-    Scene("morning dawn sunrise spring mist fog soft pastel", "7fa6c9", "f6d9c8", "fff3dc", "3d5a6c"),
-    Scene("day summer sky sun sunny meadow field hill hills green", "3f87c7", "d6ecf3", "ffffff", "2f6b3f"),
+    Scene(
+        "morning dawn sunrise spring mist fog soft pastel", "7fa6c9", "f6d9c8", "fff3dc", "3d5a6c"
+    ),
+    Scene(
+        "day summer sky sun sunny meadow field hill hills green",
+        "3f87c7",
+        "d6ecf3",
+        "ffffff",
+        "2f6b3f",
+    ),
     Scene("evening sunset dusk fire warm orange red", "4a3b78", "ff9d5c", "ffe9a8", "2b1b3a"),
-    Scene("night midnight moon star stars space dark", "0b1230", "3c4f86", "e9eeff", "060a1c", stars=True),
-    Scene("water sea ocean lake river beach coast island blue", "3d7fb8", "ffe3c2", "fff6df", "1f4e66", water=True),
-    Scene("forest forests wood woods tree trees pine jungle", "6b93a0", "e5ead2", "fffbe6", "12302a", firs=True),
-    Scene("winter snow ice cold mountain mountains alps white", "6f93bd", "eef3fa", "ffffff", "5a7898", firs=True),
+    Scene(
+        "night midnight moon star stars space dark",
+        "0b1230",
+        "3c4f86",
+        "e9eeff",
+        "060a1c",
+        stars=True,
+    ),
+    Scene(
+        "water sea ocean lake river beach coast island blue",
+        "3d7fb8",
+        "ffe3c2",
+        "fff6df",
+        "1f4e66",
+        water=True,
+    ),
+    Scene(
+        "forest forests wood woods tree trees pine jungle",
+        "6b93a0",
+        "e5ead2",
+        "fffbe6",
+        "12302a",
+        firs=True,
+    ),
+    Scene(
+        "winter snow ice cold mountain mountains alps white",
+        "6f93bd",
+        "eef3fa",
+        "ffffff",
+        "5a7898",
+        firs=True,
+    ),
     Scene("desert dune dunes sand canyon hot dry", "4f9fc4", "fbe0b0", "fff8e0", "a8512b"),
-    Scene("autumn fall leaf leaves gold golden brown", "8aa1b5", "fbe3ba", "fff1c9", "7a3b1c", firs=True),
-    Scene("dream magic fantasy purple violet pink", "2a1a5e", "f29ac0", "ffe3f4", "24104a", water=True, stars=True),
+    Scene(
+        "autumn fall leaf leaves gold golden brown",
+        "8aa1b5",
+        "fbe3ba",
+        "fff1c9",
+        "7a3b1c",
+        firs=True,
+    ),
+    Scene(
+        "dream magic fantasy purple violet pink",
+        "2a1a5e",
+        "f29ac0",
+        "ffe3f4",
+        "24104a",
+        water=True,
+        stars=True,
+    ),
 )
 
 
@@ -53,9 +105,13 @@ def paint(target: Path, painting: Painting) -> Picture:
     """Draw a landscape into ``target``, a PNG of 8-bit sRGB. OSError where it can't be written."""
     side = painting.side
     levels = (_landscape(painting) * 255).round().clip(0, 255).astype(np.uint8)
-    content = bytes(from_bytes(levels.tobytes(), side, side, 3).pngsave_buffer(compression=3, keep="none"))
+    content = bytes(
+        from_bytes(levels.tobytes(), side, side, 3).pngsave_buffer(compression=3, keep="none")
+    )
     write(target, content)
-    return Picture(Format.PNG, side, side, len(content), kept_original=False, source_format="png", frames=1)
+    return Picture(
+        Format.PNG, side, side, len(content), kept_original=False, source_format="png", frames=1
+    )
 
 
 def _landscape(painting: Painting) -> Plane:
@@ -80,7 +136,10 @@ def _landscape(painting: Painting) -> Plane:
 
 def _chosen(painting: Painting, random: Generator) -> Scene:
     """One of those that most words call for and no word of the negative prompt excludes."""
-    wanted, unwanted = (set(re.findall("[a-z]+", text.lower())) for text in (painting.prompt, painting.negative_prompt))
+    wanted, unwanted = (
+        set(re.findall("[a-z]+", text.lower()))
+        for text in (painting.prompt, painting.negative_prompt)
+    )
     allowed = [scene for scene in SCENES if unwanted.isdisjoint(scene.words.split())] or SCENES
     calls = [len(wanted.intersection(scene.words.split())) for scene in allowed]
     best = [scene for scene, count in zip(allowed, calls, strict=True) if count == max(calls)]
@@ -95,10 +154,16 @@ def _sky(scene: Scene, side: int, horizon: float, random: Generator) -> Plane:
     down = _eased((y / horizon).clip(0, 1))
     picture = np.repeat(zenith + (_rgb(scene.horizon) - zenith) * down[..., None], side, axis=1)
     if scene.stars:
-        picture += (1 - down[..., None]) * (random.random((side, side, 1)) - 0.9985).clip(0) / 0.0015
+        picture += (
+            (1 - down[..., None]) * (random.random((side, side, 1)) - 0.9985).clip(0) / 0.0015
+        )
     clouds = _clouds(random, side) * (0.25 if scene.stars else 0.55) * (1 - down / 2)
     picture += clouds[..., None] * (light - picture)
-    left, top, radius = random.uniform(0.2, 0.8), horizon * random.uniform(0.25, 0.8), random.uniform(0.035, 0.06)
+    left, top, radius = (
+        random.uniform(0.2, 0.8),
+        horizon * random.uniform(0.25, 0.8),
+        random.uniform(0.035, 0.06),
+    )
     distance = np.sqrt((x - left) ** 2 + (y - top) ** 2)
     disc = ((radius - distance) * side / 2 + 0.5).clip(0, 1)
     glow = 0.75 / (1 + (distance / (2.2 * radius)) ** 2)
@@ -107,7 +172,8 @@ def _sky(scene: Scene, side: int, horizon: float, random: Generator) -> Plane:
 
 
 def _raise(picture: Plane, scene: Scene, ridge: Plane, level: float, near: float) -> None:
-    """Fill what is below a ridge, given as a row for each column; below its ``level`` it is lost in mist."""
+    """Fill what is below a ridge, given as a row for each column; below its ``level`` it is lost in
+    mist."""
     rows, haze = np.arange(len(picture))[:, None], _rgb(scene.horizon)
     hill = haze + (_rgb(scene.ground) - haze) * near
     mist = (0.55 - 0.3 * near) * ((rows - level) / (0.2 * len(ridge))).clip(0, 1)
@@ -116,14 +182,19 @@ def _raise(picture: Plane, scene: Scene, ridge: Plane, level: float, near: float
 
 
 def _reflect(picture: Plane, shore: int, scene: Scene, random: Generator) -> None:
-    """Below the shore what is above it, upside down and rippled, the nearer the more in the water's own colour."""
+    """Below the shore what is above it, upside down and rippled, the nearer the more in the water's
+    own colour."""
     side = len(picture)
     depth = np.arange(side - shore)
-    ripples, shifts = (depth * (_noise(random, side, coarse)[: len(depth)] - 0.5) / 9 for coarse in (60, 160))
+    ripples, shifts = (
+        depth * (_noise(random, side, coarse)[: len(depth)] - 0.5) / 9 for coarse in (60, 160)
+    )
     rows = (shore - 1 - depth * shore / side + ripples).round().astype(int).clip(0, shore - 1)
     columns = (np.arange(side) + shifts.round().astype(int)[:, None]).clip(0, side - 1)
     mirrored = picture[rows[:, None], columns]
-    picture[shore:] = mirrored + (0.15 + 0.45 * depth / side)[:, None, None] * (_rgb(scene.ground) - mirrored)
+    picture[shore:] = mirrored + (0.15 + 0.45 * depth / side)[:, None, None] * (
+        _rgb(scene.ground) - mirrored
+    )
 
 
 def _firs(random: Generator, side: int, height: float) -> Plane:

@@ -11,7 +11,8 @@ STORED_LOSSY = 85
 DEVELOPED = 90
 DEVELOPS = {Source.HEIF, Source.RAW, Source.TIFF}
 LOSSLESS = 100
-# Between these a JPEG is stored again as it was; below, each time would cost it much, and above lies mostly noise.
+# Between these a JPEG is stored again as it was; below, each time would cost it much, and above
+# lies mostly noise.
 LEAST_AGAIN, MOST_AGAIN = 85, 95
 
 

@@ -51,14 +51,17 @@ def render(
     layers: Mapping[str, Path] = NO_LAYERS,
     still: bool = False,
 ) -> Rendering:
-    """Decode, step, encode. ``layers`` are the files of watermarks, by the names that their layers give.
+    """Decode, step, encode. ``layers`` are the files of watermarks, by the names that their layers
+    give.
 
     ``still`` shows the first frame of an animation, all of which is decoded nevertheless.
     """
 
     def attempt(*, strict: bool) -> Rendering:
         animated = header is not None and header.frames > 1
-        decoded = decode(source, kind, transform.first_size, limits, animated=animated, strict=strict)
+        decoded = decode(
+            source, kind, transform.first_size, limits, animated=animated, strict=strict
+        )
         limits.check(decoded)
         fitted = transform.fitted(decoded.width, decoded.height)
         chain.check(transform.operations, *fitted, decoded.frames, limits)
@@ -77,7 +80,8 @@ def finish(
     steps: tuple[chain.Step, ...] = (),
     tables: jpeg.Tables | None = None,
 ) -> Rendering:
-    """Take a decoded picture upright and through the steps, and encode it, as JPEG with ``tables`` where given."""
+    """Take a decoded picture upright and through the steps, and encode it, as JPEG with ``tables``
+    where given."""
     width, height = transform.first_size(decoded.width, decoded.height)
     first = partial(upright, width=width, height=height)
     image = frames.each(decoded.image, partial(chain.follow, (first, *steps)))
@@ -93,11 +97,15 @@ def finish(
         content = jpeg.encode_alike(image, tables)
     else:
         # Above its own quality a JPEG only grows.
-        ceiling = header.quality if header and header.quality and whole and transform.quality else 100
+        ceiling = (
+            header.quality if header and header.quality and whole and transform.quality else 100
+        )
         lossless = header is not None and header.lossless
         wanted = transform.quality or quality.kept(kind, header, output)
         subsampled = header.subsampled if header and not transform.quality else None
-        content = encode(image, output, wanted, lossless=lossless, ceiling=ceiling, subsampled=subsampled)
+        content = encode(
+            image, output, wanted, lossless=lossless, ceiling=ceiling, subsampled=subsampled
+        )
     return Rendering(content, output, *size, decoded, whole)
 
 
@@ -110,11 +118,23 @@ def _output(transform: Transform, kind: Source, image: Image) -> Format:
     return Format.PNG if clear or image.hasalpha() else Format.JPEG
 
 
-def _own_tables(source: Path, kind: Source, transform: Transform, decoded: Decoded) -> jpeg.Tables | None:
-    """A JPEG's own tables where it is only turned and mirrored: with them nearly nothing is lost once more."""
-    again = kind is Source.JPEG and transform.format in (None, Format.JPEG) and transform.quality is None
+def _own_tables(
+    source: Path, kind: Source, transform: Transform, decoded: Decoded
+) -> jpeg.Tables | None:
+    """A JPEG's own tables where it is only turned and mirrored: with them nearly nothing is lost
+    once more."""
+    again = (
+        kind is Source.JPEG
+        and transform.format in (None, Format.JPEG)
+        and transform.quality is None
+    )
     size = (decoded.width, decoded.height)
-    if not again or transform.stamp or transform.fitted(*size) != size or decoded.width * decoded.height > ALIKE_PIXELS:
+    if (
+        not again
+        or transform.stamp
+        or transform.fitted(*size) != size
+        or decoded.width * decoded.height > ALIKE_PIXELS
+    ):
         return None
     sideways = is_turned(decoded.image)
     for operation in transform.operations:

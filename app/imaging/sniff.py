@@ -12,7 +12,8 @@ AVIF_BRANDS = {b"avif", b"avis"}
 
 
 def identify(data: Data) -> Source:
-    """The format of a whole file, by its first bytes and its structure. UnsupportedImage for any other."""
+    """The format of a whole file, by its first bytes and its structure. UnsupportedImage for any
+    other."""
     if data[:3] == b"\xff\xd8\xff":
         return Source.JPEG
     if data[:8] == b"\x89PNG\r\n\x1a\n":
@@ -27,8 +28,8 @@ def identify(data: Data) -> Source:
         return Source.RAW if tiff.is_raw(data) else Source.TIFF
     if data[4:8] == b"ftyp":
         return _iso_media(data)
-    # "BM" alone would take any text that begins so: the four reserved bytes of a bitmap are zero almost everywhere,
-    # but its header size is always one of seven.
+    # "BM" alone would take any text that begins so: the four reserved bytes of a bitmap are zero
+    # almost everywhere, but its header size is always one of seven.
     if data[:2] == b"BM" and data[15:18] == b"\0\0\0" and len(data) > 26:
         return Source.BMP
     if data[:4] == b"\x1aE\xdf\xa3" and _is_webm(data):
@@ -46,7 +47,8 @@ def media_type(data: Data, kind: Source) -> str:
 
 
 def _brands(data: Data) -> set[bytes]:
-    """The major and the compatible brands of a file that begins with a file type box (14496-12 §4.3)."""
+    """The major and the compatible brands of a file that begins with a file type box (14496-12
+    §4.3)."""
     end = min(len(data), int.from_bytes(data[:4], "big"), 256)
     return {data[8:12], *(data[at : at + 4] for at in range(16, end, 4))}
 

@@ -1,4 +1,5 @@
-"""The source's own pixels with its metadata gone: what is handed back where encoding would only make it larger."""
+"""The source's own pixels with its metadata gone: what is handed back where encoding would only
+make it larger."""
 
 from collections.abc import Callable
 
@@ -15,10 +16,11 @@ from app.imaging.vips import Image
 
 
 def strip(data: Data, kind: Source, source: Image) -> bytes:
-    """The file without metadata, never larger than it was. ``source`` is the picture as it was opened.
+    """The file without metadata, never larger than it was. ``source`` is the picture as it was
+    opened.
 
-    Its orientation stays where it isn't 1, and its ICC profile where it isn't sRGB's: without them it would look
-    different.
+    Its orientation stays where it isn't 1, and its ICC profile where it isn't sRGB's: without them
+    it would look different.
     """
     turned, embedded = orientation(source), profile(source)
     needed = embedded if embedded and not is_srgb(embedded) else None

@@ -13,12 +13,13 @@ from app.imaging.operations import Operation, Resize
 class Transform:
     """What is to be done, as data. ``rendering`` turns it into a tuple of small steps.
 
-    ``format`` None keeps the source's format where it is one that is written; else JPEG, or PNG where the picture has
-    transparency. ``quality`` is 1-100 on JPEG's scale, whatever the format (encode/ maps it); 100 is lossless for PNG,
-    and for WebP where the source was lossless too. None keeps the source's: what was lossless stays so, a JPEG's tables
-    tell how good it was. ``max_width`` and ``max_height``, in pixels of the upright picture, make it fit inside both,
-    never enlarged; ratio kept, or without ``preserve_aspect`` each side bounded by itself. ``operations`` follow, in
-    order. ``stamp`` marks the picture as a test key's.
+    ``format`` None keeps the source's format where it is one that is written; else JPEG, or PNG
+    where the picture has transparency. ``quality`` is 1-100 on JPEG's scale, whatever the format
+    (encode/ maps it); 100 is lossless for PNG, and for WebP where the source was lossless too. None
+    keeps the source's: what was lossless stays so, a JPEG's tables tell how good it was.
+    ``max_width`` and ``max_height``, in pixels of the upright picture, make it fit inside both,
+    never enlarged; ratio kept, or without ``preserve_aspect`` each side bounded by itself.
+    ``operations`` follow, in order. ``stamp`` marks the picture as a test key's.
     """
 
     format: Format | None = None
@@ -41,7 +42,8 @@ class Transform:
         return fit(width, height, self.max_width, self.max_height, self.preserve_aspect)
 
     def first_size(self, width: int, height: int) -> tuple[int, int]:
-        """What an upright picture is made before all else: fitted, and as much smaller as the first operation makes it.
+        """What an upright picture is made before all else: fitted, and as much smaller as the first
+        operation makes it.
 
         Decoding and colours then take place on few pixels.
         """
@@ -54,27 +56,36 @@ class Transform:
                 return width, height
 
     def canonical(self) -> str:
-        """One stable text per meaning, a cache key: ``format=webp;quality=80``. What is unset is left out.
+        """One stable text per meaning, a cache key: ``format=webp;quality=80``. What is unset is
+        left out.
 
-        ValueError with operations: what comes of them is an image of its own, not a copy that is found again.
+        ValueError with operations: what comes of them is an image of its own, not a copy that is
+        found again.
         """
         if self.operations:
             raise ValueError("operations have no canonical form")
-        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "operations"}
+        values = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name != "operations"
+        }
         if self.preserve_aspect or not (self.max_width or self.max_height):
             del values["preserve_aspect"]
         if not self.stamp:
             del values["stamp"]
-        return ";".join(f"{name}={value}" for name, value in sorted(values.items()) if value is not None)
+        return ";".join(
+            f"{name}={value}" for name, value in sorted(values.items()) if value is not None
+        )
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What was written: ``width`` and ``height`` in pixels as displayed, ``size`` in bytes, ``frames`` of the output
-    (encoders merge frames that are alike).
+    """What was written: ``width`` and ``height`` in pixels as displayed, ``size`` in bytes,
+    ``frames`` of the output (encoders merge frames that are alike).
 
-    ``kept_original``: the source's own pixels were handed back, losslessly stripped, since encoding made it no smaller.
-    ``source_format`` names what was read: jpeg, png, webp, gif, heif, avif, tiff, bmp, raw; of a poster mp4, webm, mov.
+    ``kept_original``: the source's own pixels were handed back, losslessly stripped, since encoding
+    made it no smaller. ``source_format`` names what was read: jpeg, png, webp, gif, heif, avif,
+    tiff, bmp, raw; of a poster mp4, webm, mov.
     """
 
     format: Format
@@ -88,7 +99,8 @@ class Picture:
 
 @dataclass(frozen=True)
 class Derivation:
-    """Make a new image of another: the transformed picture, and a thumbnail of what came of it at ``thumbnail``.
+    """Make a new image of another: the transformed picture, and a thumbnail of what came of it at
+    ``thumbnail``.
 
     ``layers`` are the files of a watermark's pictures, by the names that its layers give.
     """

@@ -1,7 +1,8 @@
-"""libvips, set up once: one thread, no operation cache, no loader that is not meant for untrusted files.
+"""libvips, set up once: one thread, no operation cache, no loader that is not meant for untrusted
+files.
 
-Importing this starts libvips, and libvips before a fork hangs the child: only what runs in the pool's children, tests
-and benchmarks imports it.
+Importing this starts libvips, and libvips before a fork hangs the child: only what runs in the
+pool's children, tests and benchmarks imports it.
 """
 
 import pyvips
@@ -11,7 +12,8 @@ from pyvips import GValue, Image, Interpolate
 __all__ = ["GValue", "Image", "Interpolate", "VipsError", "from_bytes"]
 
 pyvips.block_untrusted_set(True)
-# A cached operation would hold a customer's file open, and its pixels in memory, after the answer was sent.
+# A cached operation would hold a customer's file open, and its pixels in memory, after the answer
+# was sent.
 pyvips.cache_set_max(0)
 
 

@@ -27,10 +27,12 @@ M_ARENA_MAX = -8  # glibc's malloc.h
 
 
 def start(limits: Limits) -> None:
-    """Prepare a fresh child: load the engines, then cap its memory at what it has plus ``limits.memory_bytes``."""
+    """Prepare a fresh child: load the engines, then cap its memory at what it has plus
+    ``limits.memory_bytes``."""
     os.environ.update(ONE_THREAD)  # noqa: TID251  # sets, not reads: it is where the C libraries look
     os.nice(NICENESS)
-    # Ctrl-C is for the parent. SIGTERM ends a child at once: Python's own handler would wait for the decoder.
+    # Ctrl-C is for the parent. SIGTERM ends a child at once: Python's own handler would wait for
+    # the decoder.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _silence()
@@ -38,7 +40,8 @@ def start(limits: Limits) -> None:
     if (parent := parent_process()) and parent.pid:
         end_with(parent.pid)
     if sys.platform == "linux":
-        # Where the machine as a whole runs out of memory, a child is what the kernel should take, not a web process.
+        # Where the machine as a whole runs out of memory, a child is what the kernel should take,
+        # not a web process.
         Path("/proc/self/oom_score_adj").write_text("500")
         # Each of glibc's arenas reserves 64 MB of address space, which the cap would count.
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
@@ -47,8 +50,11 @@ def start(limits: Limits) -> None:
         _cap_memory(limits.memory_bytes)
 
 
-def serve(orders: Connection, task: Callable[[Path, Path, Work, Limits], Result], limits: Limits) -> None:
-    """A child's life: say that the engines are loaded, then answer each file with its result or its exception."""
+def serve(
+    orders: Connection, task: Callable[[Path, Path, Work, Limits], Result], limits: Limits
+) -> None:
+    """A child's life: say that the engines are loaded, then answer each file with its result or its
+    exception."""
     start(limits)
     orders.send(None)
     while True:
@@ -65,7 +71,8 @@ def serve(orders: Connection, task: Callable[[Path, Path, Work, Limits], Result]
 
 
 def run(source: Path, target: Path, work: Work, limits: Limits) -> Result:
-    """One file, by ``engine.perform``, in at most ``limits.cpu_seconds``: past them the kernel ends this process."""
+    """One file, by ``engine.perform``, in at most ``limits.cpu_seconds``: past them the kernel ends
+    this process."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     soft = math.ceil(usage.ru_utime + usage.ru_stime + limits.cpu_seconds)
@@ -78,7 +85,8 @@ def run(source: Path, target: Path, work: Work, limits: Limits) -> Result:
 
 
 def _engine() -> ModuleType:
-    """The engine, imported only here: this module is also loaded by the parent, where libvips must not be."""
+    """The engine, imported only here: this module is also loaded by the parent, where libvips must
+    not be."""
     from app.imaging import engine  # noqa: PLC0415  # libvips started before a fork hangs the child (docs/decisions/002)
 
     return engine

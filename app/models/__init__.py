@@ -17,7 +17,15 @@ from app.models.library import (
     Upload,
 )
 from app.models.types import UtcDateTime, moment_of, new_id
-from app.models.usage import Counter, DailyCounter, DailyEntry, EntryState, LedgerEntry, UsageCounter, UsageEntry
+from app.models.usage import (
+    Counter,
+    DailyCounter,
+    DailyEntry,
+    EntryState,
+    LedgerEntry,
+    UsageCounter,
+    UsageEntry,
+)
 
 __all__ = [
     "FREE",

@@ -1,4 +1,5 @@
-"""Who pays for what: the payment provider's customers and subscriptions as Lightwell last saw them, and its inbox."""
+"""Who pays for what: the payment provider's customers and subscriptions as Lightwell last saw them,
+and its inbox."""
 
 from datetime import datetime
 from typing import Any
@@ -17,14 +18,17 @@ PROVIDER_ID = 255
 class BillingAccount(OrgOwned, Base):
     """An organization that has been at the cashier, and the subscription that counts for it.
 
-    ``customers`` numbers the provider's customers that it has had; ``customer_id`` is None after one was deleted.
-    ``revision`` grows with every snapshot that is applied: one that was taken before it has come too late.
-    ``plan_code`` is what is paid for, None for nothing; ``check_at`` is when we ask, if we hear nothing before.
+    ``customers`` numbers the provider's customers that it has had; ``customer_id`` is None after
+    one was deleted. ``revision`` grows with every snapshot that is applied: one that was taken
+    before it has come too late. ``plan_code`` is what is paid for, None for nothing; ``check_at``
+    is when we ask, if we hear nothing before.
     """
 
     __tablename__ = "billing_accounts"
 
-    org_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True)
+    org_id: Mapped[str] = mapped_column(
+        ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True
+    )
     customer_id: Mapped[str | None] = mapped_column(String(PROVIDER_ID), unique=True)
     customers: Mapped[int] = mapped_column(default=0)
     revision: Mapped[int] = mapped_column(default=0)
@@ -39,10 +43,11 @@ class BillingAccount(OrgOwned, Base):
 
 
 class StripeEvent(Base):
-    """An event that Stripe sent. ``subject`` is the customer, or the charge, that must be looked at because of it.
+    """An event that Stripe sent. ``subject`` is the customer, or the charge, that must be looked at
+    because of it.
 
-    ``handled_at`` is set in the transaction that applied it; until then ``next_attempt_at`` is when it is looked at
-    again. ``outcome`` says what came of it, or why nothing did yet.
+    ``handled_at`` is set in the transaction that applied it; until then ``next_attempt_at`` is when
+    it is looked at again. ``outcome`` says what came of it, or why nothing did yet.
     """
 
     __tablename__ = "stripe_events"
@@ -79,10 +84,13 @@ class AuditEntry(OrgOwned, Base):
 
 
 class MeterEvent(OrgOwned, Base):
-    """Live images that are yet to be reported to the provider's meter: one ledger entry of a metered organization."""
+    """Live images that are yet to be reported to the provider's meter: one ledger entry of a
+    metered organization."""
 
     __tablename__ = "meter_events"
 
-    org_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True)
+    org_id: Mapped[str] = mapped_column(
+        ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True
+    )
     entry_id: Mapped[str] = mapped_column(String(32), primary_key=True)
     images: Mapped[int]

@@ -1,4 +1,5 @@
-"""Who there is: plans, organizations, users, memberships, API keys. Not owned by an org; see ``app.tenancy``."""
+"""Who there is: plans, organizations, users, memberships, API keys. Not owned by an org; see
+``app.tenancy``."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -26,9 +27,11 @@ class Mode(StrEnum):
 
 
 class Plan(Base):
-    """What an organization pays and may use. Rows, so that staff can edit them; NULL means without limit.
+    """What an organization pays and may use. Rows, so that staff can edit them; NULL means without
+    limit.
 
-    ``price_cents`` is NULL for what is sold by contract. Plans that were made for one customer are not ``listed``.
+    ``price_cents`` is NULL for what is sold by contract. Plans that were made for one customer are
+    not ``listed``.
     """
 
     __tablename__ = "plans"
@@ -48,9 +51,9 @@ class Plan(Base):
 class Organization(Base):
     """The tenant.
 
-    ``plan_code`` is the higher of what is paid for and what was granted (``granted_plan_code``: by contract, by staff).
-    From ``plan_lapses_at`` on, set while a payment is overdue, only the latter holds. ``metered`` organizations pay by
-    the image. ``flag`` says what staff should look into.
+    ``plan_code`` is the higher of what is paid for and what was granted (``granted_plan_code``: by
+    contract, by staff). From ``plan_lapses_at`` on, set while a payment is overdue, only the latter
+    holds. ``metered`` organizations pay by the image. ``flag`` says what staff should look into.
     """
 
     __tablename__ = "organizations"
@@ -67,13 +70,18 @@ class Organization(Base):
     @classmethod
     def plan_code_at(cls, now: datetime) -> ColumnElement[str]:
         """The plan that holds at a moment: nothing has to run when one lapses."""
-        return case((cls.plan_lapses_at <= now, func.coalesce(cls.granted_plan_code, FREE)), else_=cls.plan_code)
+        return case(
+            (cls.plan_lapses_at <= now, func.coalesce(cls.granted_plan_code, FREE)),
+            else_=cls.plan_code,
+        )
 
 
 class User(Base):
-    """A person. ``email`` is stored normalised; without a password the account is yet to be claimed.
+    """A person. ``email`` is stored normalised; without a password the account is yet to be
+    claimed.
 
-    ``mailbox`` is where its mail arrives. It is NULL for those who shared one before each could have one account only.
+    ``mailbox`` is where its mail arrives. It is NULL for those who shared one before each could
+    have one account only.
     """
 
     __tablename__ = "users"
@@ -90,10 +98,16 @@ class Membership(Base):
     """A user's role in an organization."""
 
     __tablename__ = "memberships"
-    __table_args__ = (CheckConstraint("role IN ('owner', 'admin', 'member', 'viewer')", name="role"),)
+    __table_args__ = (
+        CheckConstraint("role IN ('owner', 'admin', 'member', 'viewer')", name="role"),
+    )
 
-    org_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True)
-    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True)
+    org_id: Mapped[str] = mapped_column(
+        ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True
+    )
+    user_id: Mapped[str] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
     role: Mapped[str] = mapped_column(String(16))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -101,14 +115,17 @@ class Membership(Base):
 class ApiKey(Base):
     """A key of one organization. The secret itself is never stored, only its SHA-256.
 
-    ``line_id`` is the first of the keys that were rotated into this one, NULL where it is the first itself.
+    ``line_id`` is the first of the keys that were rotated into this one, NULL where it is the first
+    itself.
     """
 
     __tablename__ = "api_keys"
     __table_args__ = (CheckConstraint("mode IN ('live', 'test')", name="mode"),)
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    org_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), index=True)
+    org_id: Mapped[str] = mapped_column(
+        ForeignKey("organizations.id", ondelete="CASCADE"), index=True
+    )
     name: Mapped[str] = mapped_column(String(255))
     prefix: Mapped[str] = mapped_column(String(16))
     secret_sha256: Mapped[str] = mapped_column(String(64), unique=True)

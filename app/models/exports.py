@@ -30,11 +30,13 @@ class ExportPreset(Partitioned, Base):
 
 
 class Rendition(Partitioned, Base):
-    """A transformed copy of a content (SHA-256 of an original), found again by ``recipe``, the transformation's name.
+    """A transformed copy of a content (SHA-256 of an original), found again by ``recipe``, the
+    transformation's name.
 
-    Who inserts the row renders it; until it is ``ready``, ``claim`` says who does and ``lease_until`` for how long the
-    others wait for it. ``storage_key`` is where that claim's bytes go. ``needed_until`` is when it was last asked for,
-    or when the last URL to it ends: those that were needed longest ago go first.
+    Who inserts the row renders it; until it is ``ready``, ``claim`` says who does and
+    ``lease_until`` for how long the others wait for it. ``storage_key`` is where that claim's bytes
+    go. ``needed_until`` is when it was last asked for, or when the last URL to it ends: those that
+    were needed longest ago go first.
     """
 
     __tablename__ = "renditions"
@@ -72,13 +74,16 @@ class ExportStatus(StrEnum):
 class Export(Partitioned, Base):
     """A batch export: which assets, how, how far it is, and where its ZIP lies.
 
-    A worker claims it by raising ``attempt`` and keeps it by renewing ``lease_until``; whoever finds the lease over may
-    claim it again, and the earlier worker notices that the attempt is no longer its own.
+    A worker claims it by raising ``attempt`` and keeps it by renewing ``lease_until``; whoever
+    finds the lease over may claim it again, and the earlier worker notices that the attempt is no
+    longer its own.
     """
 
     __tablename__ = "exports"
     __table_args__ = (
-        CheckConstraint("status IN ('queued', 'running', 'done', 'failed', 'cancelled')", name="status"),
+        CheckConstraint(
+            "status IN ('queued', 'running', 'done', 'failed', 'cancelled')", name="status"
+        ),
         Index("ix_exports_created_at", "org_id", "mode", "created_at", "id"),
         Index("ix_exports_status_lease_until", "status", "lease_until"),
     )

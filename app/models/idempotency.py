@@ -14,14 +14,22 @@ from app.tenancy import Partitioned
 class IdempotentRequest(Partitioned, Base):
     """A request that carried an ``Idempotency-Key``; ``status`` is NULL until it was answered.
 
-    ``fingerprint`` is the SHA-256 of what was asked. Whoever works on it has raised ``attempt`` and renews
-    ``lease_until``; who finds the lease over may take it. ``result_id`` names what it made, an asset or an export.
-    ``body_key`` names the answer's bytes in storage, as long as they are kept.
+    ``fingerprint`` is the SHA-256 of what was asked. Whoever works on it has raised ``attempt`` and
+    renews ``lease_until``; who finds the lease over may take it. ``result_id`` names what it made,
+    an asset or an export. ``body_key`` names the answer's bytes in storage, as long as they are
+    kept.
     """
 
     __tablename__ = "idempotent_requests"
     __table_args__ = (
-        UniqueConstraint("org_id", "key_id", "method", "path", "idempotency_key", name="uq_idempotent_requests_asked"),
+        UniqueConstraint(
+            "org_id",
+            "key_id",
+            "method",
+            "path",
+            "idempotency_key",
+            name="uq_idempotent_requests_asked",
+        ),
         Index("ix_idempotent_requests_expires_at", "expires_at"),
     )
 

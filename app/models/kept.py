@@ -16,7 +16,8 @@ class Kept(StrEnum):
 
 
 class KeptBytes(Partitioned, Base):
-    """Bytes of all kept answers, renditions or ZIPs of exports: the sum over the rows that name them.
+    """Bytes of all kept answers, renditions or ZIPs of exports: the sum over the rows that name
+    them.
 
     Whoever adds or removes one holds this row until the transaction ends.
     """
@@ -24,7 +25,9 @@ class KeptBytes(Partitioned, Base):
     __tablename__ = "kept_bytes"
     __table_args__ = (CheckConstraint("bytes >= 0", name="bytes"),)
 
-    org_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True)
+    org_id: Mapped[str] = mapped_column(
+        ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True
+    )
     mode: Mapped[str] = mapped_column(String(8), primary_key=True)
     kind: Mapped[str] = mapped_column(String(16), primary_key=True)
     bytes: Mapped[int] = mapped_column(BigInteger)

@@ -1,4 +1,5 @@
-"""A workspace's library: assets and their tags, collections, files on their way in, and what is kept count of."""
+"""A workspace's library: assets and their tags, collections, files on their way in, and what is
+kept count of."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -29,8 +30,9 @@ class MediaType(StrEnum):
 class Asset(Partitioned, Base):
     """A stored image or video. Its content never changes; ``content`` is the SHA-256 of it.
 
-    ``kind`` is what the file was found to be, ``mime_type`` what it was declared as; they agree. Sizes are in pixels of
-    the upright picture and in bytes. ``sort_name`` and ``search`` are case-folded: the name, and all that is searched.
+    ``kind`` is what the file was found to be, ``mime_type`` what it was declared as; they agree.
+    Sizes are in pixels of the upright picture and in bytes. ``sort_name`` and ``search`` are
+    case-folded: the name, and all that is searched.
     """
 
     __tablename__ = "assets"
@@ -45,7 +47,9 @@ class Asset(Partitioned, Base):
         Index("ix_assets_type_uploaded", "org_id", "mode", "media_type", "uploaded_at", "id"),
         Index("ix_assets_type_name", "org_id", "mode", "media_type", "sort_name", "id"),
         Index("ix_assets_type_size", "org_id", "mode", "media_type", "size", "id"),
-        Index("ix_assets_collection_uploaded", "org_id", "mode", "collection_id", "uploaded_at", "id"),
+        Index(
+            "ix_assets_collection_uploaded", "org_id", "mode", "collection_id", "uploaded_at", "id"
+        ),
         Index("ix_assets_collection_name", "org_id", "mode", "collection_id", "sort_name", "id"),
         Index("ix_assets_collection_size", "org_id", "mode", "collection_id", "size", "id"),
         Index("ix_assets_content", "org_id", "mode", "content"),
@@ -78,7 +82,13 @@ class Asset(Partitioned, Base):
 
 
 IS_TEST = Asset.mode == "test"
-Index("ix_assets_of_test_keys", Asset.uploaded_at, Asset.org_id, sqlite_where=IS_TEST, postgresql_where=IS_TEST)
+Index(
+    "ix_assets_of_test_keys",
+    Asset.uploaded_at,
+    Asset.org_id,
+    sqlite_where=IS_TEST,
+    postgresql_where=IS_TEST,
+)
 """Finds what test keys made long ago, among everybody's assets."""
 
 
@@ -87,11 +97,15 @@ class AssetTag(Partitioned, Base):
 
     __tablename__ = "asset_tags"
     __table_args__ = (
-        ForeignKeyConstraint(["org_id", "asset_id"], ["assets.org_id", "assets.id"], ondelete="CASCADE"),
+        ForeignKeyConstraint(
+            ["org_id", "asset_id"], ["assets.org_id", "assets.id"], ondelete="CASCADE"
+        ),
         Index("ix_asset_tags_tag", "org_id", "mode", "tag", "uploaded_at", "asset_id"),
     )
 
-    org_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True)
+    org_id: Mapped[str] = mapped_column(
+        ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True
+    )
     asset_id: Mapped[str] = mapped_column(String(32), primary_key=True)
     tag: Mapped[str] = mapped_column(String(64), primary_key=True)
     uploaded_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -106,14 +120,17 @@ class AssetCount(Partitioned, Base):
     __tablename__ = "asset_counts"
     __table_args__ = (CheckConstraint("count >= 0", name="count"),)
 
-    org_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True)
+    org_id: Mapped[str] = mapped_column(
+        ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True
+    )
     mode: Mapped[str] = mapped_column(String(8), primary_key=True)
     facet: Mapped[str] = mapped_column(String(128), primary_key=True)
     count: Mapped[int] = mapped_column(BigInteger)
 
 
 class Collection(Partitioned, Base):
-    """A folder of assets, in a tree. ``place`` is its parent and name in one, which are unique together."""
+    """A folder of assets, in a tree. ``place`` is its parent and name in one, which are unique
+    together."""
 
     __tablename__ = "collections"
     __table_args__ = (
@@ -133,7 +150,8 @@ class Collection(Partitioned, Base):
 
 
 class Upload(Partitioned, Base):
-    """A file on its way in: its bytes are set aside until it is an asset, ``asset_id``, or given up.
+    """A file on its way in: its bytes are set aside until it is an asset, ``asset_id``, or given
+    up.
 
     The row lives as long as its URL, though the file was ``refused`` (why) or is an asset already.
     """
@@ -160,7 +178,9 @@ class StorageCounter(OrgOwned, Base):
     __tablename__ = "storage_counters"
     __table_args__ = (CheckConstraint("bytes >= 0", name="bytes"),)
 
-    org_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True)
+    org_id: Mapped[str] = mapped_column(
+        ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True
+    )
     bytes: Mapped[int] = mapped_column(BigInteger)
 
 
@@ -169,14 +189,19 @@ class DiscardedObject(OrgOwned, Base):
 
     __tablename__ = "discarded_objects"
 
-    org_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True)
+    org_id: Mapped[str] = mapped_column(
+        ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True
+    )
     storage_key: Mapped[str] = mapped_column(String(512), primary_key=True)
 
 
 class AllowedHost(OrgOwned, Base):
-    """A host that images may be fetched from, beyond the well-known object stores. In lower case."""
+    """A host that images may be fetched from, beyond the well-known object stores. In lower
+    case."""
 
     __tablename__ = "allowed_hosts"
 
-    org_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True)
+    org_id: Mapped[str] = mapped_column(
+        ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True
+    )
     host: Mapped[str] = mapped_column(String(255), primary_key=True)

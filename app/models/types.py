@@ -14,7 +14,8 @@ RANDOM_DIGITS = 15
 
 
 def new_id(prefix: str, now: datetime) -> str:
-    """``<prefix>_`` and 24 of ``0-9a-z``: 9 for the milliseconds since 1970 (until 5188), 15 random ones (77 bits).
+    """``<prefix>_`` and 24 of ``0-9a-z``: 9 for the milliseconds since 1970 (until 5188), 15 random
+    ones (77 bits).
 
     Ids sort by the time they were made, so they double as cursors.
     """
@@ -23,7 +24,11 @@ def new_id(prefix: str, now: datetime) -> str:
     for _ in range(TIME_DIGITS):
         milliseconds, digit = divmod(milliseconds, 36)
         digits.append(ALPHABET[digit])
-    return f"{prefix}_" + "".join(reversed(digits)) + "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_DIGITS))
+    return (
+        f"{prefix}_"
+        + "".join(reversed(digits))
+        + "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_DIGITS))
+    )
 
 
 def moment_of(identifier: str) -> datetime:

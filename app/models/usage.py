@@ -1,7 +1,7 @@
 """What an organization used: ledgers of it, and counters that a ledger's entries add up to.
 
-Live images have the one pair, counted by the month; what test keys make has the other, by the day. So no sum over live
-usage can take in what is neither sold nor reported.
+Live images have the one pair, counted by the month; what test keys make has the other, by the day.
+So no sum over live usage can take in what is neither sold nor reported.
 """
 
 from datetime import date, datetime
@@ -23,7 +23,8 @@ class EntryState(StrEnum):
 
 
 class LedgerEntry(OrgOwned, Base):
-    """One act of using: ``images`` are reserved before the work and settled (or released) once, after it.
+    """One act of using: ``images`` are reserved before the work and settled (or released) once,
+    after it.
 
     ``reference`` names the request that must not be charged twice, where the client gave it a name.
     """
@@ -59,7 +60,9 @@ class Counter(OrgOwned, Base):
         CheckConstraint("reserved >= 0", name="reserved"),
     )
 
-    org_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True)
+    org_id: Mapped[str] = mapped_column(
+        ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True
+    )
     period: Mapped[date] = mapped_column(primary_key=True)
     used: Mapped[int] = mapped_column(default=0)
     reserved: Mapped[int] = mapped_column(default=0)

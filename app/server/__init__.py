@@ -1,7 +1,9 @@
-"""Between gunicorn's connections and the application: whole requests in, answers as fast as they are read.
+"""Between gunicorn's connections and the application: whole requests in, answers as fast as they
+are read.
 
 A thread is spent on a request once all of it is here, and only while there is something to compute
-(docs/decisions/017). Nothing in here is part of the application, which any other WSGI server may call as well.
+(docs/decisions/017). Nothing in here is part of the application, which any other WSGI server may
+call as well.
 """
 
 from flask import Flask

@@ -19,10 +19,11 @@ class Abandoned(Exception):
 class Call:
     """The application's answer to ``environ``.
 
-    ``step`` runs in a thread, one at a time, until the answer ends or the spool's share of it waits to be sent; the
-    event loop takes that. ``wake`` is called when there is something to take, ``ended`` once, when the application is
-    done with the request. All steps have one context, so context variables hold from one to the next; locks and
-    thread-locals that an application keeps across a ``yield`` would not.
+    ``step`` runs in a thread, one at a time, until the answer ends or the spool's share of it waits
+    to be sent; the event loop takes that. ``wake`` is called when there is something to take,
+    ``ended`` once, when the application is done with the request. All steps have one context, so
+    context variables hold from one to the next; locks and thread-locals that an application keeps
+    across a ``yield`` would not.
     """
 
     def __init__(
@@ -85,10 +86,16 @@ class Call:
             self.error = error
         self._end()
 
-    def _start_response(self, status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Any:
+    def _start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: object = None
+    ) -> Any:
         self.status = int(status[:3])
-        self._length = next((int(value) for name, value in headers if name.lower() == "content-length"), None)
-        self.headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        self._length = next(
+            (int(value) for name, value in headers if name.lower() == "content-length"), None
+        )
+        self.headers = [
+            (name.encode("latin-1"), value.encode("latin-1")) for name, value in headers
+        ]
         return self._put
 
     def _put(self, piece: bytes) -> None:
@@ -99,12 +106,15 @@ class Call:
         self._spool.in_memory(len(piece))
         self._waiting.append(piece)
         self._put_bytes += len(piece)
-        if not self._is_awake and self._put_bytes != self._length:  # with the last byte it is told of the end as well
+        if (
+            not self._is_awake and self._put_bytes != self._length
+        ):  # with the last byte it is told of the end as well
             self._is_awake = True
             self._wake()
 
     def _end(self) -> None:
-        """Close the answer, also one that was not read to its end: generators end, places and files are given back."""
+        """Close the answer, also one that was not read to its end: generators end, places and files
+        are given back."""
         try:
             close = getattr(self._iterable, "close", None)
             if close is not None:

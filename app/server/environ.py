@@ -8,7 +8,8 @@ from app.server.types import Scope
 
 
 def path_of(scope: Scope) -> str:
-    """The path as WSGI has it: bytes, without escapes, as Latin-1. A proxy's ``http://host/path`` counts too."""
+    """The path as WSGI has it: bytes, without escapes, as Latin-1. A proxy's ``http://host/path``
+    counts too."""
     path: bytes = scope["raw_path"]
     if path[:1] != b"/" and b"://" in path:
         path = b"/" + path.partition(b"://")[2].partition(b"/")[2]

@@ -1,4 +1,5 @@
-"""The ASGI application before the WSGI one: takes requests in whole, then lends them a thread, then sends answers."""
+"""The ASGI application before the WSGI one: takes requests in whole, then lends them a thread, then
+sends answers."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,9 +23,12 @@ log = structlog.get_logger()
 
 
 class Front:
-    """``patience_seconds`` is how long a client may be silent, or take for 64 kB, before it is given up."""
+    """``patience_seconds`` is how long a client may be silent, or take for 64 kB, before it is
+    given up."""
 
-    def __init__(self, application: Application, *, lanes: Lanes, spool: Spool, patience_seconds: float) -> None:
+    def __init__(
+        self, application: Application, *, lanes: Lanes, spool: Spool, patience_seconds: float
+    ) -> None:
         self.application = application
         self.lanes = lanes
         self.spool = spool
@@ -72,8 +76,10 @@ class Exchange:
         except ClientGone:
             pass
         except (Refused, AppError) as refusal:
-            body.close()  # the client may go on sending for a while; what it has sent need not lie there
-            await self._refuse(reception, *(refusal.answer if isinstance(refusal, Refused) else page(refusal)))
+            body.close()  # the client may go on sending; what it has sent need not lie there
+            await self._refuse(
+                reception, *(refusal.answer if isinstance(refusal, Refused) else page(refusal))
+            )
         finally:
             if call is None:
                 body.close()
@@ -98,7 +104,9 @@ class Exchange:
             raise Refused(call.status, call.headers, body)
         return asked.most_bytes
 
-    async def _refuse(self, reception: Reception, status: int, headers: Headers, body: bytes) -> None:
+    async def _refuse(
+        self, reception: Reception, status: int, headers: Headers, body: bytes
+    ) -> None:
         if self._is_begun:
             self._connection.abort()  # so that the client sees that its answer is not whole
             return
@@ -118,7 +126,8 @@ class Exchange:
             await self._close(call)
 
     async def _send_all(self, call: Call) -> None:
-        """Send pieces as the application makes them, and have it make more only while they are read."""
+        """Send pieces as the application makes them, and have it make more only while they are
+        read."""
         while not self._is_gone:
             self._changed.clear()
             is_done = call.is_done  # looked at before what waits: nothing comes after it
@@ -130,7 +139,11 @@ class Exchange:
                 await self._send_piece(call, piece, is_last)
             if is_last:
                 return
-            if self._running.done() and not call.is_done and call.waiting_bytes <= self._spool.share // 2:
+            if (
+                self._running.done()
+                and not call.is_done
+                and call.waiting_bytes <= self._spool.share // 2
+            ):
                 self._step(call)
             elif not piece:
                 await self._changed.wait()
@@ -139,10 +152,14 @@ class Exchange:
     async def _send_piece(self, call: Call, piece: bytes, is_last: bool) -> None:
         if not self._is_begun:
             self._is_begun = True
-            await self._send({"type": "http.response.start", "status": call.status, "headers": call.headers})
+            await self._send(
+                {"type": "http.response.start", "status": call.status, "headers": call.headers}
+            )
         try:
             async with asyncio.timeout(self._front.patience_seconds):
-                await self._send({"type": "http.response.body", "body": piece, "more_body": not is_last})
+                await self._send(
+                    {"type": "http.response.body", "body": piece, "more_body": not is_last}
+                )
         except TimeoutError:
             self._connection.abort()
             raise ClientGone from None
@@ -156,15 +173,20 @@ class Exchange:
         self._changed.set()
 
     async def _close(self, call: Call) -> None:
-        """However it ended: the application's generator is closed, in a thread, and the bytes are given back."""
+        """However it ended: the application's generator is closed, in a thread, and the bytes are
+        given back."""
         call.is_abandoned = True
         while not call.is_done:
-            await (self._step(call) if self._running.done() else self._running)  # never two of one call
+            await (
+                self._step(call) if self._running.done() else self._running
+            )  # never two of one call
         while call.take():
             pass
 
     def _call(self, environ: Environ, ended: Callable[[], None]) -> Call:
-        return Call(self._front.application, environ, spool=self._spool, wake=self._wake, ended=ended)
+        return Call(
+            self._front.application, environ, spool=self._spool, wake=self._wake, ended=ended
+        )
 
     def _step(self, call: Call) -> "asyncio.Future[None]":
         self._running = self._lane.run(call.step)

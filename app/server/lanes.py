@@ -34,10 +34,12 @@ HEAVY = frozenset(
         "transformations.watermark",
     }
 )
-"""Endpoints that work on images, copy large files or wait for other servers. tests/architecture compares the views."""
+"""Endpoints that work on images, copy large files or wait for other servers. tests/architecture
+compares the views."""
 
 HEALTH = frozenset({"health.healthz", "health.readyz"})
-"""Endpoints by which others see that the process works: a thousand reads at once do not come before them."""
+"""Endpoints by which others see that the process works: a thousand reads at once do not come before
+them."""
 
 HEALTH_THREADS = 2
 HEALTH_WAITING = 64
@@ -58,7 +60,9 @@ class Lane:
     def check(self) -> None:
         """Raise Overloaded where too much waits already for new work to be begun."""
         if self._given >= self._most:
-            raise Overloaded("The server is busy with other requests.", retry_after=RETRY_AFTER_SECONDS)
+            raise Overloaded(
+                "The server is busy with other requests.", retry_after=RETRY_AFTER_SECONDS
+            )
 
     def run(self, work: Callable[[], None]) -> "asyncio.Future[None]":
         """Have a thread do it, whatever waits: what was begun is finished."""
@@ -72,7 +76,8 @@ class Lane:
 
 
 class Lanes:
-    """Which lane a request takes, told by its path and method. ``threads`` are those of the heavy one."""
+    """Which lane a request takes, told by its path and method. ``threads`` are those of the heavy
+    one."""
 
     def __init__(self, routes: Map, threads: int) -> None:
         self._routes = routes.bind("")

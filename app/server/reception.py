@@ -1,4 +1,5 @@
-"""Taking a request's body in: at once where it is here already, else only after the application agreed to it."""
+"""Taking a request's body in: at once where it is here already, else only after the application
+agreed to it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,7 +15,8 @@ AT_ONCE_SECONDS = 0.1
 LEAST_RATE = 2048
 """Bytes a second that a client must send on average, beside the time that it may be silent."""
 LINGER_SECONDS = 30
-"""How long a refused client may go on sending. Closed at once, it would often lose the answer with the connection."""
+"""How long a refused client may go on sending. Closed at once, it would often lose the answer with
+the connection."""
 
 
 class ClientGone(Exception):
@@ -35,7 +37,8 @@ class Reception:
         self.is_whole = not (self._is_chunked or self._length)
 
     async def take(self, ask: Callable[[], Awaitable[int]]) -> None:
-        """Have all of it. ``ask`` says how many bytes it may have, or raises what the request is refused with.
+        """Have all of it. ``ask`` says how many bytes it may have, or raises what the request is
+        refused with.
 
         Raises ClientGone, TooLarge, RequestTimeout, Overloaded.
         """
@@ -60,7 +63,9 @@ class Reception:
                 async with asyncio.timeout_at(min(silent, slow)):
                     await self._next(most)
             except TimeoutError:
-                raise RequestTimeout("The request's body came too slowly, or not at all. Send it again.") from None
+                raise RequestTimeout(
+                    "The request's body came too slowly, or not at all. Send it again."
+                ) from None
 
     async def _next(self, most: int) -> None:
         message = await self._receive()

@@ -10,7 +10,8 @@ Headers = list[tuple[bytes, bytes]]
 
 
 def page(error: AppError, status: int = 0) -> tuple[int, Headers, bytes]:
-    """Status, headers and body of a refusal; ``status`` where it is another one than that of its kind."""
+    """Status, headers and body of a refusal; ``status`` where it is another one than that of its
+    kind."""
     status = status or error.status
     request_id = new_id("req", datetime.now(UTC))
     content = ErrorBody(

@@ -1,4 +1,5 @@
-"""Where bodies of requests lie until all of them is here: small ones in memory, the others on disk."""
+"""Where bodies of requests lie until all of them is here: small ones in memory, the others on
+disk."""
 
 import tempfile
 from pathlib import Path
@@ -10,7 +11,8 @@ from app.errors import Overloaded
 SHARE_BYTES = 512 * 1024
 """What one request or one answer may have in memory."""
 SMALL_SHARE_BYTES = 64 * 1024
-"""The same while many wait for their clients, so that a thousand of them take 64 MB and not half a gigabyte."""
+"""The same while many wait for their clients, so that a thousand of them take 64 MB and not half a
+gigabyte."""
 MEMORY_BYTES = 32 * 1024 * 1024
 """All requests and answers together, from which on the share is the small one."""
 RETRY_AFTER_SECONDS = 10
@@ -38,7 +40,8 @@ class Spool:
         with self._lock:
             if self.spooled_bytes + size > self._most_bytes:
                 raise Overloaded(
-                    "The server has too many uploads at once. Send the request again.", retry_after=RETRY_AFTER_SECONDS
+                    "The server has too many uploads at once. Send the request again.",
+                    retry_after=RETRY_AFTER_SECONDS,
                 )
             self.spooled_bytes += size
 
@@ -52,7 +55,8 @@ class Spool:
 
 
 class Body:
-    """The body of one request. Its file has no name, so that nothing is left of a process that is killed."""
+    """The body of one request. Its file has no name, so that nothing is left of a process that is
+    killed."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool

@@ -1,4 +1,5 @@
-"""ZIP archives as streams: files that are compressed already, stored one after the other while they come."""
+"""ZIP archives as streams: files that are compressed already, stored one after the other while they
+come."""
 
 import stat
 import zlib
@@ -18,12 +19,14 @@ LONGEST_HEADER = 128
 """Of an entry, without its name, in bytes."""
 LIMIT_32 = 0xFFFFFFFF
 ENTRIES_32 = 0xFFFF - 1
-"""What archives hold that older programs can open, too: the last value of each field means 64 bits."""
+"""What archives hold that older programs can open, too: the last value of each field means 64
+bits."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file in an archive. ``size`` in bytes and ``crc32`` stand before the ``chunks``, so they are known first."""
+    """A file in an archive. ``size`` in bytes and ``crc32`` stand before the ``chunks``, so they
+    are known first."""
 
     name: str
     modified_at: datetime
@@ -37,7 +40,8 @@ class Entry:
 
 
 def stream(entries: Iterable[Entry]) -> Iterator[bytes]:
-    """The archive's bytes, in chunks of at most 64 KB. All of an entry leave before the next one is asked for.
+    """The archive's bytes, in chunks of at most 64 KB. All of an entry leave before the next one is
+    asked for.
 
     Raises ZipIntegrityError for an entry whose chunks are not what its size and checksum say.
     """
@@ -62,11 +66,18 @@ def _members(entries: Iterable[Entry]) -> Iterator[MemberFile]:
     end = 0
     for number, entry in enumerate(entries, 1):
         end += LONGEST_HEADER + len(entry.name.encode()) + entry.size
-        yield entry.name, entry.modified_at, FILE_MODE, _method(entry, number, end), _let_go(entry.chunks)
+        yield (
+            entry.name,
+            entry.modified_at,
+            FILE_MODE,
+            _method(entry, number, end),
+            _let_go(entry.chunks),
+        )
 
 
 def _method(entry: Entry, number: int, end: int) -> Method:
-    """Stored, in 64 bits where an entry is the ``number``-th one or ends near byte ``end`` and 32 don't hold that."""
+    """Stored, in 64 bits where an entry is the ``number``-th one or ends near byte ``end`` and 32
+    don't hold that."""
     width = NO_COMPRESSION_32 if number <= ENTRIES_32 and end < LIMIT_32 else NO_COMPRESSION_64
     return width(entry.size, entry.crc32)
 

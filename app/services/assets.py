@@ -17,8 +17,8 @@ PART = 1000
 TEST_KEPT = timedelta(days=90)
 """How long what a test key made is kept."""
 EXPIRED_AT_ONCE = 50
-"""Assets that one sweep removes from a workspace, whose writers wait meanwhile. In a day these are five times as many
-as one test key can make."""
+"""Assets that one sweep removes from a workspace, whose writers wait meanwhile. In a day these are
+five times as many as one test key can make."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,16 @@ class Label:
 
 
 def get(session: TenantSession, asset_id: str) -> Asset:
-    """Raises NotFound, in the same words for another organization's asset as for one that never was."""
+    """Raises NotFound, in the same words for another organization's asset as for one that never
+    was."""
     if asset := session.scalar(select(Asset).where(Asset.id == asset_id)):
         return asset
     raise NotFound(f"Asset '{asset_id}' does not exist in this workspace.")
 
 
 def add(session: TenantSession, asset: Asset, label: Label) -> None:
-    """A new row with its label, its tags and its part in the counts. Raises BadRequest for an unknown collection."""
+    """A new row with its label, its tags and its part in the counts. Raises BadRequest for an
+    unknown collection."""
     collections.check(session, label.collection_id)
     asset.name, asset.tags, asset.collection_id = label.name, list(label.tags), label.collection_id
     asset.location_x, asset.location_y = label.location_x, label.location_y
@@ -54,7 +56,8 @@ def add(session: TenantSession, asset: Asset, label: Label) -> None:
 def change(session: TenantSession, asset_id: str, changes: dict[str, Any]) -> Asset:
     """Set the fields of ``Label`` that ``changes`` names. Raises NotFound, BadRequest."""
     collections.check(session, changes.get("collection_id"))
-    # The counts' lock makes parallel changes of one asset take turns, so that each counts from what the last one left.
+    # The counts' lock makes parallel changes of one asset take turns, so that each counts from what
+    # the last one left.
     counts.lock(session)
     asset = get(session, asset_id)
     before, tags = counts.facets_of(asset), asset.tags
@@ -70,7 +73,8 @@ def change(session: TenantSession, asset_id: str, changes: dict[str, Any]) -> As
 
 
 def remove(session: TenantSession, asset_id: str) -> None:
-    """Gone at once, with its renditions unless another asset has the same content; the sweep removes the objects.
+    """Gone at once, with its renditions unless another asset has the same content; the sweep
+    removes the objects.
 
     Raises NotFound.
     """
@@ -86,12 +90,18 @@ def remove(session: TenantSession, asset_id: str) -> None:
 
 
 def release_expired(session: TenantSession, now: datetime) -> int:
-    """Remove what a test key made too long ago, as by hand, the oldest first. Returns how many; a sweep takes no more.
+    """Remove what a test key made too long ago, as by hand, the oldest first. Returns how many; a
+    sweep takes no more.
 
     In a transaction of its own: it holds the counts' lock from the beginning.
     """
     counts.lock(session)
-    over = select(Asset.id).where(_expired(now)).order_by(Asset.uploaded_at, Asset.id).limit(EXPIRED_AT_ONCE)
+    over = (
+        select(Asset.id)
+        .where(_expired(now))
+        .order_by(Asset.uploaded_at, Asset.id)
+        .limit(EXPIRED_AT_ONCE)
+    )
     expired = session.scalars(over).all()
     for asset_id in expired:
         remove(session, asset_id)
@@ -100,7 +110,8 @@ def release_expired(session: TenantSession, now: datetime) -> int:
 
 def partitions_with_expired(session: TenantSession, now: datetime) -> set[tuple[str, str]]:
     """Where a sweep has something to do, as (org, mode); ``session`` must be unscoped."""
-    # Joined to nothing, so that SQLite doesn't go through an index of all assets to find each organization once.
+    # Joined to nothing, so that SQLite doesn't go through an index of all assets to find each
+    # organization once.
     org_ids = select(Asset.org_id.concat("")).where(_expired(now)).distinct()
     return {(org_id, Mode.TEST) for org_id in session.scalars(org_ids)}
 
@@ -130,7 +141,9 @@ def _index(asset: Asset) -> None:
 
 
 def _write_tags(session: TenantSession, asset: Asset) -> None:
-    session.add_all(AssetTag(asset_id=asset.id, tag=tag, uploaded_at=asset.uploaded_at) for tag in asset.tags)
+    session.add_all(
+        AssetTag(asset_id=asset.id, tag=tag, uploaded_at=asset.uploaded_at) for tag in asset.tags
+    )
     session.flush()
 
 

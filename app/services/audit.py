@@ -17,7 +17,8 @@ def record(
     now: datetime,
     event_id: str | None = None,
 ) -> None:
-    """Note what differs between two states of the session's organization, if anything does. Moments are told in ISO."""
+    """Note what differs between two states of the session's organization, if anything does. Moments
+    are told in ISO."""
     changed = [name for name in after if before.get(name) != after[name]]
     if not changed:
         return

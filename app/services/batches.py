@@ -1,8 +1,8 @@
 """Batch exports: an export's ZIP, made by a worker and kept for a day.
 
-The row is the truth and the queue only a hint. A worker claims an export by raising its attempt, and renews its lease
-while it works; when it dies, the lease ends and the export is enqueued again. Renditions that were made stay made, and
-counted, so that a second attempt only packs them.
+The row is the truth and the queue only a hint. A worker claims an export by raising its attempt,
+and renews its lease while it works; when it dies, the lease ends and the export is enqueued again.
+Renditions that were made stay made, and counted, so that a second attempt only packs them.
 """
 
 import threading
@@ -81,13 +81,18 @@ def create(
 
     Raises NotFound naming unknown assets, QuotaExceeded, RateLimited where too many are unfinished.
     """
-    if earlier := session.scalar(select(Export).where(Export.id == idempotency.result_of(session, request))):
+    if earlier := session.scalar(
+        select(Export).where(Export.id == idempotency.result_of(session, request))
+    ):
         return earlier
     exports.check(session, principal, asset_ids, config, now)
-    unfinished = session.scalar(select(func.count()).select_from(Export).where(Export.status.in_(UNFINISHED)))
+    unfinished = session.scalar(
+        select(func.count()).select_from(Export).where(Export.status.in_(UNFINISHED))
+    )
     if (unfinished or 0) >= MOST_UNFINISHED:
         raise RateLimited(
-            f"{unfinished} batch exports are unfinished, which is the most. Wait for one to end, or cancel one.",
+            f"{unfinished} batch exports are unfinished, which is the most. Wait for one to end, "
+            "or cancel one.",
             headers={"Retry-After": "30"},
         )
     export = Export(
@@ -114,11 +119,16 @@ def get(session: TenantSession, export_id: str) -> Export:
 
 
 def newest(session: TenantSession, number: int) -> list[Export]:
-    return list(session.scalars(select(Export).order_by(Export.created_at.desc(), Export.id.desc()).limit(number)))
+    return list(
+        session.scalars(
+            select(Export).order_by(Export.created_at.desc(), Export.id.desc()).limit(number)
+        )
+    )
 
 
 def cancel(session: TenantSession, export_id: str, now: datetime) -> None:
-    """End an export that is unfinished; its worker notices. Forget one that is finished, with its ZIP. NotFound."""
+    """End an export that is unfinished; its worker notices. Forget one that is finished, with its
+    ZIP. NotFound."""
     export = get(session, export_id)
     unfinished = update(Export).where(Export.id == export_id, Export.status.in_(UNFINISHED))
     if session.change(unfinished.values(status=ExportStatus.CANCELLED, finished_at=now)):
@@ -132,7 +142,8 @@ def cancel(session: TenantSession, export_id: str, now: datetime) -> None:
 
 
 def send(connection: Redis, due: Due) -> None:
-    """Tell the queue. Where it does not answer, the worker finds the row by itself a little later."""
+    """Tell the queue. Where it does not answer, the worker finds the row by itself a little
+    later."""
     try:
         enqueue_export(connection, due.org_id, due.mode, due.export_id, due.job_id)
     except RedisError as error:
@@ -149,15 +160,21 @@ def _due(org_id: str, mode: str, export_id: str, attempt: int) -> Due:
 
 
 def take_due(session: TenantSession, now: datetime) -> list[Due]:
-    """Put exports whose lease is over back into the queue's order, and say which; ``session`` must be unscoped.
+    """Put exports whose lease is over back into the queue's order, and say which; ``session`` must
+    be unscoped.
 
-    Theirs are the workers that died, and the hints that were lost. One that went wrong too often has failed.
+    Theirs are the workers that died, and the hints that were lost. One that went wrong too often
+    has failed.
     """
     over = and_(Export.status.in_(UNFINISHED), Export.lease_until <= now)
     session.change(
         update(Export)
         .where(over, Export.attempt >= MOST_ATTEMPTS)
-        .values(status=ExportStatus.FAILED, error="The export could not be made; try it once more.", finished_at=now)
+        .values(
+            status=ExportStatus.FAILED,
+            error="The export could not be made; try it once more.",
+            finished_at=now,
+        )
     )
     requeued = (
         update(Export)
@@ -175,14 +192,21 @@ def work(org_id: str, mode: str, export_id: str, shop: Workshop) -> None:
         attempt = _claim(session, export_id, shop.clock())
     if attempt is None:
         return
-    principal, progress = keys.principal_of(attempt.key_id, shop.clock(), shop.test_images), Progress()
+    principal, progress = (
+        keys.principal_of(attempt.key_id, shop.clock(), shop.test_images),
+        Progress(),
+    )
     limit = kept.most(principal, Kept.EXPORT)
     try:
         with (
             _lease(principal, attempt, progress, shop) as lost,
-            closing(exports.archive_of(principal, attempt.asset_ids, attempt.config, shop, progress)) as chunks,
+            closing(
+                exports.archive_of(principal, attempt.asset_ids, attempt.config, shop, progress)
+            ) as chunks,
         ):
-            shop.storage.put(attempt.storage_key, _until(lost, zips.within(limit, chunks)), "application/zip")
+            shop.storage.put(
+                attempt.storage_key, _until(lost, zips.within(limit, chunks)), "application/zip"
+            )
         _finish(principal, attempt, progress, shop)
     except Lost:
         log.info("export.lost", export_id=export_id, attempt=attempt.number)
@@ -193,25 +217,35 @@ def work(org_id: str, mode: str, export_id: str, shop: Workshop) -> None:
 def release_expired(session: TenantSession, now: datetime) -> int:
     """Have ZIPs removed whose day is over, and forget old exports. Returns how many ZIPs."""
     expired = zips.remove(session, Export.expires_at <= now, now)
-    session.change(delete(Export).where(Export.finished_at <= now - REMEMBERED, Export.storage_key.is_(None)))
+    session.change(
+        delete(Export).where(Export.finished_at <= now - REMEMBERED, Export.storage_key.is_(None))
+    )
     return expired
 
 
 def partitions_with_expired(session: TenantSession, now: datetime) -> set[tuple[str, str]]:
     """Where a sweep has something to do, as (org, mode); ``session`` must be unscoped."""
-    over = or_(and_(Export.expires_at <= now, Export.storage_key.is_not(None)), Export.finished_at <= now - REMEMBERED)
+    over = or_(
+        and_(Export.expires_at <= now, Export.storage_key.is_not(None)),
+        Export.finished_at <= now - REMEMBERED,
+    )
     return {
-        (row.org_id, row.mode) for row in session.execute(select(Export.org_id, Export.mode).where(over).distinct())
+        (row.org_id, row.mode)
+        for row in session.execute(select(Export.org_id, Export.mode).where(over).distinct())
     }
 
 
 def _claim(session: TenantSession, export_id: str, now: datetime) -> Attempt | None:
     queued = update(Export).where(Export.id == export_id, Export.status == ExportStatus.QUEUED)
     if not session.change(
-        queued.values(status=ExportStatus.RUNNING, attempt=Export.attempt + 1, lease_until=now + LEASE)
+        queued.values(
+            status=ExportStatus.RUNNING, attempt=Export.attempt + 1, lease_until=now + LEASE
+        )
     ):
         return None
-    export = session.scalars(select(Export).where(Export.id == export_id).options(undefer(Export.asset_ids))).one()
+    export = session.scalars(
+        select(Export).where(Export.id == export_id).options(undefer(Export.asset_ids))
+    ).one()
     if export.attempt > 1:
         space.discard(session, [zip_key(export, export.attempt - 1)])
     return Attempt(
@@ -229,8 +263,11 @@ def zip_key(export: Export, attempt: int) -> str:
 
 
 @contextmanager
-def _lease(principal: Principal, attempt: Attempt, progress: Progress, shop: Workshop) -> Iterator[threading.Event]:
-    """Keep the claim, and show the progress, from a thread beside the work; the event says that the claim is lost."""
+def _lease(
+    principal: Principal, attempt: Attempt, progress: Progress, shop: Workshop
+) -> Iterator[threading.Event]:
+    """Keep the claim, and show the progress, from a thread beside the work; the event says that the
+    claim is lost."""
     lost, context = threading.Event(), copy_context()
 
     def renew(_exports: frozenset[str]) -> None:
@@ -246,7 +283,9 @@ def _renew(principal: Principal, attempt: Attempt, progress: Progress, now: date
         return bool(
             session.change(
                 _mine(attempt).values(
-                    lease_until=now + LEASE, processed=progress.processed, failed=len(progress.failures)
+                    lease_until=now + LEASE,
+                    processed=progress.processed,
+                    failed=len(progress.failures),
                 )
             )
         )
@@ -254,7 +293,9 @@ def _renew(principal: Principal, attempt: Attempt, progress: Progress, now: date
 
 def _mine(attempt: Attempt) -> Update:
     return update(Export).where(
-        Export.id == attempt.export_id, Export.attempt == attempt.number, Export.status == ExportStatus.RUNNING
+        Export.id == attempt.export_id,
+        Export.attempt == attempt.number,
+        Export.status == ExportStatus.RUNNING,
     )
 
 
@@ -266,7 +307,8 @@ def _until(lost: threading.Event, chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _finish(principal: Principal, attempt: Attempt, progress: Progress, shop: Workshop) -> None:
-    """Say that the ZIP is there; or have it removed, where the export was cancelled at the last moment.
+    """Say that the ZIP is there; or have it removed, where the export was cancelled at the last
+    moment.
 
     Raises TooMuch.
     """
@@ -293,9 +335,11 @@ def _finish(principal: Principal, attempt: Attempt, progress: Progress, shop: Wo
 def _fail(principal: Principal, attempt: Attempt, limit: int, now: datetime) -> None:
     """Say that the ZIP is too large; it is not made again."""
     error = (
-        f"The ZIP has more than {limit // MEGABYTE:,} MB, the most that is kept of exports here. Export fewer assets "
-        "at once, or smaller copies, or have the ZIP streamed."
+        f"The ZIP has more than {limit // MEGABYTE:,} MB, the most that is kept of exports here. "
+        "Export fewer assets at once, or smaller copies, or have the ZIP streamed."
     )
     with transaction(*principal.partition) as session:
         space.discard(session, [attempt.storage_key])
-        session.change(_mine(attempt).values(status=ExportStatus.FAILED, error=error, finished_at=now))
+        session.change(
+            _mine(attempt).values(status=ExportStatus.FAILED, error=error, finished_at=now)
+        )

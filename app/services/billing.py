@@ -28,12 +28,15 @@ class Purchase:
     ladder: Sequence[str]
 
 
-def checkout(provider: Provider, org_id: str, actor: str, plan: str, interval: str, return_url: str) -> str:
-    """The URL of a page that sells ``plan`` for an ``interval`` of ``month`` or ``year``; ``actor`` is who asks.
+def checkout(
+    provider: Provider, org_id: str, actor: str, plan: str, interval: str, return_url: str
+) -> str:
+    """The URL of a page that sells ``plan`` for an ``interval`` of ``month`` or ``year``; ``actor``
+    is who asks.
 
-    A new subscription is sold by a checkout; who has one confirms there that it is for another plan from now on.
-    ``return_url`` is where the page leads back to; ``?checkout=done`` or ``cancelled`` is added. Raises BadRequest,
-    Conflict, DependencyDown.
+    A new subscription is sold by a checkout; who has one confirms there that it is for another plan
+    from now on. ``return_url`` is where the page leads back to; ``?checkout=done`` or ``cancelled``
+    is added. Raises BadRequest, Conflict, DependencyDown.
     """
     with transaction(org_id) as session:
         wanted = Purchase(org_id, plan.upper(), interval, return_url, plans.ladder(session))
@@ -49,11 +52,14 @@ def checkout(provider: Provider, org_id: str, actor: str, plan: str, interval: s
             with transaction(org_id) as session:
                 subscriptions.expect(session, provider.clock())
             return url
-    raise DependencyDown("The payment provider has no customer for this workspace. Repeat the request shortly.")
+    raise DependencyDown(
+        "The payment provider has no customer for this workspace. Repeat the request shortly."
+    )
 
 
 def portal(provider: Provider, org_id: str, actor: str, return_url: str) -> str:
-    """The URL of the page where subscription, card and invoices are looked after. Raises Conflict, DependencyDown."""
+    """The URL of the page where subscription, card and invoices are looked after. Raises Conflict,
+    DependencyDown."""
     with transaction(org_id) as session:
         customer_id = session.scalar(select(BillingAccount.customer_id))
     if customer_id is not None:
@@ -69,24 +75,35 @@ def _page(provider: Provider, customer_id: str, wanted: Purchase) -> str:
     found = provider.payments.subscriptions_of(customer_id)
     current = _standing(provider, wanted, found)
     lines = provider.prices.lines(wanted.plan, wanted.interval)
-    done, cancelled = (f"{wanted.return_url}?checkout={outcome}" for outcome in ("done", "cancelled"))
+    done, cancelled = (
+        f"{wanted.return_url}?checkout={outcome}" for outcome in ("done", "cancelled")
+    )
     if not current.is_running:
         return provider.payments.checkout(wanted.org_id, customer_id, lines, done, cancelled)
     if current.is_overdue:
         raise Conflict(f"The last payment failed. Pay it before changing the plan: {BY_PORTAL}")
     if not current.is_paying:
-        raise Conflict(f"The subscription is {current.status}. Take it up again before changing the plan: {BY_PORTAL}")
+        raise Conflict(
+            f"The subscription is {current.status}. Take it up again before changing the plan: "
+            f"{BY_PORTAL}"
+        )
     if (current.plan, current.interval) == (wanted.plan, wanted.interval):
         raise Conflict(
-            f"The {wanted.plan} plan is paid by the {wanted.interval} already. To change or cancel it: {BY_PORTAL}"
+            f"The {wanted.plan} plan is paid by the {wanted.interval} already. To change or cancel "
+            f"it: {BY_PORTAL}"
         )
     subscription = next(one for one in found if one.id == current.subscription_id)
     if len(subscription.items) != 1 or len(lines) != 1:
-        raise Conflict(f"This subscription has several prices and can't be changed. Cancel it first: {BY_PORTAL}")
+        raise Conflict(
+            "This subscription has several prices and can't be changed. Cancel it first: "
+            f"{BY_PORTAL}"
+        )
     try:
         return provider.payments.change(subscription, lines, done)
     except Refused:
-        raise Conflict(f"Plans can't be changed here while they run. Cancel this one first: {BY_PORTAL}") from None
+        raise Conflict(
+            f"Plans can't be changed here while they run. Cancel this one first: {BY_PORTAL}"
+        ) from None
 
 
 def _check_for_sale(session: TenantSession, provider: Provider, wanted: Purchase) -> None:
@@ -95,11 +112,15 @@ def _check_for_sale(session: TenantSession, provider: Provider, wanted: Purchase
     if plan is not None and plan.price_cents is None:
         raise _not_for_sale(f"{code} is sold by contract: write to us.")
     if plan is not None and plan.price_cents == 0:
-        raise _not_for_sale(f"{code} costs nothing: cancel the subscription to return to it. {BY_PORTAL}")
+        raise _not_for_sale(
+            f"{code} costs nothing: cancel the subscription to return to it. {BY_PORTAL}"
+        )
     if plan is None or code not in on_sale:
         raise _not_for_sale(f"There is no plan {code} for sale. Plans: {', '.join(on_sale)}.")
     if not provider.prices.lines(code, wanted.interval):
-        raise BadRequest(f"The {code} plan is not sold by the {wanted.interval}.", errors=["interval: not sold"])
+        raise BadRequest(
+            f"The {code} plan is not sold by the {wanted.interval}.", errors=["interval: not sold"]
+        )
 
 
 def _not_for_sale(reason: str) -> BadRequest:
@@ -110,7 +131,9 @@ def _check_grant(session: TenantSession, wanted: Purchase) -> None:
     """Nobody pays for what was granted."""
     granted, ladder = session.get_one(Organization, session.org_id).granted_plan_code, wanted.ladder
     if granted and ladder.index(granted) >= ladder.index(wanted.plan):
-        raise Conflict(f"The workspace is on the {granted} plan already, without paying for it here.")
+        raise Conflict(
+            f"The workspace is on the {granted} plan already, without paying for it here."
+        )
 
 
 def _kept_customer(provider: Provider, org_id: str, actor: str) -> str:
@@ -132,7 +155,9 @@ def _kept_customer(provider: Provider, org_id: str, actor: str) -> str:
     with transaction(org_id) as session:
         unclaimed = update(BillingAccount).where(BillingAccount.customers == account.customers)
         if session.change(unclaimed.values(customer_id=made, customers=number)):
-            audit.record(session, actor, "customer.created", {}, {"customer": made}, provider.clock())
+            audit.record(
+                session, actor, "customer.created", {}, {"customer": made}, provider.clock()
+            )
         return session.scalars(select(BillingAccount.customer_id)).one() or made
 
 
@@ -140,4 +165,6 @@ def _standing(provider: Provider, wanted: Purchase, found: Sequence[Subscription
     try:
         return subscriptions.standing(provider.prices, wanted.ladder, found)
     except UnknownPrice:
-        raise Conflict("The subscription pays a price of its own. Write to us to change it.") from None
+        raise Conflict(
+            "The subscription pays a price of its own. Write to us to change it."
+        ) from None

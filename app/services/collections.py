@@ -15,7 +15,9 @@ ANY: Any = object()
 """Any parent, where None means the top."""
 
 
-def find(session: TenantSession, name: str | None = None, parent_id: str | None = ANY) -> list[Collection]:
+def find(
+    session: TenantSession, name: str | None = None, parent_id: str | None = ANY
+) -> list[Collection]:
     """Collections by exact name and by parent, in the order of their names."""
     statement = select(Collection).order_by(Collection.name, Collection.id)
     if name is not None:
@@ -34,19 +36,23 @@ def get(session: TenantSession, collection_id: str) -> Collection:
 
 def check(session: TenantSession, collection_id: str | None, field: str = "collectionId") -> None:
     """Raises BadRequest where a body names a collection that isn't there."""
-    if collection_id is not None and not session.scalar(select(Collection.id).where(Collection.id == collection_id)):
+    if collection_id is not None and not session.scalar(
+        select(Collection.id).where(Collection.id == collection_id)
+    ):
         raise BadRequest(
-            f"Collection '{collection_id}' does not exist in this workspace.", errors=[f"{field}: does not exist"]
+            f"Collection '{collection_id}' does not exist in this workspace.",
+            errors=[f"{field}: does not exist"],
         )
 
 
 def create(
     session: TenantSession, name: str, parent_id: str | None, color: str | None, now: datetime
 ) -> tuple[Collection, bool]:
-    """The collection of this name under this parent, and whether it was made now. Raises BadRequest, Conflict.
+    """The collection of this name under this parent, and whether it was made now. Raises
+    BadRequest, Conflict.
 
-    ``ANY`` finds it wherever it lies, and makes it at the top. Parallel calls agree on one: the database keeps
-    siblings' names apart.
+    ``ANY`` finds it wherever it lies, and makes it at the top. Parallel calls agree on one: the
+    database keeps siblings' names apart.
     """
     if parent_id is ANY:
         if found := _anywhere(session, name):
@@ -76,8 +82,11 @@ def create(
     return found, made
 
 
-def change(session: TenantSession, collection_id: str, changes: dict[str, Any], now: datetime) -> Collection:
-    """Rename, recolour or move. Raises NotFound, BadRequest for a cycle, Conflict for a sibling of the same name."""
+def change(
+    session: TenantSession, collection_id: str, changes: dict[str, Any], now: datetime
+) -> Collection:
+    """Rename, recolour or move. Raises NotFound, BadRequest for a cycle, Conflict for a sibling of
+    the same name."""
     _lock_tree(session)
     collection = get(session, collection_id)
     if "parent_id" in changes:
@@ -90,19 +99,28 @@ def change(session: TenantSession, collection_id: str, changes: dict[str, Any], 
     with session.no_autoflush:
         sibling = _at(session, collection.place)
     if sibling is not None and sibling.id != collection_id:
-        raise Conflict(f"There is a collection '{collection.name}' there already; choose another name.")
+        raise Conflict(
+            f"There is a collection '{collection.name}' there already; choose another name."
+        )
     return collection
 
 
 def delete(session: TenantSession, collection_id: str) -> None:
-    """Take a collection away; its assets stay, without one. Raises NotFound, Conflict where it has sub-collections."""
+    """Take a collection away; its assets stay, without one. Raises NotFound, Conflict where it has
+    sub-collections."""
     _lock_tree(session)
     collection = get(session, collection_id)
-    inside = session.scalar(select(func.count()).select_from(Collection).where(Collection.parent_id == collection_id))
+    inside = session.scalar(
+        select(func.count()).select_from(Collection).where(Collection.parent_id == collection_id)
+    )
     if inside:
-        raise Conflict(f"'{collection.name}' has {inside} collections in it: move or delete them first.")
+        raise Conflict(
+            f"'{collection.name}' has {inside} collections in it: move or delete them first."
+        )
     counts.drop_collection(session, collection_id)
-    session.change(update(Asset).where(Asset.collection_id == collection_id).values(collection_id=None))
+    session.change(
+        update(Asset).where(Asset.collection_id == collection_id).values(collection_id=None)
+    )
     session.delete(collection)
 
 
@@ -122,16 +140,23 @@ def _anywhere(session: TenantSession, name: str) -> Collection | None:
 
 
 def _lock_tree(session: TenantSession) -> None:
-    """One change to an organization's trees at a time: two moves could close a circle that neither of them sees."""
-    session.change(update(Organization).where(Organization.id == session.org_id).values(name=Organization.name))
+    """One change to an organization's trees at a time: two moves could close a circle that neither
+    of them sees."""
+    session.change(
+        update(Organization).where(Organization.id == session.org_id).values(name=Organization.name)
+    )
 
 
 def _check_no_cycle(session: TenantSession, collection_id: str, parent_id: str | None) -> None:
-    parents = {row.id: row.parent_id for row in session.execute(select(Collection.id, Collection.parent_id))}
+    parents = {
+        row.id: row.parent_id
+        for row in session.execute(select(Collection.id, Collection.parent_id))
+    }
     above = parent_id
     while above is not None:
         if above == collection_id:
             raise BadRequest(
-                "A collection can't lie within itself.", errors=["parentId: is this collection, or lies within it"]
+                "A collection can't lie within itself.",
+                errors=["parentId: is this collection, or lies within it"],
             )
         above = parents[above]

@@ -17,11 +17,13 @@ from app.services.usage import Reservation, Summary
 from app.services.workshop import Workshop, busy
 
 IN_FLIGHT_PER_PROCESS = 2
-"""Files of one batch that wait in the pool at one time; the rest waits here, so that batches take turns."""
+"""Files of one batch that wait in the pool at one time; the rest waits here, so that batches take
+turns."""
 HEARTBEAT = timedelta(minutes=1)
 PATIENCE_SECONDS = 30
 STALLED = timedelta(minutes=15)
-"""Without one finished file for this long, a batch is given up; the pool's own limits are far below it."""
+"""Without one finished file for this long, a batch is given up; the pool's own limits are far below
+it."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +71,22 @@ def compress(
     partial: bool = False,
     reference: str | None = None,
 ) -> Batch:
-    """Compress ``uploads`` into files beside them, stamped for a test key, and charge those that succeeded.
+    """Compress ``uploads`` into files beside them, stamped for a test key, and charge those that
+    succeeded.
 
-    All or nothing unless ``partial``. Raises MonthlyLimitReached before any work, Unprocessable (or TooLarge, where
-    that is all that is wrong) naming each bad file after it, and Overloaded or ImagingInterrupted where the server
-    gave up; then nothing is charged.
+    All or nothing unless ``partial``. Raises MonthlyLimitReached before any work, Unprocessable (or
+    TooLarge, where that is all that is wrong) naming each bad file after it, and Overloaded or
+    ImagingInterrupted where the server gave up; then nothing is charged.
     """
     with transaction(principal.org_id) as session:
         reservation = usage.reserve(
-            session, principal, "compress", len(uploads), shop.clock(), reference, MonthlyLimitReached
+            session,
+            principal,
+            "compress",
+            len(uploads),
+            shop.clock(),
+            reference,
+            MonthlyLimitReached,
         )
     try:
         outcomes = _work(principal, uploads, principal.marked(transform), shop, reservation)
@@ -112,7 +121,10 @@ def _work(
                 outcomes[number] = outcome
                 progressed = now
             elif now - progressed >= STALLED:
-                raise Overloaded("The server is too busy to finish this batch. Nothing was charged; send it again.")
+                raise Overloaded(
+                    "The server is too busy to finish this batch. Nothing was charged; send it "
+                    "again."
+                )
             if now - renewed >= HEARTBEAT:
                 renewed = now
                 with transaction(principal.org_id) as session:
@@ -123,9 +135,11 @@ def _work(
 def _converted(
     principal: Principal, uploads: Sequence[Upload], transform: Transform, shop: Workshop
 ) -> Generator[tuple[int, Result | Failure | None], None, None]:
-    """Outcomes as they come, with the upload's place in the batch; an empty one after a while in which none came.
+    """Outcomes as they come, with the upload's place in the batch; an empty one after a while in
+    which none came.
 
-    Raises Overloaded where none of the files has its turn in time. Once the batch is begun, they take theirs.
+    Raises Overloaded where none of the files has its turn in time. Once the batch is begun, they
+    take theirs.
     """
     waiting = iter(enumerate(uploads))
     running: dict[Turn[Picture], int] = {}
@@ -133,7 +147,9 @@ def _converted(
     try:
         while True:
             for number, upload in islice(waiting, at_once - len(running)):
-                running[shop.imaging.submit(upload.path, _target(upload), transform, principal.org_id)] = number
+                running[
+                    shop.imaging.submit(upload.path, _target(upload), transform, principal.org_id)
+                ] = number
             if not running:
                 return
             wait(running, PATIENCE_SECONDS if begun else shop.patience, FIRST_COMPLETED)
@@ -156,7 +172,9 @@ def _outcome(upload: Upload, future: Future[Picture]) -> Result | Failure:
     try:
         return Result(upload, future.result(), _target(upload))
     except CancelledError:
-        raise ImagingInterrupted("The server was stopped while it worked on the batch; send it again.") from None
+        raise ImagingInterrupted(
+            "The server was stopped while it worked on the batch; send it again."
+        ) from None
     except AppError as error:
         if error.status >= 500:
             raise
@@ -174,5 +192,11 @@ def _refusal(failures: Sequence[Failure]) -> AppError:
     first = failures[0].error
     if len(failures) == 1:
         return type(first)(problems[0], errors=problems)
-    kind = TooLarge if all(failure.error.status == TooLarge.status for failure in failures) else Unprocessable
-    return kind(f"{len(failures)} files cannot be compressed. Nothing was charged.", errors=problems)
+    kind = (
+        TooLarge
+        if all(failure.error.status == TooLarge.status for failure in failures)
+        else Unprocessable
+    )
+    return kind(
+        f"{len(failures)} files cannot be compressed. Nothing was charged.", errors=problems
+    )

@@ -1,7 +1,9 @@
-"""How many assets share a facet, kept as they change, so that a list knows its total without counting.
+"""How many assets share a facet, kept as they change, so that a list knows its total without
+counting.
 
-Writers of one workspace take turns: each holds the row of ``all`` until its transaction ends, and touches other rows
-only then. That rules out lost updates, and deadlocks as long as no writer waits for anything else in between.
+Writers of one workspace take turns: each holds the row of ``all`` until its transaction ends, and
+touches other rows only then. That rules out lost updates, and deadlocks as long as no writer waits
+for anything else in between.
 """
 
 from collections.abc import Iterable, Set
@@ -40,9 +42,11 @@ def lock(session: TenantSession) -> None:
 
 
 def shift(session: TenantSession, before: Set[str], after: Set[str]) -> None:
-    """Count one asset whose facets were ``before`` and are ``after``; what is new had none, what is gone has none.
+    """Count one asset whose facets were ``before`` and are ``after``; what is new had none, what is
+    gone has none.
 
-    At most seven statements, however many facets there are. Tags that nothing carries any more are forgotten.
+    At most seven statements, however many facets there are. Tags that nothing carries any more are
+    forgotten.
     """
     gained, lost = after - before, before - after
     if not gained and not lost:
@@ -52,7 +56,9 @@ def shift(session: TenantSession, before: Set[str], after: Set[str]) -> None:
         _insert_missing(session, gained)
     if lost:
         session.change(_adding(lost, -1))
-        session.change(delete(AssetCount).where(AssetCount.facet.in_(lost - {ALL}), AssetCount.count == 0))
+        session.change(
+            delete(AssetCount).where(AssetCount.facet.in_(lost - {ALL}), AssetCount.count == 0)
+        )
 
 
 def drop_collection(session: TenantSession, collection_id: str) -> None:
@@ -64,12 +70,18 @@ def drop_collection(session: TenantSession, collection_id: str) -> None:
 def of(session: TenantSession, facets: Iterable[str]) -> dict[str, int]:
     """The number of assets for each of ``facets``, in their order."""
     wanted = list(facets)
-    rows = session.execute(select(AssetCount.facet, AssetCount.count).where(AssetCount.facet.in_(wanted)))
+    rows = session.execute(
+        select(AssetCount.facet, AssetCount.count).where(AssetCount.facet.in_(wanted))
+    )
     return dict.fromkeys(wanted, 0) | dict(rows.all())
 
 
 def _adding(facets: Set[str], by: int) -> Update:
-    return update(AssetCount).where(AssetCount.facet.in_(sorted(facets))).values(count=AssetCount.count + by)
+    return (
+        update(AssetCount)
+        .where(AssetCount.facet.in_(sorted(facets)))
+        .values(count=AssetCount.count + by)
+    )
 
 
 def _insert_missing(session: TenantSession, facets: Set[str]) -> None:

@@ -15,7 +15,8 @@ LARGEST_SIZE = 2**63 - 1
 
 
 class Sort(StrEnum):
-    """By what, and ``-`` for the largest first. Equals are ordered by their id, in the same direction."""
+    """By what, and ``-`` for the largest first. Equals are ordered by their id, in the same
+    direction."""
 
     UPLOADED = "uploadedAt"
     UPLOADED_DESC = "-uploadedAt"
@@ -34,7 +35,8 @@ class Sort(StrEnum):
 
 
 class Place(NamedTuple):
-    """Just after the asset ``asset_id``, whose upload, folded name or size in bytes is ``value``."""
+    """Just after the asset ``asset_id``, whose upload, folded name or size in bytes is
+    ``value``."""
 
     value: datetime | str | int
     asset_id: str
@@ -53,9 +55,14 @@ def decode(cursor: str, sort: Sort) -> Place:
     try:
         written_for, place = _read(cursor)
     except (ValueError, TypeError, OverflowError, RecursionError):
-        raise _refusal("is not one that a list gave; take nextCursor as it is, or leave it out to begin anew") from None
+        raise _refusal(
+            "is not one that a list gave; take nextCursor as it is, or leave it out to begin anew"
+        ) from None
     if written_for != sort:
-        raise _refusal(f"is from a list with sort={written_for}; ask with that sort, or leave it out to begin anew")
+        raise _refusal(
+            f"is from a list with sort={written_for}; ask with that sort, or leave it out to begin "
+            "anew"
+        )
     return place
 
 

@@ -1,7 +1,7 @@
 """Exports: many assets, transformed, in one ZIP.
 
-``archive_of`` is the ZIP itself, streamed while its images are rendered on all cores; a synchronous export sends it to
-the client, a batch export (``services/batches``) to storage.
+``archive_of`` is the ZIP itself, streamed while its images are rendered on all cores; a synchronous
+export sends it to the client, a batch export (``services/batches``) to storage.
 """
 
 import json
@@ -30,7 +30,8 @@ from app.services.workshop import Workshop
 from app.tenancy import TenantSession
 
 PER_PROCESS = 2
-"""Images that an export has in work for each imaging process: one that is drawn, one that comes or goes."""
+"""Images that an export has in work for each imaging process: one that is drawn, one that comes or
+goes."""
 AHEAD = 4
 """Finished images, as a multiple of those in work, that may wait for one before them."""
 ERRORS = "errors.json"
@@ -38,7 +39,8 @@ ERRORS = "errors.json"
 
 @dataclass(frozen=True)
 class Config:
-    """How the assets of an export are transformed and named; ``by_name`` False takes their original names."""
+    """How the assets of an export are transformed and named; ``by_name`` False takes their original
+    names."""
 
     transform: Transform
     by_name: bool = False
@@ -83,7 +85,11 @@ class Rendered:
 
 
 def check(
-    session: TenantSession, principal: Principal, asset_ids: Sequence[str], config: Config, now: datetime
+    session: TenantSession,
+    principal: Principal,
+    asset_ids: Sequence[str],
+    config: Config,
+    now: datetime,
 ) -> None:
     """Refuse what can't be done before it begins: NotFound naming unknown assets, QuotaExceeded."""
     if gone := assets.unknown(session, asset_ids):
@@ -91,17 +97,25 @@ def check(
             f"{len(gone)} of the assets do not exist in this workspace: {', '.join(gone[:10])}.",
             errors=[f"assetIds: '{asset_id}' does not exist" for asset_id in gone[:100]],
         )
-    needed = sum(renditions.missing(session, principal, part, config.transform) for part in assets.parts(asset_ids))
+    needed = sum(
+        renditions.missing(session, principal, part, config.transform)
+        for part in assets.parts(asset_ids)
+    )
     usage.check(session, principal, needed, now)
 
 
 def archive_of(
-    principal: Principal, asset_ids: Sequence[str], config: Config, shop: Workshop, progress: Progress
+    principal: Principal,
+    asset_ids: Sequence[str],
+    config: Config,
+    shop: Workshop,
+    progress: Progress,
 ) -> Generator[bytes, None, None]:
-    """The ZIP's bytes: the assets in the order given, then ``errors.json`` with those that failed, if any did.
+    """The ZIP's bytes: the assets in the order given, then ``errors.json`` with those that failed,
+    if any did.
 
-    A ZIP that ends has everything in it: where the server itself fails, the generator raises. Closing it stops the
-    work.
+    A ZIP that ends has everything in it: where the server itself fails, the generator raises.
+    Closing it stops the work.
     """
     with shop.folder() as folder:
         items = _items(principal, asset_ids, config)
@@ -110,10 +124,14 @@ def archive_of(
 
 
 def _items(principal: Principal, asset_ids: Sequence[str], config: Config) -> Iterator[Item]:
-    """The assets as they are when their turn comes; some may have been deleted since the export was asked for."""
+    """The assets as they are when their turn comes; some may have been deleted since the export was
+    asked for."""
     for part in assets.parts(asset_ids):
         with transaction(*principal.partition) as session:
-            rows = {asset.id: asset for asset in session.scalars(select(Asset).where(Asset.id.in_(part)))}
+            rows = {
+                asset.id: asset
+                for asset in session.scalars(select(Asset).where(Asset.id.in_(part)))
+            }
         for asset_id in part:
             yield _item(asset_id, rows.get(asset_id), config)
 
@@ -149,19 +167,26 @@ def _in_order(
         threads.shutdown(wait=True, cancel_futures=True)
 
 
-def _next(waiting: "deque[tuple[Item, Future[Rendered | AppError]]]") -> tuple[Item, Rendered | AppError]:
+def _next(
+    waiting: "deque[tuple[Item, Future[Rendered | AppError]]]",
+) -> tuple[Item, Rendered | AppError]:
     item, future = waiting.popleft()
     return item, future.result()
 
 
-def _render(principal: Principal, item: Item, transform: Transform, path: Path, shop: Workshop) -> Rendered | AppError:
-    """An item's file at ``path``, or why there is none. What is the server's own fault is raised."""
+def _render(
+    principal: Principal, item: Item, transform: Transform, path: Path, shop: Workshop
+) -> Rendered | AppError:
+    """An item's file at ``path``, or why there is none. What is the server's own fault is
+    raised."""
     if item.original is None:
         return NotFound("The asset was deleted.")
     if item.is_video:
         return BadRequest("Videos can't be exported as images.")
     try:
-        for _ in range(2):  # it may have made room for another, between the look at its row and that at its file
+        for _ in range(
+            2
+        ):  # it may have made room for another, between the look at its row and that at its file
             found = renditions.render(principal, item.original, transform, path, shop)
             with suppress(FileNotFoundError):
                 if found.cached:
@@ -183,7 +208,9 @@ def _entries(
             name = names.unique(item.name, outcome.format.extension)
             yield archive.Entry(name, now, outcome.size, outcome.crc32, _consumed(outcome.path))
         else:
-            progress.failures.append({"assetId": item.asset_id, "name": item.name, "error": outcome.message})
+            progress.failures.append(
+                {"assetId": item.asset_id, "name": item.name, "error": outcome.message}
+            )
         progress.processed += 1
     if progress.failures:
         content = json.dumps(progress.failures, indent=2, ensure_ascii=False).encode()

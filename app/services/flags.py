@@ -8,10 +8,17 @@ from app.tenancy import TenantSession
 
 
 def put(
-    session: TenantSession, reason: str | None, actor: str, now: datetime, event_id: str | None = None
+    session: TenantSession,
+    reason: str | None,
+    actor: str,
+    now: datetime,
+    event_id: str | None = None,
 ) -> str | None:
-    """Flag the session's organization, or with None take the flag off. Returns the reason that stood there before."""
+    """Flag the session's organization, or with None take the flag off. Returns the reason that
+    stood there before."""
     organization = session.get_one(Organization, session.org_id, with_for_update=True)
     before, organization.flag = organization.flag, reason
-    audit.record(session, actor, "organization.flagged", {"flag": before}, {"flag": reason}, now, event_id)
+    audit.record(
+        session, actor, "organization.flagged", {"flag": before}, {"flag": reason}, now, event_id
+    )
     return before

@@ -1,4 +1,5 @@
-"""Leases that are renewed while somebody works: one thread for all of a process's claims of a kind."""
+"""Leases that are renewed while somebody works: one thread for all of a process's claims of a
+kind."""
 
 import threading
 from collections.abc import Callable, Hashable, Iterator
@@ -12,12 +13,15 @@ Claim = TypeVar("Claim", bound=Hashable)
 
 
 class Heartbeat(Generic[Claim]):
-    """Calls ``renew`` every ``seconds`` with all that is worked on, in a thread that lives as long as there is any.
+    """Calls ``renew`` every ``seconds`` with all that is worked on, in a thread that lives as long
+    as there is any.
 
     What it raises is logged, and it is called again at the next beat.
     """
 
-    def __init__(self, name: str, seconds: float, renew: Callable[[frozenset[Claim]], None]) -> None:
+    def __init__(
+        self, name: str, seconds: float, renew: Callable[[frozenset[Claim]], None]
+    ) -> None:
         self._name = name
         self._seconds = seconds
         self._renew = renew
@@ -54,7 +58,8 @@ class Heartbeat(Generic[Claim]):
                 log.exception("heartbeat.failed", claims=self._name)
 
     def _next(self) -> frozenset[Claim]:
-        """What is worked on when the next beat is due; none, where all has ended before, and then the thread does."""
+        """What is worked on when the next beat is due; none, where all has ended before, and then
+        the thread does."""
         with self._changed:
             self._changed.wait_for(lambda: not self._claims, self._seconds)
             if not self._claims:

@@ -1,9 +1,10 @@
 """Answers that are kept for a day, so that a client may repeat a POST without fear.
 
-A claim is a row; whoever inserts it does the work, everybody else waits or gets the kept answer. A claim whose holder
-died is taken over when its lease ends, which then is another attempt: what the earlier one says no longer counts. The
-work itself is safe too: usage is reserved under the claim's id, and what was made is remembered with it. So an answer
-that is not kept (too large, or gone to make room) is given once more by working again, free of charge.
+A claim is a row; whoever inserts it does the work, everybody else waits or gets the kept answer. A
+claim whose holder died is taken over when its lease ends, which then is another attempt: what the
+earlier one says no longer counts. The work itself is safe too: usage is reserved under the claim's
+id, and what was made is remembered with it. So an answer that is not kept (too large, or gone to
+make room) is given once more by working again, free of charge.
 """
 
 from collections.abc import Iterable
@@ -46,20 +47,34 @@ class Claim:
 
 
 def claim(
-    session: TenantSession, principal: Principal, method: str, path: str, key: str, fingerprint: str, now: datetime
+    session: TenantSession,
+    principal: Principal,
+    method: str,
+    path: str,
+    key: str,
+    fingerprint: str,
+    now: datetime,
 ) -> Claim | KeptAnswer:
     """Claim a request, or find its kept answer. Raises IdempotencyConflict, IdempotencyMismatch."""
     identity = {"key_id": principal.key_id, "method": method, "path": path, "idempotency_key": key}
-    outdated = select(IdempotentRequest.id).filter_by(**identity).where(IdempotentRequest.expires_at <= now)
+    outdated = (
+        select(IdempotentRequest.id)
+        .filter_by(**identity)
+        .where(IdempotentRequest.expires_at <= now)
+    )
     if ids := session.scalars(outdated).all():
         _forget(session, IdempotentRequest.id.in_(ids))
     claim_id = new_id("idem", now)
     lease = {"attempt": 1, "lease_until": now + LEASE, "created_at": now, "expires_at": now + KEPT}
-    if insert_if_absent(session, IdempotentRequest, id=claim_id, fingerprint=fingerprint, **identity, **lease):
+    if insert_if_absent(
+        session, IdempotentRequest, id=claim_id, fingerprint=fingerprint, **identity, **lease
+    ):
         return Claim(claim_id, 1)
     row = session.scalars(select(IdempotentRequest).filter_by(**identity)).one()
     if row.fingerprint != fingerprint:
-        raise IdempotencyMismatch("This Idempotency-Key was used for a different request: make a new key for it.")
+        raise IdempotencyMismatch(
+            "This Idempotency-Key was used for a different request: make a new key for it."
+        )
     if row.status is not None and row.body_key is not None:
         return KeptAnswer(row.status, row.headers or {}, row.body_key, row.body_size or 0)
     mine = Claim(row.id, row.attempt + 1, row.status)
@@ -70,21 +85,32 @@ def claim(
     )
     if not taken_over:
         raise IdempotencyConflict(
-            "The first request with this Idempotency-Key is still running.", headers={"Retry-After": "2"}
+            "The first request with this Idempotency-Key is still running.",
+            headers={"Retry-After": "2"},
         )
     return mine
 
 
 def renew(session: TenantSession, claims: Iterable[Claim], now: datetime) -> None:
     """Renew what is worked on in this process, whosever it is; ``session`` must be unscoped."""
-    held = tuple_(IdempotentRequest.id, IdempotentRequest.attempt).in_([(one.id, one.attempt) for one in claims])
+    held = tuple_(IdempotentRequest.id, IdempotentRequest.attempt).in_(
+        [(one.id, one.attempt) for one in claims]
+    )
     session.change(update(IdempotentRequest).where(held).values(lease_until=now + LEASE))
 
 
-def keep(session: TenantSession, principal: Principal, claim: Claim, answer: KeptAnswer, now: datetime) -> bool:
-    """Keep the answer of a claimed request, whose body is stored. False where it can't be: the body is removed then."""
+def keep(
+    session: TenantSession, principal: Principal, claim: Claim, answer: KeptAnswer, now: datetime
+) -> bool:
+    """Keep the answer of a claimed request, whose body is stored. False where it can't be: the body
+    is removed then."""
     limit = kept.most(principal, Kept.ANSWER)
-    values = {"status": answer.status, "headers": answer.headers, "body_size": answer.size, "body_key": answer.body_key}
+    values = {
+        "status": answer.status,
+        "headers": answer.headers,
+        "body_size": answer.size,
+        "body_key": answer.body_key,
+    }
     if kept.add(session, SHELF, answer.size, limit):
         if session.change(_ended(claim, now).values(**values)):
             return True
@@ -99,7 +125,8 @@ def end(session: TenantSession, claim: Claim, status: int, now: datetime) -> Non
 
 
 def forget(session: TenantSession, claim: Claim, now: datetime) -> None:
-    """Give a claim up, so that the request can be tried again; what an earlier attempt has paid stays paid."""
+    """Give a claim up, so that the request can be tried again; what an earlier attempt has paid
+    stays paid."""
     if claim.answered is not None:
         end(session, claim, claim.answered, now)
         return
@@ -114,14 +141,18 @@ def lose(session: TenantSession, answer: KeptAnswer) -> None:
 def remember(session: TenantSession, request: Claim | None, result_id: str) -> None:
     """Note what a request made, with it. Raises Overloaded where another attempt has taken over."""
     if request and not session.change(_held(request).values(result_id=result_id)):
-        raise Overloaded("This request was repeated, and the repetition has taken over. Nothing was charged.")
+        raise Overloaded(
+            "This request was repeated, and the repetition has taken over. Nothing was charged."
+        )
 
 
 def result_of(session: TenantSession, request: Claim | None) -> str | None:
     """The id of what an earlier attempt at the same request made."""
     if request is None:
         return None
-    return session.scalar(select(IdempotentRequest.result_id).where(IdempotentRequest.id == request.id))
+    return session.scalar(
+        select(IdempotentRequest.result_id).where(IdempotentRequest.id == request.id)
+    )
 
 
 def body_key(principal: Principal, claim: Claim) -> str:
@@ -137,7 +168,9 @@ def release_expired(session: TenantSession, now: datetime) -> int:
 def partitions_with_expired(session: TenantSession, now: datetime) -> set[tuple[str, str]]:
     """Where a sweep has something to do, as (org, mode); ``session`` must be unscoped."""
     over = IdempotentRequest.expires_at <= now
-    rows = session.execute(select(IdempotentRequest.org_id, IdempotentRequest.mode).where(over).distinct())
+    rows = session.execute(
+        select(IdempotentRequest.org_id, IdempotentRequest.mode).where(over).distinct()
+    )
     return {(row.org_id, row.mode) for row in rows}
 
 
@@ -163,15 +196,21 @@ def _forget(session: TenantSession, condition: ColumnElement[bool]) -> int:
 def _remove_bodies(session: TenantSession, condition: ColumnElement[bool]) -> int:
     """Keep these answers no longer; that they were given stays known. Returns how many."""
     kept.lock(session, Kept.ANSWER)
-    bodies = select(IdempotentRequest.body_key, IdempotentRequest.body_size).where(condition, HAS_BODY)
+    bodies = select(IdempotentRequest.body_key, IdempotentRequest.body_size).where(
+        condition, HAS_BODY
+    )
     rows = session.execute(bodies).all()
     kept.shift(session, Kept.ANSWER, -sum(row.body_size or 0 for row in rows))
     space.discard(session, [str(row.body_key) for row in rows])
-    return session.change(update(IdempotentRequest).where(condition, HAS_BODY).values(body_key=None, body_size=None))
+    return session.change(
+        update(IdempotentRequest).where(condition, HAS_BODY).values(body_key=None, body_size=None)
+    )
 
 
 SHELF = kept.Shelf(
     Kept.ANSWER,
-    select(IdempotentRequest.id, IdempotentRequest.body_size).where(HAS_BODY).order_by(IdempotentRequest.created_at),
+    select(IdempotentRequest.id, IdempotentRequest.body_size)
+    .where(HAS_BODY)
+    .order_by(IdempotentRequest.created_at),
     lambda session, ids: _remove_bodies(session, IdempotentRequest.id.in_(ids)),
 )

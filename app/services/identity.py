@@ -13,7 +13,8 @@ from app.services import keys
 from app.tenancy import TenantSession, insert_if_absent
 
 GMAIL = ("gmail.com", "googlemail.com")
-"""Two names of one provider, which ignores the dots before them: support.google.com/mail/answer/7436150."""
+"""Two names of one provider, which ignores the dots before them:
+support.google.com/mail/answer/7436150."""
 
 
 @dataclass(frozen=True)
@@ -29,16 +30,20 @@ class Registration:
 def normalise_email(email: str) -> str:
     """The one spelling of an address: NFC, lower case, IDNA domain. Raises BadRequest.
 
-    Sub-addresses (``+tag``) stay: mail goes where its owner wants it. ``mailbox_of`` tells who that is.
+    Sub-addresses (``+tag``) stay: mail goes where its owner wants it. ``mailbox_of`` tells who that
+    is.
     """
     try:
-        return validate_email(email, check_deliverability=False, test_environment=True).normalized.lower()
+        return validate_email(
+            email, check_deliverability=False, test_environment=True
+        ).normalized.lower()
     except EmailNotValidError as error:
         raise BadRequest("The e-mail address is not valid.", errors=[f"email: {error}"]) from None
 
 
 def mailbox_of(email: str) -> str:
-    """One spelling for all normalised addresses of one mailbox: without ``+tag``, and as Gmail reads it."""
+    """One spelling for all normalised addresses of one mailbox: without ``+tag``, and as Gmail
+    reads it."""
     local, _, domain = email.rpartition("@")
     local = local[:1] + local[1:].partition("+")[0]
     if domain in GMAIL:
@@ -47,9 +52,15 @@ def mailbox_of(email: str) -> str:
 
 
 def create_account(
-    session: TenantSession, email: str, now: datetime, *, password: str | None = None, is_staff: bool = False
+    session: TenantSession,
+    email: str,
+    now: datetime,
+    *,
+    password: str | None = None,
+    is_staff: bool = False,
 ) -> Organization:
-    """A user with an organization of their own on the first plan. Raises Conflict for a known mailbox."""
+    """A user with an organization of their own on the first plan. Raises Conflict for a known
+    mailbox."""
     email = normalise_email(email)
     user_id = new_id("user", now)
     created = insert_if_absent(
@@ -64,23 +75,36 @@ def create_account(
     )
     if not created:
         raise Conflict(
-            "An account with this e-mail already exists. Keys are shown only once; rotate via POST /auth/rotate-key."
+            "An account with this e-mail already exists. Keys are shown only once; rotate via POST "
+            "/auth/rotate-key."
         )
-    organization = Organization(id=new_id("org", now), name=email.partition("@")[0], plan_code=FREE, created_at=now)
+    organization = Organization(
+        id=new_id("org", now), name=email.partition("@")[0], plan_code=FREE, created_at=now
+    )
     session.add(organization)
     session.flush()
-    session.add(Membership(org_id=organization.id, user_id=user_id, role=Role.OWNER, created_at=now))
+    session.add(
+        Membership(org_id=organization.id, user_id=user_id, role=Role.OWNER, created_at=now)
+    )
     session.flush()
     return organization
 
 
 def register(session: TenantSession, email: str, now: datetime) -> Registration:
-    """An account without a password, with one live and one test key. Raises BadRequest, Conflict."""
+    """An account without a password, with one live and one test key. Raises BadRequest,
+    Conflict."""
     organization = create_account(session, email, now)
     return Registration(
-        api_key=keys.issue(session, org_id=organization.id, mode=Mode.LIVE, prefix="psx_", name="Default", now=now),
+        api_key=keys.issue(
+            session, org_id=organization.id, mode=Mode.LIVE, prefix="psx_", name="Default", now=now
+        ),
         test_api_key=keys.issue(
-            session, org_id=organization.id, mode=Mode.TEST, prefix="test_", name="Default (test)", now=now
+            session,
+            org_id=organization.id,
+            mode=Mode.TEST,
+            prefix="test_",
+            name="Default (test)",
+            now=now,
         ),
         plan=FREE,
         monthly_limit=session.get_one(Plan, FREE).monthly_images,

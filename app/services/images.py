@@ -25,7 +25,8 @@ class Page:
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image as it is sent. ``size`` in bytes, ``content`` is the SHA-256 of them, ``extension`` without a dot."""
+    """An image as it is sent. ``size`` in bytes, ``content`` is the SHA-256 of them, ``extension``
+    without a dot."""
 
     storage_key: str
     size: int
@@ -67,7 +68,8 @@ def remove(session: TenantSession, image_id: str) -> None:
 
 
 def page_of(session: TenantSession, take: int, first: str | None) -> Page:
-    """``take`` images, from the id ``first`` on, which may have been deleted; without it, from the newest."""
+    """``take`` images, from the id ``first`` on, which may have been deleted; without it, from the
+    newest."""
     place = tuple_(Asset.uploaded_at, Asset.id)
     older = select(Asset).where(Asset.media_type == MediaType.IMAGE)
     newer: list[str] = []
@@ -76,7 +78,9 @@ def page_of(session: TenantSession, take: int, first: str | None) -> Page:
         older = older.where(place <= here)
         before = select(Asset.id).where(Asset.media_type == MediaType.IMAGE, place > here)
         newer = list(session.scalars(before.order_by(Asset.uploaded_at, Asset.id).limit(take)))
-    found = session.scalars(older.order_by(Asset.uploaded_at.desc(), Asset.id.desc()).limit(take + 1)).all()
+    found = session.scalars(
+        older.order_by(Asset.uploaded_at.desc(), Asset.id.desc()).limit(take + 1)
+    ).all()
     return Page(
         images=list(found[:take]),
         previous=newer[-1] if newer else None,

@@ -1,4 +1,5 @@
-"""The inbox of the payment provider's webhooks: stored at once, acted on by a job, found again by a sweep."""
+"""The inbox of the payment provider's webhooks: stored at once, acted on by a job, found again by a
+sweep."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -41,13 +42,16 @@ LEASE = timedelta(seconds=60)
 FIRST_PAUSE = timedelta(seconds=15)
 LONGEST_PAUSE = timedelta(hours=1)
 KEPT = timedelta(days=90)
-"""How long a handled event is remembered; what is sent again later than five minutes after is refused anyway."""
+"""How long a handled event is remembered; what is sent again later than five minutes after is
+refused anyway."""
 OUTCOME_CHARACTERS = 500
 
 
 def receive(session: TenantSession, event: Event, now: datetime) -> bool:
     """Put an event into the inbox, once. True where there is something to do about it."""
-    concerns_us = event.subject is not None and (event.type in ABOUT_SUBSCRIPTIONS or event.type == DISPUTE)
+    concerns_us = event.subject is not None and (
+        event.type in ABOUT_SUBSCRIPTIONS or event.type == DISPUTE
+    )
     is_new = insert_if_absent(
         session,
         StripeEvent,
@@ -63,7 +67,8 @@ def receive(session: TenantSession, event: Event, now: datetime) -> bool:
 
 
 def send(connection: Redis) -> None:
-    """Tell the queue. Where it does not answer, the worker finds the events by itself a little later."""
+    """Tell the queue. Where it does not answer, the worker finds the events by itself a little
+    later."""
     try:
         enqueue_billing(connection)
     except RedisError as error:
@@ -75,7 +80,8 @@ def has_due(session: TenantSession, now: datetime) -> bool:
 
 
 def work(provider: Provider) -> None:
-    """Handle what is due, one subject after the other, until nothing is, or the provider does not answer."""
+    """Handle what is due, one subject after the other, until nothing is, or the provider does not
+    answer."""
     while subject := _take(provider.clock()):
         if not handle(provider, subject):
             return
@@ -90,25 +96,32 @@ def _take(now: datetime) -> str | None:
     while True:
         with transaction() as session:
             subject = session.scalar(_due(now).order_by(StripeEvent.next_attempt_at).limit(1))
-            taken = update(StripeEvent).where(StripeEvent.subject == subject, StripeEvent.next_attempt_at <= now)
+            taken = update(StripeEvent).where(
+                StripeEvent.subject == subject, StripeEvent.next_attempt_at <= now
+            )
             if subject is None or session.change(taken.values(next_attempt_at=now + LEASE)):
                 return subject
 
 
 def handle(provider: Provider, subject: str) -> bool:
-    """Do what the unhandled events about ``subject`` ask for, all at once; harmless when there are none.
+    """Do what the unhandled events about ``subject`` ask for, all at once; harmless when there are
+    none.
 
     False where the provider does not answer.
     """
     with transaction() as session:
-        waiting = select(StripeEvent).where(StripeEvent.subject == subject, StripeEvent.handled_at.is_(None))
+        waiting = select(StripeEvent).where(
+            StripeEvent.subject == subject, StripeEvent.handled_at.is_(None)
+        )
         events = session.scalars(waiting.order_by(StripeEvent.created_at, StripeEvent.id)).all()
     if not events:
         return True
 
     def mark(session: TenantSession, outcome: str) -> None:
         done = update(StripeEvent).where(StripeEvent.id.in_([event.id for event in events]))
-        session.change(done.values(handled_at=provider.clock(), next_attempt_at=None, outcome=outcome))
+        session.change(
+            done.values(handled_at=provider.clock(), next_attempt_at=None, outcome=outcome)
+        )
 
     try:
         if all(event.type == DISPUTE for event in events):
@@ -136,7 +149,11 @@ def _postpone(events: Sequence[StripeEvent], now: datetime, reason: str) -> None
     """Try again later, and later each time."""
     attempts = max(event.attempts for event in events) + 1
     pause = min(FIRST_PAUSE * 2 ** min(attempts, 10), LONGEST_PAUSE)
-    later = {"attempts": attempts, "next_attempt_at": now + pause, "outcome": reason[:OUTCOME_CHARACTERS]}
+    later = {
+        "attempts": attempts,
+        "next_attempt_at": now + pause,
+        "outcome": reason[:OUTCOME_CHARACTERS],
+    }
     with transaction() as session:
         waiting = update(StripeEvent).where(
             StripeEvent.id.in_([event.id for event in events]), StripeEvent.handled_at.is_(None)
@@ -147,7 +164,9 @@ def _postpone(events: Sequence[StripeEvent], now: datetime, reason: str) -> None
 def unhandled(session: TenantSession) -> Sequence[StripeEvent]:
     """What waits, the oldest first."""
     return session.scalars(
-        select(StripeEvent).where(StripeEvent.handled_at.is_(None)).order_by(StripeEvent.received_at)
+        select(StripeEvent)
+        .where(StripeEvent.handled_at.is_(None))
+        .order_by(StripeEvent.received_at)
     ).all()
 
 
@@ -157,7 +176,8 @@ def release_expired(session: TenantSession, now: datetime) -> int:
 
 
 def _flag(provider: Provider, charge_id: str, event_id: str, also: Also) -> bool:
-    """Flag the organization that paid a charge which its bank takes back. False where it is none of ours."""
+    """Flag the organization that paid a charge which its bank takes back. False where it is none of
+    ours."""
     try:
         customer_id = provider.payments.customer_of_charge(charge_id)
     except CustomerGone:
@@ -166,7 +186,9 @@ def _flag(provider: Provider, charge_id: str, event_id: str, also: Also) -> bool
     if account is None:
         return False
     with transaction(account.org_id) as session:
-        flags.put(session, f"The charge {charge_id} is disputed.", ACTOR, provider.clock(), event_id)
+        flags.put(
+            session, f"The charge {charge_id} is disputed.", ACTOR, provider.clock(), event_id
+        )
         also(session, "flagged")
     log.error("billing.dispute", org_id=account.org_id, charge=charge_id)
     return True

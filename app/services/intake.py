@@ -1,7 +1,8 @@
 """The way of a file into the library: its space first, then its bytes, then its row.
 
-A row of ``Upload`` leads: it sets the bytes aside and names the keys before anything is stored, so that whatever is
-given up half-way, by a refusal or by a crash, is found and removed (docs/decisions/008).
+A row of ``Upload`` leads: it sets the bytes aside and names the keys before anything is stored, so
+that whatever is given up half-way, by a refusal or by a crash, is found and removed
+(docs/decisions/008).
 """
 
 import hashlib
@@ -27,7 +28,8 @@ from app.tenancy import TenantSession
 INCOMING = "incoming/"
 VALID = timedelta(minutes=15)
 GRACE = timedelta(hours=1)
-"""How long after its end an upload may still become an asset: a transfer that began in time may take its time."""
+"""How long after its end an upload may still become an asset: a transfer that began in time may
+take its time."""
 
 
 UNDECIDED = and_(Upload.asset_id.is_(None), Upload.refused.is_(None))
@@ -35,7 +37,8 @@ UNDECIDED = and_(Upload.asset_id.is_(None), Upload.refused.is_(None))
 
 @dataclass(frozen=True)
 class Arrival:
-    """A file in the workshop that was looked at, with a thumbnail of it; the rest is as an ``Asset`` has it."""
+    """A file in the workshop that was looked at, with a thumbnail of it; the rest is as an
+    ``Asset`` has it."""
 
     path: Path
     thumbnail: Path
@@ -49,7 +52,9 @@ class Arrival:
     is_video: bool = False
 
     @classmethod
-    def examined(cls, path: Path, thumbnail: Path, found: Original, mime_type: str | None = None) -> "Arrival":
+    def examined(
+        cls, path: Path, thumbnail: Path, found: Original, mime_type: str | None = None
+    ) -> "Arrival":
         """A client's file, under the media type that it was declared as, or else under its own."""
         return cls(
             path=path,
@@ -80,7 +85,12 @@ class Arrival:
 
 
 def announce(
-    session: TenantSession, principal: Principal, original_name: str, mime_type: str, size: int, now: datetime
+    session: TenantSession,
+    principal: Principal,
+    original_name: str,
+    mime_type: str,
+    size: int,
+    now: datetime,
 ) -> Upload:
     """Set ``size`` bytes aside for a file, and name where it will lie. Raises QuotaExceeded.
 
@@ -110,9 +120,15 @@ def store(upload: Upload, arrival: Arrival, shop: Workshop) -> None:
 
 
 def register(
-    session: TenantSession, upload: Upload, arrival: Arrival, original_name: str, label: Label, now: datetime
+    session: TenantSession,
+    upload: Upload,
+    arrival: Arrival,
+    original_name: str,
+    label: Label,
+    now: datetime,
 ) -> Asset | None:
-    """The asset of a file that was stored; None where another attempt made it, or the upload was given up.
+    """The asset of a file that was stored; None where another attempt made it, or the upload was
+    given up.
 
     Raises BadRequest for an unknown collection.
     """
@@ -132,26 +148,34 @@ def register(
         thumbnail_key=thumbnail_key(upload),
         uploaded_at=assets.to_milliseconds(now),
     )
-    if not session.change(update(Upload).where(Upload.id == upload.id, UNDECIDED).values(asset_id=asset.id)):
+    if not session.change(
+        update(Upload).where(Upload.id == upload.id, UNDECIDED).values(asset_id=asset.id)
+    ):
         return None
     assets.add(session, asset, label)
     return asset
 
 
 def refuse(principal: Principal, upload: Upload, reason: str) -> None:
-    """Remove a client's file that can't become an asset, unless a parallel attempt has made one of it.
+    """Remove a client's file that can't become an asset, unless a parallel attempt has made one of
+    it.
 
-    The row stays for as long as its URL, which may bring the bytes once more; until then they are set aside.
+    The row stays for as long as its URL, which may bring the bytes once more; until then they are
+    set aside.
     """
     with transaction(*principal.partition) as session:
-        if session.change(update(Upload).where(Upload.id == upload.id, UNDECIDED).values(refused=reason)):
+        if session.change(
+            update(Upload).where(Upload.id == upload.id, UNDECIDED).values(refused=reason)
+        ):
             space.discard(session, objects(upload))
 
 
 def abandon(principal: Principal, upload: Upload) -> None:
     """Remove what was given up, unless a parallel attempt has made an asset of it."""
     with transaction(*principal.partition) as session:
-        if current := session.scalar(select(Upload).where(Upload.id == upload.id, Upload.asset_id.is_(None))):
+        if current := session.scalar(
+            select(Upload).where(Upload.id == upload.id, Upload.asset_id.is_(None))
+        ):
             _forget(session, current)
 
 
@@ -166,15 +190,20 @@ def release_expired(session: TenantSession, now: datetime) -> int:
 
 def partitions_with_expired(session: TenantSession, now: datetime) -> set[tuple[str, str]]:
     """Where a sweep has something to do, as (org, mode); ``session`` must be unscoped."""
-    rows = session.execute(select(Upload.org_id, Upload.mode).where(Upload.expires_at <= now - GRACE).distinct())
+    rows = session.execute(
+        select(Upload.org_id, Upload.mode).where(Upload.expires_at <= now - GRACE).distinct()
+    )
     return {(row.org_id, row.mode) for row in rows}
 
 
 def awaited(session: TenantSession, keys: Sequence[str]) -> set[str]:
-    """Those of the ``incoming`` keys whose bytes may still become an asset; ``session`` must be unscoped."""
+    """Those of the ``incoming`` keys whose bytes may still become an asset; ``session`` must be
+    unscoped."""
     arrived = [key.removeprefix(INCOMING) for key in keys]
     org_ids = {key.split("/")[1] for key in arrived}
-    expected = select(Upload.storage_key).where(Upload.org_id.in_(org_ids), Upload.storage_key.in_(arrived))
+    expected = select(Upload.storage_key).where(
+        Upload.org_id.in_(org_ids), Upload.storage_key.in_(arrived)
+    )
     return set(map(incoming, session.scalars(expected.where(UNDECIDED))))
 
 
@@ -204,7 +233,8 @@ def _sha256(path: Path) -> str:
 
 
 def _forget(session: TenantSession, upload: Upload) -> bool:
-    """Delete the row; True where it was abandoned, whose bytes are given back. Deleted by one of parallel callers."""
+    """Delete the row; True where it was abandoned, whose bytes are given back. Deleted by one of
+    parallel callers."""
     abandoned = upload.asset_id is None
     ended = delete(Upload).where(Upload.id == upload.id)
     if not session.change(ended.where(Upload.asset_id.is_(None)) if abandoned else ended):

@@ -1,8 +1,10 @@
-"""Storage compared with the rows, both ways: objects that no row knows, and rows whose object is missing.
+"""Storage compared with the rows, both ways: objects that no row knows, and rows whose object is
+missing.
 
-Rows lead and objects follow (docs/decisions/008), so neither should be there. Storage is listed once, page by page, and
-each page is looked up by index. How many objects of an organization were met that its rows need tells whether any is
-missing: only where the numbers differ is each row's object asked for.
+Rows lead and objects follow (docs/decisions/008), so neither should be there. Storage is listed
+once, page by page, and each page is looked up by index. How many objects of an organization were
+met that its rows need tells whether any is missing: only where the numbers differ is each row's
+object asked for.
 """
 
 from collections import Counter
@@ -33,7 +35,8 @@ LOGGED = 100
 
 @dataclass(frozen=True)
 class Need:
-    """Rows that need the object that the column ``key`` names, from ``since`` on, where they are ``there``."""
+    """Rows that need the object that the column ``key`` names, from ``since`` on, where they are
+    ``there``."""
 
     prefix: str
     key: InstrumentedAttribute[Any]
@@ -41,7 +44,9 @@ class Need:
     there: ColumnElement[bool]
 
     @classmethod
-    def of(cls, prefix: str, key: InstrumentedAttribute[Any], since: InstrumentedAttribute[Any]) -> "Need":
+    def of(
+        cls, prefix: str, key: InstrumentedAttribute[Any], since: InstrumentedAttribute[Any]
+    ) -> "Need":
         return cls(prefix, key, since, key.is_not(None))
 
     @property
@@ -70,7 +75,11 @@ class Difference:
 
     @property
     def problem(self) -> str:
-        return "is missing in storage" if self.size is None else f"has {self.size:,} bytes, and no row knows it"
+        return (
+            "is missing in storage"
+            if self.size is None
+            else f"has {self.size:,} bytes, and no row knows it"
+        )
 
 
 def compare(storage: Storage, now: datetime) -> Iterator[Difference]:
@@ -99,7 +108,9 @@ def report(storage: Storage, now: datetime) -> int:
     return number
 
 
-def _known(session: TenantSession, page: Sequence[Stored], met: "Counter[tuple[str, str]]", now: datetime) -> set[str]:
+def _known(
+    session: TenantSession, page: Sequence[Stored], met: "Counter[tuple[str, str]]", now: datetime
+) -> set[str]:
     """The keys of the page that rows know; ``met`` counts those that rows need."""
     keys = [found.key for found in page]
     org_ids = {org_id for key in keys for org_id in key.removeprefix(INCOMING).split("/")[1:2]}
@@ -118,29 +129,43 @@ def _known(session: TenantSession, page: Sequence[Stored], met: "Counter[tuple[s
 
 
 def _expected(session: TenantSession, keys: Sequence[str], org_ids: set[str]) -> set[str]:
-    """What is on its way, or on its way out: of uploads, renditions and exports in work, and what was discarded."""
+    """What is on its way, or on its way out: of uploads, renditions and exports in work, and what
+    was discarded."""
     names = [key.removeprefix(INCOMING) for key in keys]
     thumbnails = [PurePosixPath(key).stem for key in keys if key.startswith("thumbnails/")]
     uploads = select(Upload).where(
         Upload.org_id.in_(org_ids), or_(Upload.storage_key.in_(names), Upload.id.in_(thumbnails))
     )
-    exports = select(Export).where(Export.org_id.in_(org_ids), Export.status.in_(batches.UNFINISHED))
+    exports = select(Export).where(
+        Export.org_id.in_(org_ids), Export.status.in_(batches.UNFINISHED)
+    )
     known = {key for upload in session.scalars(uploads) for key in intake.objects(upload)}
     known |= {batches.zip_key(export, export.attempt) for export in session.scalars(exports)}
     for column in (Rendition.storage_key, DiscardedObject.storage_key):
-        known.update(session.scalars(select(column).where(column.class_.org_id.in_(org_ids), column.in_(keys))))
+        known.update(
+            session.scalars(
+                select(column).where(column.class_.org_id.in_(org_ids), column.in_(keys))
+            )
+        )
     return known
 
 
 def _incomplete(need: Need, met: "Counter[tuple[str, str]]", now: datetime) -> list[str]:
     """The organizations of which fewer objects were met than their rows need."""
     with transaction() as session, unscoped(session, "compare storage"):
-        needed = session.execute(select(need.org_id, func.count()).where(need.settled(now)).group_by(need.org_id))
+        needed = session.execute(
+            select(need.org_id, func.count()).where(need.settled(now)).group_by(need.org_id)
+        )
         return [org_id for org_id, count in needed if count > met[need.prefix, org_id]]
 
 
 def _missing(storage: Storage, need: Need, org_id: str, now: datetime) -> Iterator[Difference]:
-    rows = select(need.key).where(need.org_id == org_id, need.settled(now)).order_by(need.key).limit(PAGE)
+    rows = (
+        select(need.key)
+        .where(need.org_id == org_id, need.settled(now))
+        .order_by(need.key)
+        .limit(PAGE)
+    )
     last = ""
     while keys := _page(rows.where(need.key > last)):
         for key in keys:

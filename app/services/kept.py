@@ -1,7 +1,8 @@
 """Bounds on what can be made again: kept answers, renditions, ZIPs of exports.
 
-Each kind may take a share of the plan's storage in each mode, beside what assets take; what was needed longest ago goes
-first. The sum is a row that whoever adds or removes holds until the transaction ends, so that it is never passed.
+Each kind may take a share of the plan's storage in each mode, beside what assets take; what was
+needed longest ago goes first. The sum is a row that whoever adds or removes holds until the
+transaction ends, so that it is never passed.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +26,8 @@ AT_ONCE = 500
 
 @dataclass(frozen=True)
 class Shelf:
-    """Where one kind is kept. ``oldest``: ids and bytes, in the order in which they go. ``remove`` takes ids."""
+    """Where one kind is kept. ``oldest``: ids and bytes, in the order in which they go. ``remove``
+    takes ids."""
 
     kind: Kept
     oldest: Select[str, int | None]
@@ -46,14 +48,17 @@ def total(session: TenantSession, kind: Kept) -> int:
 
 
 def add(session: TenantSession, shelf: Shelf, size: int, limit: int) -> bool:
-    """Count ``size`` bytes, before the row that names them, and make room for them. False where they never fit."""
+    """Count ``size`` bytes, before the row that names them, and make room for them. False where
+    they never fit."""
     if size > limit:
         return False
     shift(session, shelf.kind, size)
     while (over := total(session, shelf.kind) - limit) > 0:
         rows = session.execute(shelf.oldest.limit(AT_ONCE)).all()
         freed = accumulate((row[1] or 0 for row in rows), initial=0)
-        enough = [row[0] for row, (before, _) in zip(rows, pairwise(freed), strict=True) if before < over]
+        enough = [
+            row[0] for row, (before, _) in zip(rows, pairwise(freed), strict=True) if before < over
+        ]
         if not enough:
             break
         shelf.remove(session, enough)
@@ -61,17 +66,23 @@ def add(session: TenantSession, shelf: Shelf, size: int, limit: int) -> bool:
 
 
 def lock(session: TenantSession, kind: Kept) -> None:
-    """Wait for whoever adds or removes. Before rows of that kind are touched: so nobody waits for each other."""
+    """Wait for whoever adds or removes. Before rows of that kind are touched: so nobody waits for
+    each other."""
     shift(session, kind, 0)
 
 
 def shift(session: TenantSession, kind: Kept, by: int) -> None:
     """Count ``by`` bytes more, or less.
 
-    Never less than none: what an older release adds while this one starts is not counted, and goes as all do.
+    Never less than none: what an older release adds while this one starts is not counted, and goes
+    as all do.
     """
     after = KeptBytes.bytes + by
-    changed = update(KeptBytes).where(KeptBytes.kind == kind).values(bytes=case((after < 0, 0), else_=after))
+    changed = (
+        update(KeptBytes)
+        .where(KeptBytes.kind == kind)
+        .values(bytes=case((after < 0, 0), else_=after))
+    )
     if not session.change(changed):
         insert_if_absent(session, KeptBytes, kind=kind, bytes=0)
         session.change(changed)

@@ -1,8 +1,8 @@
 """API keys: make, recognise, rotate.
 
-A key is ``<prefix><secret>``. The secret is 32 random base62 characters (190 bits) and their CRC-32 in 6 base62
-characters, so that a typo is refused without a look-up (the idea of GitHub's token format). The secret authenticates;
-the prefix only says the mode.
+A key is ``<prefix><secret>``. The secret is 32 random base62 characters (190 bits) and their CRC-32
+in 6 base62 characters, so that a typo is refused without a look-up (the idea of GitHub's token
+format). The secret authenticates; the prefix only says the mode.
 """
 
 import hashlib
@@ -34,7 +34,10 @@ PREFIX_MODES = {
 SCOPES = ("read", "write")
 LAST_USED_RESOLUTION = timedelta(minutes=1)
 
-_KEY = re.compile(rf"({'|'.join(PREFIX_MODES)})([0-9A-Za-z]{{{RANDOM_CHARACTERS + CHECKSUM_CHARACTERS}}})", re.ASCII)
+_KEY = re.compile(
+    rf"({'|'.join(PREFIX_MODES)})([0-9A-Za-z]{{{RANDOM_CHARACTERS + CHECKSUM_CHARACTERS}}})",
+    re.ASCII,
+)
 
 
 def checksum(random_part: str) -> str:
@@ -53,14 +56,18 @@ def new_secret() -> str:
 
 
 def digest(secret: str) -> str:
-    """How a secret is stored. It is random, so a plain SHA-256 is enough: there is nothing to guess."""
+    """How a secret is stored. It is random, so a plain SHA-256 is enough: there is nothing to
+    guess."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def parse(key: str) -> tuple[Mode, str]:
-    """The mode and the secret of a key. Raises Unauthenticated for anything that was never issued."""
+    """The mode and the secret of a key. Raises Unauthenticated for anything that was never
+    issued."""
     match = _KEY.fullmatch(key)
-    if not match or not secrets.compare_digest(checksum(match[2][:RANDOM_CHARACTERS]), match[2][RANDOM_CHARACTERS:]):
+    if not match or not secrets.compare_digest(
+        checksum(match[2][:RANDOM_CHARACTERS]), match[2][RANDOM_CHARACTERS:]
+    ):
         raise Unauthenticated("This is not a valid API key: check that it was copied whole.")
     return PREFIX_MODES[match[1]], match[2]
 
@@ -99,13 +106,16 @@ def issue(
 
 
 def authenticate(key: str, now: datetime, test_images: int = TEST_IMAGES_PER_DAY) -> Principal:
-    """The principal that ``key`` stands for, read from the database each time: a revocation holds at once.
+    """The principal that ``key`` stands for, read from the database each time: a revocation holds
+    at once.
 
     ``test_images`` bounds what test keys make in a day. Raises Unauthenticated.
     """
     mode, secret = parse(key)
     with transaction() as session:
-        row = session.execute(_with_plan(now).where(ApiKey.secret_sha256 == digest(secret))).one_or_none()
+        row = session.execute(
+            _with_plan(now).where(ApiKey.secret_sha256 == digest(secret))
+        ).one_or_none()
         if row is None or row[0].mode != mode or row[0].revoked_at:
             raise Unauthenticated("This API key is unknown or was revoked.")
         api_key, organization, plan = row
@@ -115,16 +125,22 @@ def authenticate(key: str, now: datetime, test_images: int = TEST_IMAGES_PER_DAY
         if api_key.last_used_at is None or api_key.last_used_at <= stale:
             session.change(
                 update(ApiKey)
-                .where(ApiKey.id == api_key.id, or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at <= stale))
+                .where(
+                    ApiKey.id == api_key.id,
+                    or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at <= stale),
+                )
                 .values(last_used_at=now)
             )
         return _principal(api_key, organization, plan, now, test_images)
 
 
 def principal_of(key_id: str, now: datetime, test_images: int = TEST_IMAGES_PER_DAY) -> Principal:
-    """The principal that a job works for, as its plan is now; the key may have been revoked since it asked."""
+    """The principal that a job works for, as its plan is now; the key may have been revoked since
+    it asked."""
     with transaction() as session:
-        api_key, organization, plan = session.execute(_with_plan(now).where(ApiKey.id == key_id)).one()
+        api_key, organization, plan = session.execute(
+            _with_plan(now).where(ApiKey.id == key_id)
+        ).one()
         return _principal(api_key, organization, plan, now, test_images)
 
 
@@ -137,7 +153,9 @@ def _with_plan(now: datetime) -> Select[ApiKey, Organization, Plan]:
     )
 
 
-def _principal(api_key: ApiKey, organization: Organization, plan: Plan, now: datetime, test_images: int) -> Principal:
+def _principal(
+    api_key: ApiKey, organization: Organization, plan: Plan, now: datetime, test_images: int
+) -> Principal:
     return Principal(
         org_id=api_key.org_id,
         key_id=api_key.id,
@@ -150,12 +168,15 @@ def _principal(api_key: ApiKey, organization: Organization, plan: Plan, now: dat
 
 
 def rotate(session: TenantSession, principal: Principal, now: datetime) -> str:
-    """Replace the principal's key by one with the same name, scopes, mode, expiry and line, and return it.
+    """Replace the principal's key by one with the same name, scopes, mode, expiry and line, and
+    return it.
 
     Of several requests that race to rotate one key, one wins; the others raise Unauthenticated.
     """
     revoked = session.change(
-        update(ApiKey).where(ApiKey.id == principal.key_id, ApiKey.revoked_at.is_(None)).values(revoked_at=now)
+        update(ApiKey)
+        .where(ApiKey.id == principal.key_id, ApiKey.revoked_at.is_(None))
+        .values(revoked_at=now)
     )
     if not revoked:
         raise Unauthenticated("This API key is unknown or was revoked.")

@@ -1,9 +1,11 @@
-"""Lists of assets: filtered, in an order, a page at a time; a million assets take about as long as ten thousand.
+"""Lists of assets: filtered, in an order, a page at a time; a million assets take about as long as
+ten thousand.
 
-There are two ways to a page. *Walking* goes through an index that is in the wanted order and keeps what matches, until
-the page is full: fast where much matches. *Finding* reads all that matches and sorts it: fast where little does. The
-total comes first and decides. It is kept (``counts``) where a filter asks for one thing only; otherwise it is counted,
-but never past ``COUNTED_AT_MOST``. See docs/decisions/007-listing-totals.md.
+There are two ways to a page. *Walking* goes through an index that is in the wanted order and keeps
+what matches, until the page is full: fast where much matches. *Finding* reads all that matches and
+sorts it: fast where little does. The total comes first and decides. It is kept (``counts``) where a
+filter asks for one thing only; otherwise it is counted, but never past ``COUNTED_AT_MOST``. See
+docs/decisions/007-listing-totals.md.
 """
 
 from collections.abc import Iterable
@@ -27,7 +29,8 @@ DENSE = 0.1
 
 @dataclass(frozen=True)
 class Page:
-    """``total`` is over all pages; where it is not exact, there are more. ``next_cursor``: None on the last page."""
+    """``total`` is over all pages; where it is not exact, there are more. ``next_cursor``: None on
+    the last page."""
 
     assets: list[Asset]
     total: int
@@ -36,9 +39,16 @@ class Page:
 
 
 def page_of(
-    session: TenantSession, chosen: Filter, sort: Sort, size: int, *, page: int = 1, cursor: str | None = None
+    session: TenantSession,
+    chosen: Filter,
+    sort: Sort,
+    size: int,
+    *,
+    page: int = 1,
+    cursor: str | None = None,
 ) -> Page:
-    """``size`` assets of the workspace: those after ``cursor`` where it is given, else the ``page``-th so many, from 1.
+    """``size`` assets of the workspace: those after ``cursor`` where it is given, else the
+    ``page``-th so many, from 1.
 
     Raises BadRequest for a cursor that no list in this order gave.
     """
@@ -60,7 +70,8 @@ def page_of(
 
 @dataclass(frozen=True)
 class _Plan:
-    """How a filter is looked up: from its rarest facet, or by its text. ``numbers`` are those of all its facets."""
+    """How a filter is looked up: from its rarest facet, or by its text. ``numbers`` are those of
+    all its facets."""
 
     numbers: dict[str, int]
     rarest: str
@@ -75,12 +86,16 @@ def _plan(session: TenantSession, chosen: Filter) -> _Plan:
     if not numbers[rarest] or (not chosen.words and len(chosen.facets) <= 1):
         return _Plan(numbers, rarest, by_text=False, total=numbers[rarest], is_exact=True)
     by_text = matching.may_use_text_index(session, chosen, numbers[rarest])
-    counted, most = matching.count(session, chosen, rarest, by_text=by_text), matching.COUNTED_AT_MOST
+    counted, most = (
+        matching.count(session, chosen, rarest, by_text=by_text),
+        matching.COUNTED_AT_MOST,
+    )
     return _Plan(numbers, rarest, by_text, min(counted, most), is_exact=counted <= most)
 
 
 def _rows(session: TenantSession, chosen: Filter, field: str, plan: _Plan) -> Select[Any]:
-    """``id`` and ``value`` of what matches, by the better way: ready to be walked, or found and ready to be sorted."""
+    """``id`` and ``value`` of what matches, by the better way: ready to be walked, or found and
+    ready to be sorted."""
     walked = plan.rarest if matching.is_in_order(plan.rarest, field) else counts.ALL
     must_find = plan.by_text or walked != plan.rarest
     is_dense = plan.total >= min(matching.COUNTED_AT_MOST, DENSE * plan.numbers[walked])
@@ -92,13 +107,19 @@ def _rows(session: TenantSession, chosen: Filter, field: str, plan: _Plan) -> Se
     return select(found.c.id, found.c.value)
 
 
-def _assets(rows: Select[Any], sort: Sort, after: Place | None, offset: int, limit: int) -> Select[Asset]:
+def _assets(
+    rows: Select[Any], sort: Sort, after: Place | None, offset: int, limit: int
+) -> Select[Asset]:
     """The assets of a page. Its ids come first: what is skipped is read from an index alone."""
     key = (rows.selected_columns.value, rows.selected_columns.id)
     if after:
         rows = rows.where(tuple_(*key) < after if sort.is_descending else tuple_(*key) > after)
     page = rows.order_by(*_directed(key, sort)).offset(offset).limit(limit).subquery("page")
-    return select(Asset).join(page, page.c.id == Asset.id).order_by(*_directed((page.c.value, page.c.id), sort))
+    return (
+        select(Asset)
+        .join(page, page.c.id == Asset.id)
+        .order_by(*_directed((page.c.value, page.c.id), sort))
+    )
 
 
 def _directed(key: Iterable[ColumnElement[Any]], sort: Sort) -> list[ColumnElement[Any]]:

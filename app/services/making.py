@@ -1,4 +1,5 @@
-"""Making images: of a client's file, of a URL, of words, of other images. What comes of it is an asset like any other.
+"""Making images: of a client's file, of a URL, of words, of other images. What comes of it is an
+asset like any other.
 
 Each counts, originals too; the workspace's own uploads don't.
 """
@@ -41,7 +42,8 @@ Rest = ParamSpec("Rest")
 class Job:
     """Who asks for an image, under which name, and for how many it counts.
 
-    ``request`` may come again: what it paid once, it doesn't pay again, and what it made is not made again.
+    ``request`` may come again: what it paid once, it doesn't pay again, and what it made is not
+    made again.
     """
 
     principal: Principal
@@ -51,12 +53,15 @@ class Job:
 
 
 def once(make: Callable[Concatenate[Job, Rest], Asset]) -> Callable[Concatenate[Job, Rest], Asset]:
-    """Give the image that an earlier attempt at the same request made, if it did and the image is still there."""
+    """Give the image that an earlier attempt at the same request made, if it did and the image is
+    still there."""
 
     @wraps(make)
     def made(job: Job, /, *args: Rest.args, **kwargs: Rest.kwargs) -> Asset:
         with transaction(*job.principal.partition) as session:
-            earlier = session.scalar(select(Asset).where(Asset.id == idempotency.result_of(session, job.request)))
+            earlier = session.scalar(
+                select(Asset).where(Asset.id == idempotency.result_of(session, job.request))
+            )
         return earlier or make(job, *args, **kwargs)
 
     return made
@@ -82,7 +87,8 @@ def create_from_url(job: Job, url: str, fetcher: Fetcher, shop: Workshop) -> Ass
 
 @once
 def create_of_published(job: Job, image: ImageFile, shop: Workshop) -> Asset:
-    """An image of what anybody may get from this server. Raises as ``create``, TooLarge, Unprocessable."""
+    """An image of what anybody may get from this server. Raises as ``create``, TooLarge,
+    Unprocessable."""
     most = job.principal.allowance.file_bytes
     if image.size > most:
         problem = f"url: the file is larger than {most // MEGABYTE} MB, the most that is allowed"
@@ -92,7 +98,9 @@ def create_of_published(job: Job, image: ImageFile, shop: Workshop) -> Asset:
         try:
             shop.storage.fetch(image.storage_key, path)
         except FileNotFoundError:
-            raise Unprocessable("url: the image was deleted", errors=["url: the image was deleted"]) from None
+            raise Unprocessable(
+                "url: the image was deleted", errors=["url: the image was deleted"]
+            ) from None
         return making.take_in(path, Names().unique(image.name, image.extension))
 
 
@@ -103,7 +111,9 @@ def imagine(job: Job, order: Order, painter: Painter | None, shop: Workshop) -> 
     Raises NotConfigured without a provider, QuotaExceeded, and as ``Painter.paint``.
     """
     if job.principal.is_live and painter is None:
-        raise NotConfigured("This server has no provider that paints images. With a test key there are samples.")
+        raise NotConfigured(
+            "This server has no provider that paints images. With a test key there are samples."
+        )
     with _begun(job, shop) as making:
         path = making.folder / "original"
         if job.principal.is_live and painter:
@@ -139,7 +149,9 @@ def _begun(job: Job, shop: Workshop) -> Iterator["_Making"]:
     """A job under way, its images set aside; they are given back where the block fails."""
     with transaction(*job.principal.partition) as session:
         reference = job.request.id if job.request else None
-        reservation = usage.reserve(session, job.principal, "image", job.images, shop.clock(), reference)
+        reservation = usage.reserve(
+            session, job.principal, "image", job.images, shop.clock(), reference
+        )
     try:
         with shop.folder() as folder:
             yield _Making(job, reservation, folder, shop)
@@ -175,7 +187,9 @@ class _Making:
         """The image of a finished file. Raises ImagingError, for a video too."""
         thumbnail = self.folder / "thumbnail"
         who = self.job.principal
-        found = self.outcome(self.shop.imaging.examine(path, thumbnail, who.org_id, stamp=not who.is_live))
+        found = self.outcome(
+            self.shop.imaging.examine(path, thumbnail, who.org_id, stamp=not who.is_live)
+        )
         if found.is_video:
             raise UnsupportedImage(UNSUPPORTED)
         return self._keep(Arrival.examined(path, thumbnail, found), original_name)
@@ -190,12 +204,15 @@ class _Making:
         """The image that comes of another file, stamped with a test key. Raises ImagingError."""
         target, thumbnail = self.folder / "target", self.folder / "thumbnail"
         order = Derivation(self.job.principal.marked(wanted), thumbnail, layers or {})
-        made = self.outcome(self.shop.imaging.derive(source, target, order, self.job.principal.org_id))
+        made = self.outcome(
+            self.shop.imaging.derive(source, target, order, self.job.principal.org_id)
+        )
         name = Names().unique(original_name, made.picture.format.extension)
         return self._keep(Arrival.derived(target, thumbnail, made.picture), name)
 
     def _keep(self, arrival: Arrival, original_name: str) -> Asset:
-        """Store the file, then make its row and count it, at once. Raises QuotaExceeded where storage is full."""
+        """Store the file, then make its row and count it, at once. Raises QuotaExceeded where
+        storage is full."""
         who, now = self.job.principal, self.shop.clock()
         with transaction(*who.partition) as session:
             size = arrival.path.stat().st_size
@@ -204,9 +221,13 @@ class _Making:
             intake.store(upload, arrival, self.shop)
             with transaction(*who.partition) as session:
                 label = Label(self.job.name)
-                asset = intake.register(session, upload, arrival, original_name, label, self.shop.clock())
+                asset = intake.register(
+                    session, upload, arrival, original_name, label, self.shop.clock()
+                )
                 if asset is None:
-                    raise Overloaded("Storing the image took too long. Nothing was charged; send it again.")
+                    raise Overloaded(
+                        "Storing the image took too long. Nothing was charged; send it again."
+                    )
                 # Nobody else knows of the upload, so it needs no end of its own.
                 session.change(delete(Upload).where(Upload.id == upload.id))
                 usage.settle(session, self.reservation, self.job.images)

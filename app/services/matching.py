@@ -1,7 +1,8 @@
 """Which assets match a filter: statements that read them through one index of choice.
 
-A condition that is not meant to choose the index is written so that it cannot (``_unindexed``, ``_contains``). What a
-planner would guess of it, without statistics on SQLite or about anybody's words on PostgreSQL, is then of no account.
+A condition that is not meant to choose the index is written so that it cannot (``_unindexed``,
+``_contains``). What a planner would guess of it, without statistics on SQLite or about anybody's
+words on PostgreSQL, is then of no account.
 """
 
 from collections.abc import Iterator
@@ -43,7 +44,8 @@ VALUES: dict[str, InstrumentedAttribute[Any]] = {
 
 @dataclass(frozen=True)
 class Filter:
-    """All that is given must hold. ``q``: letters anywhere in the name, the original name or a tag, in any case."""
+    """All that is given must hold. ``q``: letters anywhere in the name, the original name or a tag,
+    in any case."""
 
     q: str | None = None
     media_type: MediaType | None = None
@@ -65,27 +67,39 @@ class Filter:
 
     @property
     def can_match(self) -> bool:
-        """Whether databases take all texts, and none has the line break that stands between those that are searched."""
+        """Whether databases take all texts, and none has the line break that stands between those
+        that are searched."""
         texts = "".join((self.words, self.collection_id or "", *self.tags))
-        return not any(character in "\0\n" or "\ud800" <= character <= "\udfff" for character in texts)
+        return not any(
+            character in "\0\n" or "\ud800" <= character <= "\udfff" for character in texts
+        )
 
 
 def is_in_order(facet: str, field: str) -> bool:
-    """Whether an index holds the assets of ``facet`` in the order of ``field``. Rows of tags know the upload only."""
+    """Whether an index holds the assets of ``facet`` in the order of ``field``. Rows of tags know
+    the upload only."""
     return field == "uploadedAt" or not facet.startswith(counts.of_tag(""))
 
 
-def matching(session: TenantSession, chosen: Filter, facet: str, field: str, *, by_text: bool = False) -> Select[Any]:
-    """``id`` and ``value``, which is that of ``field``, of the assets that match ``chosen``, in no order.
+def matching(
+    session: TenantSession, chosen: Filter, facet: str, field: str, *, by_text: bool = False
+) -> Select[Any]:
+    """``id`` and ``value``, which is that of ``field``, of the assets that match ``chosen``, in no
+    order.
 
-    They are read by the index of ``facet``, which is ``all`` or one of the filter's. With ``by_text`` SQLite takes its
-    text index instead, up to ``COUNTED_AT_MOST`` entries of it, and PostgreSQL may.
+    They are read by the index of ``facet``, which is ``all`` or one of the filter's. With
+    ``by_text`` SQLite takes its text index instead, up to ``COUNTED_AT_MOST`` entries of it, and
+    PostgreSQL may.
     """
     dialect = session.get_bind().dialect.name
     if by_text and dialect == "sqlite":
         found = _text_matches(chosen.words, COUNTED_AT_MOST)
-        statement = _of_assets(VALUES[field]).join(found, literal_column("assets.rowid") == found.c.number)
-        return statement.where(*_conditions(chosen, counts.ALL, Asset), _contains(dialect, chosen.words))
+        statement = _of_assets(VALUES[field]).join(
+            found, literal_column("assets.rowid") == found.c.number
+        )
+        return statement.where(
+            *_conditions(chosen, counts.ALL, Asset), _contains(dialect, chosen.words)
+        )
     tag = next((tag for tag in chosen.tags if counts.of_tag(tag) == facet), None)
     if tag is None:
         statement = _of_assets(VALUES[field]).where(*_conditions(chosen, facet, Asset))
@@ -100,7 +114,8 @@ def count(session: TenantSession, chosen: Filter, facet: str, *, by_text: bool) 
     """How many assets match, but no more than one past ``COUNTED_AT_MOST``."""
     rows = matching(session, chosen, facet, "uploadedAt", by_text=by_text)
     if not by_text and session.get_bind().dialect.name == "sqlite":
-        # Of several indexes it might take any; rows lie in the order of their upload, and are read fastest in it.
+        # Of several indexes it might take any; rows lie in the order of their upload, and are read
+        # fastest in it.
         rows = rows.order_by(rows.selected_columns.value, rows.selected_columns.id)
     most = rows.limit(COUNTED_AT_MOST + 1).subquery()
     return session.scalar(select(func.count()).select_from(most)) or 0
@@ -109,8 +124,9 @@ def count(session: TenantSession, chosen: Filter, facet: str, *, by_text: bool) 
 def may_use_text_index(session: TenantSession, chosen: Filter, instead_of: int) -> bool:
     """Whether the text index is the better way, where another one leads to ``instead_of`` assets.
 
-    PostgreSQL's planner knows from its statistics. SQLite has none, but lists matches as it goes, so it is asked for as
-    many. They are those of all organizations: a number that decides how to look, and that nobody is shown.
+    PostgreSQL's planner knows from its statistics. SQLite has none, but lists matches as it goes,
+    so it is asked for as many. They are those of all organizations: a number that decides how to
+    look, and that nobody is shown.
     """
     if len(chosen.words) < INDEXED_LETTERS:
         return False
@@ -135,20 +151,26 @@ def _of_tag(tag: str, field: str, chosen: Filter) -> Select[Any]:
     return statement.where(AssetTag.tag == _written(tag))
 
 
-def _conditions(chosen: Filter, facet: str, model: type[Asset] | type[AssetTag]) -> Iterator[ColumnElement[bool]]:
-    """What is asked for besides ``q``, of rows of ``model``; the tag that is ``facet`` has been seen to."""
+def _conditions(
+    chosen: Filter, facet: str, model: type[Asset] | type[AssetTag]
+) -> Iterator[ColumnElement[bool]]:
+    """What is asked for besides ``q``, of rows of ``model``; the tag that is ``facet`` has been
+    seen to."""
     asset_id = Asset.id if model is Asset else AssetTag.asset_id
     if chosen.media_type is not None:
         leads = counts.of_type(chosen.media_type) == facet
         yield (Asset.media_type if leads else _unindexed(Asset.media_type)) == chosen.media_type
     if chosen.collection_id is not None:
         leads = counts.of_collection(chosen.collection_id) == facet
-        yield (Asset.collection_id if leads else _unindexed(Asset.collection_id)) == chosen.collection_id
+        yield (
+            Asset.collection_id if leads else _unindexed(Asset.collection_id)
+        ) == chosen.collection_id
     for tag in chosen.tags:
         if counts.of_tag(tag) != facet:
             other = aliased(AssetTag)
-            # A scalar, because PostgreSQL would sooner gather the whole tag than look into it for each asset; and all
-            # columns of its index, because a plan for tags in general may take that one.
+            # A scalar, because PostgreSQL would sooner gather the whole tag than look into it for
+            # each asset; and all columns of its index, because a plan for tags in general may take
+            # that one.
             carried = select(other.tag).where(
                 other.asset_id == asset_id, other.tag == tag, other.uploaded_at == model.uploaded_at
             )
@@ -156,7 +178,8 @@ def _conditions(chosen: Filter, facet: str, model: type[Asset] | type[AssetTag])
 
 
 def _written(text: str) -> BindParameter[str]:
-    """A parameter that stands in the statement, quoted: PostgreSQL would keep one plan for all, and it suits few."""
+    """A parameter that stands in the statement, quoted: PostgreSQL would keep one plan for all, and
+    it suits few."""
     return bindparam(None, text, literal_execute=True)
 
 
@@ -171,11 +194,16 @@ def _contains(dialect: str, words: str) -> ColumnElement[bool]:
 
 
 def _text_matches(words: str, limit: int) -> Subquery:
-    """Row numbers out of SQLite's text index, of all organizations. It folds case in its own way, so check again."""
+    """Row numbers out of SQLite's text index, of all organizations. It folds case in its own way,
+    so check again."""
     phrase = '"' + words.replace('"', '""') + '"'
     number: Label[int] = column("rowid", Integer).label("number")
     found = select(number).select_from(table("asset_search"))
-    return found.where(literal_column("asset_search").bool_op("MATCH")(phrase)).limit(limit).subquery("found")
+    return (
+        found.where(literal_column("asset_search").bool_op("MATCH")(phrase))
+        .limit(limit)
+        .subquery("found")
+    )
 
 
 def _escaped(words: str) -> str:

@@ -1,7 +1,8 @@
 """Reporting live images to the payment provider's meter, for organizations that pay by the image.
 
-Settling usage leaves a ``MeterEvent`` in the same transaction; reporting takes it away again. What is reported twice,
-because a worker died in between, counts once: the provider knows it by the ledger entry's id.
+Settling usage leaves a ``MeterEvent`` in the same transaction; reporting takes it away again. What
+is reported twice, because a worker died in between, counts once: the provider knows it by the
+ledger entry's id.
 """
 
 from collections.abc import Sequence
@@ -71,15 +72,20 @@ def _waiting() -> Sequence[Reading]:
 
 
 def _send(provider: Provider, reading: Reading, failed: list[Reading]) -> bool:
-    """False where the provider does not answer. What nobody can be asked to pay is given up, and told."""
+    """False where the provider does not answer. What nobody can be asked to pay is given up, and
+    told."""
     if len(failed) >= ENOUGH_FAILURES:
         return False
     try:
         if reading.customer_id is None or reading.at < provider.clock() - OLDEST:
             raise CustomerGone(reading.customer_id)
-        provider.payments.meter(provider.meter, reading.entry_id, reading.customer_id, reading.images, reading.at)
+        provider.payments.meter(
+            provider.meter, reading.entry_id, reading.customer_id, reading.images, reading.at
+        )
     except CustomerGone:
-        log.error("metering.lost", org_id=reading.org_id, entry=reading.entry_id, images=reading.images)
+        log.error(
+            "metering.lost", org_id=reading.org_id, entry=reading.entry_id, images=reading.images
+        )
     except DependencyDown:
         failed.append(reading)
         return False
@@ -88,4 +94,6 @@ def _send(provider: Provider, reading: Reading, failed: list[Reading]) -> bool:
 
 def _forget(readings: Sequence[Reading]) -> None:
     with transaction() as session, unscoped(session, "usage was reported"):
-        session.change(delete(MeterEvent).where(MeterEvent.entry_id.in_([one.entry_id for one in readings])))
+        session.change(
+            delete(MeterEvent).where(MeterEvent.entry_id.in_([one.entry_id for one in readings]))
+        )

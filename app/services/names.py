@@ -1,10 +1,13 @@
-"""File names that come from clients, made harmless: for showing them again, and for unpacking them."""
+"""File names that come from clients, made harmless: for showing them again, and for unpacking
+them."""
 
 import re
 import unicodedata
 
 LONGEST_NAME = 255
-BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+BIDI_CONTROLS = frozenset(
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
 UNNAMED = "unnamed"
 
 IMAGE_EXTENSION = re.compile(
@@ -12,16 +15,20 @@ IMAGE_EXTENSION = re.compile(
     r"|mrw|nef|nrw|orf|pef|png|ptx|raf|raw|rw2|rwl|sr2|srf|srw|svg|tiff?|webp|x3f)$",
     re.IGNORECASE,
 )
-"""What tells an image's format at the end of a name. Anything else after a dot is part of the name."""
+"""What tells an image's format at the end of a name. Anything else after a dot is part of the
+name."""
 FORBIDDEN = re.compile(r'[<>:"/\\|?*]')
 """By Windows, in any name."""
-DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|clock\$|(com|lpt)[0-9¹²³]) *(\.|$)", re.IGNORECASE)
+DEVICES = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|clock\$|(com|lpt)[0-9¹²³]) *(\.|$)", re.IGNORECASE
+)
 """Names that Windows takes for devices, whatever follows their first dot."""
 LONGEST_NUMBER = " (9999999)"
 
 
 def clean_name(name: str) -> str:
-    """A client's file name as it may safely be shown again: no folders, no control or direction marks, not endless."""
+    """A client's file name as it may safely be shown again: no folders, no control or direction
+    marks, not endless."""
     base = name.replace("\\", "/").rpartition("/")[2]
     kept = "".join(
         character
@@ -34,16 +41,19 @@ def clean_name(name: str) -> str:
 class Names:
     """The names of files that are to lie in one folder, on Linux, macOS or Windows.
 
-    None leaves its folder, is longer than 255 bytes in UTF-8, or equals another, where upper and lower case are the
-    same and an accent may be written in two ways. ``reserved`` names are given to nobody.
+    None leaves its folder, is longer than 255 bytes in UTF-8, or equals another, where upper and
+    lower case are the same and an accent may be written in two ways. ``reserved`` names are given
+    to nobody.
     """
 
     def __init__(self, reserved: tuple[str, ...] = ()) -> None:
-        # For each name that was given or tried, the number up to which its numbered siblings are taken, too.
+        # For each name that was given or tried, the number up to which its numbered siblings are
+        # taken, too.
         self._taken = {_folded(name): 1 for name in reserved}
 
     def unique(self, name: str, extension: str) -> str:
-        """``name`` of a client's with ``extension`` (no dot) for its own: ``hero.webp``, then ``hero (2).webp``."""
+        """``name`` of a client's with ``extension`` (no dot) for its own: ``hero.webp``, then
+        ``hero (2).webp``."""
         stem, suffix = _stem_of(name, extension), f".{extension}"
         first = _folded(stem + suffix)
         number = self._taken.get(first, 0) + 1
@@ -55,7 +65,8 @@ class Names:
 
 
 def _stem_of(name: str, extension: str) -> str:
-    """``name`` without folders, without the extension of an image, and without whatever an operating system refuses.
+    """``name`` without folders, without the extension of an image, and without whatever an
+    operating system refuses.
 
     Short enough for ``extension`` and a number after it.
     """
@@ -69,7 +80,8 @@ def _stem_of(name: str, extension: str) -> str:
 
 
 def _is_written(character: str) -> bool:
-    """Not a line or paragraph separator and not one of the code points without a character, which APFS refuses."""
+    """Not a line or paragraph separator and not one of the code points without a character, which
+    APFS refuses."""
     return unicodedata.category(character) not in ("Zl", "Zp", "Cn")
 
 

@@ -15,7 +15,9 @@ from app.services import audit
 from app.tenancy import TenantSession
 
 
-def put(session: TenantSession, organization: Organization, paid: str | None, now: datetime) -> None:
+def put(
+    session: TenantSession, organization: Organization, paid: str | None, now: datetime
+) -> None:
     """Put the organization on its plan, given the code of the plan that it pays for."""
     organization.plan_code = due(ladder(session), organization, paid, now)
 
@@ -33,7 +35,8 @@ def ladder(session: TenantSession) -> Sequence[str]:
 
 
 def grant(session: TenantSession, plan_code: str, actor: str, now: datetime) -> Organization:
-    """Give the session's organization a plan for which it does not pay; FREE takes the grant back. Raises BadRequest.
+    """Give the session's organization a plan for which it does not pay; FREE takes the grant back.
+    Raises BadRequest.
 
     A higher plan that it pays for holds all the same.
     """
@@ -41,20 +44,26 @@ def grant(session: TenantSession, plan_code: str, actor: str, now: datetime) -> 
     if session.get(Plan, code) is None:
         listed = session.scalars(select(Plan.code).where(Plan.listed).order_by(Plan.position))
         raise BadRequest(f"There is no plan {plan_code}. Plans: {', '.join(listed)}.")
-    return _change(session, actor, "plan.granted", now, granted_plan_code=None if code == FREE else code)
+    return _change(
+        session, actor, "plan.granted", now, granted_plan_code=None if code == FREE else code
+    )
 
 
 def lapse(session: TenantSession, now: datetime) -> None:
-    """Write down that the session's organization has not paid in time. It held already: see Organization."""
+    """Write down that the session's organization has not paid in time. It held already: see
+    Organization."""
     _change(session, "grace period", "plan.lapsed", now)
 
 
 def mend(session: TenantSession, actor: str, now: datetime) -> None:
-    """Put the session's organization, which is nobody's customer, on the plan that it was granted."""
+    """Put the session's organization, which is nobody's customer, on the plan that it was
+    granted."""
     _change(session, actor, "plan.mended", now, metered=False, plan_lapses_at=None)
 
 
-def _change(session: TenantSession, actor: str, action: str, now: datetime, **values: Any) -> Organization:
+def _change(
+    session: TenantSession, actor: str, action: str, now: datetime, **values: Any
+) -> Organization:
     organization = session.get_one(Organization, session.org_id, with_for_update=True)
     before = state(organization)
     for name, value in values.items():

@@ -24,14 +24,27 @@ def named(session: TenantSession, name: str) -> ExportPreset:
     raise NotFound(f"Export preset '{name}' does not exist in this workspace.")
 
 
-def save(session: TenantSession, name: str, transform: Transform, now: datetime) -> tuple[ExportPreset, bool]:
+def save(
+    session: TenantSession, name: str, transform: Transform, now: datetime
+) -> tuple[ExportPreset, bool]:
     """Make the preset of this name, or change it; and whether it was made now. Raises Conflict."""
     values = _values(transform)
     known = session.scalar(select(ExportPreset.id).where(ExportPreset.name == name))
-    if known is None and (session.scalar(select(func.count()).select_from(ExportPreset)) or 0) >= MOST:
-        raise Conflict(f"A workspace holds at most {MOST:,} export presets: change one that exists.")
+    if (
+        known is None
+        and (session.scalar(select(func.count()).select_from(ExportPreset)) or 0) >= MOST
+    ):
+        raise Conflict(
+            f"A workspace holds at most {MOST:,} export presets: change one that exists."
+        )
     made = insert_if_absent(
-        session, ExportPreset, id=new_id("preset", now), name=name, created_at=now, updated_at=now, **values
+        session,
+        ExportPreset,
+        id=new_id("preset", now),
+        name=name,
+        created_at=now,
+        updated_at=now,
+        **values,
     )
     preset = session.scalars(select(ExportPreset).where(ExportPreset.name == name)).one()
     if not made:

@@ -13,8 +13,8 @@ class UnknownPrice(Exception):
 
 @dataclass(frozen=True)
 class Prices:
-    """``licensed`` prices cost the same every interval, ``metered`` ones by the image. Of several that stand for the
-    same, the first is sold."""
+    """``licensed`` prices cost the same every interval, ``metered`` ones by the image. Of several
+    that stand for the same, the first is sold."""
 
     licensed: Sequence[PlanPrice]
     metered: Sequence[PlanPrice]
@@ -22,7 +22,10 @@ class Prices:
     def lines(self, plan_code: str, interval: str) -> list[Line]:
         """What a subscription to a plan is made of; empty where it is not for sale."""
         firsts = (
-            next((Line(one.price_id, metered) for one in prices if one[:2] == (plan_code, interval)), None)
+            next(
+                (Line(one.price_id, metered) for one in prices if one[:2] == (plan_code, interval)),
+                None,
+            )
             for prices, metered in ((self.licensed, False), (self.metered, True))
         )
         return [line for line in firsts if line]
@@ -37,7 +40,9 @@ class Prices:
         for known in (*self.licensed, *self.metered):
             if known.price_id in paid:
                 return known
-        raise UnknownPrice(f"{subscription.id} pays {', '.join(sorted(paid))}, which STRIPE_PRICES does not name")
+        raise UnknownPrice(
+            f"{subscription.id} pays {', '.join(sorted(paid))}, which STRIPE_PRICES does not name"
+        )
 
     def is_metered(self, subscription: Subscription) -> bool:
         paid = {item.price_id for item in subscription.items}

@@ -15,8 +15,9 @@ BY_PORTAL = "POST /billing/portal opens the page for it."
 class Allowance:
     """What a plan allows. None means without limit; sizes are in bytes.
 
-    ``metered`` is whether images are paid one by one. ``lapses_at`` is when an overdue payment costs the plan, which it
-    has done already where ``has_lapsed``; None where the plan was granted and so holds without it.
+    ``metered`` is whether images are paid one by one. ``lapses_at`` is when an overdue payment
+    costs the plan, which it has done already where ``has_lapsed``; None where the plan was granted
+    and so holds without it.
     """
 
     plan: str
@@ -50,18 +51,26 @@ class Allowance:
 
     @property
     def arrears(self) -> str:
-        """What a refusal adds while a payment is overdue, with a space before it; empty otherwise."""
+        """What a refusal adds while a payment is overdue, with a space before it; empty
+        otherwise."""
         if self.lapses_at is None:
             return ""
         if self.has_lapsed:
-            return f" The last payment failed, so the plan is {self.plan} until it is paid. {BY_PORTAL}"
+            return (
+                f" The last payment failed, so the plan is {self.plan} until it is paid. "
+                f"{BY_PORTAL}"
+            )
         end = f"{self.lapses_at:%Y-%m-%d}"
-        return f" The last payment failed: the {self.plan} plan ends on {end} unless it is paid. {BY_PORTAL}"
+        return (
+            f" The last payment failed: the {self.plan} plan ends on {end} unless it is paid. "
+            f"{BY_PORTAL}"
+        )
 
 
 @dataclass(frozen=True)
 class Principal:
-    """An authenticated key: its organization, what it may do, and what the organization's plan allows.
+    """An authenticated key: its organization, what it may do, and what the organization's plan
+    allows.
 
     ``line_id`` is the same for a key and for all that it has replaced by rotation.
     ``test_images`` is how many images the organization's test keys may make in a day.
@@ -85,5 +94,6 @@ class Principal:
         return self.org_id, self.mode
 
     def marked(self, transform: Transform) -> Transform:
-        """What is done for this principal: whatever a test key has processed is stamped, and so of no other use."""
+        """What is done for this principal: whatever a test key has processed is stamped, and so of
+        no other use."""
         return transform if self.is_live else replace(transform, stamp=True)

@@ -1,6 +1,8 @@
-"""Published images: an asset's bytes under an address that nobody can guess, for everybody who was given it.
+"""Published images: an asset's bytes under an address that nobody can guess, for everybody who was
+given it.
 
-Each publication has an address of its own, so that what was unpublished stays so, whatever is published later.
+Each publication has an address of its own, so that what was unpublished stays so, whatever is
+published later.
 """
 
 import re
@@ -21,7 +23,8 @@ FOLDER = "/published/"
 
 
 def publish(session: TenantSession, asset: Asset) -> None:
-    """Give the asset an address; parallel callers, and later ones, get the same. Raises NotFound."""
+    """Give the asset an address; parallel callers, and later ones, get the same. Raises
+    NotFound."""
     mine = update(Asset).where(Asset.id == asset.id, Asset.public_token.is_(None))
     session.change(mine.values(public_token=secrets.token_urlsafe(TOKEN_BYTES)))
     token = session.scalar(select(Asset.public_token).where(Asset.id == asset.id))
@@ -31,7 +34,8 @@ def publish(session: TenantSession, asset: Asset) -> None:
 
 
 def unpublish(session: TenantSession, asset: Asset) -> None:
-    """Nobody finds the asset at its address any more, for good. It is no error where it has none."""
+    """Nobody finds the asset at its address any more, for good. It is no error where it has
+    none."""
     session.change(update(Asset).where(Asset.id == asset.id).values(public_token=None))
     set_committed_value(asset, "public_token", None)
 
@@ -46,7 +50,8 @@ def find(token: str) -> ImageFile | None:
 
 
 def at(path: str) -> ImageFile | None:
-    """What lies at a path of this server, written as ``path_of`` does. None for another path; raises Unprocessable."""
+    """What lies at a path of this server, written as ``path_of`` does. None for another path;
+    raises Unprocessable."""
     if not path.startswith(FOLDER):
         return None
     token, _, extension = path.removeprefix(FOLDER).rpartition(".")

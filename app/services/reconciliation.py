@@ -22,7 +22,8 @@ ROWS = 1000
 
 @dataclass(frozen=True)
 class Difference:
-    """What is not as the provider has it. ``org_id`` is None where the provider has a customer that we don't know."""
+    """What is not as the provider has it. ``org_id`` is None where the provider has a customer that
+    we don't know."""
 
     org_id: str | None
     customer_id: str | None
@@ -30,7 +31,8 @@ class Difference:
 
 
 def differences(provider: Provider) -> Iterator[Difference]:
-    """All of them, organizations first. Reads all subscriptions and all organizations. Raises DependencyDown."""
+    """All of them, organizations first. Reads all subscriptions and all organizations. Raises
+    DependencyDown."""
     by_customer: dict[str, list[Subscription]] = defaultdict(list)
     for subscription in provider.payments.subscriptions():
         by_customer[subscription.customer_id].append(subscription)
@@ -82,7 +84,11 @@ def _problem(
         return str(error)
     here = _here(account, organization)
     wanted = vars(there) | {"overdue": there.is_overdue}
-    said = [f"{name} is {here[name]}, should be {wanted[name]}" for name in wanted if here[name] != wanted[name]]
+    said = [
+        f"{name} is {here[name]}, should be {wanted[name]}"
+        for name in wanted
+        if here[name] != wanted[name]
+    ]
     due = plans.due(ladder, organization, there.plan, now)
     if in_force != due and not said:
         said.append(f"plan in force is {in_force}, should be {due}")

@@ -1,8 +1,9 @@
 """Renditions: transformed copies of originals, made once and kept.
 
-Whoever inserts a rendition's row renders it; the others wait for it, across all processes. A claim has a lease, so that
-a renderer that died holds nobody up for long. The row becomes ready and the image is counted in one transaction. Those
-that were needed longest ago make room for new ones (``services/kept``); a URL that is signed for one counts as need.
+Whoever inserts a rendition's row renders it; the others wait for it, across all processes. A claim
+has a lease, so that a renderer that died holds nobody up for long. The row becomes ready and the
+image is counted in one transaction. Those that were needed longest ago make room for new ones
+(``services/kept``); a URL that is signed for one counts as need.
 """
 
 import time
@@ -31,7 +32,8 @@ KEPT = timedelta(days=30)
 TOUCHED = timedelta(days=1)
 """How exactly it is known when a rendition was last asked for."""
 SPARE = timedelta(minutes=10)
-"""How much longer than its URL one is needed: so the next URLs of the same length change nothing."""
+"""How much longer than its URL one is needed: so the next URLs of the same length change
+nothing."""
 ORPHANED = timedelta(hours=1)
 """When a claim's holder surely is dead and nobody has taken it over."""
 POLL_SECONDS = 0.1
@@ -53,7 +55,8 @@ class Original:
 
 @dataclass(frozen=True)
 class Claim:
-    """The right and duty to render: a row's id, this claim's own token and key, and the image set aside for it."""
+    """The right and duty to render: a row's id, this claim's own token and key, and the image set
+    aside for it."""
 
     rendition_id: str
     token: str
@@ -63,7 +66,8 @@ class Claim:
 
 @dataclass(frozen=True)
 class Found:
-    """A rendition that is there. ``cached`` False: it was rendered just now, and its file is where it was asked for."""
+    """A rendition that is there. ``cached`` False: it was rendered just now, and its file is where
+    it was asked for."""
 
     storage_key: str
     format: Format
@@ -80,13 +84,14 @@ def render(
     shop: Workshop,
     ttl: timedelta | None = None,
 ) -> Found:
-    """The rendition of an original, from the cache or made now; then its file is at ``target``, too.
+    """The rendition of an original, from the cache or made now; then its file is at ``target``,
+    too.
 
-    A test key's is stamped. ``ttl`` is how long a URL will lead to it; without one it may be larger than all that is
-    kept, and then is made anew the next time.
+    A test key's is stamped. ``ttl`` is how long a URL will lead to it; without one it may be larger
+    than all that is kept, and then is made anew the next time.
 
-    Raises QuotaExceeded, ImagingError, Unprocessable where the original's object is missing, NotFound where the asset
-    was deleted meanwhile, Overloaded. Nothing is counted then.
+    Raises QuotaExceeded, ImagingError, Unprocessable where the original's object is missing,
+    NotFound where the asset was deleted meanwhile, Overloaded. Nothing is counted then.
     """
     transform = principal.marked(transform)
     deadline = time.monotonic() + (PATIENCE_SECONDS if shop.patience is None else shop.patience)
@@ -98,23 +103,36 @@ def render(
         if got and (found := _make(principal, got, original, transform, target, shop, ttl)):
             return found
         if time.monotonic() >= deadline:
-            raise Overloaded("The server is busy; this image is still being made. Ask for it again.", retry_after=5)
+            raise Overloaded(
+                "The server is busy; this image is still being made. Ask for it again.",
+                retry_after=5,
+            )
         if got is None:
             time.sleep(POLL_SECONDS)
 
 
 def find(
-    principal: Principal, original: Original, transform: Transform, now: datetime, ttl: timedelta | None = None
+    principal: Principal,
+    original: Original,
+    transform: Transform,
+    now: datetime,
+    ttl: timedelta | None = None,
 ) -> Found | None:
-    """The rendition, where it is there already: that takes no work, and so no turn. ``ttl`` as for ``render``."""
+    """The rendition, where it is there already: that takes no work, and so no turn. ``ttl`` as for
+    ``render``."""
     with transaction(*principal.partition) as session:
         return _ready(session, _row(session, original, principal.marked(transform)), now, ttl)
 
 
-def missing(session: TenantSession, principal: Principal, asset_ids: Sequence[str], transform: Transform) -> int:
-    """How many images an export of these assets has to render: contents without a rendition that is ready."""
+def missing(
+    session: TenantSession, principal: Principal, asset_ids: Sequence[str], transform: Transform
+) -> int:
+    """How many images an export of these assets has to render: contents without a rendition that is
+    ready."""
     recipe = principal.marked(transform).canonical()
-    ready = select(Rendition.id).where(Rendition.content == Asset.content, Rendition.recipe == recipe, Rendition.ready)
+    ready = select(Rendition.id).where(
+        Rendition.content == Asset.content, Rendition.recipe == recipe, Rendition.ready
+    )
     return (
         session.scalar(
             select(func.count(Asset.content.distinct())).where(
@@ -149,7 +167,11 @@ def _expired(now: datetime) -> ColumnElement[bool]:
 
 def _forget(session: TenantSession, condition: ColumnElement[bool]) -> int:
     kept.lock(session, Kept.RENDITION)
-    gone = delete(Rendition).where(condition).returning(Rendition.storage_key, Rendition.ready, Rendition.size)
+    gone = (
+        delete(Rendition)
+        .where(condition)
+        .returning(Rendition.storage_key, Rendition.ready, Rendition.size)
+    )
     rows = session.execute(gone, execution_options={"synchronize_session": False}).all()
     kept.shift(session, Kept.RENDITION, -sum(row.size or 0 for row in rows if row.ready))
     space.discard(session, [row.storage_key for row in rows])
@@ -158,7 +180,9 @@ def _forget(session: TenantSession, condition: ColumnElement[bool]) -> int:
 
 SHELF = kept.Shelf(
     Kept.RENDITION,
-    select(Rendition.id, Rendition.size).where(Rendition.ready.is_(True)).order_by(Rendition.needed_until),
+    select(Rendition.id, Rendition.size)
+    .where(Rendition.ready.is_(True))
+    .order_by(Rendition.needed_until),
     lambda session, ids: _forget(session, Rendition.id.in_(ids)),
 )
 
@@ -171,7 +195,8 @@ def _find_or_claim(
     now: datetime,
     ttl: timedelta | None,
 ) -> Found | Claim | None:
-    """The rendition, or the right to make it; None while somebody else makes it. Raises NotFound, QuotaExceeded."""
+    """The rendition, or the right to make it; None while somebody else makes it. Raises NotFound,
+    QuotaExceeded."""
     row = _row(session, original, transform)
     if found := _ready(session, row, now, ttl):
         return found
@@ -184,9 +209,13 @@ def _find_or_claim(
     claim = {"claim": token, "lease_until": now + LEASE, "storage_key": key, "needed_until": now}
     if row is None:
         wanted = _wanted(original, transform)
-        mine = insert_if_absent(session, Rendition, id=rendition_id, ready=False, created_at=now, **wanted, **claim)
+        mine = insert_if_absent(
+            session, Rendition, id=rendition_id, ready=False, created_at=now, **wanted, **claim
+        )
     else:
-        mine = bool(session.change(update(Rendition).where(_held(row.id, row.claim)).values(**claim)))
+        mine = bool(
+            session.change(update(Rendition).where(_held(row.id, row.claim)).values(**claim))
+        )
     if not mine:
         return None
     if row is not None:
@@ -202,7 +231,9 @@ def _row(session: TenantSession, original: Original, transform: Transform) -> Re
     return session.scalar(select(Rendition).filter_by(**_wanted(original, transform)))
 
 
-def _ready(session: TenantSession, row: Rendition | None, now: datetime, ttl: timedelta | None) -> Found | None:
+def _ready(
+    session: TenantSession, row: Rendition | None, now: datetime, ttl: timedelta | None
+) -> Found | None:
     """A rendition that is there and stays for as long as it is needed."""
     if row is None or not row.format or not _need(session, row, now, ttl):
         return None
@@ -210,7 +241,8 @@ def _ready(session: TenantSession, row: Rendition | None, now: datetime, ttl: ti
 
 
 def _need(session: TenantSession, row: Rendition, now: datetime, ttl: timedelta | None) -> bool:
-    """Note that a rendition is needed, now or until a URL ends. False where it was forgotten just now."""
+    """Note that a rendition is needed, now or until a URL ends. False where it was forgotten just
+    now."""
     if row.needed_until > (now - TOUCHED if ttl is None else now + ttl + SPARE / 2):
         return True
     needed = now if ttl is None else now + ttl + SPARE
@@ -232,11 +264,14 @@ def _make(
     shop: Workshop,
     ttl: timedelta | None,
 ) -> Found | None:
-    """Render, store, count. None where the claim was lost: somebody else does it, or the asset was deleted."""
+    """Render, store, count. None where the claim was lost: somebody else does it, or the asset was
+    deleted."""
     try:
         picture = _draw(principal, claim, original, transform, target, shop)
         shop.storage.put_file(claim.storage_key, target, picture.format.mime)
-        found = Found(claim.storage_key, picture.format, picture.size, crc32_of(target), cached=False)
+        found = Found(
+            claim.storage_key, picture.format, picture.size, crc32_of(target), cached=False
+        )
         counted = _keep(principal, claim, picture, found, shop.clock(), ttl)
     except BaseException:
         _give_up(principal, claim)
@@ -248,9 +283,15 @@ def _make(
 
 
 def _draw(
-    principal: Principal, claim: Claim, original: Original, transform: Transform, target: Path, shop: Workshop
+    principal: Principal,
+    claim: Claim,
+    original: Original,
+    transform: Transform,
+    target: Path,
+    shop: Workshop,
 ) -> Picture:
-    """The picture in ``target``; the claim is renewed while it waits for its turn and is worked on."""
+    """The picture in ``target``; the claim is renewed while it waits for its turn and is worked
+    on."""
     with shop.folder() as folder:
         source = folder / "original"
         try:
@@ -270,9 +311,15 @@ def _renew(principal: Principal, claim: Claim, shop: Workshop) -> None:
 
 
 def _keep(
-    principal: Principal, claim: Claim, picture: Picture, found: Found, now: datetime, ttl: timedelta | None
+    principal: Principal,
+    claim: Claim,
+    picture: Picture,
+    found: Found,
+    now: datetime,
+    ttl: timedelta | None,
 ) -> bool:
-    """Make the rendition known, if it fits, and count the image, at once. False where the claim was lost.
+    """Make the rendition known, if it fits, and count the image, at once. False where the claim was
+    lost.
 
     Raises QuotaExceeded where a URL would lead to one that doesn't fit.
     """
@@ -294,8 +341,8 @@ def _keep(
                 return False
         elif ttl:
             raise QuotaExceeded(
-                f"The copy has {picture.size // MEGABYTE:,} MB, and {limit // MEGABYTE:,} MB is the most that is kept "
-                "of all copies. Ask for a smaller one."
+                f"The copy has {picture.size // MEGABYTE:,} MB, and {limit // MEGABYTE:,} MB is "
+                "the most that is kept of all copies. Ask for a smaller one."
             )
         elif session.change(delete(Rendition).where(mine)):
             space.discard(session, [claim.storage_key])

@@ -1,7 +1,9 @@
-"""An organization's space in storage: set aside before bytes come, given back when they are given up.
+"""An organization's space in storage: set aside before bytes come, given back when they are given
+up.
 
-One counter an org, raised by one conditional UPDATE, so that parallel uploads never pass the plan's limit. Objects that
-no row needs any more are written down in the transaction that gave them up, and removed by the sweep.
+One counter an org, raised by one conditional UPDATE, so that parallel uploads never pass the plan's
+limit. Objects that no row needs any more are written down in the transaction that gave them up, and
+removed by the sweep.
 """
 
 from collections.abc import Iterable
@@ -27,8 +29,8 @@ def take(session: TenantSession, allowance: Allowance, size: int) -> None:
         return
     total = (allowance.storage_bytes or 0) // MEGABYTE
     raise QuotaExceeded(
-        f"The file does not fit: {used(session) // MEGABYTE:,} of {total:,} MB are used on the {allowance.plan} plan. "
-        f"Delete assets or upgrade the plan.{allowance.arrears}"
+        f"The file does not fit: {used(session) // MEGABYTE:,} of {total:,} MB are used on the "
+        f"{allowance.plan} plan. Delete assets or upgrade the plan.{allowance.arrears}"
     )
 
 

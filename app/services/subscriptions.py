@@ -1,8 +1,9 @@
 """Bringing an organization's plan into line with what the payment provider says.
 
-The provider promises neither order nor number of its messages, so none is believed: each is only a reason to ask for
-the customer's subscriptions as they are now. Two that ask at one time can't overwrite a newer answer with an older one:
-an answer counts only when no other was applied since it was asked for (``BillingAccount.revision``).
+The provider promises neither order nor number of its messages, so none is believed: each is only a
+reason to ask for the customer's subscriptions as they are now. Two that ask at one time can't
+overwrite a newer answer with an older one: an answer counts only when no other was applied since it
+was asked for (``BillingAccount.revision``).
 """
 
 from collections.abc import Callable, Sequence
@@ -25,14 +26,15 @@ from app.tenancy import TenantSession, unscoped
 log = structlog.get_logger()
 
 RANKS = {"incomplete": 1, "paused": 2, "unpaid": 3, "past_due": 4, "trialing": 5, "active": 5}
-"""Stripe's states of a subscription that has not ended; of several, the one of the highest rank counts."""
+"""Stripe's states of a subscription that has not ended; of several, the one of the highest rank
+counts."""
 PAYING = frozenset({"past_due", "trialing", "active"})
 """States in which the plan holds; in ``past_due`` for the grace period."""
 OVERDUE = frozenset({"past_due", "unpaid"})
 MOST_ATTEMPTS = 10
 LATE = timedelta(hours=2)
-"""After the end of a period, when the next must have begun: Stripe keeps its invoice open for an hour before it asks
-for the money."""
+"""After the end of a period, when the next must have begun: Stripe keeps its invoice open for an
+hour before it asks for the money."""
 LATER = timedelta(hours=6)
 OFTEN = timedelta(days=1)
 """How often is asked about a subscription that is not paid, and may be at any time."""
@@ -45,7 +47,8 @@ Also = Callable[[TenantSession, str], None]
 
 @dataclass(frozen=True)
 class Standing:
-    """What a customer's subscriptions amount to. ``plan`` is the code of what is paid for, None for nothing."""
+    """What a customer's subscriptions amount to. ``plan`` is the code of what is paid for, None for
+    nothing."""
 
     subscription_id: str | None = None
     status: str | None = None
@@ -71,15 +74,19 @@ class Standing:
 
 @dataclass(frozen=True)
 class Account:
-    """A billing account before the provider is asked. ``ladder`` holds the codes of all plans, the lowest first."""
+    """A billing account before the provider is asked. ``ladder`` holds the codes of all plans, the
+    lowest first."""
 
     org_id: str
     revision: int
     ladder: Sequence[str]
 
 
-def standing(prices: Prices, ladder: Sequence[str], subscriptions: Sequence[Subscription]) -> Standing:
-    """What the subscriptions amount to: the best state counts, in it the highest plan, and of equals the newest.
+def standing(
+    prices: Prices, ladder: Sequence[str], subscriptions: Sequence[Subscription]
+) -> Standing:
+    """What the subscriptions amount to: the best state counts, in it the highest plan, and of
+    equals the newest.
 
     Raises UnknownPrice where one that holds a plan pays for something that we do not know.
     """
@@ -109,12 +116,16 @@ def standing(prices: Prices, ladder: Sequence[str], subscriptions: Sequence[Subs
 
 
 def synchronise(
-    provider: Provider, customer_id: str, actor: str, event_id: str | None = None, also: Also | None = None
+    provider: Provider,
+    customer_id: str,
+    actor: str,
+    event_id: str | None = None,
+    also: Also | None = None,
 ) -> bool:
     """Ask the provider what a customer has, and apply it. False where it is no customer of ours.
 
-    ``also`` is called with what came of it, to write more in the same transaction. Raises DependencyDown, UnknownPrice:
-    then nothing has changed.
+    ``also`` is called with what came of it, to write more in the same transaction. Raises
+    DependencyDown, UnknownPrice: then nothing has changed.
     """
     for _ in range(MOST_ATTEMPTS):
         account = find(customer_id)
@@ -131,12 +142,16 @@ def synchronise(
                 if also:
                     also(session, outcome)
                 return True
-    raise DependencyDown("The subscription changes faster than it can be read. Repeat the request shortly.")
+    raise DependencyDown(
+        "The subscription changes faster than it can be read. Repeat the request shortly."
+    )
 
 
 def find(customer_id: str) -> Account | None:
     with transaction() as session, unscoped(session, "whose customer it is"):
-        wanted = select(BillingAccount.org_id, BillingAccount.revision).where(BillingAccount.customer_id == customer_id)
+        wanted = select(BillingAccount.org_id, BillingAccount.revision).where(
+            BillingAccount.customer_id == customer_id
+        )
         row = session.execute(wanted).one_or_none()
         return Account(*row, ladder=plans.ladder(session)) if row else None
 
@@ -147,7 +162,13 @@ def _claim(session: TenantSession, account: Account) -> bool:
     return bool(session.change(unchanged.values(revision=BillingAccount.revision + 1)))
 
 
-def _apply(session: TenantSession, found: Standing | None, provider: Provider, actor: str, event_id: str | None) -> str:
+def _apply(
+    session: TenantSession,
+    found: Standing | None,
+    provider: Provider,
+    actor: str,
+    event_id: str | None,
+) -> str:
     """Apply what was found, None where the customer is gone."""
     now = provider.clock()
     row = session.scalars(select(BillingAccount)).one()
@@ -163,7 +184,11 @@ def _apply(session: TenantSession, found: Standing | None, provider: Provider, a
 
 
 def _take_over(
-    row: BillingAccount, organization: Organization, found: Standing, grace: timedelta, now: datetime
+    row: BillingAccount,
+    organization: Organization,
+    found: Standing,
+    grace: timedelta,
+    now: datetime,
 ) -> None:
     row.subscription_id, row.status = found.subscription_id, found.status
     row.plan_code, row.interval = found.plan, found.interval
@@ -177,7 +202,8 @@ def _take_over(
 
 
 def _next_check(found: Standing, now: datetime) -> datetime | None:
-    """When the provider must have changed something by itself, or may well have: if that is not heard, we ask then."""
+    """When the provider must have changed something by itself, or may well have: if that is not
+    heard, we ask then."""
     if found.subscription_id is None:
         return None
     if found.is_overdue or not found.is_paying:
@@ -209,7 +235,9 @@ def check_unheard(provider: Provider) -> None:
     """Ask about customers of whom news should have come and did not, some of them at a time."""
     now = provider.clock()
     with transaction() as session, unscoped(session, "news that did not come"):
-        due = select(BillingAccount).where(BillingAccount.check_at <= now, BillingAccount.customer_id.is_not(None))
+        due = select(BillingAccount).where(
+            BillingAccount.check_at <= now, BillingAccount.customer_id.is_not(None)
+        )
         rows = session.scalars(due.order_by(BillingAccount.check_at).limit(CHECKED_AT_ONCE)).all()
         customers = [row.customer_id for row in rows if row.customer_id]
         for row in rows:

@@ -1,4 +1,5 @@
-"""Tidying up what crashes and time leave behind. Safe to run at any moment, twice, or on two machines."""
+"""Tidying up what crashes and time leave behind. Safe to run at any moment, twice, or on two
+machines."""
 
 import shutil
 from collections import Counter
@@ -16,7 +17,8 @@ from app.services import assets, batches, idempotency, inbox, intake, plans, ren
 from app.tenancy import unscoped
 
 LEFT_BEHIND = timedelta(hours=1)
-"""When nobody works any more on what was last written to so long ago: a file in a spool folder, or half an object."""
+"""When nobody works any more on what was last written to so long ago: a file in a spool folder, or
+half an object."""
 AT_ONCE = 10_000
 """Objects that one sweep removes; the next takes the rest."""
 
@@ -37,11 +39,15 @@ class Swept:
 
 
 def sweep(storage: Storage, spool_dir: Path, now: datetime) -> Swept:
-    """Give back what crashed requests hold, forget what is over, and remove the objects that no row needs."""
+    """Give back what crashed requests hold, forget what is over, and remove the objects that no row
+    needs."""
     with transaction() as session, unscoped(session, "sweep"):
         org_ids = usage.organizations_with_expired(session, now)
         partitions = set[tuple[str, str]]().union(
-            *(service.partitions_with_expired(session, now) for service in (intake, renditions, batches, idempotency))
+            *(
+                service.partitions_with_expired(session, now)
+                for service in (intake, renditions, batches, idempotency)
+            )
         )
         of_test_keys = assets.partitions_with_expired(session, now)
         lapsed = plans.organizations_with_lapsed(session, now)
@@ -71,13 +77,16 @@ def sweep(storage: Storage, spool_dir: Path, now: datetime) -> Swept:
         exports=ended["exports"],
         test_assets=ended["test_assets"],
         plans=len(lapsed),
-        objects=_remove_discarded(storage) + _remove_late(storage) + storage.tidy(now - LEFT_BEHIND),
+        objects=_remove_discarded(storage)
+        + _remove_late(storage)
+        + storage.tidy(now - LEFT_BEHIND),
         spools=_sweep_spool(spool_dir, now),
     )
 
 
 def _remove_discarded(storage: Storage) -> int:
-    """Objects first, then what was noted of them: a sweep that is killed in between begins again."""
+    """Objects first, then what was noted of them: a sweep that is killed in between begins
+    again."""
     with transaction() as session, unscoped(session, "sweep"):
         keys = session.scalars(select(DiscardedObject.storage_key).limit(AT_ONCE)).all()
     storage.delete(keys)
@@ -113,7 +122,8 @@ def _sweep_spool(spool_dir: Path, now: datetime) -> int:
 
 
 def _touched(folder: Path) -> datetime:
-    """When anything in a folder was last written to; a folder's own time only tells when files came or went."""
+    """When anything in a folder was last written to; a folder's own time only tells when files came
+    or went."""
     inside = [found.stat() for found in folder.rglob("*")]
     # A link to an old file has the file's own time of modification, and a newer one of its change.
     times = [moment for found in inside for moment in (found.st_mtime, found.st_ctime)]

@@ -1,7 +1,9 @@
-"""Uploads in two steps: a promise, with a signed URL to put the bytes to; then the asset, once they were looked at.
+"""Uploads in two steps: a promise, with a signed URL to put the bytes to; then the asset, once they
+were looked at.
 
-The client's bytes arrive under a key of their own (``incoming/…``). Finalizing takes them into the workshop, looks at
-them there, and stores what was looked at under the asset's key: whoever still holds the signed URL can't change it.
+The client's bytes arrive under a key of their own (``incoming/…``). Finalizing takes them into the
+workshop, looks at them there, and stores what was looked at under the asset's key: whoever still
+holds the signed URL can't change it.
 """
 
 from contextlib import suppress
@@ -49,12 +51,20 @@ def presign(principal: Principal, declared: Declared, storage: Storage, now: dat
     allowance = principal.allowance
     if declared.size > allowance.file_bytes:
         most = allowance.file_bytes // MEGABYTE
-        raise TooLarge(f"The file is larger than {most} MB, the most that the {allowance.plan} plan allows.")
+        raise TooLarge(
+            f"The file is larger than {most} MB, the most that the {allowance.plan} plan allows."
+        )
     with transaction(*principal.partition) as session:
-        upload = intake.announce(session, principal, declared.original_name, declared.mime_type, declared.size, now)
+        upload = intake.announce(
+            session, principal, declared.original_name, declared.mime_type, declared.size, now
+        )
     key, expires_at = upload.storage_key, upload.expires_at
     presigned = storage.presign_put(
-        incoming(key), size=declared.size, content_type=declared.mime_type, expires_at=expires_at, now=now
+        incoming(key),
+        size=declared.size,
+        content_type=declared.mime_type,
+        expires_at=expires_at,
+        now=now,
     )
     return Ticket(key, presigned, expires_at)
 
@@ -64,10 +74,10 @@ def finalize(
 ) -> tuple[Asset, bool]:
     """The asset of an upload, and whether it was made now.
 
-    Raises Forbidden for another organization's key, NotFound for one that was never given out or is over, BadRequest
-    for an unknown collection, Unprocessable where nothing was uploaded yet or where it was refused before. Where the
-    file is not what was declared, or can't be read, it raises Unprocessable or what ``imaging`` says, and the file is
-    removed.
+    Raises Forbidden for another organization's key, NotFound for one that was never given out or is
+    over, BadRequest for an unknown collection, Unprocessable where nothing was uploaded yet or
+    where it was refused before. Where the file is not what was declared, or can't be read, it
+    raises Unprocessable or what ``imaging`` says, and the file is removed.
     """
     with transaction(*principal.partition) as session:
         collections.check(session, label.collection_id)
@@ -83,7 +93,9 @@ def finalize(
                 intake.refuse(principal, upload, refusal.message)
             raise
         intake.store(upload, arrival, shop)
-        asset, made = _register(principal, upload, arrival, declared.original_name, label, shop.clock())
+        asset, made = _register(
+            principal, upload, arrival, declared.original_name, label, shop.clock()
+        )
     shop.storage.delete([incoming(storage_key)])
     return asset, made
 
@@ -91,7 +103,8 @@ def finalize(
 def _check_type(mime_type: str) -> None:
     if media.accepted(mime_type) is None:
         raise BadRequest(
-            f"Files of the type '{mime_type}' are not taken: send an image, or a video as MP4, WebM or MOV.",
+            f"Files of the type '{mime_type}' are not taken: send an image, or a video as MP4, "
+            "WebM or MOV.",
             errors=["mimeType: is not a supported media type"],
         )
 
@@ -102,24 +115,33 @@ def _asset_of(session: TenantSession, storage_key: str) -> Asset | None:
 
 def _upload_of(session: TenantSession, storage_key: str) -> Upload:
     if not storage_key.startswith(f"orgs/{session.org_id}/"):
-        raise Forbidden("This storageKey belongs to another workspace. Use the one that presign gave you.")
+        raise Forbidden(
+            "This storageKey belongs to another workspace. Use the one that presign gave you."
+        )
     if upload := session.scalar(select(Upload).where(Upload.storage_key == storage_key)):
         if upload.refused:
             raise Unprocessable(
-                f"This upload was refused, and stays refused: {upload.refused} Begin again with mode 'presign'."
+                f"This upload was refused, and stays refused: {upload.refused} Begin again with "
+                "mode 'presign'."
             )
         return upload
-    raise NotFound("There is no upload with this storageKey, or it has expired. Begin again with mode 'presign'.")
+    raise NotFound(
+        "There is no upload with this storageKey, or it has expired. Begin again with mode "
+        "'presign'."
+    )
 
 
 def _fetch(upload: Upload, folder: Path, shop: Workshop) -> Path:
-    """The upload's file, in the workshop. It is under the asset's key where an earlier attempt ended half-way."""
+    """The upload's file, in the workshop. It is under the asset's key where an earlier attempt
+    ended half-way."""
     path = folder / "original"
     for key in (incoming(upload.storage_key), upload.storage_key):
         with suppress(FileNotFoundError):
             shop.storage.fetch(key, path)
             return path
-    raise Unprocessable("Nothing was uploaded to this storageKey yet. PUT the file to its uploadUrl, then finalize.")
+    raise Unprocessable(
+        "Nothing was uploaded to this storageKey yet. PUT the file to its uploadUrl, then finalize."
+    )
 
 
 def _examine(path: Path, upload: Upload, declared: Declared, shop: Workshop) -> Arrival:
@@ -133,7 +155,9 @@ def _examine(path: Path, upload: Upload, declared: Declared, shop: Workshop) -> 
     examined = shop.imaging.examine(path, thumbnail, upload.org_id, stamp=upload.mode == Mode.TEST)
     original = shop.outcome(examined)
     if not media.matches(declared.mime_type, original):
-        raise _mismatch("mimeType", f"'{declared.mime_type}' was declared, and the file is '{original.mime}'")
+        raise _mismatch(
+            "mimeType", f"'{declared.mime_type}' was declared, and the file is '{original.mime}'"
+        )
     return Arrival.examined(path, thumbnail, original, media.accepted(declared.mime_type))
 
 
@@ -145,7 +169,12 @@ def _mismatch(field: str, problem: str) -> Unprocessable:
 
 
 def _register(
-    principal: Principal, upload: Upload, arrival: Arrival, original_name: str, label: Label, now: datetime
+    principal: Principal,
+    upload: Upload,
+    arrival: Arrival,
+    original_name: str,
+    label: Label,
+    now: datetime,
 ) -> tuple[Asset, bool]:
     """The asset's row, once: of parallel attempts one makes it and the others find it."""
     with transaction(*principal.partition) as session:

@@ -1,9 +1,10 @@
 """Counting images: reserve before the work, settle after it.
 
-Live ones are counted by the month, against the plan; those of an organization's test keys by the day, only to bound
-them. The counter is raised by one conditional UPDATE, so that parallel requests never pass the limit on any
-database. Every reservation is a ledger entry with a lease: what a crash left open is given back when the lease is over,
-by the sweep or by the next request that would otherwise be refused.
+Live ones are counted by the month, against the plan; those of an organization's test keys by the
+day, only to bound them. The counter is raised by one conditional UPDATE, so that parallel requests
+never pass the limit on any database. Every reservation is a ledger entry with a lease: what a crash
+left open is given back when the lease is over, by the sweep or by the next request that would
+otherwise be refused.
 """
 
 import math
@@ -46,8 +47,8 @@ LEDGERS = {Mode.LIVE: Ledger(UsageEntry, UsageCounter), Mode.TEST: Ledger(DailyE
 class Reservation:
     """Images set aside for one piece of work.
 
-    ``mode`` is the key's, and ``period`` the month, or the day of test keys, by its first day. ``metered`` ones are
-    reported to the payment provider once they are settled.
+    ``mode`` is the key's, and ``period`` the month, or the day of test keys, by its first day.
+    ``metered`` ones are reported to the payment provider once they are settled.
     """
 
     entry_id: str
@@ -97,9 +98,11 @@ def reserve(
 ) -> Reservation:
     """Set ``images`` aside before the work begins.
 
-    Raises ``refusal``, which is the caller's dialect's, or RateLimited where the test keys' day is used up.
+    Raises ``refusal``, which is the caller's dialect's, or RateLimited where the test keys' day is
+    used up.
 
-    ``reference`` names a request that may come again after a crash: what it paid once, it doesn't pay again.
+    ``reference`` names a request that may come again after a crash: what it paid once, it doesn't
+    pay again.
     """
     period = period_of(now) if principal.is_live else day_of(now)
     if reference is not None and (paid := _earlier_attempt(session, principal.mode, reference)):
@@ -132,7 +135,11 @@ def check(session: TenantSession, principal: Principal, images: int, now: dateti
 
     Raises QuotaExceeded, or RateLimited for a test key.
     """
-    left = summarise(session, principal, now).remaining if principal.is_live else _left_today(session, principal, now)
+    left = (
+        summarise(session, principal, now).remaining
+        if principal.is_live
+        else _left_today(session, principal, now)
+    )
     if left is not None and images > left:
         raise _refusal(session, principal, images, now, QuotaExceeded)
 
@@ -148,27 +155,31 @@ def _refusal(
     if principal.is_live:
         summary = summarise(session, principal, now)
         return monthly(
-            f"This request needs {images} images, and {summary.remaining} of {summary.limit} are left on the "
-            f"{summary.plan} plan until {summary.reset_date}. Upgrade the plan or wait for the reset date."
-            f"{principal.allowance.arrears}"
+            f"This request needs {images} images, and {summary.remaining} of {summary.limit} are "
+            f"left on the {summary.plan} plan until {summary.reset_date}. Upgrade the plan or wait "
+            f"for the reset date.{principal.allowance.arrears}"
         )
     midnight = datetime.combine(day_of(now) + timedelta(days=1), time(), UTC)
     left = f"{_left_today(session, principal, now)} of {principal.test_images}"
     return RateLimited(
-        f"This request needs {images} images, and {left} are left for this organization's test keys until "
-        f"{midnight:%Y-%m-%dT%H:%M:%SZ}. Send fewer, wait until then, or use a live key.",
+        f"This request needs {images} images, and {left} are left for this organization's test "
+        f"keys until {midnight:%Y-%m-%dT%H:%M:%SZ}. Send fewer, wait until then, or use a live "
+        "key.",
         headers={"Retry-After": str(math.ceil((midnight - now).total_seconds()))},
     )
 
 
 def _left_today(session: TenantSession, principal: Principal, now: datetime) -> int:
     """What the organization's test keys may still make. Work in flight is not free."""
-    today = select(DailyCounter.used + DailyCounter.reserved).where(DailyCounter.period == day_of(now))
+    today = select(DailyCounter.used + DailyCounter.reserved).where(
+        DailyCounter.period == day_of(now)
+    )
     return max(0, principal.test_images - (session.scalar(today) or 0))
 
 
 def _earlier_attempt(session: TenantSession, mode: Mode, reference: str) -> Reservation | None:
-    """What an earlier attempt at the same request paid. One that never ended gives its reservation back."""
+    """What an earlier attempt at the same request paid. One that never ended gives its reservation
+    back."""
     model = LEDGERS[mode].entry
     entry = session.scalar(select(model).where(model.reference == reference).with_for_update())
     if entry is None:
@@ -182,7 +193,9 @@ def _earlier_attempt(session: TenantSession, mode: Mode, reference: str) -> Rese
     return None
 
 
-def _raise_reserved(session: TenantSession, principal: Principal, period: date, images: int) -> bool:
+def _raise_reserved(
+    session: TenantSession, principal: Principal, period: date, images: int
+) -> bool:
     limit = principal.allowance.monthly_images if principal.is_live else principal.test_images
     counter = LEDGERS[principal.mode].counter
     statement = update(counter).where(counter.period == period)
@@ -205,15 +218,17 @@ def extend(session: TenantSession, reservation: Reservation, now: datetime) -> N
 def settle(session: TenantSession, reservation: Reservation, images: int) -> None:
     """Count the ``images`` that were really processed and give the rest of the reservation back.
 
-    Raises DependencyDown when the reservation was swept meanwhile (the work hung past its lease): the answer must then
-    not be given, because nothing is left to charge it to.
+    Raises DependencyDown when the reservation was swept meanwhile (the work hung past its lease):
+    the answer must then not be given, because nothing is left to charge it to.
     """
     if reservation.already_paid:
         return
     if images > reservation.images:
         raise ValueError("more images settled than reserved")
     if not _close(session, reservation, EntryState.SETTLED, images):
-        raise DependencyDown("The work took too long and was given up. Nothing was charged; send it again.")
+        raise DependencyDown(
+            "The work took too long and was given up. Nothing was charged; send it again."
+        )
     if reservation.metered and images:
         session.add(MeterEvent(entry_id=reservation.entry_id, images=images))
 
@@ -224,7 +239,9 @@ def release(session: TenantSession, reservation: Reservation) -> None:
         _close(session, reservation, EntryState.RELEASED, 0)
 
 
-def _close(session: TenantSession, reservation: Reservation, state: EntryState, images: int) -> bool:
+def _close(
+    session: TenantSession, reservation: Reservation, state: EntryState, images: int
+) -> bool:
     """End a reservation, once. False when it already was ended."""
     entry, counter = reservation.ledger
     ended = session.change(
@@ -243,7 +260,8 @@ def _close(session: TenantSession, reservation: Reservation, state: EntryState, 
 
 
 def release_expired(session: TenantSession, now: datetime) -> int:
-    """Give back what crashed requests of the session's org left reserved. Returns the number of entries."""
+    """Give back what crashed requests of the session's org left reserved. Returns the number of
+    entries."""
     expired = [
         Reservation(entry.id, mode, entry.period, entry.images)
         for mode, ledger in LEDGERS.items()
@@ -257,7 +275,9 @@ def organizations_with_expired(session: TenantSession, now: datetime) -> set[str
     return {
         org_id
         for ledger in LEDGERS.values()
-        for org_id in session.scalars(select(ledger.entry.org_id).where(_expired(ledger, now)).distinct())
+        for org_id in session.scalars(
+            select(ledger.entry.org_id).where(_expired(ledger, now)).distinct()
+        )
     }
 
 

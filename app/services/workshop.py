@@ -21,10 +21,11 @@ BEAT_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where objects are kept, who works on pictures, what time it is, and a place for files in between.
+    """Where objects are kept, who works on pictures, what time it is, and a place for files in
+    between.
 
-    ``patience`` is how many seconds work may wait for its turn, where a request waits for it; None where nobody does.
-    ``test_images`` is what an organization's test keys may make in a day.
+    ``patience`` is how many seconds work may wait for its turn, where a request waits for it; None
+    where nobody does. ``test_images`` is what an organization's test keys may make in a day.
     """
 
     storage: Storage
@@ -43,14 +44,17 @@ class Workshop:
     def folder(self) -> Iterator[Path]:
         """A folder for the length of the block; what a crash leaves of it is swept."""
         self.spool_dir.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix="work-", dir=self.spool_dir, ignore_cleanup_errors=True) as name:
+        with TemporaryDirectory(
+            prefix="work-", dir=self.spool_dir, ignore_cleanup_errors=True
+        ) as name:
             yield Path(name)
 
     def outcome(self, work: Turn[Outcome], beat: Callable[[], None] | None = None) -> Outcome:
-        """What came of a file's work. ``beat`` is called every 3 seconds of it, to renew what the work has a claim to.
+        """What came of a file's work. ``beat`` is called every 3 seconds of it, to renew what the
+        work has a claim to.
 
-        Raises Overloaded where its turn does not come in time; ImagingError, ImagingInterrupted among them where the
-        server was stopped.
+        Raises Overloaded where its turn does not come in time; ImagingError, ImagingInterrupted
+        among them where the server was stopped.
         """
         deadline = math.inf if self.patience is None else time.monotonic() + self.patience
         while not wait([work], timeout=self._pause(work, deadline)).done:
@@ -62,13 +66,19 @@ class Workshop:
         try:
             return work.result()
         except CancelledError:
-            raise ImagingInterrupted("The server was stopped while it worked on the file; send it again.") from None
+            raise ImagingInterrupted(
+                "The server was stopped while it worked on the file; send it again."
+            ) from None
 
     def _pause(self, work: Turn[Any], deadline: float) -> float:
         """Until the next beat, or the moment to give up, if that is sooner."""
-        return BEAT_SECONDS if work.begun else max(0.0, min(BEAT_SECONDS, deadline - time.monotonic()))
+        return (
+            BEAT_SECONDS if work.begun else max(0.0, min(BEAT_SECONDS, deadline - time.monotonic()))
+        )
 
 
 def busy() -> Overloaded:
     """What is said of work whose turn did not come in time."""
-    return Overloaded("The server is busy with other images. Nothing was charged; send this again.", retry_after=2)
+    return Overloaded(
+        "The server is busy with other images. Nothing was charged; send this again.", retry_after=2
+    )

@@ -32,7 +32,9 @@ def remove(session: TenantSession, condition: ColumnElement[bool], now: datetime
     space.discard(session, [str(one.storage_key) for one in zips])
     kept.shift(session, Kept.EXPORT, -sum(one.size or 0 for one in zips))
     ends = case((Export.expires_at > now, now), else_=Export.expires_at)
-    session.change(update(Export).where(condition, HAS_ZIP).values(storage_key=None, expires_at=ends))
+    session.change(
+        update(Export).where(condition, HAS_ZIP).values(storage_key=None, expires_at=ends)
+    )
     return len(zips)
 
 

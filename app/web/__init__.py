@@ -1,4 +1,5 @@
-"""The HTTP kit that all surfaces share. ``init_app`` fixes the order in which a request passes through it."""
+"""The HTTP kit that all surfaces share. ``init_app`` fixes the order in which a request passes
+through it."""
 
 from flask import Flask
 
@@ -6,8 +7,8 @@ from app.web import admission, authentication, errors, headers, idempotency, lim
 
 
 def init_app(app: Flask) -> None:
-    """Before the view: name the request, recognise the key, limit its rate, ask for its scope and the type of its body,
-    replay a known answer.
+    """Before the view: name the request, recognise the key, limit its rate, ask for its scope and
+    the type of its body, replay a known answer.
 
     After it, in reverse: keep the answer, add the headers, log.
     """

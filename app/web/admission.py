@@ -1,9 +1,11 @@
-"""May a request send its body? Asked by a server that takes the whole body before it spends a thread on the request.
+"""May a request send its body? Asked by a server that takes the whole body before it spends a
+thread on the request.
 
-Such a server calls the application first without the body and with ``ASKED`` in the environ. What the headers alone
-are refused for is answered then, by the same rules and in the same form as ever: an unknown key, a plan without the
-API, a missing scope, another Content-Type, more bytes than the plan takes. Else it is told how many bytes may come.
-Any other server reads the body while the application runs, and needs none of this.
+Such a server calls the application first without the body and with ``ASKED`` in the environ. What
+the headers alone are refused for is answered then, by the same rules and in the same form as ever:
+an unknown key, a plan without the API, a missing scope, another Content-Type, more bytes than the
+plan takes. Else it is told how many bytes may come. Any other server reads the body while the
+application runs, and needs none of this.
 """
 
 from collections.abc import Callable
@@ -29,7 +31,8 @@ class Asked:
 
 
 def before_body(check: Callable[..., object]) -> Callable[[View], View]:
-    """The view refuses some requests by their headers: ``check``, called with its arguments, raises what it would.
+    """The view refuses some requests by their headers: ``check``, called with its arguments, raises
+    what it would.
 
     It may set the request's ``max_content_length``.
     """

@@ -1,4 +1,5 @@
-"""From a request to a Principal. Every view names what it needs: ``needs_key`` or ``needs_nothing``."""
+"""From a request to a Principal. Every view names what it needs: ``needs_key`` or
+``needs_nothing``."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -23,7 +24,8 @@ def needs_key(view: View) -> View:
 
 
 def needs_workspace(view: View) -> View:
-    """As ``needs_key``, and a live key's plan must include the workspace API; test keys may try it on any plan."""
+    """As ``needs_key``, and a live key's plan must include the workspace API; test keys may try it
+    on any plan."""
     view.workspace = True  # type: ignore[attr-defined]  # read by authorize()
     return needs_key(view)
 
@@ -45,7 +47,9 @@ def sent_key() -> str | None:
 def identify() -> None:
     """Recognise the key, without yet refusing: the rate limit comes first."""
     g.principal = None
-    g.refusal = Unauthenticated("Send your API key as 'Authorization: Bearer <key>' or as 'x-api-key: <key>'.")
+    g.refusal = Unauthenticated(
+        "Send your API key as 'Authorization: Bearer <key>' or as 'x-api-key: <key>'."
+    )
     if authentication_of_view() != "key" or not (key := sent_key()):
         return
     try:
@@ -65,18 +69,25 @@ def authentication_of_view() -> str | None:
 
 
 def authorize() -> None:
-    """Refuse a request without a valid key, plan or scope, and open the body as wide as the plan allows."""
+    """Refuse a request without a valid key, plan or scope, and open the body as wide as the plan
+    allows."""
     if authentication_of_view() != "key":
         return
     if g.principal is None:
         raise g.refusal
     view = current_app.view_functions[request.endpoint or ""]
-    if getattr(view, "workspace", False) and g.principal.is_live and not g.principal.allowance.workspace_api:
+    if (
+        getattr(view, "workspace", False)
+        and g.principal.is_live
+        and not g.principal.allowance.workspace_api
+    ):
         raise UpgradeRequired(
-            f"The {g.principal.allowance.plan} plan does not include the workspace API. Upgrade, or try a test key."
-            f"{g.principal.allowance.arrears}"
+            f"The {g.principal.allowance.plan} plan does not include the workspace API. Upgrade, "
+            f"or try a test key.{g.principal.allowance.arrears}"
         )
     scope = "read" if request.method in READING else "write"
     if scope not in g.principal.scopes:
-        raise Forbidden(f"This API key lacks the scope '{scope}', which {request.method} {request.path} needs.")
+        raise Forbidden(
+            f"This API key lacks the scope '{scope}', which {request.method} {request.path} needs."
+        )
     api_request().allow(g.principal.allowance, uploads=media.FORM in media.taken())

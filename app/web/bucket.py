@@ -16,7 +16,8 @@ from app.web.context import now
 STRATEGY = "token-bucket"
 
 SCRIPT = b"""
-local capacity, window, now, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local capacity, window = tonumber(ARGV[1]), tonumber(ARGV[2])
+local now, cost = tonumber(ARGV[3]), tonumber(ARGV[4])
 local bucket = redis.call('hmget', KEYS[1], 'missing', 'at')
 local missing, at = tonumber(bucket[1]) or 0, tonumber(bucket[2]) or now
 -- A machine whose clock is behind the last one's adds nothing, and takes nothing back.
@@ -29,7 +30,8 @@ if cost > 0 and missing + cost <= capacity then
 end
 return {0, tostring(missing)}
 """
-"""Takes ``cost`` requests where all of them are there, in one step; tells whether, and how many are missing then.
+"""Takes ``cost`` requests where all of them are there, in one step; tells whether, and how many are
+missing then.
 
 Times are in milliseconds, so that a bucket that fills at a whole rate is computed exactly.
 """
@@ -56,7 +58,9 @@ class TokenBucket(RateLimiter):
         wait = until_next * item.get_expiry() / item.amount
         return WindowStats(time.time() + wait, math.floor(item.amount - missing))
 
-    def _ask(self, item: RateLimitItem, identifiers: tuple[str, ...], cost: int) -> tuple[bool, float]:
+    def _ask(
+        self, item: RateLimitItem, identifiers: tuple[str, ...], cost: int
+    ) -> tuple[bool, float]:
         key = self._redis.prefixed_key(f"bucket/{item.key_for(*identifiers)}")
         moment = int(now().timestamp() * 1000)
         taken, missing = self._script([key], [item.amount, item.get_expiry() * 1000, moment, cost])

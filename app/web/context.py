@@ -25,9 +25,9 @@ from app.web.gate import Gate
 class Toolbox:
     """The long-lived parts of one application.
 
-    ``background`` works on what takes a neural network and its memory. Whoever uses either pool has a place: at
-    ``gate`` for work on images, at ``outbound`` where other servers are waited for, at ``streams`` where a reader is:
-    slow ones must not keep our own work out.
+    ``background`` works on what takes a neural network and its memory. Whoever uses either pool has
+    a place: at ``gate`` for work on images, at ``outbound`` where other servers are waited for, at
+    ``streams`` where a reader is: slow ones must not keep our own work out.
     """
 
     settings: Settings
@@ -51,7 +51,9 @@ class Toolbox:
     @property
     def workshop(self) -> Workshop:
         settings = self.settings
-        return Workshop(self.storage, self.imaging, self.clock, settings.spool_dir, settings.test_images_per_day)
+        return Workshop(
+            self.storage, self.imaging, self.clock, settings.spool_dir, settings.test_images_per_day
+        )
 
 
 def toolbox() -> Toolbox:
@@ -60,10 +62,11 @@ def toolbox() -> Toolbox:
 
 @contextmanager
 def at_work(gate: Gate, pool: ImagingPool | None = None) -> Iterator[Workshop]:
-    """A place among what ``gate`` admits, for the length of the block, and the workshop: the only way to it for a view.
+    """A place among what ``gate`` admits, for the length of the block, and the workshop: the only
+    way to it for a view.
 
-    ``pool`` where it isn't the usual one. Raises Overloaded where no place becomes free in time; so does the work that
-    waits for its turn when the patience that is left is over.
+    ``pool`` where it isn't the usual one. Raises Overloaded where no place becomes free in time; so
+    does the work that waits for its turn when the patience that is left is over.
     """
     shop = toolbox().workshop
     with gate.admitted(principal().org_id) as patience:
@@ -74,7 +77,9 @@ def needed_provider() -> Provider:
     """Who takes the money. Raises NotConfigured where there is nobody."""
     if provider := toolbox().provider:
         return provider
-    raise NotConfigured("Payments are not configured on this server. Ask its operator to change the plan.")
+    raise NotConfigured(
+        "Payments are not configured on this server. Ask its operator to change the plan."
+    )
 
 
 def now() -> datetime:

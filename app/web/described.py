@@ -1,4 +1,5 @@
-"""Models that are described again and again: an error at every endpoint, a query at every request."""
+"""Models that are described again and again: an error at every endpoint, a query at every
+request."""
 
 from functools import cache
 from typing import Any

@@ -31,13 +31,17 @@ from app.web.request import api_request
 log = structlog.get_logger()
 
 RACES = frozenset({
-    sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY,
+    sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
+    sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY,
 })  # fmt: skip
 """What SQLite refuses where PostgreSQL tells of a unique or a foreign key's violation."""
 FROM_STATUS: dict[int, tuple[type[AppError], str]] = {
     404: (NotFound, "There is nothing at {method} {path}."),
     405: (MethodNotAllowed, "{path} does not take {method}."),
-    413: (TooLarge, "The request has more bytes, or more form fields, than the server or the plan allows."),
+    413: (
+        TooLarge,
+        "The request has more bytes, or more form fields, than the server or the plan allows.",
+    ),
     415: (UnsupportedMediaType, "{path} does not take this Content-Type."),
 }
 
@@ -47,13 +51,22 @@ class ErrorBody(Described):
 
     model_config = ConfigDict(title="Error")
 
-    error: str = Field(description="What is wrong, as a sentence to act on.", examples=["width: must be at least 1"])
+    error: str = Field(
+        description="What is wrong, as a sentence to act on.",
+        examples=["width: must be at least 1"],
+    )
     code: str = Field(description="The kind of error; stable.", examples=["bad_request"])
     status: int = Field(description="The HTTP status, repeated.", examples=[400])
-    type: str = Field(description="A page about this kind of error.", json_schema_extra={"format": "uri"})
-    errors: list[str] | None = Field(None, description="Where several things are wrong: `field: problem`.")
+    type: str = Field(
+        description="A page about this kind of error.", json_schema_extra={"format": "uri"}
+    )
+    errors: list[str] | None = Field(
+        None, description="Where several things are wrong: `field: problem`."
+    )
     requestId: str = Field(description="Names this request in our logs; also in `X-Request-Id`.")
-    message: str = Field(default_factory=lambda body: body["error"], description="The same as `error`.")
+    message: str = Field(
+        default_factory=lambda body: body["error"], description="The same as `error`."
+    )
 
 
 def init_app(app: Flask) -> None:
@@ -90,7 +103,9 @@ def invalid_request(error: ValidationError) -> Any:
         f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: {_sentence(problem)}"
         for problem in error.errors(include_url=False, include_context=False)
     ]
-    raise BadRequest(problems[0] if len(problems) == 1 else "Several fields are not valid.", errors=problems)
+    raise BadRequest(
+        problems[0] if len(problems) == 1 else "Several fields are not valid.", errors=problems
+    )
 
 
 def _sentence(problem: Any) -> str:
@@ -106,7 +121,11 @@ def _http_exception(error: HTTPException) -> Response:
     kind, template = FROM_STATUS.get(error.code or 500, (BadRequest, ""))
     if error.code is not None and error.code >= 500:
         return _defect(error)
-    message = template.format(method=request.method, path=request.path) if template else str(error.description)
+    message = (
+        template.format(method=request.method, path=request.path)
+        if template
+        else str(error.description)
+    )
     refusal = kind(message)
     if allowed := getattr(error, "valid_methods", None):
         refusal.headers["Allow"] = ", ".join(sorted(allowed))
@@ -115,23 +134,38 @@ def _http_exception(error: HTTPException) -> Response:
 
 def _broken_body(_error: Exception) -> Response:
     """The client went away, or what it sends is no HTTP; the server notices while a view reads."""
-    return render(BadRequest("The request's body ended before it was complete, or its chunks are malformed."))
+    return render(
+        BadRequest("The request's body ended before it was complete, or its chunks are malformed.")
+    )
 
 
 def _rate_limited(error: RateLimitExceeded) -> Response:
-    return render(RateLimited(f"Too many requests: the limit is {error.description}. Wait and repeat the request."))
+    return render(
+        RateLimited(
+            f"Too many requests: the limit is {error.description}. Wait and repeat the request."
+        )
+    )
 
 
 def _changed_meanwhile(error: IntegrityError) -> Response:
-    """Two requests that were each allowed alone, such as moving an asset into a collection that is being deleted.
+    """Two requests that were each allowed alone, such as moving an asset into a collection that is
+    being deleted.
 
-    Whatever else the database refuses, such as a number below zero, no other request can have caused: it is a defect.
+    Whatever else the database refuses, such as a number below zero, no other request can have
+    caused: it is a defect.
     """
     cause = error.orig
-    if not isinstance(cause, UniqueViolation | ForeignKeyViolation) and _sqlite_code(cause) not in RACES:
+    if (
+        not isinstance(cause, UniqueViolation | ForeignKeyViolation)
+        and _sqlite_code(cause) not in RACES
+    ):
         return _defect(error)
     log.warning("conflict", exc_info=error)
-    return render(Conflict("Another request changed the same thing at the same moment. Look again, then repeat it."))
+    return render(
+        Conflict(
+            "Another request changed the same thing at the same moment. Look again, then repeat it."
+        )
+    )
 
 
 def _sqlite_code(cause: BaseException | None) -> int | None:
@@ -140,9 +174,13 @@ def _sqlite_code(cause: BaseException | None) -> int | None:
 
 def _dependency_down(error: Exception) -> Response:
     log.error("dependency.down", exc_info=error)
-    return render(DependencyDown("A part of the server does not answer just now. Repeat the request shortly."))
+    return render(
+        DependencyDown("A part of the server does not answer just now. Repeat the request shortly.")
+    )
 
 
 def _defect(error: Exception) -> Response:
     log.error("defect", exc_info=error)
-    return render(AppError("Something broke on our side. Retry, and tell us the request id if it stays."))
+    return render(
+        AppError("Something broke on our side. Retry, and tell us the request id if it stays.")
+    )

@@ -1,4 +1,5 @@
-"""Objects as answers: whole, a range of them, or only the news that they did not change (RFC 9110 §13 and §14)."""
+"""Objects as answers: whole, a range of them, or only the news that they did not change (RFC 9110
+§13 and §14)."""
 
 from datetime import datetime
 
@@ -18,7 +19,10 @@ class RangeNotSatisfiable(AppError):
     status = 416
     code = "range_not_satisfiable"
     title = "The file has no such range of bytes"
-    advice = "Ask for one range within the file, whose length `Content-Range` names, or leave the Range header out."
+    advice = (
+        "Ask for one range within the file, whose length `Content-Range` names, or leave the "
+        "Range header out."
+    )
 
 
 class PreconditionFailed(AppError):
@@ -40,9 +44,9 @@ def send(
 ) -> Response:
     """The object, as far as the request's conditions and Range ask for it, in little memory.
 
-    ``size``, ``etag`` (strong, without quotes) and ``modified`` are what is known of it without looking: storage is
-    touched only where bytes are to be sent, but then before the answer begins. Raises NotFound where there is no such
-    object, RangeNotSatisfiable, PreconditionFailed.
+    ``size``, ``etag`` (strong, without quotes) and ``modified`` are what is known of it without
+    looking: storage is touched only where bytes are to be sent, but then before the answer begins.
+    Raises NotFound where there is no such object, RangeNotSatisfiable, PreconditionFailed.
     """
     response = Response(content_type=content_type)
     response.headers["Content-Disposition"] = disposition
@@ -78,20 +82,27 @@ def send_image(storage: Storage, image: ImageFile, *, inline: bool) -> Response:
 
 
 def _part(response: Response, size: int) -> tuple[int, int | None]:
-    """From where to where to read. Makes the answer a 206 where one range was asked for; raises RangeNotSatisfiable.
+    """From where to where to read. Makes the answer a 206 where one range was asked for; raises
+    RangeNotSatisfiable.
 
-    What may be ignored is: several ranges, other units, what can't be read, and a range of what changed meanwhile.
+    What may be ignored is: several ranges, other units, what can't be read, and a range of what
+    changed meanwhile.
     """
     asked = request.range
     if asked is None or len(asked.ranges) != 1 or asked.units != "bytes":
         return 0, None
     # As strictly as the RFC has it: what we said, to the letter.
-    if request.headers.get("If-Range") not in (None, response.headers["ETag"], response.headers["Last-Modified"]):
+    if request.headers.get("If-Range") not in (
+        None,
+        response.headers["ETag"],
+        response.headers["Last-Modified"],
+    ):
         return 0, None
     part = asked.range_for_length(size)
     if part is None:
         raise RangeNotSatisfiable(
-            f"The file has {size} bytes, and no such range.", headers={"Content-Range": f"bytes */{size}"}
+            f"The file has {size} bytes, and no such range.",
+            headers={"Content-Range": f"bytes */{size}"},
         )
     response.status_code = 206
     response.content_length = part[1] - part[0]

@@ -1,7 +1,7 @@
 """``multipart/form-data`` (RFC 7578) as clients really write it, read while it arrives.
 
-Werkzeug finds the parts. What stands in their headers is read here: many clients write what no RFC allows, and it is
-clear all the same what they mean (``tests/web/test_forms.py`` has them).
+Werkzeug finds the parts. What stands in their headers is read here: many clients write what no RFC
+allows, and it is clear all the same what they mean (``tests/web/test_forms.py`` has them).
 """
 
 import re
@@ -29,26 +29,37 @@ PARAMETER = re.compile(
     r'(?:"(?P<escaped>(?:[^"\\]|\\.)*)"(?=\s*(?:;|$))|"(?P<quoted>.*?)"(?=\s*(?:;|$))|(?P<plain>[^;]*))',
     re.DOTALL,
 )
-"""Some escape their quotes, some their backslashes, not all: so a value also ends at the quote before a semicolon.
-Without quotes it goes as far as the semicolon, brackets and spaces included."""
+"""Some escape their quotes, some their backslashes, not all: so a value also ends at the quote
+before a semicolon. Without quotes it goes as far as the semicolon, brackets and spaces included."""
 EXTENDED = re.compile(r"([\w-]*)'[^']*'(.*)", re.DOTALL)
 """RFC 8187: ``UTF-8'en'%e2%82%ac%20rates``."""
 TEXTUAL = re.compile(r"text/|application/json\b", re.IGNORECASE)
-BROKEN = "The form cannot be read: it ends early, or it has another boundary than the Content-Type names."
+BROKEN = (
+    "The form cannot be read: it ends early, or it has another boundary than the Content-Type "
+    "names."
+)
 TOO_MUCH_TEXT = "The form has too much text. A file needs a file name, or an image's Content-Type."
-NO_BOUNDARY = "The Content-Type names no boundary. Leave this header to your HTTP client, which knows the boundary."
+NO_BOUNDARY = (
+    "The Content-Type names no boundary. Leave this header to your HTTP client, which knows the "
+    "boundary."
+)
 
 
 def parameters(header: str) -> dict[str, str]:
     """The parameters of a header such as ``Content-Disposition``, by their names in lower case.
 
-    ``filename*`` (RFC 8187) wins over ``filename``, wherever it stands. Of two alike the first one counts.
+    ``filename*`` (RFC 8187) wins over ``filename``, wherever it stands. Of two alike the first one
+    counts.
     """
     plain: dict[str, str] = {}
     extended: dict[str, str] = {}
     for found in PARAMETER.finditer(header):
         escaped, quoted, bare = found["escaped"], found["quoted"], found["plain"]
-        value = re.sub(r'\\(["\\])', r"\1", escaped) if escaped is not None else quoted or (bare or "").strip()
+        value = (
+            re.sub(r'\\(["\\])', r"\1", escaped)
+            if escaped is not None
+            else quoted or (bare or "").strip()
+        )
         if not found["star"]:
             # Browsers write these two for a quote and for the end of a line.
             value = re.sub("%22", '"', re.sub("%0[ad]", "", value, flags=re.IGNORECASE))
@@ -60,7 +71,8 @@ def parameters(header: str) -> dict[str, str]:
 
 
 def decoded(data: bytes, charset: str = "") -> str:
-    """Text in UTF-8, or else in the encoding of Windows and of old forms, of which Latin-1 is a part."""
+    """Text in UTF-8, or else in the encoding of Windows and of old forms, of which Latin-1 is a
+    part."""
     if charset.lower() != "iso-8859-1":
         try:
             return data.decode()
@@ -92,11 +104,14 @@ class Decoder(MultipartDecoder):
         found = parameters(event.headers["Content-Disposition"])
         name, media_type = found.get("name", ""), event.headers.get("Content-Type", "")
         if "filename" in found or (media_type and not TEXTUAL.match(media_type)):
-            return File(name=name, headers=event.headers, filename=_from_words(found.get("filename", "")))
+            return File(
+                name=name, headers=event.headers, filename=_from_words(found.get("filename", ""))
+            )
         return Field(name=name, headers=event.headers)
 
     def _last_partial_boundary_index(self, data: bytes | bytearray) -> int:
-        """Werkzeug's own takes the line's end before a boundary for content, where what was read ends in its dashes."""
+        """Werkzeug's own takes the line's end before a boundary for content, where what was read
+        ends in its dashes."""
         start = data.rfind(b"--" + self.boundary)
         begun = self._begun.search(data, max(start - 2, 0)) if start >= 0 else None
         return begun.start() if begun else super()._last_partial_boundary_index(data)
@@ -104,7 +119,9 @@ class Decoder(MultipartDecoder):
     def _parse_headers(self, data: bytes | bytearray) -> Headers:
         """Werkzeug's own takes nothing but UTF-8, and any length."""
         if len(data) > HEADER_BYTES:
-            raise TooLarge(f"A part of the form has more than {HEADER_BYTES // 1024} KB of headers.")
+            raise TooLarge(
+                f"A part of the form has more than {HEADER_BYTES // 1024} KB of headers."
+            )
         return super()._parse_headers(decoded(bytes(data)).encode())
 
 
@@ -112,9 +129,14 @@ class FormParser(FormDataParser):
     """Says what is wrong with a broken form, where Werkzeug's own takes it for an empty one."""
 
     def parse(
-        self, stream: IO[bytes], mimetype: str, content_length: int | None, options: dict[str, str] | None = None
+        self,
+        stream: IO[bytes],
+        mimetype: str,
+        content_length: int | None,
+        options: dict[str, str] | None = None,
     ) -> Any:
-        """Fields and files as Werkzeug has them, text in memory up to its limit in all. Raises BadRequest, TooLarge."""
+        """Fields and files as Werkzeug has them, text in memory up to its limit in all. Raises
+        BadRequest, TooLarge."""
         if mimetype != FORM:
             return super().parse(stream, mimetype, content_length, options)
         boundary = (options or {}).get("boundary", "").encode("latin-1", "replace")
@@ -127,7 +149,9 @@ class FormParser(FormDataParser):
             raise BadRequest(BROKEN) from None
         return stream, self.cls(fields), self.cls(files)
 
-    def _parts(self, events: Iterator[Event]) -> tuple[list[tuple[str, str]], list[tuple[str, FileStorage]]]:
+    def _parts(
+        self, events: Iterator[Event]
+    ) -> tuple[list[tuple[str, str]], list[tuple[str, FileStorage]]]:
         fields: list[tuple[str, str]] = []
         files: list[tuple[str, FileStorage]] = []
         memory = 0
@@ -147,7 +171,9 @@ class FormParser(FormDataParser):
                 for data in _data(events):
                     file.write(data)
                 file.seek(0)
-                files.append((event.name, FileStorage(file, event.filename, event.name, media_type)))
+                files.append(
+                    (event.name, FileStorage(file, event.filename, event.name, media_type))
+                )
         return fields, files
 
 

@@ -10,7 +10,8 @@ from threading import Event, Lock
 from app.errors import Overloaded
 
 PATIENCE_SECONDS = 5.0
-"""How long a request may wait for its place and its turn together: so long it holds a thread without working."""
+"""How long a request may wait for its place and its turn together: so long it holds a thread
+without working."""
 PLACE_SHARE = 0.8
 """Of its patience, what a request may spend on its place; the rest is for its turn at least."""
 RETRY_AFTER_SECONDS = 2
@@ -24,11 +25,12 @@ class _Caller:
 
 
 class Gate:
-    """Admits ``places`` callers at one time, half of them of one group at most; a few more wait for a moment.
+    """Admits ``places`` callers at one time, half of them of one group at most; a few more wait for
+    a moment.
 
-    A place that becomes free goes to the group with the fewest inside, and there to who came first. Inside and waiting
-    together are at most half as many again as there are places. Past that the last comer of the largest crowd is turned
-    away, which need not be who comes now. Thread-safe.
+    A place that becomes free goes to the group with the fewest inside, and there to who came first.
+    Inside and waiting together are at most half as many again as there are places. Past that the
+    last comer of the largest crowd is turned away, which need not be who comes now. Thread-safe.
     """
 
     def __init__(self, places: int, patience: float = PATIENCE_SECONDS) -> None:
@@ -41,7 +43,8 @@ class Gate:
 
     @contextmanager
     def admitted(self, group: str) -> Iterator[float]:
-        """Take a place for the length of the block, which is told how many seconds of patience are left.
+        """Take a place for the length of the block, which is told how many seconds of patience are
+        left.
 
         Raises Overloaded.
         """
@@ -51,7 +54,8 @@ class Gate:
             caller.answered.wait(self.patience * PLACE_SHARE)
             if not caller.inside:
                 raise Overloaded(
-                    "The server is busy with other requests. Repeat this one shortly.", retry_after=RETRY_AFTER_SECONDS
+                    "The server is busy with other requests. Repeat this one shortly.",
+                    retry_after=RETRY_AFTER_SECONDS,
                 )
             yield self.patience - (time.monotonic() - began)
         finally:
@@ -62,7 +66,10 @@ class Gate:
         with self._lock:
             self._waiting.append(caller)
             self._let_in()
-            while self._waiting and self._inside.total() + len(self._waiting) > self.places + self.most:
+            while (
+                self._waiting
+                and self._inside.total() + len(self._waiting) > self.places + self.most
+            ):
                 self._turn_away()
         return caller
 
@@ -77,7 +84,9 @@ class Gate:
 
     def _let_in(self) -> None:
         while self._inside.total() < self.places:
-            admissible = [caller for caller in self._waiting if self._inside[caller.group] < self.most]
+            admissible = [
+                caller for caller in self._waiting if self._inside[caller.group] < self.most
+            ]
             if not admissible:
                 return
             caller = min(admissible, key=lambda caller: self._inside[caller.group])

@@ -1,4 +1,5 @@
-"""What every answer carries: the request id, safety headers. And what every request leaves: a log line."""
+"""What every answer carries: the request id, safety headers. And what every request leaves: a log
+line."""
 
 import time
 
@@ -22,7 +23,8 @@ def begin() -> None:
 
 
 def finish(response: Response) -> Response:
-    """Headers that hold for every surface; a page that needs a wider content security policy has set its own."""
+    """Headers that hold for every surface; a page that needs a wider content security policy has
+    set its own."""
     current = api_request()
     response.headers["X-Request-Id"] = current.id
     response.headers["X-Content-Type-Options"] = "nosniff"

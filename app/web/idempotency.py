@@ -1,4 +1,5 @@
-"""``Idempotency-Key``: the same POST again gets the same answer again (after draft-ietf-httpapi-idempotency-key)."""
+"""``Idempotency-Key``: the same POST again gets the same answer again (after
+draft-ietf-httpapi-idempotency-key)."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -22,14 +23,23 @@ View = TypeVar("View", bound=Callable[..., Any])
 LONGEST_KEY = 255
 CHUNK_BYTES = 256 * 1024
 KEPT_STATUSES = frozenset({200, 201, 202, 204, 400, 404, 413, 415, 422})
-"""Answers that a repetition would get again. The others (quota, rate, overload, defects) may turn out better."""
-KEPT_HEADERS = ("Content-Type", "Content-Length", "Content-Disposition", "Location", "X-Image-Processing-Usage")
+"""Answers that a repetition would get again. The others (quota, rate, overload, defects) may turn
+out better."""
+KEPT_HEADERS = (
+    "Content-Type",
+    "Content-Length",
+    "Content-Disposition",
+    "Location",
+    "X-Image-Processing-Usage",
+)
 HEARTBEAT = "lightwell.claims"
 
 
 def init_app(app: Flask) -> None:
     """Claims are renewed by one thread for all requests of the process, while there are any."""
-    app.extensions[HEARTBEAT] = Heartbeat("claims", idempotency.HEARTBEAT_SECONDS, partial(_renew, app))
+    app.extensions[HEARTBEAT] = Heartbeat(
+        "claims", idempotency.HEARTBEAT_SECONDS, partial(_renew, app)
+    )
     app.before_request(begin)
     app.after_request(finish)
     app.teardown_request(_let_go)
@@ -42,7 +52,8 @@ def never_kept(view: View) -> View:
 
 
 def begin() -> Response | None:
-    """Replay the kept answer, or claim the request. Raises BadRequest, IdempotencyConflict, IdempotencyMismatch."""
+    """Replay the kept answer, or claim the request. Raises BadRequest, IdempotencyConflict,
+    IdempotencyMismatch."""
     g.claim = None
     key = request.headers.get("Idempotency-Key")
     if key is None or request.method != "POST" or g.principal is None:
@@ -55,7 +66,9 @@ def begin() -> Response | None:
     while isinstance(found := _find_or_claim(key, asked), KeptAnswer):
         with suppress(FileNotFoundError):
             return _replay(found)
-        with transaction(*principal().partition) as session:  # lost with its disk: the work is done again
+        with transaction(
+            *principal().partition
+        ) as session:  # lost with its disk: the work is done again
             idempotency.lose(session, found)
     g.claim = found
     _heartbeat().add(found)
@@ -64,11 +77,14 @@ def begin() -> Response | None:
 
 def _find_or_claim(key: str, asked: str) -> Claim | KeptAnswer:
     with transaction(*principal().partition) as session:
-        return idempotency.claim(session, principal(), request.method, request.path, key, asked, now())
+        return idempotency.claim(
+            session, principal(), request.method, request.path, key, asked, now()
+        )
 
 
 def fingerprint() -> str:
-    """SHA-256 of what is asked, independent of multipart boundaries: query, fields, names and bytes of files."""
+    """SHA-256 of what is asked, independent of multipart boundaries: query, fields, names and bytes
+    of files."""
     digest = hashlib.sha256()
 
     def add(*parts: str | bytes) -> None:
@@ -91,8 +107,8 @@ def fingerprint() -> str:
 def finish(response: Response) -> Response:
     """Keep the answer of a claimed request, body first, or give the claim up.
 
-    A large answer is only noted: asked for once more, it is made again. A stream without an end in sight is not even
-    that: nobody pays for it twice.
+    A large answer is only noted: asked for once more, it is made again. A stream without an end in
+    sight is not even that: nobody pays for it twice.
     """
     claim: Claim | None = g.get("claim")
     if claim is None:

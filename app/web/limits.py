@@ -1,7 +1,9 @@
-"""How often somebody may ask: by key, by organization and mode, and by address (docs/decisions/018).
+"""How often somebody may ask: by key, by organization and mode, and by address
+(docs/decisions/018).
 
-The counts live in Redis, so all processes share them. When Redis does not answer, reads go on unlimited and everything
-else is refused with 503: a lost limit must not become a lost service, nor free work (docs/decisions/003).
+The counts live in Redis, so all processes share them. When Redis does not answer, reads go on
+unlimited and everything else is refused with 503: a lost limit must not become a lost service, nor
+free work (docs/decisions/003).
 """
 
 import math
@@ -55,7 +57,7 @@ def _is(kind: str) -> bool:
     return getattr(view, "limited_as", None) == kind
 
 
-# ── who is counted ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── who is counted ────────────────────────────────────────────────────────────────────────────────
 
 
 def key() -> str:
@@ -72,7 +74,8 @@ def owner() -> str:
 
 
 def network(ipv4_bits: int) -> str:
-    """The caller's address; in IPv6 its /64, which is the least that one customer of a provider has."""
+    """The caller's address; in IPv6 its /64, which is the least that one customer of a provider
+    has."""
     address = get_remote_address()
     try:
         ip = ip_address(address)
@@ -82,7 +85,7 @@ def network(ipv4_bits: int) -> str:
         return f"address:{address}"
 
 
-# ── how many: in the notation of the limits library, empty where the limit does not hold ─────────────────────────────
+# ── how many: in the notation of the limits library, empty where the limit does not hold ──────────
 
 
 def without_a_key() -> str:
@@ -90,7 +93,8 @@ def without_a_key() -> str:
 
 
 def in_a_window(keys: int) -> str:
-    """Of ``keys`` keys together: test keys by setting, live ones by the second where seconds count."""
+    """Of ``keys`` keys together: test keys by setting, live ones by the second where seconds
+    count."""
     if g.principal is None:
         return ""
     if not g.principal.is_live:
@@ -101,10 +105,14 @@ def in_a_window(keys: int) -> str:
 
 
 def in_a_bucket(keys: int) -> str:
-    """Of ``keys`` live keys together, wherever they ask: what is fetched on one surface is missing on the other."""
+    """Of ``keys`` live keys together, wherever they ask: what is fetched on one surface is missing
+    on the other."""
     if g.principal is None or not g.principal.is_live:
         return ""
-    return f"{keys * BURST_SECONDS * g.principal.allowance.requests_per_second} per {BURST_SECONDS} seconds"
+    return (
+        f"{keys * BURST_SECONDS * g.principal.allowance.requests_per_second} per {BURST_SECONDS} "
+        "seconds"
+    )
 
 
 def rotations() -> str:
@@ -121,12 +129,16 @@ def server_registrations() -> str:
 
 
 def _times(factor: int, rate: str) -> str:
-    return ";".join(f"{factor * one.amount} per {one.multiples} {one.GRANULARITY.name}" for one in parse_many(rate))
+    return ";".join(
+        f"{factor * one.amount} per {one.multiples} {one.GRANULARITY.name}"
+        for one in parse_many(rate)
+    )
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One limit: its name in headers and in Redis, whom it counts, in words too, and how many it lets through."""
+    """One limit: its name in headers and in Redis, whom it counts, in words too, and how many it
+    lets through."""
 
     name: str
     whom: str
@@ -150,12 +162,23 @@ def _tell_operators(breached: RequestLimit) -> None:
 
 ALL_KEYS = "the keys of an organization together"
 WINDOWS = (
-    Rule("address", "requests without a valid key from one address", partial(network, 32), without_a_key),
+    Rule(
+        "address",
+        "requests without a valid key from one address",
+        partial(network, 32),
+        without_a_key,
+    ),
     Rule("key", "one key", key, partial(in_a_window, 1)),
     Rule("organization", ALL_KEYS, organization, partial(in_a_window, KEYS_OF_AN_ORGANIZATION)),
     Rule("rotations", "rotating the keys of an organization", owner, rotations),
     Rule("registrations", "opening accounts from one network", partial(network, 24), registrations),
-    Rule("server", "opening accounts on this server", lambda: "server", server_registrations, _tell_operators),
+    Rule(
+        "server",
+        "opening accounts on this server",
+        lambda: "server",
+        server_registrations,
+        _tell_operators,
+    ),
 )
 BUCKETS = (
     Rule("key", "one key", key, partial(in_a_bucket, 1)),
@@ -166,7 +189,9 @@ BUCKETS = (
 class PlanLimiter(Limiter):
     """Flask-Limiter, with our answer to a Redis that is down."""
 
-    def _check_request_limit(self, callable_name: str | None = None, in_middleware: bool = True) -> None:
+    def _check_request_limit(
+        self, callable_name: str | None = None, in_middleware: bool = True
+    ) -> None:
         if g.get("redis_is_down"):
             return
         try:
@@ -175,11 +200,14 @@ class PlanLimiter(Limiter):
             g.redis_is_down = True
             log.error("limits.redis_down", error=str(error))
             if request.method not in READING:
-                raise DependencyDown("Rate limits cannot be checked just now. Repeat the request shortly.") from error
+                raise DependencyDown(
+                    "Rate limits cannot be checked just now. Repeat the request shortly."
+                ) from error
 
 
 def _is_unlimited() -> bool:
-    """Pages, health checks and preflights cost nothing; a page of thumbnails is 200 URLs of files at once.
+    """Pages, health checks and preflights cost nothing; a page of thumbnails is 200 URLs of files
+    at once.
 
     The payment provider sends what it has to say in bursts, from few addresses.
     """
@@ -232,4 +260,8 @@ def add_headers(limiters: Sequence[Limiter], response: Response) -> Response:
 
 def _nearest(limits: Sequence[RequestLimit]) -> RequestLimit | None:
     refused = [limit for limit in limits if limit.breached]
-    return min(refused or limits, key=lambda limit: (limit.window.remaining, -limit.window.reset_time), default=None)
+    return min(
+        refused or limits,
+        key=lambda limit: (limit.window.remaining, -limit.window.reset_time),
+        default=None,
+    )

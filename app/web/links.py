@@ -17,7 +17,8 @@ def absolute(url: str) -> str:
 
 
 def own_path(url: str) -> str | None:
-    """The path of a URL of this server, by the name that the request came to; None for every other URL."""
+    """The path of a URL of this server, by the name that the request came to; None for every other
+    URL."""
     try:
         there, here = urlsplit(url), urlsplit(request.host_url)
         # Behind a proxy that does not tell, https looks like http.
@@ -28,12 +29,19 @@ def own_path(url: str) -> str | None:
     return there.path if same and "@" not in there.netloc else None
 
 
-def download(key: str, filename: str, content_type: str, expires_at: datetime, *, inline: bool = False) -> str:
+def download(
+    key: str, filename: str, content_type: str, expires_at: datetime, *, inline: bool = False
+) -> str:
     """A signed URL of an object."""
     storage = toolbox().storage
     return absolute(
         storage.presign_get(
-            key, filename=filename, content_type=content_type, inline=inline, expires_at=expires_at, now=now()
+            key,
+            filename=filename,
+            content_type=content_type,
+            inline=inline,
+            expires_at=expires_at,
+            now=now(),
         )
     )
 

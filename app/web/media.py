@@ -25,11 +25,18 @@ def taken() -> frozenset[str]:
 def check() -> None:
     """Refuse a body of another type before it is read. Raises UnsupportedMediaType."""
     wanted = taken()
-    if not wanted or not _has_body() or request.mimetype in wanted or (JSON in wanted and request.is_json):
+    if (
+        not wanted
+        or not _has_body()
+        or request.mimetype in wanted
+        or (JSON in wanted and request.is_json)
+    ):
         return
     if JSON in wanted:
         raise UnsupportedMediaType(f"Send the body as JSON, with 'Content-Type: {JSON}'.")
-    raise UnsupportedMediaType(f"Send the body as '{FORM}', as {request.host_url}docs describes it.")
+    raise UnsupportedMediaType(
+        f"Send the body as '{FORM}', as {request.host_url}docs describes it."
+    )
 
 
 def _has_body() -> bool:

@@ -8,15 +8,16 @@ SLASHES = re.compile(r"/{2,}")
 
 
 def plain(path: str) -> str:
-    """The path with single slashes and none at its end. What signed URLs sign has no slash in it, so it stays."""
+    """The path with single slashes and none at its end. What signed URLs sign has no slash in it,
+    so it stays."""
     return SLASHES.sub("/", path).rstrip("/") or "/"
 
 
 class PlainPaths:
     """Has the application see plain paths only, before anything of it looks at one.
 
-    A redirect would lose the body of many a client's POST, and a second spelling could be a second name for limits,
-    logs and idempotency.
+    A redirect would lose the body of many a client's POST, and a second spelling could be a second
+    name for limits, logs and idempotency.
     """
 
     def __init__(self, app: WSGIApplication) -> None:

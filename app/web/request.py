@@ -1,4 +1,5 @@
-"""The request: strict JSON, and uploads that go to disk as they arrive, within the plan's limits."""
+"""The request: strict JSON, and uploads that go to disk as they arrive, within the plan's
+limits."""
 
 import shutil
 from functools import cached_property
@@ -22,10 +23,11 @@ OTHER_FIELDS = 50
 
 
 class SpooledFile:
-    """An upload on disk, opened only while it is written, so that a large batch holds no descriptors.
+    """An upload on disk, opened only while it is written, so that a large batch holds no
+    descriptors.
 
-    ``name`` is the client's, cleaned; ``number`` counts the uploads of a request in the order sent. Writing past
-    ``limit`` bytes raises TooLarge.
+    ``name`` is the client's, cleaned; ``number`` counts the uploads of a request in the order sent.
+    Writing past ``limit`` bytes raises TooLarge.
     """
 
     def __init__(self, folder: Path, number: int, sent_name: str, limit: int) -> None:
@@ -44,7 +46,10 @@ class SpooledFile:
     def write(self, data: bytes) -> int:
         self.size += len(data)
         if self.size > self.limit:
-            raise TooLarge(f"{self.name} is larger than {self.limit // MEGABYTE} MB, the most that the plan allows.")
+            raise TooLarge(
+                f"{self.name} is larger than {self.limit // MEGABYTE} MB, the most that the plan "
+                "allows."
+            )
         return self._file.write(data)
 
     def seek(self, _offset: int) -> None:
@@ -56,7 +61,8 @@ class SpooledFile:
 
 
 class ApiRequest(Request):
-    """A request to an API surface. Bodies are small (MAX_CONTENT_LENGTH) until ``allow`` opens them for uploads."""
+    """A request to an API surface. Bodies are small (MAX_CONTENT_LENGTH) until ``allow`` opens them
+    for uploads."""
 
     form_data_parser_class = FormParser
     file_bytes = 0
@@ -83,7 +89,8 @@ class ApiRequest(Request):
         return parameters(self.headers.get("Content-Type", ""))
 
     def allow(self, allowance: Allowance, *, uploads: bool) -> None:
-        """Take files as large and as many as the plan and the server allow, where the view takes ``uploads``."""
+        """Take files as large and as many as the plan and the server allow, where the view takes
+        ``uploads``."""
         self.file_bytes = allowance.file_bytes
         self.max_form_parts = allowance.batch_files + OTHER_FIELDS
         if uploads and self.mimetype == FORM:
@@ -93,18 +100,24 @@ class ApiRequest(Request):
             )
 
     def spooled_files(self) -> list[tuple[str, SpooledFile]]:
-        """The uploads with the fields they came in, in the order sent, without those of ``unchosen``."""
+        """The uploads with the fields they came in, in the order sent, without those of
+        ``unchosen``."""
         uploads = self._file_parts
-        return sorted((entry for entry in uploads if entry[1].is_chosen), key=lambda entry: entry[1].number)
+        return sorted(
+            (entry for entry in uploads if entry[1].is_chosen), key=lambda entry: entry[1].number
+        )
 
     @property
     def unchosen(self) -> set[str]:
-        """The file fields in which nobody chose a file, as browsers send them: without a name, without a byte."""
+        """The file fields in which nobody chose a file, as browsers send them: without a name,
+        without a byte."""
         return {field for field, upload in self._file_parts if not upload.is_chosen}
 
     @property
     def _file_parts(self) -> list[tuple[str, SpooledFile]]:
-        return [(field, cast(SpooledFile, file.stream)) for field, file in self.files.items(multi=True)]
+        return [
+            (field, cast(SpooledFile, file.stream)) for field, file in self.files.items(multi=True)
+        ]
 
     def discard_spool(self) -> None:
         for upload in self.uploads:
@@ -113,18 +126,23 @@ class ApiRequest(Request):
             shutil.rmtree(self.spool, ignore_errors=True)
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
-        """The body as JSON; none at all is an empty object. Raises UnsupportedMediaType, BadRequest."""
+        """The body as JSON; none at all is an empty object. Raises UnsupportedMediaType,
+        BadRequest."""
         if not self.get_data():
             return {}
         if not self.is_json:
-            raise UnsupportedMediaType("Send the body as JSON, with 'Content-Type: application/json'.")
+            raise UnsupportedMediaType(
+                "Send the body as JSON, with 'Content-Type: application/json'."
+            )
         try:
             return super().get_json(force=force, silent=False, cache=cache)
         except RecursionError:
             raise BadRequest("The body is nested too deeply.") from None
 
     def on_json_loading_failure(self, e: ValueError | None) -> NoReturn:
-        raise BadRequest(f"The body is not valid JSON: {e}." if e else "The body is not valid JSON.")
+        raise BadRequest(
+            f"The body is not valid JSON: {e}." if e else "The body is not valid JSON."
+        )
 
     def _get_file_stream(
         self,

@@ -33,10 +33,14 @@ def receive() -> dict[str, bool]:
     """Verify, store, answer 200; raises BadRequest, and TooLarge before anything is read."""
     provider = _provider()
     try:
-        event = provider.payments.event(request.get_data(), request.headers.get("Stripe-Signature", ""))
+        event = provider.payments.event(
+            request.get_data(), request.headers.get("Stripe-Signature", "")
+        )
     except Forged as error:
         log.warning("webhook.refused", reason=str(error))
-        raise BadRequest("The signature is not valid for this body, or older than five minutes.") from None
+        raise BadRequest(
+            "The signature is not valid for this body, or older than five minutes."
+        ) from None
     with transaction() as session:
         is_due = inbox.receive(session, event, now())
     if is_due:

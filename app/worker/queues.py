@@ -38,20 +38,25 @@ class QueueWorker(SpawnWorker):
     max_connection_wait_time = 5.0
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
-        """Start a horse of our own: RQ's would forget the encryption of the connection, and outlive its worker."""
+        """Start a horse of our own: RQ's would forget the encryption of the connection, and outlive
+        its worker."""
         execution = cast(Execution, self.execution)
         command = [sys.executable, "-m", "app.worker.horse", str(os.getpid())]
         command += [self.name, queue.name, job.id, execution.id]
-        # Passed on, not read. The group is set from the first moment on, because RQ kills a horse by its group.
+        # Passed on, not read. The group is set from the first moment on, because RQ kills a horse
+        # by its group.
         self._horse_pid = os.posix_spawn(sys.executable, command, os.environ, setpgroup=0)  # noqa: TID251
         if self._stop_requested:
             self.kill_horse()
 
     def handle_warm_shutdown_request(self) -> None:
-        """Called on SIGTERM. RQ would wait for the job, but any job of ours may be killed and is taken up again."""
+        """Called on SIGTERM. RQ would wait for the job, but any job of ours may be killed and is
+        taken up again."""
         if self.horse_pid:
             log.info("worker.job_interrupted", horse=self.horse_pid)
-            logging.getLogger("rq.worker").setLevel(logging.ERROR)  # it warns of horses that were killed
+            logging.getLogger("rq.worker").setLevel(
+                logging.ERROR
+            )  # it warns of horses that were killed
             self.kill_horse()
 
 

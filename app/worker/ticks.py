@@ -1,4 +1,5 @@
-"""The worker's clock: enqueues what is due, and does what must go on even when the queues are blocked."""
+"""The worker's clock: enqueues what is due, and does what must go on even when the queues are
+blocked."""
 
 import socket
 import threading
@@ -48,7 +49,8 @@ class Duty:
 
 
 class Timetable:
-    """What RQ is to do at a certain time: the cron's jobs, and those that were scheduled or wait to be retried.
+    """What RQ is to do at a certain time: the cron's jobs, and those that were scheduled or wait to
+    be retried.
 
     RQ's worker would schedule in a forked process of its own, which outlives it when it is killed.
     """
@@ -57,10 +59,17 @@ class Timetable:
         self._cron = CronScheduler(connection=connection, logging_level="WARNING")
         self._cron.register(sweep, queue_name=DEFAULT, interval=SWEEP_SECONDS, result_ttl=0)
         self._cron.register(
-            compare_storage, queue_name=EXPORTS, cron=COMPARED_DAILY, job_timeout=LONGEST_SECONDS, result_ttl=0
+            compare_storage,
+            queue_name=EXPORTS,
+            cron=COMPARED_DAILY,
+            job_timeout=LONGEST_SECONDS,
+            result_ttl=0,
         )
-        # Named after the machine, so that one that was killed does not keep its successor waiting for the lock.
-        self._scheduler = RQScheduler(QUEUES, connection, logging_level="WARNING", name=socket.gethostname())
+        # Named after the machine, so that one that was killed does not keep its successor waiting
+        # for the lock.
+        self._scheduler = RQScheduler(
+            QUEUES, connection, logging_level="WARNING", name=socket.gethostname()
+        )
 
     def enqueue_due(self) -> None:
         """Raises RedisError."""
@@ -75,7 +84,9 @@ def start(app: Flask, settings: Settings) -> None:
     threading.Thread(target=_tick, args=(duties,), name="ticks", daemon=True).start()
 
 
-def duties_of(app: Flask, timetable: Timetable, ticks: Sequence[Callable[[Flask], None]]) -> list[Duty]:
+def duties_of(
+    app: Flask, timetable: Timetable, ticks: Sequence[Callable[[Flask], None]]
+) -> list[Duty]:
     return [
         Duty("enqueue", ENQUEUE_SECONDS, timetable.enqueue_due),
         *(Duty(tick.__name__, TICK_SECONDS, partial(_in_context, app, tick)) for tick in ticks),

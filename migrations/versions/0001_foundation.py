@@ -37,10 +37,14 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=255), nullable=False),
         sa.Column("plan_code", sa.String(length=32), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["plan_code"], ["plans.code"], name=op.f("fk_organizations_plan_code_plans")),
+        sa.ForeignKeyConstraint(
+            ["plan_code"], ["plans.code"], name=op.f("fk_organizations_plan_code_plans")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_organizations")),
     )
-    op.create_index(op.f("ix_organizations_plan_code"), "organizations", ["plan_code"], unique=False)
+    op.create_index(
+        op.f("ix_organizations_plan_code"), "organizations", ["plan_code"], unique=False
+    )
 
     op.create_table(
         "api_keys",
@@ -58,7 +62,10 @@ def upgrade() -> None:
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("mode IN ('live', 'test')", name=op.f("ck_api_keys_mode")),
         sa.ForeignKeyConstraint(
-            ["org_id"], ["organizations.id"], name=op.f("fk_api_keys_org_id_organizations"), ondelete="CASCADE"
+            ["org_id"],
+            ["organizations.id"],
+            name=op.f("fk_api_keys_org_id_organizations"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_keys")),
         sa.UniqueConstraint("secret_sha256", name=op.f("uq_api_keys_secret_sha256")),
@@ -88,10 +95,17 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_idempotent_requests")),
         sa.UniqueConstraint(
-            "org_id", "key_id", "method", "path", "idempotency_key", name="uq_idempotent_requests_asked"
+            "org_id",
+            "key_id",
+            "method",
+            "path",
+            "idempotency_key",
+            name="uq_idempotent_requests_asked",
         ),
     )
-    op.create_index("ix_idempotent_requests_expires_at", "idempotent_requests", ["expires_at"], unique=False)
+    op.create_index(
+        "ix_idempotent_requests_expires_at", "idempotent_requests", ["expires_at"], unique=False
+    )
 
     op.create_table(
         "memberships",
@@ -99,9 +113,14 @@ def upgrade() -> None:
         sa.Column("user_id", sa.String(length=32), nullable=False),
         sa.Column("role", sa.String(length=16), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("role IN ('owner', 'admin', 'member', 'viewer')", name=op.f("ck_memberships_role")),
+        sa.CheckConstraint(
+            "role IN ('owner', 'admin', 'member', 'viewer')", name=op.f("ck_memberships_role")
+        ),
         sa.ForeignKeyConstraint(
-            ["org_id"], ["organizations.id"], name=op.f("fk_memberships_org_id_organizations"), ondelete="CASCADE"
+            ["org_id"],
+            ["organizations.id"],
+            name=op.f("fk_memberships_org_id_organizations"),
+            ondelete="CASCADE",
         ),
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name=op.f("fk_memberships_user_id_users"), ondelete="CASCADE"
@@ -119,7 +138,10 @@ def upgrade() -> None:
         sa.CheckConstraint("reserved >= 0", name=op.f("ck_usage_counters_reserved")),
         sa.CheckConstraint("used >= 0", name=op.f("ck_usage_counters_used")),
         sa.ForeignKeyConstraint(
-            ["org_id"], ["organizations.id"], name=op.f("fk_usage_counters_org_id_organizations"), ondelete="CASCADE"
+            ["org_id"],
+            ["organizations.id"],
+            name=op.f("fk_usage_counters_org_id_organizations"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("org_id", "period", name=op.f("pk_usage_counters")),
     )
@@ -135,15 +157,25 @@ def upgrade() -> None:
         sa.Column("reference", sa.String(length=64), nullable=True),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("state IN ('reserved', 'settled', 'released')", name=op.f("ck_usage_entries_state")),
+        sa.CheckConstraint(
+            "state IN ('reserved', 'settled', 'released')", name=op.f("ck_usage_entries_state")
+        ),
         sa.CheckConstraint("images >= 0", name=op.f("ck_usage_entries_images")),
         sa.ForeignKeyConstraint(
-            ["org_id"], ["organizations.id"], name=op.f("fk_usage_entries_org_id_organizations"), ondelete="CASCADE"
+            ["org_id"],
+            ["organizations.id"],
+            name=op.f("fk_usage_entries_org_id_organizations"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_usage_entries")),
         sa.UniqueConstraint("org_id", "reference", name=op.f("uq_usage_entries_org_id_reference")),
     )
-    op.create_index("ix_usage_entries_state_lease_until", "usage_entries", ["state", "lease_until"], unique=False)
+    op.create_index(
+        "ix_usage_entries_state_lease_until",
+        "usage_entries",
+        ["state", "lease_until"],
+        unique=False,
+    )
     seed_plans(plans)
 
 

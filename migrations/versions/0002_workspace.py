@@ -11,8 +11,9 @@ POSTGRESQL_SEARCH = (
     "CREATE EXTENSION IF NOT EXISTS btree_gin",
     "CREATE INDEX asset_search ON assets USING gin (org_id, mode, search gin_trgm_ops)",
 )
-# An index apart from its text, which triggers keep in step (SQLite FTS5 §4.4.3, external content tables). It knows rows
-# by their rowid, which VACUUM may change: after one, INSERT INTO asset_search(asset_search) VALUES ('rebuild').
+# An index apart from its text, which triggers keep in step (SQLite FTS5 §4.4.3, external content
+# tables). It knows rows by their rowid, which VACUUM may change: after one, INSERT INTO
+# asset_search(asset_search) VALUES ('rebuild').
 SQLITE_SEARCH = (
     """CREATE VIRTUAL TABLE asset_search
         USING fts5(search, content='assets', content_rowid='rowid', tokenize='trigram')""",
@@ -20,10 +21,12 @@ SQLITE_SEARCH = (
         INSERT INTO asset_search(rowid, search) VALUES (new.rowid, new.search);
     END""",
     """CREATE TRIGGER asset_search_delete AFTER DELETE ON assets BEGIN
-        INSERT INTO asset_search(asset_search, rowid, search) VALUES ('delete', old.rowid, old.search);
+        INSERT INTO asset_search(asset_search, rowid, search)
+        VALUES ('delete', old.rowid, old.search);
     END""",
     """CREATE TRIGGER asset_search_update AFTER UPDATE OF search ON assets BEGIN
-        INSERT INTO asset_search(asset_search, rowid, search) VALUES ('delete', old.rowid, old.search);
+        INSERT INTO asset_search(asset_search, rowid, search)
+        VALUES ('delete', old.rowid, old.search);
         INSERT INTO asset_search(rowid, search) VALUES (new.rowid, new.search);
     END""",
 )
@@ -38,7 +41,10 @@ def upgrade() -> None:
         sa.Column("count", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("count >= 0", name=op.f("ck_asset_counts_count")),
         sa.ForeignKeyConstraint(
-            ["org_id"], ["organizations.id"], name=op.f("fk_asset_counts_org_id_organizations"), ondelete="CASCADE"
+            ["org_id"],
+            ["organizations.id"],
+            name=op.f("fk_asset_counts_org_id_organizations"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("org_id", "mode", "facet", name=op.f("pk_asset_counts")),
     )
@@ -59,20 +65,30 @@ def upgrade() -> None:
             name=op.f("fk_collections_org_id_parent_id_collections"),
         ),
         sa.ForeignKeyConstraint(
-            ["org_id"], ["organizations.id"], name=op.f("fk_collections_org_id_organizations"), ondelete="CASCADE"
+            ["org_id"],
+            ["organizations.id"],
+            name=op.f("fk_collections_org_id_organizations"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_collections")),
         sa.UniqueConstraint("org_id", "id", name=op.f("uq_collections_org_id_id")),
-        sa.UniqueConstraint("org_id", "mode", "place", name=op.f("uq_collections_org_id_mode_place")),
+        sa.UniqueConstraint(
+            "org_id", "mode", "place", name=op.f("uq_collections_org_id_mode_place")
+        ),
     )
-    op.create_index("ix_collections_parent", "collections", ["org_id", "mode", "parent_id"], unique=False)
+    op.create_index(
+        "ix_collections_parent", "collections", ["org_id", "mode", "parent_id"], unique=False
+    )
 
     op.create_table(
         "discarded_objects",
         sa.Column("org_id", sa.String(length=32), nullable=False),
         sa.Column("storage_key", sa.String(length=512), nullable=False),
         sa.ForeignKeyConstraint(
-            ["org_id"], ["organizations.id"], name=op.f("fk_discarded_objects_org_id_organizations"), ondelete="CASCADE"
+            ["org_id"],
+            ["organizations.id"],
+            name=op.f("fk_discarded_objects_org_id_organizations"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("org_id", "storage_key", name=op.f("pk_discarded_objects")),
     )
@@ -90,10 +106,15 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
-            ["org_id"], ["organizations.id"], name=op.f("fk_export_presets_org_id_organizations"), ondelete="CASCADE"
+            ["org_id"],
+            ["organizations.id"],
+            name=op.f("fk_export_presets_org_id_organizations"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_export_presets")),
-        sa.UniqueConstraint("org_id", "mode", "name", name=op.f("uq_export_presets_org_id_mode_name")),
+        sa.UniqueConstraint(
+            "org_id", "mode", "name", name=op.f("uq_export_presets_org_id_mode_name")
+        ),
     )
     op.create_table(
         "exports",
@@ -116,15 +137,23 @@ def upgrade() -> None:
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "status IN ('queued', 'running', 'done', 'failed', 'cancelled')", name=op.f("ck_exports_status")
+            "status IN ('queued', 'running', 'done', 'failed', 'cancelled')",
+            name=op.f("ck_exports_status"),
         ),
         sa.ForeignKeyConstraint(
-            ["org_id"], ["organizations.id"], name=op.f("fk_exports_org_id_organizations"), ondelete="CASCADE"
+            ["org_id"],
+            ["organizations.id"],
+            name=op.f("fk_exports_org_id_organizations"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_exports")),
     )
-    op.create_index("ix_exports_created_at", "exports", ["org_id", "mode", "created_at", "id"], unique=False)
-    op.create_index("ix_exports_status_lease_until", "exports", ["status", "lease_until"], unique=False)
+    op.create_index(
+        "ix_exports_created_at", "exports", ["org_id", "mode", "created_at", "id"], unique=False
+    )
+    op.create_index(
+        "ix_exports_status_lease_until", "exports", ["status", "lease_until"], unique=False
+    )
 
     op.create_table(
         "renditions",
@@ -145,11 +174,18 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("used_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
-            ["org_id"], ["organizations.id"], name=op.f("fk_renditions_org_id_organizations"), ondelete="CASCADE"
+            ["org_id"],
+            ["organizations.id"],
+            name=op.f("fk_renditions_org_id_organizations"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_renditions")),
         sa.UniqueConstraint(
-            "org_id", "mode", "content", "recipe", name=op.f("uq_renditions_org_id_mode_content_recipe")
+            "org_id",
+            "mode",
+            "content",
+            "recipe",
+            name=op.f("uq_renditions_org_id_mode_content_recipe"),
         ),
     )
     op.create_index("ix_renditions_ready_used_at", "renditions", ["ready", "used_at"], unique=False)
@@ -160,7 +196,10 @@ def upgrade() -> None:
         sa.Column("bytes", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("bytes >= 0", name=op.f("ck_storage_counters_bytes")),
         sa.ForeignKeyConstraint(
-            ["org_id"], ["organizations.id"], name=op.f("fk_storage_counters_org_id_organizations"), ondelete="CASCADE"
+            ["org_id"],
+            ["organizations.id"],
+            name=op.f("fk_storage_counters_org_id_organizations"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("org_id", name=op.f("pk_storage_counters")),
     )
@@ -176,7 +215,10 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
-            ["org_id"], ["organizations.id"], name=op.f("fk_uploads_org_id_organizations"), ondelete="CASCADE"
+            ["org_id"],
+            ["organizations.id"],
+            name=op.f("fk_uploads_org_id_organizations"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_uploads")),
         sa.UniqueConstraint("org_id", "storage_key", name=op.f("uq_uploads_org_id_storage_key")),
@@ -215,7 +257,10 @@ def upgrade() -> None:
             name=op.f("fk_assets_org_id_collection_id_collections"),
         ),
         sa.ForeignKeyConstraint(
-            ["org_id"], ["organizations.id"], name=op.f("fk_assets_org_id_organizations"), ondelete="CASCADE"
+            ["org_id"],
+            ["organizations.id"],
+            name=op.f("fk_assets_org_id_organizations"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_assets")),
         sa.UniqueConstraint("org_id", "id", name=op.f("uq_assets_org_id_id")),
@@ -249,18 +294,25 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.ForeignKeyConstraint(
-            ["org_id"], ["organizations.id"], name=op.f("fk_asset_tags_org_id_organizations"), ondelete="CASCADE"
+            ["org_id"],
+            ["organizations.id"],
+            name=op.f("fk_asset_tags_org_id_organizations"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("org_id", "asset_id", "tag", name=op.f("pk_asset_tags")),
     )
     op.create_index(
-        "ix_asset_tags_tag", "asset_tags", ["org_id", "mode", "tag", "uploaded_at", "asset_id"], unique=False
+        "ix_asset_tags_tag",
+        "asset_tags",
+        ["org_id", "mode", "tag", "uploaded_at", "asset_id"],
+        unique=False,
     )
     create_search_index()
 
 
 def create_search_index() -> None:
-    """What finds a few letters anywhere in a text. No model declares it: see ``include_name`` in migrations/env.py."""
+    """What finds a few letters anywhere in a text. No model declares it: see ``include_name`` in
+    migrations/env.py."""
     statements = POSTGRESQL_SEARCH if op.get_bind().dialect.name == "postgresql" else SQLITE_SEARCH
     for statement in statements:
         op.execute(statement)

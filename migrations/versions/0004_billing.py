@@ -1,4 +1,5 @@
-"""Plans and billing: the provider's customers and subscriptions, its inbox, the audit trail, what is metered."""
+"""Plans and billing: the provider's customers and subscriptions, its inbox, the audit trail, what
+is metered."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,15 +11,21 @@ MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    # Not as a batch: SQLite would copy the table, and deleting the old one would delete whatever belongs to it.
+    # Not as a batch: SQLite would copy the table, and deleting the old one would delete whatever
+    # belongs to it.
     op.execute(
-        "ALTER TABLE organizations ADD COLUMN granted_plan_code VARCHAR(32) "
-        "CONSTRAINT fk_organizations_granted_plan_code_plans REFERENCES plans (code)"
+        "ALTER TABLE organizations ADD COLUMN granted_plan_code VARCHAR(32) CONSTRAINT "
+        "fk_organizations_granted_plan_code_plans REFERENCES plans (code)"
     )
     op.add_column("organizations", sa.Column("plan_lapses_at", MOMENT, nullable=True))
-    op.add_column("organizations", sa.Column("metered", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column(
+        "organizations",
+        sa.Column("metered", sa.Boolean(), nullable=False, server_default=sa.false()),
+    )
     op.add_column("organizations", sa.Column("flag", sa.String(length=255), nullable=True))
-    op.add_column("plans", sa.Column("listed", sa.Boolean(), nullable=False, server_default=sa.true()))
+    op.add_column(
+        "plans", sa.Column("listed", sa.Boolean(), nullable=False, server_default=sa.true())
+    )
     op.create_index("ix_organizations_plan_lapses_at", "organizations", ["plan_lapses_at"])
     op.execute("UPDATE organizations SET granted_plan_code = plan_code WHERE plan_code <> 'FREE'")
     op.create_table(
@@ -36,9 +43,14 @@ def upgrade() -> None:
         sa.Column("overdue_since", MOMENT, nullable=True),
         sa.Column("check_at", MOMENT, nullable=True),
         sa.ForeignKeyConstraint(
-            ["org_id"], ["organizations.id"], name=op.f("fk_billing_accounts_org_id_organizations"), ondelete="CASCADE"
+            ["org_id"],
+            ["organizations.id"],
+            name=op.f("fk_billing_accounts_org_id_organizations"),
+            ondelete="CASCADE",
         ),
-        sa.ForeignKeyConstraint(["plan_code"], ["plans.code"], name=op.f("fk_billing_accounts_plan_code_plans")),
+        sa.ForeignKeyConstraint(
+            ["plan_code"], ["plans.code"], name=op.f("fk_billing_accounts_plan_code_plans")
+        ),
         sa.PrimaryKeyConstraint("org_id", name=op.f("pk_billing_accounts")),
         sa.UniqueConstraint("customer_id", name=op.f("uq_billing_accounts_customer_id")),
     )
@@ -69,7 +81,10 @@ def upgrade() -> None:
         sa.Column("event_id", sa.String(length=255), nullable=True),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.ForeignKeyConstraint(
-            ["org_id"], ["organizations.id"], name=op.f("fk_audit_entries_org_id_organizations"), ondelete="CASCADE"
+            ["org_id"],
+            ["organizations.id"],
+            name=op.f("fk_audit_entries_org_id_organizations"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_entries")),
     )
@@ -80,7 +95,10 @@ def upgrade() -> None:
         sa.Column("entry_id", sa.String(length=32), nullable=False),
         sa.Column("images", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["org_id"], ["organizations.id"], name=op.f("fk_meter_events_org_id_organizations"), ondelete="CASCADE"
+            ["org_id"],
+            ["organizations.id"],
+            name=op.f("fk_meter_events_org_id_organizations"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("org_id", "entry_id", name=op.f("pk_meter_events")),
     )

@@ -17,9 +17,12 @@ def upgrade() -> None:
 
 
 def _fill_mailboxes() -> None:
-    """Of several accounts that share a mailbox the oldest gets it; the others stay as they are, without one."""
+    """Of several accounts that share a mailbox the oldest gets it; the others stay as they are,
+    without one."""
     connection = op.get_bind()
-    users = sa.table("users", sa.column("id"), sa.column("email"), sa.column("mailbox"), sa.column("created_at"))
+    users = sa.table(
+        "users", sa.column("id"), sa.column("email"), sa.column("mailbox"), sa.column("created_at")
+    )
     oldest: dict[str, str] = {}
     for user_id, email in connection.execute(
         sa.select(users.c.id, users.c.email).order_by(users.c.created_at, users.c.id)
@@ -27,7 +30,9 @@ def _fill_mailboxes() -> None:
         oldest.setdefault(_mailbox_of(email), user_id)
     if oldest:
         connection.execute(
-            sa.update(users).where(users.c.id == sa.bindparam("user_id")).values(mailbox=sa.bindparam("its_mailbox")),
+            sa.update(users)
+            .where(users.c.id == sa.bindparam("user_id"))
+            .values(mailbox=sa.bindparam("its_mailbox")),
             [{"user_id": user_id, "its_mailbox": mailbox} for mailbox, user_id in oldest.items()],
         )
 

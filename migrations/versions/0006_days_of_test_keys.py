@@ -17,7 +17,10 @@ def upgrade() -> None:
         sa.CheckConstraint("reserved >= 0", name=op.f("ck_daily_counters_reserved")),
         sa.CheckConstraint("used >= 0", name=op.f("ck_daily_counters_used")),
         sa.ForeignKeyConstraint(
-            ["org_id"], ["organizations.id"], name=op.f("fk_daily_counters_org_id_organizations"), ondelete="CASCADE"
+            ["org_id"],
+            ["organizations.id"],
+            name=op.f("fk_daily_counters_org_id_organizations"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("org_id", "period", name=op.f("pk_daily_counters")),
     )
@@ -33,10 +36,15 @@ def upgrade() -> None:
         sa.Column("reference", sa.String(length=64), nullable=True),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("state IN ('reserved', 'settled', 'released')", name=op.f("ck_daily_entries_state")),
+        sa.CheckConstraint(
+            "state IN ('reserved', 'settled', 'released')", name=op.f("ck_daily_entries_state")
+        ),
         sa.CheckConstraint("images >= 0", name=op.f("ck_daily_entries_images")),
         sa.ForeignKeyConstraint(
-            ["org_id"], ["organizations.id"], name=op.f("fk_daily_entries_org_id_organizations"), ondelete="CASCADE"
+            ["org_id"],
+            ["organizations.id"],
+            name=op.f("fk_daily_entries_org_id_organizations"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_daily_entries")),
         sa.UniqueConstraint("org_id", "reference", name=op.f("uq_daily_entries_org_id_reference")),

@@ -1,4 +1,5 @@
-"""Bounds on what can be made again, claims that are taken over, uploads that live as long as their URL."""
+"""Bounds on what can be made again, claims that are taken over, uploads that live as long as their
+URL."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,25 +17,37 @@ def upgrade() -> None:
         sa.Column("bytes", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("bytes >= 0", name=op.f("ck_kept_bytes_bytes")),
         sa.ForeignKeyConstraint(
-            ["org_id"], ["organizations.id"], name=op.f("fk_kept_bytes_org_id_organizations"), ondelete="CASCADE"
+            ["org_id"],
+            ["organizations.id"],
+            name=op.f("fk_kept_bytes_org_id_organizations"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("org_id", "mode", "kind", name=op.f("pk_kept_bytes")),
     )
     op.execute(
-        "INSERT INTO kept_bytes (org_id, mode, kind, bytes) "
-        "SELECT org_id, mode, 'rendition', sum(coalesce(size, 0)) FROM renditions WHERE ready GROUP BY org_id, mode"
+        "INSERT INTO kept_bytes (org_id, mode, kind, bytes) SELECT org_id, mode, 'rendition', "
+        "sum(coalesce(size, 0)) FROM renditions WHERE ready GROUP BY org_id, mode"
     )
     op.execute(
-        "INSERT INTO kept_bytes (org_id, mode, kind, bytes) SELECT org_id, mode, 'export', sum(coalesce(size, 0)) "
-        "FROM exports WHERE storage_key IS NOT NULL GROUP BY org_id, mode"
+        "INSERT INTO kept_bytes (org_id, mode, kind, bytes) SELECT org_id, mode, 'export', "
+        "sum(coalesce(size, 0)) FROM exports WHERE storage_key IS NOT NULL GROUP BY org_id, mode"
     )
 
-    op.add_column("idempotent_requests", sa.Column("mode", sa.String(length=8), nullable=False, server_default="live"))
-    op.add_column("idempotent_requests", sa.Column("attempt", sa.Integer(), nullable=False, server_default="1"))
-    op.add_column("idempotent_requests", sa.Column("result_id", sa.String(length=32), nullable=True))
+    op.add_column(
+        "idempotent_requests",
+        sa.Column("mode", sa.String(length=8), nullable=False, server_default="live"),
+    )
+    op.add_column(
+        "idempotent_requests",
+        sa.Column("attempt", sa.Integer(), nullable=False, server_default="1"),
+    )
+    op.add_column(
+        "idempotent_requests", sa.Column("result_id", sa.String(length=32), nullable=True)
+    )
     op.add_column("idempotent_requests", sa.Column("body_size", sa.BigInteger(), nullable=True))
     op.execute(
-        "UPDATE idempotent_requests SET mode = 'test' WHERE key_id IN (SELECT id FROM api_keys WHERE mode = 'test')"
+        "UPDATE idempotent_requests SET mode = 'test' WHERE key_id IN (SELECT id FROM api_keys "
+        "WHERE mode = 'test')"
     )
     has_body, has_zip = sa.column("body_key").is_not(None), sa.column("storage_key").is_not(None)
     op.create_index(

@@ -1,4 +1,5 @@
-"""A server of files on loopback, for tests of what fetches: it answers as told, and remembers who came."""
+"""A server of files on loopback, for tests of what fetches: it answers as told, and remembers who
+came."""
 
 import socket
 import ssl
@@ -15,10 +16,15 @@ from app.errors import AppError
 Page = bytes | Callable[[], Iterable[bytes]]
 
 
-def page(body: bytes, content_type: str = "image/png", status: str = "200 OK", **headers: str) -> bytes:
-    """A whole answer. Headers are named as in Python: ``content_encoding``; one that is empty is left out."""
+def page(
+    body: bytes, content_type: str = "image/png", status: str = "200 OK", **headers: str
+) -> bytes:
+    """A whole answer. Headers are named as in Python: ``content_encoding``; one that is empty is
+    left out."""
     fields = {"content_type": content_type, "content_length": str(len(body)), **headers}
-    lines = [f"{name.replace('_', '-').title()}: {value}" for name, value in fields.items() if value]
+    lines = [
+        f"{name.replace('_', '-').title()}: {value}" for name, value in fields.items() if value
+    ]
     return "\r\n".join([f"HTTP/1.1 {status}", *lines, "", ""]).encode("latin-1") + body
 
 
@@ -27,7 +33,8 @@ def redirect(location: str, status: str = "302 Found") -> bytes:
 
 
 class Origin:
-    """``pages`` by path with query; any other is a 404. ``connections`` counts those that were accepted.
+    """``pages`` by path with query; any other is a 404. ``connections`` counts those that were
+    accepted.
 
     ``requests`` are as they came. ``names`` are those that TLS handshakes asked for.
     """
@@ -62,7 +69,8 @@ class Origin:
         self._listener.close()
 
     def slowly(self, whole: bytes, after: int = 0) -> Callable[[], Iterator[bytes]]:
-        """The answer with its first bytes at once, then one every 20 ms for as long as the other side listens."""
+        """The answer with its first bytes at once, then one every 20 ms for as long as the other
+        side listens."""
 
         def drip() -> Iterator[bytes]:
             yield whole[:after]
@@ -81,7 +89,9 @@ class Origin:
                 if not lines or not lines[0].startswith(b"GET "):
                     return  # it was hung up on, or spoken to in TLS
                 self.requests.append(b"".join(lines).decode("latin-1"))
-                found = self.pages.get(lines[0].split()[1].decode(), page(b"", status="404 Not Found"))
+                found = self.pages.get(
+                    lines[0].split()[1].decode(), page(b"", status="404 Not Found")
+                )
                 for part in [found] if isinstance(found, bytes) else found():
                     connection.sendall(part)
 

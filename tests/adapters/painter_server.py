@@ -43,7 +43,10 @@ class Handler(BaseHTTPRequestHandler):
         if self.headers.get("Authorization") == f"Bearer {KEY}":
             self.server.answer(self)
         else:
-            problem = {"message": f"Incorrect API key: {self.headers.get('Authorization')}", "code": "invalid_api_key"}
+            problem = {
+                "message": f"Incorrect API key: {self.headers.get('Authorization')}",
+                "code": "invalid_api_key",
+            }
             says({"error": problem}, 401)(self)
 
     def log_message(self, format: str, *args: object) -> None:
@@ -65,7 +68,11 @@ def says(body: object, status: int = 200, **headers: str) -> Answer:
 
 
 def refuses(status: int, message: str, code: str | None = None, **headers: str) -> Answer:
-    return says({"error": {"message": message, "type": "invalid_request_error", "code": code}}, status, **headers)
+    return says(
+        {"error": {"message": message, "type": "invalid_request_error", "code": code}},
+        status,
+        **headers,
+    )
 
 
 def drips(beginning: bytes, drop: bytes) -> Answer:

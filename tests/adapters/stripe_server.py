@@ -48,7 +48,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         target = urlsplit(self.path)
         body = self.rfile.read(int(self.headers["Content-Length"] or 0)).decode() or target.query
-        self.server.requests.append(Seen(self.command, target.path, dict(self.headers), dict(parse_qsl(body))))
+        self.server.requests.append(
+            Seen(self.command, target.path, dict(self.headers), dict(parse_qsl(body)))
+        )
         self.server.answer(self)
 
     do_POST = do_GET
@@ -94,5 +96,7 @@ def answering(answer: Answer, seconds: float = 5) -> Iterator[StripePayments]:
         yield payments
 
 
-def refusal(message: str = "No.", kind: str = "invalid_request_error", **more: object) -> dict[str, object]:
+def refusal(
+    message: str = "No.", kind: str = "invalid_request_error", **more: object
+) -> dict[str, object]:
     return {"error": {"type": kind, "message": message, **more}}

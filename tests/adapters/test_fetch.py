@@ -1,7 +1,7 @@
 """Files by URL: what is fetched, and what is never connected to.
 
-Every connection of the fetchers here leads to one server on loopback, whatever the address and port: where it counts
-none, there was none.
+Every connection of the fetchers here leads to one server on loopback, whatever the address and
+port: where it counts none, there was none.
 """
 
 import socket
@@ -46,7 +46,8 @@ def origin(authority) -> Iterator[Origin]:
 
 
 class Internet:
-    """Names and the addresses behind them; any other name has one public address. All that connects is written down."""
+    """Names and the addresses behind them; any other name has one public address. All that connects
+    is written down."""
 
     def __init__(self, server: Origin, trust: ssl.SSLContext) -> None:
         self.names: dict[str, list[list[str]]] = {}
@@ -85,16 +86,22 @@ Fetch = Callable[..., Fetched]
 
 @pytest.fixture
 def fetch(internet, target) -> Fetch:
-    def fetch(url: str = URL, most_bytes: int = len(PNG), seconds: float = 10, **allowed: object) -> Fetched:
+    def fetch(
+        url: str = URL, most_bytes: int = len(PNG), seconds: float = 10, **allowed: object
+    ) -> Fetched:
         fetcher = Fetcher(network=internet.network, seconds=seconds)
         return fetcher.fetch(url, target, most_bytes=most_bytes, **allowed)  # type: ignore[arg-type]
 
     return fetch
 
 
-def test_a_file_arrives_by_tls_from_the_address_that_was_checked(fetch, target, origin, internet) -> None:
+def test_a_file_arrives_by_tls_from_the_address_that_was_checked(
+    fetch, target, origin, internet
+) -> None:
     origin.pages["/stra%C3%9Fe%20(1).png?v=%2F1&w"] = page(PNG, "Image/PNG; charset=binary")
-    assert fetch("HTTPS://Photos.S3.amazonaws.com:443/straße (1).png?v=%2F1&w#top") == Fetched("image/png")
+    assert fetch("HTTPS://Photos.S3.amazonaws.com:443/straße (1).png?v=%2F1&w#top") == Fetched(
+        "image/png"
+    )
     assert target.read_bytes() == PNG
     assert (internet.looked_up, internet.connected) == ([BUCKET], [(PUBLIC, 443)])
     assert origin.names == [BUCKET]
@@ -192,7 +199,8 @@ def test_a_hostile_url_connects_to_nothing(url, fetch, target, origin, internet)
     }
     refusal(BadRequest, lambda: fetch(url), target)
     assert internet.looked_up == []
-    # Names that anybody may register are looked up where every host is allowed, and have to be public.
+    # Names that anybody may register are looked up where every host is allowed, and have to be
+    # public.
     hosts = ["localhost", "127.0.0.1", "2130706433", "0x7f.1", "[::1]"]
     refusal(BadRequest, lambda: fetch(url, hosts=hosts, any_host=True), target)
     assert (origin.connections, internet.connected) == (0, [])
@@ -200,7 +208,9 @@ def test_a_hostile_url_connects_to_nothing(url, fetch, target, origin, internet)
 
 def test_a_host_has_to_be_allowed_and_the_refusal_says_which_are(fetch, target) -> None:
     url = "https://images.example.com/cat.png"
-    problem = refusal(BadRequest, lambda: fetch(url, hosts=["other.example.com", "example.com"]), target)
+    problem = refusal(
+        BadRequest, lambda: fetch(url, hosts=["other.example.com", "example.com"]), target
+    )
     for name in ("images.example.com", "Amazon S3", "Google Drive", "settings"):
         assert name in problem
     fetch(url, hosts=["images.example.com"])
@@ -217,12 +227,23 @@ def test_the_servers_own_storage_is_allowed(internet, target) -> None:
 
 @pytest.mark.parametrize(
     "addresses",
-    [[], ["10.0.0.1"], [PUBLIC, "127.0.0.1"], ["2600::1", "fe80::1%lo"], ["::ffff:52.216.1.1"], ["169.254.169.254"]],
+    [
+        [],
+        ["10.0.0.1"],
+        [PUBLIC, "127.0.0.1"],
+        ["2600::1", "fe80::1%lo"],
+        ["::ffff:52.216.1.1"],
+        ["169.254.169.254"],
+    ],
     ids=str,
 )
-def test_names_without_public_addresses_are_refused_alike(addresses, fetch, target, origin, internet) -> None:
+def test_names_without_public_addresses_are_refused_alike(
+    addresses, fetch, target, origin, internet
+) -> None:
     internet.names[BUCKET] = [addresses]
-    assert refusal(BadRequest, fetch, target) == f"{BUCKET} has no public address. Check its spelling"
+    assert (
+        refusal(BadRequest, fetch, target) == f"{BUCKET} has no public address. Check its spelling"
+    )
     assert origin.connections == 0
 
 
@@ -250,7 +271,9 @@ def test_redirects_are_followed_three_times(fetch, target, origin, internet) -> 
         "/2?signed=yes": redirect(f"https://more.s3.amazonaws.com/b\xc3\xa4r/{'a' * 3000}"),
         f"/b%C3%A4r/{'a' * 3000}": redirect(URL, "303 See Other"),
     }
-    assert "more than 3 times" in refusal(Unprocessable, lambda: fetch(f"https://{BUCKET}/0"), target)
+    assert "more than 3 times" in refusal(
+        Unprocessable, lambda: fetch(f"https://{BUCKET}/0"), target
+    )
     fetch(f"https://{BUCKET}/1")
     assert target.read_bytes() == PNG
     assert origin.names[-3:] == [BUCKET, "more.s3.amazonaws.com", BUCKET]
@@ -277,7 +300,9 @@ def test_redirects_are_followed_three_times(fetch, target, origin, internet) -> 
         "https://photos.s3.amazonaws.com/" + "a" * 8200,
     ],
 )
-def test_a_redirect_is_checked_as_the_first_url_is(location, fetch, target, origin, internet) -> None:
+def test_a_redirect_is_checked_as_the_first_url_is(
+    location, fetch, target, origin, internet
+) -> None:
     internet.names["loopback.s3.amazonaws.com"] = [["127.0.0.1"]]
     origin.pages["/cat.png"] = redirect(location)
     refusal(BadRequest, fetch, target)
@@ -289,7 +314,11 @@ def test_a_redirect_never_leaves_https(origin, plain, trust, target) -> None:
     encrypted = f"https://photos.s3.amazonaws.com:{origin.port}"
     network = Network(lambda _host: ["127.0.0.1"], tls=lambda: trust)
     fetcher = Fetcher(trusted_origins=[encrypted, plain.url], network=network)
-    problem = refusal(BadRequest, lambda: fetcher.fetch(f"{encrypted}/cat.png", target, most_bytes=len(PNG)), target)
+    problem = refusal(
+        BadRequest,
+        lambda: fetcher.fetch(f"{encrypted}/cat.png", target, most_bytes=len(PNG)),
+        target,
+    )
     assert "https to http" in problem
     assert (origin.connections, plain.connections) == (1, 0)
 
@@ -297,7 +326,11 @@ def test_a_redirect_never_leaves_https(origin, plain, trust, target) -> None:
 def test_a_test_origin_is_exactly_one(plain, target) -> None:
     fetcher = Fetcher(trusted_origins=[plain.url])
     other = plain.url.replace("127.0.0.1", "127.0.0.2")
-    for url in (f"{other}/cat.png", plain.url.replace("http", "https"), f"http://127.0.0.1:{plain.port - 1}/"):
+    for url in (
+        f"{other}/cat.png",
+        plain.url.replace("http", "https"),
+        f"http://127.0.0.1:{plain.port - 1}/",
+    ):
         with pytest.raises(BadRequest):
             fetcher.fetch(url, target, most_bytes=len(PNG))
     assert plain.connections == 0
@@ -307,16 +340,28 @@ def test_a_test_origin_is_exactly_one(plain, target) -> None:
 
 def test_a_share_link_is_fetched_as_its_download(internet, target) -> None:
     with pytest.raises(Unprocessable, match=r"certificate of www\.dropbox\.com"):
-        Fetcher(network=internet.network).fetch("https://www.dropbox.com/s/abc/cat.png?dl=0", target, most_bytes=9)
+        Fetcher(network=internet.network).fetch(
+            "https://www.dropbox.com/s/abc/cat.png?dl=0", target, most_bytes=9
+        )
     with pytest.raises(Unprocessable, match=r"certificate of drive\.usercontent\.google\.com"):
-        Fetcher(network=internet.network).fetch("https://drive.google.com/file/d/abc/view", target, most_bytes=9)
+        Fetcher(network=internet.network).fetch(
+            "https://drive.google.com/file/d/abc/view", target, most_bytes=9
+        )
 
 
-def test_certificates_have_to_be_valid_for_the_name(fetch, target, origin, internet, authority) -> None:
-    assert "certificate" in refusal(Unprocessable, lambda: fetch("https://account.r2.dev/cat.png"), target)
+def test_certificates_have_to_be_valid_for_the_name(
+    fetch, target, origin, internet, authority
+) -> None:
+    assert "certificate" in refusal(
+        Unprocessable, lambda: fetch("https://account.r2.dev/cat.png"), target
+    )
     assert origin.names == ["account.r2.dev"]
-    strangers = Fetcher(network=Network(internet.look_up, internet.connect, exchange.public_certificates))
-    assert "certificate" in refusal(Unprocessable, lambda: strangers.fetch(URL, target, most_bytes=len(PNG)), target)
+    strangers = Fetcher(
+        network=Network(internet.look_up, internet.connect, exchange.public_certificates)
+    )
+    assert "certificate" in refusal(
+        Unprocessable, lambda: strangers.fetch(URL, target, most_bytes=len(PNG)), target
+    )
     assert origin.requests == []
 
 

@@ -1,4 +1,5 @@
-"""Files by URL that don't come as they should: each way of failing is told, in time, and leaves nothing behind."""
+"""Files by URL that don't come as they should: each way of failing is told, in time, and leaves
+nothing behind."""
 
 import socket
 import time
@@ -27,7 +28,10 @@ def fetch(fetcher: Fetcher, url: str, target, most_bytes: int = KILOBYTE):
     [
         (CHUNKED + b"4\r\n\x89PNG\r\n6;x=y\r\nabcdef\r\n0\r\nA: b\r\n\r\n", "image/png"),
         (page(b"\x89PNGabcdef", **UNTOLD), "image/png"),
-        (b"HTTP/1.1 100 Continue\r\n\r\n" + page(b"\x89PNGabcdef", "application/binary"), "application/binary"),
+        (
+            b"HTTP/1.1 100 Continue\r\n\r\n" + page(b"\x89PNGabcdef", "application/binary"),
+            "application/binary",
+        ),
         (page(b"\x89PNGabcdef", "", content_encoding="Identity"), "application/octet-stream"),
     ],
     ids=["chunked", "until the end", "after a 100", "of no type"],
@@ -42,7 +46,9 @@ def test_a_file_comes_in_every_framing(answer, media_type, plain, target) -> Non
 def test_a_file_that_is_declared_too_large_is_not_begun(plain, target) -> None:
     plain.pages["/cat.png"] = page(b"", content_length=str(KILOBYTE * KILOBYTE + 1))
     fetcher = Fetcher(trusted_origins=[plain.url])
-    problem = refusal(TooLarge, fetch(fetcher, plain.url, target, most_bytes=KILOBYTE * KILOBYTE), target)
+    problem = refusal(
+        TooLarge, fetch(fetcher, plain.url, target, most_bytes=KILOBYTE * KILOBYTE), target
+    )
     assert "larger than 1 MB" in problem
 
 
@@ -63,7 +69,10 @@ def test_a_file_without_an_end_is_not_kept(plain, target) -> None:
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
-        (page(b"<html>", "text/html; charset=utf-8"), "answered with text/html, not with an image. Share the file"),
+        (
+            page(b"<html>", "text/html; charset=utf-8"),
+            "answered with text/html, not with an image. Share the file",
+        ),
         (page(b"gone", status="404 Not Found"), "status 404"),
         (page(b"no", status="403 Forbidden"), "without signing in"),
         (page(b"", status="500 Oops"), "status 500"),
@@ -85,7 +94,9 @@ def test_a_file_without_an_end_is_not_kept(plain, target) -> None:
 )
 def test_what_goes_wrong_on_the_way_is_told(answer, problem, plain, target) -> None:
     plain.pages["/cat.png"] = answer
-    assert problem in refusal(Unprocessable, fetch(Fetcher(trusted_origins=[plain.url]), plain.url, target), target)
+    assert problem in refusal(
+        Unprocessable, fetch(Fetcher(trusted_origins=[plain.url]), plain.url, target), target
+    )
 
 
 def test_a_malformed_chunk_is_no_order_to_read_everything(plain, target) -> None:
@@ -132,7 +143,9 @@ def test_so_is_a_name_server_that_never_answers(plain, target) -> None:
         never.wait()
         return []
 
-    ends_in_time(Fetcher(seconds=SLOW, network=Network(look_up)), "https://photos.s3.amazonaws.com", target)
+    ends_in_time(
+        Fetcher(seconds=SLOW, network=Network(look_up)), "https://photos.s3.amazonaws.com", target
+    )
     never.set()
 
 
@@ -141,4 +154,6 @@ def test_a_name_server_that_fails_is_no_fault_of_the_url(target) -> None:
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     fetcher = Fetcher(network=Network(look_up))
-    assert "Try again" in refusal(Unprocessable, fetch(fetcher, "https://photos.s3.amazonaws.com", target), target)
+    assert "Try again" in refusal(
+        Unprocessable, fetch(fetcher, "https://photos.s3.amazonaws.com", target), target
+    )

@@ -39,7 +39,8 @@ def painter_at(base_url: str, key: str = KEY, **others) -> Painter:
 
 
 def refusal(server: PainterServer, target: Path, **others) -> AppError:
-    """What painting ends with when there is no picture: an error for the user, nothing on the disk, no key in sight."""
+    """What painting ends with when there is no picture: an error for the user, nothing on the disk,
+    no key in sight."""
     with capture_logs() as logs, pytest.raises(AppError) as caught:
         painter_at(server.base_url, **others).paint(Order("a hat"), target)
     assert not list(target.parent.iterdir())
@@ -70,7 +71,9 @@ def test_models_have_aliases(server, target, models, asked, sent) -> None:
     assert len(server.requests) == 1
 
 
-def test_a_picture_in_the_answer_is_written_and_only_what_is_given_is_asked_for(server, target) -> None:
+def test_a_picture_in_the_answer_is_written_and_only_what_is_given_is_asked_for(
+    server, target
+) -> None:
     server.answer = says(IN_BASE64)
     painter = painter_at(server.base_url)
     painter.paint(Order("a hat ☂"), target)
@@ -80,7 +83,9 @@ def test_a_picture_in_the_answer_is_written_and_only_what_is_given_is_asked_for(
     assert server.requests[0].headers["Content-Type"] == "application/json"
     assert server.requests[0].body == {"model": "fast", "prompt": "a hat ☂", "n": 1}
 
-    painter.paint(Order("a hat", negative_prompt="feathers", seed=0, model="fine"), target.with_name("second"))
+    painter.paint(
+        Order("a hat", negative_prompt="feathers", seed=0, model="fine"), target.with_name("second")
+    )
     wanted = {"model": "fine", "prompt": "a hat", "n": 1, "negative_prompt": "feathers", "seed": 0}
     assert server.requests[1].body == wanted
 
@@ -169,7 +174,9 @@ def test_refused_fields_are_told_as_such(server, target, body, said, status) -> 
     ],
 )
 def test_a_providers_rate_limit_is_passed_on_within_bounds(server, target, header, seconds) -> None:
-    server.answer = refuses(429, "Slow down", "rate_limit_exceeded", Retry_After=header.encode().decode("latin-1"))
+    server.answer = refuses(
+        429, "Slow down", "rate_limit_exceeded", Retry_After=header.encode().decode("latin-1")
+    )
     error = refusal(server, target)
     assert type(error) is Overloaded
     assert error.headers == {"Retry-After": seconds}

@@ -43,7 +43,8 @@ def storage(request) -> Storage:
 
 @pytest.fixture
 def present(storage, tmp_path) -> datetime:
-    """As the storage dates what it holds: a folder's files by the kernel, which no library can fake."""
+    """As the storage dates what it holds: a folder's files by the kernel, which no library can
+    fake."""
     if isinstance(storage, LocalStorage):
         return datetime.fromtimestamp(tmp_path.stat().st_ctime, UTC)
     return real_now()
@@ -114,7 +115,9 @@ def test_a_large_object_streams_through(storage, key, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("before_it_breaks", [1, 2 * PART_BYTES + 1])
-def test_a_put_that_breaks_leaves_nothing_and_spoils_nothing(storage, key, present, before_it_breaks) -> None:
+def test_a_put_that_breaks_leaves_nothing_and_spoils_nothing(
+    storage, key, present, before_it_breaks
+) -> None:
     def breaking() -> Iterator[bytes]:
         yield bytes(before_it_breaks)
         raise OSError("the disk is full")
@@ -243,7 +246,9 @@ def test_an_upload_that_still_gets_parts_is_not_tidied(s3, key) -> None:
 
 
 @pytest.mark.parametrize("abandoned", [True, False])
-def test_tidying_ends_what_was_begun_before_and_nothing_else(storage, key, present, abandoned) -> None:
+def test_tidying_ends_what_was_begun_before_and_nothing_else(
+    storage, key, present, abandoned
+) -> None:
     tidied = []
 
     def chunks() -> Iterator[bytes]:
@@ -266,11 +271,12 @@ def test_it_says_whether_it_is_usable(storage) -> None:
     storage.check()
 
 
-# ── a local folder ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── a local folder ────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
-    "key", ["../escape", "/etc/passwd", "a/../../escape", "a//b", "a/", "", ".", "./a", ".unfinished/a"]
+    "key",
+    ["../escape", "/etc/passwd", "a/../../escape", "a//b", "a/", "", ".", "./a", ".unfinished/a"],
 )
 def test_no_key_leaves_the_folder(local, key, tmp_path) -> None:
     (tmp_path / "file").write_bytes(b"x")
@@ -331,7 +337,7 @@ def test_check_notices_a_folder_that_cannot_be_written(tmp_path) -> None:
         LocalStorage(tmp_path / "file", "key").check()
 
 
-# ── S3 ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── S3 ────────────────────────────────────────────────────────────────────────────────────────────
 
 CALLS: list[Callable[[Storage, Path], object]] = [
     lambda storage, _path: storage.put("key", [b"x"]),
@@ -375,7 +381,8 @@ def test_keys_are_deleted_a_thousand_at_a_time(s3, key) -> None:
     """S3 takes no more in one request; the test server takes any number."""
     sizes = []
     s3._client.meta.events.register(
-        "provide-client-params.s3.DeleteObjects", lambda params, **_: sizes.append(len(params["Delete"]["Objects"]))
+        "provide-client-params.s3.DeleteObjects",
+        lambda params, **_: sizes.append(len(params["Delete"]["Objects"])),
     )
     s3.delete(f"{key}/{number}" for number in range(2100))
     assert sizes == [1000, 1000, 100]
@@ -406,7 +413,10 @@ def test_the_settings_choose_the_storage(make_app, s3_server) -> None:
     storage = app.extensions["lightwell"].storage
     assert isinstance(storage, S3Storage)
     storage.put("configured", [b"x"])
-    assert s3_server.client.head_object(Bucket=s3_server.bucket, Key="configured")["ContentLength"] == 1
+    assert (
+        s3_server.client.head_object(Bucket=s3_server.bucket, Key="configured")["ContentLength"]
+        == 1
+    )
     assert app.test_client().get("/storage/anything").status_code == 404
 
 
@@ -414,7 +424,10 @@ def test_the_settings_choose_the_storage(make_app, s3_server) -> None:
     ("environment", "problem"),
     [
         ({"S3_BUCKET": "Not A Bucket"}, "S3_BUCKET: must be the name of a bucket"),
-        ({"S3_BUCKET": "fine", "S3_ENDPOINT_URL": "ftp://x"}, "S3_ENDPOINT_URL: must begin with https://"),
+        (
+            {"S3_BUCKET": "fine", "S3_ENDPOINT_URL": "ftp://x"},
+            "S3_ENDPOINT_URL: must begin with https://",
+        ),
         ({"S3_ENDPOINT_URL": "https://x"}, "S3_ENDPOINT_URL: needs S3_BUCKET"),
     ],
 )

@@ -44,7 +44,9 @@ FAILURES: dict[str, Answer] = {
     "nothing at all": says(b""),
     "401": says(refusal("Invalid API Key provided: sk_test_****1234"), 401),
     "403": says(refusal("The provided key does not have the required permissions."), 403),
-    "a key used for something else": says(refusal("Keys for idempotent requests…", "idempotency_error"), 400),
+    "a key used for something else": says(
+        refusal("Keys for idempotent requests…", "idempotency_error"), 400
+    ),
     "a redirect to nowhere": says(b"", 302, Location=CLOSED),
     "hangs up": hangs_up,
     "stops in the middle": stops_in_the_middle,
@@ -59,7 +61,9 @@ def buy(app: Flask, make_account: Callable[..., Any], clock: Any) -> Callable[..
 
     def buy(payments: StripePayments, path: str = "checkout") -> Any:
         with open_till(app, clock, payments=payments):
-            return app.test_client().post(f"/billing/{path}", headers=bearer(account.key), json={"plan": "TEAM"})
+            return app.test_client().post(
+                f"/billing/{path}", headers=bearer(account.key), json={"plan": "TEAM"}
+            )
 
     buy.account = account  # type: ignore[attr-defined]
     return buy
@@ -73,7 +77,10 @@ def assert_down(answer: Any) -> None:
 
 @pytest.mark.parametrize("failure", FAILURES)
 def test_stripe_failing_is_told_as_such(impatient, caplog, failure) -> None:
-    with answering(FAILURES[failure], seconds=0.1) as payments, pytest.raises(DependencyDown) as raised:
+    with (
+        answering(FAILURES[failure], seconds=0.1) as payments,
+        pytest.raises(DependencyDown) as raised,
+    ):
         payments.create_customer("org_1", 1, "a", "a@example.com")
     assert raised.value.headers["Retry-After"]
     assert "payments." in caplog.text
@@ -100,22 +107,33 @@ def test_nobody_listening_is_a_503(buy, impatient) -> None:
 
 def test_what_is_locked_for_a_moment_is_asked_again(impatient) -> None:
     answers = iter(
-        [says(refusal("In use.", "idempotency_error", code="idempotency_key_in_use"), 409), says({"id": "cus_1"})]
+        [
+            says(refusal("In use.", "idempotency_error", code="idempotency_key_in_use"), 409),
+            says({"id": "cus_1"}),
+        ]
     )
-    with running_stripe(lambda handler: next(answers)(handler)) as server, client_of(server.url) as payments:
+    with (
+        running_stripe(lambda handler: next(answers)(handler)) as server,
+        client_of(server.url) as payments,
+    ):
         assert payments.create_customer("org_1", 1, "a", "a@example.com") == "cus_1"
         first, again = server.requests
     assert first.headers["Idempotency-Key"] == again.headers["Idempotency-Key"]
 
 
-def test_a_slow_stripe_holds_back_only_so_many_requests(app, clock, buy, client, impatient, monkeypatch) -> None:
-    """The customer's others are turned away once their patience is over, and all that needs no Stripe goes on."""
+def test_a_slow_stripe_holds_back_only_so_many_requests(
+    app, clock, buy, client, impatient, monkeypatch
+) -> None:
+    """The customer's others are turned away once their patience is over, and all that needs no
+    Stripe goes on."""
     outbound = app.extensions["lightwell"].outbound
     places = outbound.most
     monkeypatch.setattr(outbound, "patience", 0.0)
 
     def ask() -> Any:
-        return app.test_client().post("/billing/checkout", headers=bearer(buy.account.key), json={"plan": "TEAM"})
+        return app.test_client().post(
+            "/billing/checkout", headers=bearer(buy.account.key), json={"plan": "TEAM"}
+        )
 
     with (
         running_stripe(falls_silent) as server,
@@ -148,10 +166,16 @@ def test_a_silent_stripe_is_given_up_within_seconds(buy) -> None:
 
 
 def test_a_portal_that_changes_no_plans_is_the_operators_business(caplog) -> None:
-    disabled = says(refusal("The subscription update feature in the portal configuration is disabled."), 400)
-    gone = says(refusal("No such customer: 'cus_1'", code="resource_missing", param="customer"), 400)
+    disabled = says(
+        refusal("The subscription update feature in the portal configuration is disabled."), 400
+    )
+    gone = says(
+        refusal("No such customer: 'cus_1'", code="resource_missing", param="customer"), 400
+    )
     moment = datetime(2026, 6, 1, tzinfo=UTC)
-    running = Subscription("sub_1", "cus_1", "active", [Item("si_1", "price_1", moment)], moment, None)
+    running = Subscription(
+        "sub_1", "cus_1", "active", [Item("si_1", "price_1", moment)], moment, None
+    )
     for answer, refused in ((disabled, Refused), (gone, CustomerGone)):
         with answering(answer) as payments, pytest.raises(refused):
             payments.change(running, [Line("price_2")], "https://shop.example/")

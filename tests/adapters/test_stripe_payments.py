@@ -1,4 +1,5 @@
-"""Payments over real sockets: all calls against the test cashier, what is sent, and how answers are read."""
+"""Payments over real sockets: all calls against the test cashier, what is sent, and how answers are
+read."""
 
 import threading
 from collections.abc import Iterator
@@ -45,10 +46,17 @@ def moment(seconds: int) -> datetime:
 
 def subscription(**changes: Any) -> dict[str, Any]:
     """As much of Stripe's object as counts."""
-    item = {"id": "si_1", "object": "subscription_item", "price": {"id": "price_1"}, "current_period_end": MOMENT + 100}
+    item = {
+        "id": "si_1",
+        "object": "subscription_item",
+        "price": {"id": "price_1"},
+        "current_period_end": MOMENT + 100,
+    }
     return {
-        "id": "sub_1", "object": "subscription", "customer": "cus_1", "status": "active", "created": MOMENT,
-        "cancel_at": None, "cancel_at_period_end": False, "items": {"object": "list", "data": [item]}, **changes,
+        "id": "sub_1", "object": "subscription", "customer": "cus_1", "status": "active",
+        "created": MOMENT,
+        "cancel_at": None, "cancel_at_period_end": False,
+        "items": {"object": "list", "data": [item]}, **changes,
     }  # fmt: skip
 
 
@@ -60,8 +68,12 @@ def test_all_calls_over_a_real_connection(clock, caplog) -> None:
     books = cashier.extensions["books"]
     with served(cashier) as url, client_of(url) as payments:
         customer = payments.create_customer("org_1", 1, "Ünïcode & Söhne", "a+b@example.com")
-        assert payments.create_customer("org_1", 1, "Ünïcode & Söhne", "a+b@example.com") == customer
-        assert payments.create_customer("org_1", 2, "Ünïcode & Söhne", "a+b@example.com") != customer
+        assert (
+            payments.create_customer("org_1", 1, "Ünïcode & Söhne", "a+b@example.com") == customer
+        )
+        assert (
+            payments.create_customer("org_1", 2, "Ünïcode & Söhne", "a+b@example.com") != customer
+        )
         assert books.customer(customer)["name"] == "Ünïcode & Söhne"
         assert books.customer(customer)["metadata"] == {"org_id": "org_1"}
         assert payments.subscriptions_of(customer) == []
@@ -106,12 +118,15 @@ def test_all_subscriptions_are_read_page_by_page(till, monkeypatch) -> None:
     monkeypatch.setattr(stripe_payments, "PAGE", 2)
     customer = till.books.create_customer("a@example.com")["id"]
     made = [till.books.subscribe(customer, ["price_team_month"])["id"] for _ in range(5)]
-    assert sorted(one.id for one in till.provider.payments.subscriptions_of(customer)) == sorted(made)
+    assert sorted(one.id for one in till.provider.payments.subscriptions_of(customer)) == sorted(
+        made
+    )
     assert sorted(one.id for one in till.provider.payments.subscriptions()) == sorted(made)
 
 
 def test_what_is_sent(impatient) -> None:
-    """The version and the names of parameters are Stripe's; the test cashier is not the only judge of that."""
+    """The version and the names of parameters are Stripe's; the test cashier is not the only judge
+    of that."""
     with (
         running_stripe(says({"id": "bps_1", "url": "https://x", "data": []})) as server,
         client_of(server.url) as payments,
@@ -119,7 +134,9 @@ def test_what_is_sent(impatient) -> None:
         item = Item("si_1", "price_1", moment(MOMENT))
         running = Subscription("sub_1", "cus_1", "active", [item], moment(MOMENT), None)
         payments.change(running, [Line("price_2")], BACK)
-        payments.checkout("org_1", "cus_1", [Line("price_1"), Line("price_m", metered=True)], BACK, BACK)
+        payments.checkout(
+            "org_1", "cus_1", [Line("price_1"), Line("price_m", metered=True)], BACK, BACK
+        )
         payments.meter("images", "use_1", "cus_1", 7, moment(MOMENT))
         change, listed, opened, metered = server.requests
     assert change.headers["Authorization"] == f"Bearer {KEY}"
@@ -137,11 +154,15 @@ def test_what_is_sent(impatient) -> None:
         "flow_data[after_completion][type]": "redirect",
         "flow_data[after_completion][redirect][return_url]": BACK,
     }
-    assert (listed.path, listed.sent) == ("/v1/checkout/sessions", {"customer": "cus_1", "status": "open"})
+    assert (listed.path, listed.sent) == (
+        "/v1/checkout/sessions",
+        {"customer": "cus_1", "status": "open"},
+    )
     assert (opened.method, opened.path) == ("POST", "/v1/checkout/sessions")
     sold = {name: value for name, value in opened.sent.items() if name.startswith("line_items")}
     assert sold == {
-        "line_items[0][price]": "price_1", "line_items[0][quantity]": "1", "line_items[1][price]": "price_m"
+        "line_items[0][price]": "price_1", "line_items[0][quantity]": "1",
+        "line_items[1][price]": "price_m"
     }  # fmt: skip
     assert (metered.path, metered.sent["identifier"]) == ("/v1/billing/meter_events", "use_1")
     assert metered.sent["timestamp"] == str(MOMENT)
@@ -151,7 +172,9 @@ def test_a_customer_is_asked_for_by_the_same_key_until_it_is_another(impatient) 
     with running_stripe(says({"id": "cus_1"})) as server, client_of(server.url) as payments:
         for number, name in ((1, "a"), (1, "a"), (2, "a"), (1, "b")):
             payments.create_customer("org_1", number, name, "a@example.com")
-        first, again, second, renamed = (seen.headers["Idempotency-Key"] for seen in server.requests)
+        first, again, second, renamed = (
+            seen.headers["Idempotency-Key"] for seen in server.requests
+        )
     assert first == again
     assert len({first, second, renamed}) == 3
 
@@ -189,7 +212,12 @@ def test_a_customer_may_stand_there_whole(impatient) -> None:
 
 @contextmanager
 def listing(*subscriptions: dict[str, Any]) -> Iterator[StripePayments]:
-    body = {"object": "list", "url": "/v1/subscriptions", "has_more": False, "data": list(subscriptions)}
+    body = {
+        "object": "list",
+        "url": "/v1/subscriptions",
+        "has_more": False,
+        "data": list(subscriptions),
+    }
     with answering(says(body)) as payments:
         yield payments
 
@@ -199,20 +227,32 @@ def listing(*subscriptions: dict[str, Any]) -> Iterator[StripePayments]:
     [
         (404, "id", lambda payments: payments.subscriptions_of("cus_1")),
         (400, "customer", lambda payments: payments.portal("cus_1", BACK)),
-        (400, "customer", lambda payments: payments.checkout("org_1", "cus_1", [Line("price_1")], BACK, BACK)),
-        (400, "payload[stripe_customer_id]", lambda payments: payments.meter("m", "u", "cus_1", 1, moment(MOMENT))),
+        (
+            400,
+            "customer",
+            lambda payments: payments.checkout("org_1", "cus_1", [Line("price_1")], BACK, BACK),
+        ),
+        (
+            400,
+            "payload[stripe_customer_id]",
+            lambda payments: payments.meter("m", "u", "cus_1", 1, moment(MOMENT)),
+        ),
     ],
 )
 def test_a_customer_that_does_not_exist(impatient, status, param, call) -> None:
     with (
-        answering(says(refusal("No such customer: 'cus_1'", code="resource_missing", param=param), status)) as payments,
+        answering(
+            says(refusal("No such customer: 'cus_1'", code="resource_missing", param=param), status)
+        ) as payments,
         pytest.raises(CustomerGone),
     ):
         call(payments)
 
 
 @pytest.mark.parametrize("param", ["line_items[0][price]", None])
-def test_what_the_operator_configured_wrongly_is_not_taken_for_a_missing_customer(impatient, caplog, param) -> None:
+def test_what_the_operator_configured_wrongly_is_not_taken_for_a_missing_customer(
+    impatient, caplog, param
+) -> None:
     refused = refusal("No such price: 'price_9'", code="resource_missing", param=param)
     with answering(says(refused, 400)) as payments, pytest.raises(DependencyDown):
         payments.checkout("org_1", "cus_1", [Line("price_9")], BACK, BACK)
@@ -232,19 +272,28 @@ def test_usage_that_stripe_knows_already_counts_as_reported(impatient, code) -> 
 
 @pytest.mark.parametrize(("found", "sold"), [("expired", True), ("complete", False)])
 def test_a_checkout_that_is_closed_already(impatient, found, sold) -> None:
-    """By a parallel request, which is as well; or by being paid, and then nothing more must be sold."""
+    """By a parallel request, which is as well; or by being paid, and then nothing more must be
+    sold."""
 
     def answer(handler: Any) -> None:
         if handler.path.endswith("/expire"):
-            says(refusal('Only Checkout Sessions with a status in ["open"] can be expired.'), 400)(handler)
+            says(refusal('Only Checkout Sessions with a status in ["open"] can be expired.'), 400)(
+                handler
+            )
         elif handler.command == "GET" and "?" in handler.path:
-            says({"object": "list", "data": [{"id": "cs_1", "object": "checkout.session"}]})(handler)
+            says({"object": "list", "data": [{"id": "cs_1", "object": "checkout.session"}]})(
+                handler
+            )
         else:
-            says({"id": "cs_1", "object": "checkout.session", "status": found, "url": "https://new"})(handler)
+            says(
+                {"id": "cs_1", "object": "checkout.session", "status": found, "url": "https://new"}
+            )(handler)
 
     with answering(answer) as payments:
         if sold:
-            assert payments.checkout("org_1", "cus_1", [Line("price_1")], BACK, BACK) == "https://new"
+            assert (
+                payments.checkout("org_1", "cus_1", [Line("price_1")], BACK, BACK) == "https://new"
+            )
         else:
             with pytest.raises(DependencyDown):
                 payments.checkout("org_1", "cus_1", [Line("price_1")], BACK, BACK)

@@ -1,7 +1,8 @@
 """For every Python process below ``faketime``, which ``PYTHONPATH`` leads here.
 
-Since 3.11 ``time.sleep`` waits for a moment of the monotonic clock, and faketime takes the faked difference off that
-too, though it is told to leave this clock alone (https://github.com/wolfcw/libfaketime/issues/426): EINVAL.
+Since 3.11 ``time.sleep`` waits for a moment of the monotonic clock, and faketime takes the faked
+difference off that too, though it is told to leave this clock alone
+(https://github.com/wolfcw/libfaketime/issues/426): EINVAL.
 """
 
 import select

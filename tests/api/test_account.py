@@ -36,7 +36,11 @@ def test_register_stores_no_secret(app, client) -> None:
 @on_both_databases
 def test_a_known_address_is_refused_however_it_is_spelt(client) -> None:
     client.post("/auth/register", json={"email": "Grace.Hopper@Example.com"})
-    for spelling in ("grace.hopper@example.com", " GRACE.HOPPER@EXAMPLE.COM".strip(), "Grace.Hopper@example.COM"):
+    for spelling in (
+        "grace.hopper@example.com",
+        " GRACE.HOPPER@EXAMPLE.COM".strip(),
+        "Grace.Hopper@example.COM",
+    ):
         answer = client.post("/auth/register", json={"email": spelling})
         assert answer.status_code == 409
         assert answer.json["code"] == "conflict"
@@ -47,14 +51,24 @@ def test_a_known_address_is_refused_however_it_is_spelt(client) -> None:
 @pytest.mark.parametrize(
     ("first", "same", "another"),
     [
-        ("may@example.com", ["may+shop@example.com", "MAY+2@example.com", "may+a+b@example.com"], "m.ay@example.com"),
+        (
+            "may@example.com",
+            ["may+shop@example.com", "MAY+2@example.com", "may+a+b@example.com"],
+            "m.ay@example.com",
+        ),
         ("ma.y+x@example.net", ["ma.y@example.net"], "may@example.net"),
-        ("m.ay.2027@gmail.com", ["may2027@gmail.com", "MAY.2027+x@googlemail.com"], "may2028@gmail.com"),
+        (
+            "m.ay.2027@gmail.com",
+            ["may2027@gmail.com", "MAY.2027+x@googlemail.com"],
+            "may2028@gmail.com",
+        ),
         ("june@googlemail.com", ["j.une@googlemail.com", "june@gmail.com"], "june@mail.example"),
         ("+july@example.com", ["+july+x@example.com"], "+august@example.com"),
     ],
 )
-def test_a_mailbox_has_one_account_however_its_address_is_written(client, first, same, another) -> None:
+def test_a_mailbox_has_one_account_however_its_address_is_written(
+    client, first, same, another
+) -> None:
     assert client.post("/auth/register", json={"email": first}).status_code == 201
     for spelling in (first, *same):
         answer = client.post("/auth/register", json={"email": spelling})
@@ -73,7 +87,11 @@ def test_an_address_is_kept_as_it_was_given(app, client) -> None:
 @on_both_databases
 def test_parallel_registrations_of_one_mailbox_make_one_account(app) -> None:
     def register(tag: int) -> int:
-        return app.test_client().post("/auth/register", json={"email": f"racer+{tag}@example.com"}).status_code
+        return (
+            app.test_client()
+            .post("/auth/register", json={"email": f"racer+{tag}@example.com"})
+            .status_code
+        )
 
     with ThreadPoolExecutor(8) as threads:
         assert sorted(threads.map(register, range(8))) == [201] + [409] * 7
@@ -82,19 +100,35 @@ def test_parallel_registrations_of_one_mailbox_make_one_account(app) -> None:
 @on_both_databases
 def test_parallel_registrations_make_one_account(app) -> None:
     def register(_: int) -> int:
-        return app.test_client().post("/auth/register", json={"email": "race@example.com"}).status_code
+        return (
+            app.test_client().post("/auth/register", json={"email": "race@example.com"}).status_code
+        )
 
     with ThreadPoolExecutor(8) as threads:
         statuses = sorted(threads.map(register, range(8)))
     assert statuses == [201] + [409] * 7
     with app.app_context(), transaction() as session:
         user = session.scalars(select(User).where(User.email == "race@example.com")).one()
-        assert session.scalar(select(func.count()).select_from(Membership).where(Membership.user_id == user.id)) == 1
+        assert (
+            session.scalar(
+                select(func.count()).select_from(Membership).where(Membership.user_id == user.id)
+            )
+            == 1
+        )
 
 
 @pytest.mark.parametrize(
     "email",
-    ["", "nobody", "a@", "@b.com", "a b@example.com", "a@example", "x" * 400 + "@example.com", "a\n@example.com"],
+    [
+        "",
+        "nobody",
+        "a@",
+        "@b.com",
+        "a b@example.com",
+        "a@example",
+        "x" * 400 + "@example.com",
+        "a\n@example.com",
+    ],
 )
 def test_an_invalid_address_is_refused(client, email) -> None:
     answer = client.post("/auth/register", json={"email": email})
@@ -131,11 +165,15 @@ def test_rotate_kills_the_old_key_at_once(client, acme, kind) -> None:
 
 
 def test_rotate_keeps_name_scopes_mode_and_expiry(app, client, acme, make_key, clock) -> None:
-    from_key = make_key(acme, scopes=("write",), expires_at=clock().replace(microsecond=0, year=2100))
+    from_key = make_key(
+        acme, scopes=("write",), expires_at=clock().replace(microsecond=0, year=2100)
+    )
     new = client.post("/auth/rotate-key", headers=bearer(from_key)).json["apiKey"]
     with app.app_context(), transaction() as session:
         old_row, new_row = (
-            session.scalars(select(ApiKey).where(ApiKey.last4 == key[-4:], ApiKey.org_id == acme.org_id)).one()
+            session.scalars(
+                select(ApiKey).where(ApiKey.last4 == key[-4:], ApiKey.org_id == acme.org_id)
+            ).one()
             for key in (from_key, new)
         )
     for column in ("name", "scopes", "mode", "expires_at", "org_id"):
@@ -154,11 +192,18 @@ def test_of_racing_rotations_one_wins(app, acme) -> None:
 
 
 def test_a_reading_key_cannot_rotate_itself(client, acme, make_key) -> None:
-    assert client.post("/auth/rotate-key", headers=bearer(make_key(acme, scopes=("read",)))).status_code == 403
+    assert (
+        client.post(
+            "/auth/rotate-key", headers=bearer(make_key(acme, scopes=("read",)))
+        ).status_code
+        == 403
+    )
 
 
 def test_an_idempotency_key_does_not_store_the_new_secret(app, client, acme) -> None:
-    answer = client.post("/auth/rotate-key", headers={**bearer(acme.key), "Idempotency-Key": "rotate-once"})
+    answer = client.post(
+        "/auth/rotate-key", headers={**bearer(acme.key), "Idempotency-Key": "rotate-once"}
+    )
     assert answer.status_code == 200
     storage = app.extensions["lightwell"].settings.storage_dir
     kept = b"".join(path.read_bytes() for path in storage.rglob("*") if path.is_file())

@@ -17,7 +17,10 @@ from tests.videos import film
 from tests.workspace import finalize, get, presign, put, upload
 
 HTML = b"<!doctype html><script>alert(1)</script>" + b" " * 500
-SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><script/></svg>'
+SVG = (
+    b'<?xml version="1.0"?>'
+    b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><script/></svg>'
+)
 
 
 @pytest.fixture
@@ -50,7 +53,9 @@ def test_the_seed_s_three_steps(client, acme, clock) -> None:
     assert ticket.json["method"] == "PUT"
     assert ticket.json["headers"] == {"Content-Type": "image/jpeg"}
     month = clock().strftime("%Y/%m")
-    assert re.fullmatch(rf"orgs/{acme.org_id}/{month}/[0-9a-f-]{{36}}-hero\.jpg", ticket.json["storageKey"])
+    assert re.fullmatch(
+        rf"orgs/{acme.org_id}/{month}/[0-9a-f-]{{36}}-hero\.jpg", ticket.json["storageKey"]
+    )
     valid = datetime.fromisoformat(ticket.json["expiresAt"]) - clock()
     assert 890 < valid.total_seconds() <= 900
     assert put(client, ticket.json, data).status_code == 200
@@ -61,7 +66,8 @@ def test_the_seed_s_three_steps(client, acme, clock) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", asset["uploadedAt"])
     expected = {
         "name": "hero.jpg", "originalName": "hero.jpg", "size": len(data), "mimeType": "image/jpeg",
-        "mediaType": "IMAGE", "storageKey": ticket.json["storageKey"], "tags": ["hero", "2024"], "collectionId": None,
+        "mediaType": "IMAGE", "storageKey": ticket.json["storageKey"], "tags": ["hero", "2024"],
+        "collectionId": None,
         "locationX": 0, "locationY": 0, "width": 640, "height": 480, "durationMs": None,
     }  # fmt: skip
     assert expected.items() <= asset.items()
@@ -70,7 +76,12 @@ def test_the_seed_s_three_steps(client, acme, clock) -> None:
     assert client.get(f"/api/v1/assets/{asset['id']}", headers=bearer(acme.key)).json == asset
     listed = client.get("/api/v1/assets?page=1&pageSize=50", headers=bearer(acme.key)).json
     assert listed["items"] == [asset]
-    assert (listed["page"], listed["pageSize"], listed["total"], listed["totalPages"]) == (1, 50, 1, 1)
+    assert (listed["page"], listed["pageSize"], listed["total"], listed["totalPages"]) == (
+        1,
+        50,
+        1,
+        1,
+    )
 
 
 def test_the_file_s_last_name_and_the_usual_media_type_are_kept(client, acme) -> None:
@@ -79,7 +90,11 @@ def test_the_file_s_last_name_and_the_usual_media_type_are_kept(client, acme) ->
     put(client, ticket, data)
     about = {"originalName": "../final.jpg", "mimeType": "image/JPG", "name": "Hero"}
     asset = finalize(client, acme.key, ticket["storageKey"], len(data), **about).json
-    assert (asset["name"], asset["originalName"], asset["mimeType"]) == ("Hero", "final.jpg", "image/jpeg")
+    assert (asset["name"], asset["originalName"], asset["mimeType"]) == (
+        "Hero",
+        "final.jpg",
+        "image/jpeg",
+    )
 
 
 def test_an_original_is_free_and_its_thumbnail_is_small_and_upright(client, acme) -> None:
@@ -99,7 +114,8 @@ def _orientation(value: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("container", "mime"), [("mp4", "video/mp4"), ("mov", "video/quicktime"), ("webm", "video/webm")]
+    ("container", "mime"),
+    [("mp4", "video/mp4"), ("mov", "video/quicktime"), ("webm", "video/webm")],
 )
 def test_videos_have_a_duration_and_a_poster(client, acme, container, mime) -> None:
     frames = [np.full((120, 160, 3), (200, 40, 40), dtype="uint8")] * 20
@@ -142,7 +158,8 @@ def test_what_is_not_what_was_declared_is_refused_and_removed(
 
 @on_both_databases
 def test_a_refused_upload_lives_as_long_as_its_url(client, acme, clock, tools, run_sweep) -> None:
-    """Its URL may bring the bytes once more: they count until then, and the next sweep removes them."""
+    """Its URL may bring the bytes once more: they count until then, and the next sweep removes
+    them."""
     data = HTML * 100
     ticket = presign(client, acme.key, len(data)).json
     put(client, ticket, data)
@@ -201,7 +218,9 @@ def test_finalizing_before_the_upload_says_so_and_loses_nothing(client, acme) ->
 
 def test_storage_keys_of_every_shape_are_refused(client, acme, globex) -> None:
     data = encoded()
-    ours, theirs = (presign(client, account.key, len(data)).json["storageKey"] for account in (acme, globex))
+    ours, theirs = (
+        presign(client, account.key, len(data)).json["storageKey"] for account in (acme, globex)
+    )
     strange = {
         theirs: 403,
         "orgs/org_nobody/2026/01/x-hero.jpg": 403,
@@ -240,14 +259,23 @@ def test_a_test_key_can_t_finalize_what_a_live_key_began(client, acme) -> None:
     ("field", "value"),
     [
         ("size", 0), ("size", -1), ("size", 1.5), ("size", "5"), ("size", 2**60),
-        ("mimeType", "text/html"), ("mimeType", "image/svg+xml"), ("mimeType", "image/jpeg; charset=utf-8"),
-        ("mimeType", ""), ("originalName", ""), ("originalName", "x" * 256), ("originalName", "a\u0000b"),
-        ("mode", "upload"), ("colour", "red"), ("tags", ["x"] * 10_000 + ["y"]), ("tags", [str(n) for n in range(51)]),
+        ("mimeType", "text/html"), ("mimeType", "image/svg+xml"),
+        ("mimeType", "image/jpeg; charset=utf-8"),
+        ("mimeType", ""), ("originalName", ""), ("originalName", "x" * 256),
+        ("originalName", "a\u0000b"),
+        ("mode", "upload"), ("colour", "red"), ("tags", ["x"] * 10_000 + ["y"]),
+        ("tags", [str(n) for n in range(51)]),
         ("tags", [""]), ("tags", ["x" * 65]), ("tags", "hero"), ("locationX", "1"),
     ],
 )  # fmt: skip
 def test_bad_fields_are_named(client, acme, field, value) -> None:
-    body = {"mode": "presign", "originalName": "a.jpg", "mimeType": "image/jpeg", "size": 5, field: value}
+    body = {
+        "mode": "presign",
+        "originalName": "a.jpg",
+        "mimeType": "image/jpeg",
+        "size": 5,
+        field: value,
+    }
     refused = client.post("/api/v1/assets", headers=bearer(acme.key), json=body)
     assert refused.status_code == 400
     assert refused.json["errors"][0].startswith(field)
@@ -256,7 +284,10 @@ def test_bad_fields_are_named(client, acme, field, value) -> None:
 def test_ten_thousand_equal_tags_are_too_many(client, acme) -> None:
     asset = upload(client, acme.key)
     url = f"/api/v1/assets/{asset['id']}"
-    assert client.patch(url, headers=bearer(acme.key), json={"tags": ["x"] * 10_000}).status_code == 400
+    assert (
+        client.patch(url, headers=bearer(acme.key), json={"tags": ["x"] * 10_000}).status_code
+        == 400
+    )
     assert client.get(
         "/api/v1/assets?tags=" + ",".join(map(str, range(10_000))), headers=bearer(acme.key)
     ).status_code in (
@@ -302,7 +333,10 @@ def test_deleting_frees_space_and_abandoned_uploads_give_theirs_back(
     assert presign(client, account.key, rest).status_code == 200
     full = presign(client, account.key, 1)
     assert (full.status_code, full.json["code"]) == (402, "quota_exceeded")
-    assert client.delete(f"/api/v1/assets/{asset['id']}", headers=bearer(account.key)).status_code == 204
+    assert (
+        client.delete(f"/api/v1/assets/{asset['id']}", headers=bearer(account.key)).status_code
+        == 204
+    )
     assert presign(client, account.key, len(data)).status_code == 200
     clock.advance(hours=1)
     run_sweep()
@@ -322,7 +356,9 @@ def test_an_upload_in_progress_is_not_swept(client, acme, clock, run_sweep) -> N
 
 
 @on_both_databases
-def test_the_sweep_removes_what_is_over_and_nothing_else(client, acme, clock, tools, run_sweep) -> None:
+def test_the_sweep_removes_what_is_over_and_nothing_else(
+    client, acme, clock, tools, run_sweep
+) -> None:
     kept, gone = upload(client, acme.key), upload(client, acme.key, encoded(seed=2))
     abandoned = presign(client, acme.key, len(encoded())).json
     put(client, abandoned, encoded())
@@ -336,14 +372,19 @@ def test_the_sweep_removes_what_is_over_and_nothing_else(client, acme, clock, to
     }
     assert (
         get(
-            client, client.get(f"/api/v1/assets/{kept['id']}", headers=bearer(acme.key)).json["thumbnailUrl"]
+            client,
+            client.get(f"/api/v1/assets/{kept['id']}", headers=bearer(acme.key)).json[
+                "thumbnailUrl"
+            ],
         ).status_code
         == 200
     )
     assert finalize(client, acme.key, abandoned["storageKey"], len(encoded())).status_code == 404
 
 
-def test_the_signed_url_can_t_change_what_was_finalized(client, acme, clock, run_sweep, tools) -> None:
+def test_the_signed_url_can_t_change_what_was_finalized(
+    client, acme, clock, run_sweep, tools
+) -> None:
     first = encoded()
     other = HTML.ljust(len(first))[: len(first)]
     ticket = presign(client, acme.key, len(first)).json
@@ -389,28 +430,45 @@ def test_a_finalize_that_died_half_way_can_be_repeated(client, acme, monkeypatch
 @on_both_databases
 def test_changes_hold_and_what_is_left_out_stays(client, acme) -> None:
     asset = upload(client, acme.key, tags=["old"], locationX=1.5)
-    collection = client.post("/api/v1/collections", headers=bearer(acme.key), json={"name": "Spring"}).json
+    collection = client.post(
+        "/api/v1/collections", headers=bearer(acme.key), json={"name": "Spring"}
+    ).json
     url = f"/api/v1/assets/{asset['id']}"
     changed = client.patch(url, headers=bearer(acme.key), json={"tags": ["marketing", "q2", "q2"]})
     assert changed.json == {**asset, "tags": ["marketing", "q2"]}
-    fields = {"name": "Ünïcode 🌷.jpg", "collectionId": collection["id"], "locationX": -3, "locationY": 7.25}
+    fields = {
+        "name": "Ünïcode 🌷.jpg",
+        "collectionId": collection["id"],
+        "locationX": -3,
+        "locationY": 7.25,
+    }
     changed = client.patch(url, headers=bearer(acme.key), json=fields)
     assert changed.json == {**asset, "tags": ["marketing", "q2"], **fields}
     for query, found in (
-        ("tags=marketing,q2", True), ("tags=old", False), ("q=ünïcode", True), ("q=HERO", True), ("q=mark", True),
-        (f"collectionId={collection['id']}", True), ("q=nothing", False), ("tags=marketing,old", False),
+        ("tags=marketing,q2", True), ("tags=old", False), ("q=ünïcode", True), ("q=HERO", True),
+        ("q=mark", True),
+        (f"collectionId={collection['id']}", True), ("q=nothing", False),
+        ("tags=marketing,old", False),
     ):  # fmt: skip
         listed = client.get(f"/api/v1/assets?{query}", headers=bearer(acme.key)).json
         assert (listed["total"], len(listed["items"])) == (int(found), int(found)), query
-    assert client.patch(url, headers=bearer(acme.key), json={"collectionId": None}).json["collectionId"] is None
+    assert (
+        client.patch(url, headers=bearer(acme.key), json={"collectionId": None}).json[
+            "collectionId"
+        ]
+        is None
+    )
 
 
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"name": ""}, "name"), ({"name": None}, "name"), ({"name": "a\nb"}, "name"), ({"name": "x" * 256}, "name"),
-        ({"tags": None}, "tags"), ({"tags": [1]}, "tags"), ({"collectionId": "col_none"}, "collectionId"),
-        ({"locationX": None}, "locationX"), ({"locationY": "far"}, "locationY"), ({"size": 5}, "size"),
+        ({"name": ""}, "name"), ({"name": None}, "name"), ({"name": "a\nb"}, "name"),
+        ({"name": "x" * 256}, "name"),
+        ({"tags": None}, "tags"), ({"tags": [1]}, "tags"),
+        ({"collectionId": "col_none"}, "collectionId"),
+        ({"locationX": None}, "locationX"), ({"locationY": "far"}, "locationY"),
+        ({"size": 5}, "size"),
         ({"locationX": 1e300}, "locationX"),
     ],
 )  # fmt: skip
@@ -436,7 +494,8 @@ def test_a_deleted_asset_is_gone_at_once(client, acme) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        "pageSize=0", "pageSize=x", "page=0", "page=-1", "page=1000000000", "page=1e9", "cursor=broken",
+        "pageSize=0", "pageSize=x", "page=0", "page=-1", "page=1000000000", "page=1e9",
+        "cursor=broken",
         "sort=colour", "type=AUDIO", f"q={'x' * 201}", "q=%00", "collectionId=%00",
     ],
 )  # fmt: skip
@@ -447,11 +506,16 @@ def test_bad_queries_are_refused(client, acme, query) -> None:
 
 
 def test_pages_and_cursors_give_each_asset_once(client, acme) -> None:
-    made = [upload(client, acme.key, encoded(width=40 + n, height=40), f"n{n}.jpg")["id"] for n in range(5)]
+    made = [
+        upload(client, acme.key, encoded(width=40 + n, height=40), f"n{n}.jpg")["id"]
+        for n in range(5)
+    ]
     by_page = [
         item["id"]
         for page in (1, 2, 3)
-        for item in client.get(f"/api/v1/assets?pageSize=2&page={page}", headers=bearer(acme.key)).json["items"]
+        for item in client.get(
+            f"/api/v1/assets?pageSize=2&page={page}", headers=bearer(acme.key)
+        ).json["items"]
     ]
     assert by_page == made[::-1]
     by_cursor, cursor = [], ""

@@ -28,9 +28,13 @@ def payer(make_account: AccountMaker) -> Account:
 
 @pytest.fixture
 def buy(client: ApiClient, payer: Account) -> Callable[..., TestResponse]:
-    def buy(plan: object = "TEAM", headers: dict[str, str] | None = None, **fields: object) -> TestResponse:
+    def buy(
+        plan: object = "TEAM", headers: dict[str, str] | None = None, **fields: object
+    ) -> TestResponse:
         return client.post(
-            "/billing/checkout", headers={**bearer(payer.key), **(headers or {})}, json={"plan": plan, **fields}
+            "/billing/checkout",
+            headers={**bearer(payer.key), **(headers or {})},
+            json={"plan": plan, **fields},
         )
 
     return buy
@@ -53,7 +57,9 @@ def pay(till: Till, answer: TestResponse) -> str:
 
 
 def prices_of(till: Till, subscription_id: str) -> list[str]:
-    return [item["price"]["id"] for item in till.books.subscription(subscription_id)["items"]["data"]]
+    return [
+        item["price"]["id"] for item in till.books.subscription(subscription_id)["items"]["data"]
+    ]
 
 
 def assert_conflict(answer: TestResponse, *words: str) -> None:
@@ -143,8 +149,13 @@ def test_a_plan_is_refused_where_it_is_not_sold_by_the_year(app, clock, payer, b
         assert session_of(till, buy())
 
 
-def test_of_several_prices_of_a_plan_the_first_is_sold_and_the_others_still_hold(app, clock, payer, buy) -> None:
-    old, new = PlanPrice("TEAM", "month", "price_business_month"), PlanPrice("TEAM", "month", "price_team_month")
+def test_of_several_prices_of_a_plan_the_first_is_sold_and_the_others_still_hold(
+    app, clock, payer, buy
+) -> None:
+    old, new = (
+        PlanPrice("TEAM", "month", "price_business_month"),
+        PlanPrice("TEAM", "month", "price_team_month"),
+    )
     with open_till(app, clock, prices=Prices([new, old], ())) as till:
         subscription = pay(till, buy())
         assert prices_of(till, subscription) == ["price_team_month"]
@@ -154,7 +165,9 @@ def test_of_several_prices_of_a_plan_the_first_is_sold_and_the_others_still_hold
 
 
 def test_a_metered_price_is_sold_with_the_other(app, clock, payer, buy) -> None:
-    prices = Prices([PlanPrice("TEAM", "month", "price_team_month")], [PlanPrice("TEAM", "month", METERED)])
+    prices = Prices(
+        [PlanPrice("TEAM", "month", "price_team_month")], [PlanPrice("TEAM", "month", METERED)]
+    )
     with open_till(app, clock, prices=prices) as till:
         assert prices_of(till, pay(till, buy())) == ["price_team_month", METERED]
         till.catch_up()
@@ -177,7 +190,9 @@ def test_a_key_that_only_reads_buys_nothing(till, client, payer, make_key) -> No
 
 def test_a_test_key_spends_no_money(till, client, payer) -> None:
     for path in ("checkout", "portal"):
-        answer = client.post(f"/billing/{path}", headers=bearer(payer.test_key), json={"plan": "TEAM"})
+        answer = client.post(
+            f"/billing/{path}", headers=bearer(payer.test_key), json={"plan": "TEAM"}
+        )
         assert (answer.status_code, answer.json["code"]) == (403, "forbidden")
         assert "live key" in answer.json["error"]
     assert till.books.customers() == []
@@ -193,7 +208,9 @@ def test_nobody_pays_for_what_was_granted(till, client, make_account) -> None:
 
 def test_a_plan_above_the_granted_one_is_sold(till, client, make_account) -> None:
     granted = make_account("granted", plan="TEAM")
-    answer = client.post("/billing/checkout", headers=bearer(granted.key), json={"plan": "BUSINESS"})
+    answer = client.post(
+        "/billing/checkout", headers=bearer(granted.key), json={"plan": "BUSINESS"}
+    )
     pay(till, answer)
     till.catch_up()
     assert till.plan(granted) == "BUSINESS"
@@ -220,7 +237,9 @@ def test_the_plan_that_is_paid_is_not_sold_again(till, payer, buy) -> None:
         ({"plan": "TEAM", "interval": "year"}, "price_team_year", "TEAM"),
     ],
 )
-def test_another_plan_is_confirmed_for_the_same_subscription(till, payer, buy, asked, price, plan) -> None:
+def test_another_plan_is_confirmed_for_the_same_subscription(
+    till, payer, buy, asked, price, plan
+) -> None:
     subscription = pay(till, buy())
     page = session_of(till, buy(**asked), "billing_portal.session")
     assert page["flow"]["type"] == "subscription_update_confirm"
@@ -266,7 +285,9 @@ def test_what_is_paused_must_be_taken_up_again_first(till, payer, buy) -> None:
 
 
 @pytest.mark.parametrize("at_period_end", [True, False])
-def test_after_a_cancellation_the_plan_is_sold_again_once_it_has_ended(till, payer, buy, at_period_end) -> None:
+def test_after_a_cancellation_the_plan_is_sold_again_once_it_has_ended(
+    till, payer, buy, at_period_end
+) -> None:
     subscription = pay(till, buy())
     till.books.cancel(subscription, at_period_end=at_period_end)
     if at_period_end:
@@ -294,7 +315,9 @@ def test_a_subscription_of_several_prices_is_not_changed_here(app, clock, payer,
 
 def test_a_price_that_only_stripe_knows_is_a_matter_for_people(app, clock, payer, buy) -> None:
     """Somebody changed the subscription in Stripe's dashboard to a price of its own."""
-    prices = Prices([one for one in ACCOUNT.stripe_prices if one.price_id != "price_business_year"], ())
+    prices = Prices(
+        [one for one in ACCOUNT.stripe_prices if one.price_id != "price_business_year"], ()
+    )
     with open_till(app, clock, prices=prices) as till:
         subscription = pay(till, buy())
         till.catch_up()
@@ -332,12 +355,16 @@ def test_a_repeated_request_leads_to_the_same_page(till, client, payer, buy) -> 
     assert again.json == first.json
     assert len(till.books.all("checkout.session")) == 1
     assert buy("BUSINESS", headers=once).status_code == 422
-    pages = [portal(client, payer.key, **{"Idempotency-Key": "look-1"}).json["url"] for _ in range(2)]
+    pages = [
+        portal(client, payer.key, **{"Idempotency-Key": "look-1"}).json["url"] for _ in range(2)
+    ]
     assert pages[0] == pages[1]
 
 
 def test_workspaces_are_apart(till, client, make_account) -> None:
-    one, other = (make_account(name, plan="FREE", requests_per_second=1000) for name in ("one", "other"))
+    one, other = (
+        make_account(name, plan="FREE", requests_per_second=1000) for name in ("one", "other")
+    )
     till.books.subscribe(till.customer(one), ["price_business_month"])
     assert_conflict(portal(client, other.key))
     answer = client.post("/billing/checkout", headers=bearer(other.key), json={"plan": "BUSINESS"})
@@ -355,7 +382,9 @@ def test_parallel_checkouts_make_one_customer(app, till, payer) -> None:
 
     def buy(_: int) -> TestResponse:
         start.wait()
-        return app.test_client().post("/billing/checkout", headers=bearer(payer.key), json={"plan": "TEAM"})
+        return app.test_client().post(
+            "/billing/checkout", headers=bearer(payer.key), json={"plan": "TEAM"}
+        )
 
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(buy, range(8)))
@@ -367,7 +396,9 @@ def test_parallel_checkouts_make_one_customer(app, till, payer) -> None:
 
 
 @on_both_databases
-def test_a_crash_before_the_customer_is_stored_makes_no_second_one(till, payer, buy, monkeypatch) -> None:
+def test_a_crash_before_the_customer_is_stored_makes_no_second_one(
+    till, payer, buy, monkeypatch
+) -> None:
     def die(*_: object) -> None:
         raise SystemExit("killed")
 
@@ -403,7 +434,9 @@ def test_the_portal_of_a_deleted_customer_is_gone(till, client, payer, buy) -> N
     assert till.plan(payer) != "TEAM"
 
 
-def test_a_customer_that_is_deleted_while_the_page_is_made_is_replaced(till, payer, buy, monkeypatch) -> None:
+def test_a_customer_that_is_deleted_while_the_page_is_made_is_replaced(
+    till, payer, buy, monkeypatch
+) -> None:
     made, deleted = till.provider.payments.checkout, []
 
     def checkout(org_id: str, customer_id: str, *rest: Any) -> str:
@@ -442,7 +475,9 @@ def test_no_secret_is_logged(till, client, payer, buy, caplog, capfd) -> None:
         assert secret not in written
 
 
-def test_a_purchase_that_nobody_told_is_asked_for_an_hour_later(context, till, payer, buy, clock) -> None:
+def test_a_purchase_that_nobody_told_is_asked_for_an_hour_later(
+    context, till, payer, buy, clock
+) -> None:
     forget_everybody()
     pay(till, buy())
     clock.advance(hours=1)
@@ -450,7 +485,9 @@ def test_a_purchase_that_nobody_told_is_asked_for_an_hour_later(context, till, p
     assert till.plan(payer) == "TEAM"
 
 
-def test_where_the_portal_changes_no_plans_the_way_round_is_told(till, payer, buy, monkeypatch) -> None:
+def test_where_the_portal_changes_no_plans_the_way_round_is_told(
+    till, payer, buy, monkeypatch
+) -> None:
     def refuses(*_anything: object) -> str:
         raise Refused("the feature is disabled")
 

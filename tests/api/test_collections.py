@@ -33,7 +33,11 @@ def test_making_one_twice_gives_the_same(api) -> None:
     first = api("POST", name="Campaign Q2", color="#6366f1", parentId=None)
     assert first.status_code == 201
     assert re.fullmatch(r"col_[0-9a-z]{24}", first.json["id"])
-    assert {"name": "Campaign Q2", "parentId": None, "color": "#6366f1"}.items() <= first.json.items()
+    assert {
+        "name": "Campaign Q2",
+        "parentId": None,
+        "color": "#6366f1",
+    }.items() <= first.json.items()
     second = api("POST", name="Campaign Q2", color="#000000")
     assert (second.status_code, second.json) == (200, first.json)
     assert api("GET").json == {"collections": [first.json]}
@@ -65,10 +69,16 @@ def test_the_whole_collection_may_be_sent_back(api) -> None:
     path = f"/{whole['id']}"
     changed = api("PATCH", path, **{**whole, "name": "Cooked"})
     assert (changed.status_code, changed.json) == (200, {**whole, "name": "Cooked"})
-    for field, value in (("id", "col_other"), ("createdAt", "2020-01-01T00:00:00.000Z"), ("createdAt", None)):
+    for field, value in (
+        ("id", "col_other"),
+        ("createdAt", "2020-01-01T00:00:00.000Z"),
+        ("createdAt", None),
+    ):
         refused = api("PATCH", path, **{**whole, "name": "Raw", field: value})
         assert refused.status_code == 400
-        assert refused.json["errors"] == [f"{field}: can't be changed; leave it out, or send {dumps(whole[field])}"]
+        assert refused.json["errors"] == [
+            f"{field}: can't be changed; leave it out, or send {dumps(whole[field])}"
+        ]
     assert api("GET", path).json == changed.json
 
 
@@ -99,7 +109,8 @@ def test_the_tree_is_found_by_name_and_parent(api) -> None:
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        ({}, "name"), ({"name": ""}, "name"), ({"name": "x" * 256}, "name"), ({"name": "a\u0000"}, "name"),
+        ({}, "name"), ({"name": ""}, "name"), ({"name": "x" * 256}, "name"),
+        ({"name": "a\u0000"}, "name"),
         ({"name": 5}, "name"),
         ({"name": "a", "color": "red"}, "color"), ({"name": "a", "color": "#12345"}, "color"),
         ({"name": "a", "parentId": "col_none"}, "parentId"), ({"name": "a", "size": 1}, "size"),
@@ -130,7 +141,11 @@ def test_parallel_moves_close_no_circle(app, api, acme) -> None:
 
     def move(n: int) -> int:
         body = {"parentId": ids[(n + 1) % len(ids)]}
-        return app.test_client().patch(f"{URL}/{ids[n]}", headers=bearer(acme.key), json=body).status_code
+        return (
+            app.test_client()
+            .patch(f"{URL}/{ids[n]}", headers=bearer(acme.key), json=body)
+            .status_code
+        )
 
     with ThreadPoolExecutor(6) as threads:
         statuses = list(threads.map(move, range(6)))
@@ -159,12 +174,22 @@ def test_deleting_one_keeps_its_assets(client, api, acme) -> None:
     collection = api("POST", name="Doomed").json["id"]
     asset = upload(client, acme.key, collectionId=collection)
     assert asset["collectionId"] == collection
-    assert client.get(f"/api/v1/assets?collectionId={collection}", headers=bearer(acme.key)).json["total"] == 1
+    assert (
+        client.get(f"/api/v1/assets?collectionId={collection}", headers=bearer(acme.key)).json[
+            "total"
+        ]
+        == 1
+    )
     assert api("DELETE", f"/{collection}").status_code == 204
     assert api("GET", f"/{collection}").status_code == 404
     kept = client.get(f"/api/v1/assets/{asset['id']}", headers=bearer(acme.key)).json
     assert kept == {**asset, "collectionId": None}
-    assert client.get(f"/api/v1/assets?collectionId={collection}", headers=bearer(acme.key)).json["total"] == 0
+    assert (
+        client.get(f"/api/v1/assets?collectionId={collection}", headers=bearer(acme.key)).json[
+            "total"
+        ]
+        == 0
+    )
 
 
 def test_one_with_collections_in_it_is_not_deleted(api) -> None:

@@ -1,4 +1,5 @@
-"""``POST /compress/batch``: what a client sees. The pictures themselves are tested in ``tests/imaging``."""
+"""``POST /compress/batch``: what a client sees. The pictures themselves are tested in
+``tests/imaging``."""
 
 import base64
 from io import BytesIO
@@ -29,15 +30,27 @@ def used(client, account) -> int:
 @on_both_databases
 def test_a_batch_comes_back_smaller_in_the_order_sent(client, app, make_account) -> None:
     account = make_account(plan="TEAM", requests_per_second=100)
-    files = [("one.jpg", encoded()), ("two.png", encoded("PNG", 320, 200)), ("three.webp", encoded("WEBP", 200, 300))]
+    files = [
+        ("one.jpg", encoded()),
+        ("two.png", encoded("PNG", 320, 200)),
+        ("three.webp", encoded("WEBP", 200, 300)),
+    ]
 
     answer = client.compress(account.key, *files, quality="0.7")
 
     assert answer.status_code == 200
     body = answer.json
     assert body["processed"] == 3
-    assert [result["originalName"] for result in body["results"]] == ["one.jpg", "two.png", "three.webp"]
-    assert [result["mimeType"] for result in body["results"]] == ["image/jpeg", "image/png", "image/webp"]
+    assert [result["originalName"] for result in body["results"]] == [
+        "one.jpg",
+        "two.png",
+        "three.webp",
+    ]
+    assert [result["mimeType"] for result in body["results"]] == [
+        "image/jpeg",
+        "image/png",
+        "image/webp",
+    ]
     for (_, sent), result in zip(files, body["results"], strict=True):
         data = base64.b64decode(result["data"], validate=True)
         assert len(data) == result["size"] < result["originalSize"] == len(sent)
@@ -55,7 +68,11 @@ def test_both_field_names_keep_the_order(client, acme) -> None:
         data=_multipart_in_order([("files", "a.jpg"), ("files[]", "b.jpg"), ("files", "c.jpg")]),
         content_type="multipart/form-data; boundary=edge",
     )
-    assert [result["originalName"] for result in answer.json["results"]] == ["a.jpg", "b.jpg", "c.jpg"]
+    assert [result["originalName"] for result in answer.json["results"]] == [
+        "a.jpg",
+        "b.jpg",
+        "c.jpg",
+    ]
 
 
 def _multipart_in_order(files: list[tuple[str, str]], content: bytes | None = None) -> bytes:
@@ -69,7 +86,9 @@ def _multipart_in_order(files: list[tuple[str, str]], content: bytes | None = No
 
 @pytest.mark.parametrize("format", list(Format))
 def test_every_output_format(client, acme, format) -> None:
-    result = client.compress(acme.key, encoded(width=64, height=48), mimeType=format.mime).json["results"][0]
+    result = client.compress(acme.key, encoded(width=64, height=48), mimeType=format.mime).json[
+        "results"
+    ][0]
     assert result["mimeType"] == format.mime
     assert opened(base64.b64decode(result["data"])).format == format.name
 
@@ -91,7 +110,9 @@ def test_sizes_fit_and_never_grow(client, acme, fields, size) -> None:
 
 def test_quality_is_honoured(client, acme) -> None:
     sizes = [
-        client.compress(acme.key, encoded("PNG"), quality=quality, mimeType="image/jpeg").json["results"][0]["size"]
+        client.compress(acme.key, encoded("PNG"), quality=quality, mimeType="image/jpeg").json[
+            "results"
+        ][0]["size"]
         for quality in ("0", "0.3", "0.8", "1")
     ]
     assert sizes == sorted(sizes)
@@ -128,7 +149,8 @@ def test_a_bad_field_is_named_and_free(client, acme, fields, field) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"GIF89a", b"not an image" * 99, encoded()[:2000], b"%!PS-Adobe-3.0 EPSF", b"<svg/>"]
+    "body",
+    [b"", b"GIF89a", b"not an image" * 99, encoded()[:2000], b"%!PS-Adobe-3.0 EPSF", b"<svg/>"],
 )
 def test_an_unreadable_file_is_422_named_and_free(client, app, acme, body) -> None:
     answer = client.compress(acme.key, ("bad.jpg", body))
@@ -150,7 +172,9 @@ def test_one_bad_file_refuses_the_batch_and_every_bad_one_is_named(client, acme)
 @on_both_databases
 def test_partial_returns_and_charges_the_good_ones(client, make_account) -> None:
     account = make_account(plan="FREE", requests_per_second=100)
-    answer = client.compress(account.key, encoded(), ("x.gif", b"GIF"), encoded(seed=2), partial="true")
+    answer = client.compress(
+        account.key, encoded(), ("x.gif", b"GIF"), encoded(seed=2), partial="true"
+    )
     assert answer.status_code == 200
     assert answer.json["processed"] == len(answer.json["results"]) == 2
     assert [failure["originalName"] for failure in answer.json["failures"]] == ["x.gif"]
@@ -222,8 +246,10 @@ def test_ten_thousand_fields_are_refused(client, app, acme) -> None:
         ("multipart/form-data", b"--edge\r\n", 400),
         ("multipart/form-data; boundary=edge", b"", 400),
         ("multipart/form-data; boundary=edge", b"--edge--\r\n", 400),
-        ("multipart/form-data; boundary=edge", b"--edge\r\nContent-Disposition: form-data\r\n\r\nx", 400),
-        ("multipart/form-data; boundary=edge", b'--edge\r\nContent-Disposition: form-data; filename="a"', 400),
+        ("multipart/form-data; boundary=edge", b"--edge\r\nContent-Disposition: "
+                                               b"form-data\r\n\r\nx", 400),
+        ("multipart/form-data; boundary=edge", b'--edge\r\nContent-Disposition: form-data; '
+                                               b'filename="a"', 400),
         ("multipart/form-data; boundary=other", b"--edge\r\n\r\n--edge--", 400),
         ("application/json", b"{}", 415),
         ("text/plain", b"hello", 415),
@@ -231,18 +257,23 @@ def test_ten_thousand_fields_are_refused(client, app, acme) -> None:
     ],
 )  # fmt: skip
 def test_a_broken_form_is_refused(client, app, acme, content_type, body, status) -> None:
-    answer = client.post("/compress/batch", headers=bearer(acme.key), data=body, content_type=content_type)
+    answer = client.post(
+        "/compress/batch", headers=bearer(acme.key), data=body, content_type=content_type
+    )
     assert answer.status_code == status
     assert spooled(app) == []
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cut=st.tuples(st.integers(0, 900), st.integers(0, 60)), junk=st.binary(max_size=40))
-def test_whatever_becomes_of_a_form_it_is_answered_and_leaves_nothing(app, make_account, cut, junk) -> None:
+def test_whatever_becomes_of_a_form_it_is_answered_and_leaves_nothing(
+    app, make_account, cut, junk
+) -> None:
     """A valid form with a part of it replaced by other bytes."""
     account = make_account(requests_per_second=100_000)
-    whole = b'--edge\r\nContent-Disposition: form-data; name="quality"\r\n\r\n0.5\r\n' + _multipart_in_order(
-        [("files[]", "a.jpg")], encoded(width=8, height=8, quality=30)
+    whole = (
+        b'--edge\r\nContent-Disposition: form-data; name="quality"\r\n\r\n0.5\r\n'
+        + _multipart_in_order([("files[]", "a.jpg")], encoded(width=8, height=8, quality=30))
     )
     start, length = cut
     answer = app.test_client().post(
@@ -270,9 +301,13 @@ def test_a_body_that_ends_early_is_refused_and_leaves_nothing(client, app, acme)
 
 
 def test_files_in_unknown_fields_and_fields_that_should_be_files(client, acme) -> None:
-    unknown = client.post("/compress/batch", headers=bearer(acme.key), data={"image": (BytesIO(encoded()), "a.jpg")})
+    unknown = client.post(
+        "/compress/batch", headers=bearer(acme.key), data={"image": (BytesIO(encoded()), "a.jpg")}
+    )
     assert (unknown.status_code, unknown.json["errors"]) == (400, ["image: unknown field"])
-    text = client.post("/compress/batch", headers=bearer(acme.key), data={"files[]": "text"}, content_type=FORM)
+    text = client.post(
+        "/compress/batch", headers=bearer(acme.key), data={"files[]": "text"}, content_type=FORM
+    )
     assert (text.status_code, text.json["errors"]) == (400, ["files[]: must be a file"])
 
 

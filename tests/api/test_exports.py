@@ -52,7 +52,10 @@ def unzipped(data: bytes) -> dict[str, bytes]:
 
 
 def library(client, key, count: int) -> list[str]:
-    return [upload(client, key, encoded(width=60 + n, height=40), f"photo-{n}.jpg")["id"] for n in range(count)]
+    return [
+        upload(client, key, encoded(width=60 + n, height=40), f"photo-{n}.jpg")["id"]
+        for n in range(count)
+    ]
 
 
 @on_both_databases
@@ -93,7 +96,9 @@ def test_without_a_format_each_keeps_its_own(client, acme, export) -> None:
 def test_what_fails_is_listed_inside_and_costs_nothing(app, client, acme, export) -> None:
     good = upload(client, acme.key, original="good.jpg")
     vanished = upload(client, acme.key, encoded(seed=2), original="vanished.jpg")
-    video = upload(client, acme.key, film([np.zeros((64, 64, 3), "uint8")] * 3), "clip.mp4", "video/mp4")
+    video = upload(
+        client, acme.key, film([np.zeros((64, 64, 3), "uint8")] * 3), "clip.mp4", "video/mp4"
+    )
     app.extensions["lightwell"].storage.delete([vanished["storageKey"]])
     files = unzipped(export([vanished["id"], good["id"], video["id"]]).data)
     assert list(files) == ["good.webp", "errors.json"]
@@ -113,19 +118,23 @@ def test_unknown_ids_are_named_before_any_byte(client, acme, globex, export) -> 
     test = upload(client, acme.test_key)["id"]
     refused = export([own, foreign, "image_never", test])
     assert refused.status_code == 404
-    assert refused.json["errors"] == [f"assetIds: '{one}' does not exist" for one in (foreign, "image_never", test)]
+    assert refused.json["errors"] == [
+        f"assetIds: '{one}' does not exist" for one in (foreign, "image_never", test)
+    ]
     assert used(client, acme) == 0
 
 
 @pytest.mark.parametrize(
     ("ids", "fields", "field"),
     [
-        ([], {}, "assetIds"), (["a", "a"], {}, "assetIds"), (["x"] * 501, {}, "assetIds"), ("a", {}, "assetIds"),
+        ([], {}, "assetIds"), (["a", "a"], {}, "assetIds"), (["x"] * 501, {}, "assetIds"),
+        ("a", {}, "assetIds"),
         ([1], {}, "assetIds.0"), (["a\u0000"], {}, "assetIds.0"),
         ([f"image_{n}" for n in range(501)], {"async": False}, "async"),
         ([str(n) for n in range(50_001)], {}, "assetIds"),
         (["a"], {"async": "yes"}, "async"), (["a"], {"config": {"width": 5}}, "config.width"),
-        (["a"], {"config": {"maxWidth": 0}}, "config.maxWidth"), (["a"], {"config": None}, "config"),
+        (["a"], {"config": {"maxWidth": 0}}, "config.maxWidth"),
+        (["a"], {"config": None}, "config"),
     ],
 )  # fmt: skip
 def test_bad_exports_are_refused(export, ids, fields, field) -> None:
@@ -147,12 +156,18 @@ def test_an_export_that_the_month_can_t_pay_is_refused_whole(client, make_accoun
     assert used(client, account) == 3
 
 
-def test_the_first_bytes_come_before_the_last_image_is_done(app, client, acme, export, monkeypatch) -> None:
+def test_the_first_bytes_come_before_the_last_image_is_done(
+    app, client, acme, export, monkeypatch
+) -> None:
     ids = library(client, acme.key, 40)
     drawn = []
     submit = ImagingPool.submit
-    monkeypatch.setattr(ImagingPool, "submit", lambda *arguments: drawn.append(1) or submit(*arguments))
-    answer = client.post(URL, headers=bearer(acme.key), json={"assetIds": ids, "config": SEED_CONFIG}, buffered=False)
+    monkeypatch.setattr(
+        ImagingPool, "submit", lambda *arguments: drawn.append(1) or submit(*arguments)
+    )
+    answer = client.post(
+        URL, headers=bearer(acme.key), json={"assetIds": ids, "config": SEED_CONFIG}, buffered=False
+    )
     first = next(answer.iter_encoded())
     assert first.startswith(b"PK\x03\x04")
     assert len(drawn) < 40
@@ -163,15 +178,21 @@ def test_the_first_bytes_come_before_the_last_image_is_done(app, client, acme, e
     assert list(spool.iterdir()) == []
 
 
-def test_the_server_s_own_failure_never_gives_a_zip_that_looks_whole(client, acme, export, monkeypatch) -> None:
+def test_the_server_s_own_failure_never_gives_a_zip_that_looks_whole(
+    client, acme, export, monkeypatch
+) -> None:
     ids = library(client, acme.key, 3)
-    monkeypatch.setattr(type(client.application.extensions["lightwell"].storage), "put_file", lambda *_: 1 / 0)
+    monkeypatch.setattr(
+        type(client.application.extensions["lightwell"].storage), "put_file", lambda *_: 1 / 0
+    )
     with pytest.raises(ZeroDivisionError):
         export(ids)
     assert used(client, acme) == 0
 
 
-def test_a_part_of_the_server_that_is_down_ends_the_stream(client, acme, export, monkeypatch) -> None:
+def test_a_part_of_the_server_that_is_down_ends_the_stream(
+    client, acme, export, monkeypatch
+) -> None:
     """It is no fault of an asset's, so it is not listed as one."""
     ids = library(client, acme.key, 2)
 
@@ -206,7 +227,11 @@ def test_a_batch_is_queued_worked_and_downloaded(app, client, acme, clock, expor
     answer = export(ids, **{"async": True})
     assert answer.status_code == 202
     assert answer.headers["Location"] == f"/api/v1/exports/{answer.json['id']}"
-    assert (answer.json["status"], answer.json["processed"], answer.json["total"]) == ("queued", 0, 3)
+    assert (answer.json["status"], answer.json["processed"], answer.json["total"]) == (
+        "queued",
+        0,
+        3,
+    )
     done = run(app, client, acme, answer)
     assert (done["status"], done["processed"], done["failed"]) == ("done", 3, 0)
     served = get(client, done["downloadUrl"])
@@ -236,7 +261,9 @@ def test_more_than_five_hundred_become_a_batch(app, client, acme, export, monkey
 
 
 @on_both_databases
-def test_what_a_dead_worker_left_is_taken_up_and_counted_once(app, client, acme, clock, export, monkeypatch) -> None:
+def test_what_a_dead_worker_left_is_taken_up_and_counted_once(
+    app, client, acme, clock, export, monkeypatch
+) -> None:
     ids = library(client, acme.key, 8)
     answer = export(ids, **{"async": True})
 
@@ -277,7 +304,8 @@ def test_two_workers_on_one_export_make_it_once(app, client, acme, export) -> No
 def test_a_worker_whose_claim_was_taken_stops_and_leaves_the_other_s_work(
     app, client, acme, clock, export, monkeypatch
 ) -> None:
-    """It was away for longer than its lease, as a suspended machine is; another worker did the work meanwhile."""
+    """It was away for longer than its lease, as a suspended machine is; another worker did the work
+    meanwhile."""
     answer = export(library(client, acme.key, 2), **{"async": True})
     storage = app.extensions["lightwell"].storage
     put = type(storage).put
@@ -329,7 +357,9 @@ def test_deleting_a_finished_export_removes_its_zip(app, client, acme, clock, ex
     assert answer.json["status"] == "queued"
 
 
-def test_an_export_that_always_fails_ends_as_failed(app, client, acme, clock, export, monkeypatch) -> None:
+def test_an_export_that_always_fails_ends_as_failed(
+    app, client, acme, clock, export, monkeypatch
+) -> None:
     monkeypatch.setattr(batches, "MOST_ATTEMPTS", 2)
     answer = export(library(client, acme.key, 1), **{"async": True})
     monkeypatch.setattr(type(app.extensions["lightwell"].storage), "put", lambda *_: 1 / 0)
@@ -373,7 +403,9 @@ def test_the_ids_of_the_largest_export_fit_into_a_request(export) -> None:
     assert len(refused.json["errors"]) == 100
 
 
-def test_a_repeated_batch_is_one_batch_and_a_streamed_zip_is_not_kept(app, client, acme, export) -> None:
+def test_a_repeated_batch_is_one_batch_and_a_streamed_zip_is_not_kept(
+    app, client, acme, export
+) -> None:
     ids = library(client, acme.key, 2)
     headers = {**bearer(acme.key), "Idempotency-Key": "once"}
     batch = {"assetIds": ids, "async": True}
@@ -396,11 +428,17 @@ def test_unfinished_exports_are_bounded(client, acme, export, monkeypatch) -> No
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "30")
 
 
-def test_newer_zips_take_the_place_of_older_ones_which_then_are_expired(app, client, make_account, clock) -> None:
+def test_newer_zips_take_the_place_of_older_ones_which_then_are_expired(
+    app, client, make_account, clock
+) -> None:
     """An account that keeps half a megabyte of ZIPs: three of 200 KB don't fit."""
     account = make_account(storage_mb=1, requests_per_second=100)
     asset = upload(client, account.key)
-    body = {"assetIds": [asset["id"]], "async": True, "config": {"format": "PNG", "quality": 100, "maxWidth": 450}}
+    body = {
+        "assetIds": [asset["id"]],
+        "async": True,
+        "config": {"format": "PNG", "quality": 100, "maxWidth": 450},
+    }
     answers = [client.post(URL, headers=bearer(account.key), json=body) for _ in range(3)]
     states = []
     for answer in answers:
@@ -416,15 +454,24 @@ def test_newer_zips_take_the_place_of_older_ones_which_then_are_expired(app, cli
     assert get(client, states[0]["downloadUrl"]).status_code == 404
     assert [get(client, other["downloadUrl"]).status_code for other in others] == [200, 200]
     for answer in answers:
-        assert client.delete(f"{URL}/{answer.json['id']}", headers=bearer(account.key)).status_code == 204
+        assert (
+            client.delete(f"{URL}/{answer.json['id']}", headers=bearer(account.key)).status_code
+            == 204
+        )
     with app.app_context(), transaction(account.org_id, "live") as session:
         assert kept.total(session, Kept.EXPORT) == 0
 
 
-def test_a_zip_larger_than_all_that_is_kept_fails_with_the_reason(app, client, make_account, clock) -> None:
+def test_a_zip_larger_than_all_that_is_kept_fails_with_the_reason(
+    app, client, make_account, clock
+) -> None:
     account = make_account(storage_mb=1, requests_per_second=100)
     ids = [upload(client, account.key, encoded(seed=seed))["id"] for seed in range(3)]
-    body = {"assetIds": ids, "async": True, "config": {"format": "PNG", "quality": 100, "maxWidth": 450}}
+    body = {
+        "assetIds": ids,
+        "async": True,
+        "config": {"format": "PNG", "quality": 100, "maxWidth": 450},
+    }
     done = run(app, client, account, client.post(URL, headers=bearer(account.key), json=body))
     assert (done["status"], done["downloadUrl"], done["size"]) == ("failed", None, None)
     assert "more than 0 MB" in done["error"]

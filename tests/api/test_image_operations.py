@@ -6,7 +6,17 @@ from PIL import Image
 
 from tests.images import encoded, opened
 from tests.images_client import ImagesClient, made
-from tests.imaging.samples import BLUE, GREEN, RED, WHITE, animated, animation, colours_at_quarters, corners, pixel
+from tests.imaging.samples import (
+    BLUE,
+    GREEN,
+    RED,
+    WHITE,
+    animated,
+    animation,
+    colours_at_quarters,
+    corners,
+    pixel,
+)
 from tests.imaging.samples import encoded as saved
 
 QUARTERS = (RED, GREEN, BLUE, WHITE)
@@ -45,17 +55,27 @@ def test_resize_fills_contains_and_covers(images, picture, seen) -> None:
     assert seen(images.make(picture, "resize", height=96)).size == (160, 96)
     filled = seen(images.make(picture, "resize", width=48, height=48))
     assert colours_at_quarters(filled) == list(QUARTERS)
-    body = {"width": 100, "height": 100, "fit": "contain", "position": "top-left", "letterbox_color": "#0000ff80"}
+    body = {
+        "width": 100,
+        "height": 100,
+        "fit": "contain",
+        "position": "top-left",
+        "letterbox_color": "#0000ff80",
+    }
     barred = seen(images.make(picture, "resize", **body))
     assert pixel(barred, 99, 99) == (0, 0, 255, 128)
     assert pixel(barred, 5, 5) == (*RED, 255)
-    covered = seen(images.make(picture, "resize", width=24, height=48, fit="cover", position="right"))
+    covered = seen(
+        images.make(picture, "resize", width=24, height=48, fit="cover", position="right")
+    )
     assert [pixel(covered, 12, y) for y in (10, 40)] == [GREEN, WHITE]
 
 
 def test_a_transparent_letterbox_makes_a_jpeg_a_png(images, seen) -> None:
     photo = images.upload(encoded(width=64, height=32))
-    clear = images.make(photo, "resize", width=64, height=64, fit="contain", letterbox_color="transparent")
+    clear = images.make(
+        photo, "resize", width=64, height=64, fit="contain", letterbox_color="transparent"
+    )
     assert clear["format"] == "png"
     assert pixel(seen(clear), 32, 0)[3] == 0
     black = images.make(photo, "resize", width=64, height=64, fit="contain")
@@ -80,13 +100,23 @@ def test_crop_rotate_and_mirror_move_pixels(images, picture, seen) -> None:
 def test_a_radian_is_an_angle(images, picture) -> None:
     degrees = images.make(picture, "rotate", angle=30)
     radians = images.make(picture, "rotate", angle=np.pi / 6, unit="radians")
-    assert (degrees["width"], degrees["height"]) == (radians["width"], radians["height"]) == (94, 82)
+    assert (
+        (degrees["width"], degrees["height"]) == (radians["width"], radians["height"]) == (94, 82)
+    )
 
 
 def test_convert_blur_and_modulate(images, picture, seen) -> None:
-    for asked, got in (("jpg", "jpeg"), ("png", "png"), ("webp", "webp"), ("avif", "avif"), ("gif", "gif")):
+    for asked, got in (
+        ("jpg", "jpeg"),
+        ("png", "png"),
+        ("webp", "webp"),
+        ("avif", "avif"),
+        ("gif", "gif"),
+    ):
         assert images.make(picture, "convert", format=asked)["format"] == got
-    rough, fine = (images.make(picture, "convert", format="jpeg", quality=quality) for quality in (10, 95))
+    rough, fine = (
+        images.make(picture, "convert", format="jpeg", quality=quality) for quality in (10, 95)
+    )
     assert rough["size"] < fine["size"]
     edge = np.asarray(seen(images.make(picture, "blur")).convert("L"), float)
     sharp = np.asarray(corners().convert("L"), float)
@@ -97,8 +127,12 @@ def test_convert_blur_and_modulate(images, picture, seen) -> None:
 
 
 def test_watermarks_blend_and_repeat(images, picture, seen) -> None:
-    half = images.upload(saved(Image.new("RGBA", (8, 8), (0, 0, 0, 128)), "PNG"), filename="mark.png")
-    once = seen(images.make(picture, "watermark", watermarks=[{"id": half["id"], "top": 4, "left": 70}]))
+    half = images.upload(
+        saved(Image.new("RGBA", (8, 8), (0, 0, 0, 128)), "PNG"), filename="mark.png"
+    )
+    once = seen(
+        images.make(picture, "watermark", watermarks=[{"id": half["id"], "top": 4, "left": 70}])
+    )
     dark = tuple(round(channel * 127 / 255) for channel in GREEN)
     assert np.abs(np.subtract(pixel(once, 75, 5)[:3], dark)).max() <= 1
     assert pixel(once, 60, 5)[:3] == GREEN
@@ -111,7 +145,9 @@ def test_watermarks_blend_and_repeat(images, picture, seen) -> None:
 
 
 def test_a_watermark_between_two_pixels_is_at_the_nearer_one(images, picture) -> None:
-    mark = images.upload(saved(Image.new("RGBA", (8, 8), (0, 0, 0, 128)), "PNG"), filename="mark.png")
+    mark = images.upload(
+        saved(Image.new("RGBA", (8, 8), (0, 0, 0, 128)), "PNG"), filename="mark.png"
+    )
 
     def at(top: float, left: float) -> bytes:
         places = [{"id": mark["id"], "top": top, "left": left}]
@@ -122,7 +158,9 @@ def test_a_watermark_between_two_pixels_is_at_the_nearer_one(images, picture) ->
 
 
 def test_blur_is_by_20_unless_said(images, picture) -> None:
-    usual, same, other = (images.make(picture, "blur", **how) for how in ({}, {"sigma": 20}, {"sigma": 19}))
+    usual, same, other = (
+        images.make(picture, "blur", **how) for how in ({}, {"sigma": 20}, {"sigma": 19})
+    )
     assert images.download(usual).data == images.download(same).data != images.download(other).data
 
 
@@ -140,7 +178,12 @@ def test_a_chain_is_one_image_that_is_encoded_once(images, picture, seen) -> Non
     )
     assert answer.headers["X-Image-Processing-Usage"] == "1"
     chained = made(answer)
-    assert (chained["name"], chained["width"], chained["height"], chained["format"]) == ("chained", 24, 20, "webp")
+    assert (chained["name"], chained["width"], chained["height"], chained["format"]) == (
+        "chained",
+        24,
+        20,
+        "webp",
+    )
     assert colours_at_quarters(seen(chained))[0] == BLUE
     assert images.used() == before + 1
 
@@ -173,7 +216,11 @@ BAD = [
     ("rotate", {"angle": float("nan")}, "angle: "),
     ("rotate", {"angle": float("inf")}, "angle: "),
     ("rotate", {"angle": 1, "unit": "turns"}, "unit: "),
-    ("rotate", {"angle": 1, "background_color": "blurple"}, "background_color: must be a CSS colour"),
+    (
+        "rotate",
+        {"angle": 1, "background_color": "blurple"},
+        "background_color: must be a CSS colour",
+    ),
     ("rotate", {}, "angle: is required"),
     ("resize", {}, "height: width or height is required"),
     ("resize", {"width": 10001}, "width: "),
@@ -198,32 +245,59 @@ BAD = [
     ("modulate", {"saturation": True}, "saturation: "),
     ("watermark", {"watermarks": []}, "watermarks: "),
     ("watermark", {"watermarks": [{"id": "image_x"}] * 6}, "watermarks: "),
-    ("watermark", {"watermarks": [{"id": "image_x"}]}, "watermarks.0.id: is no other image of this workspace"),
+    (
+        "watermark",
+        {"watermarks": [{"id": "image_x"}]},
+        "watermarks.0.id: is no other image of this workspace",
+    ),
     ("watermark", {"watermarks": [{"top": 1}]}, "watermarks.0.id: is required"),
     ("transform", {"operations": []}, "operations: "),
     ("transform", {"operations": [{}]}, "operations.0: must name one operation"),
     ("transform", {"operations": [{"blur": None}]}, "operations.0: must name one operation"),
-    ("transform", {"operations": [{"blur": {}, "modulate": {}}]}, "operations.0: must name one operation"),
+    (
+        "transform",
+        {"operations": [{"blur": {}, "modulate": {}}]},
+        "operations.0: must name one operation",
+    ),
     ("transform", {"operations": [{"melt": {}}]}, "operations.0.melt: unknown field"),
     ("transform", {"operations": [{"blur": {}}] * 21}, "operations: "),
     (
         "transform",
-        {"operations": [{"rotate": {"angle": 90}}, {"crop": {"x1": 0, "y1": 0, "x2": 60, "y2": 60}}]},
+        {
+            "operations": [
+                {"rotate": {"angle": 90}},
+                {"crop": {"x1": 0, "y1": 0, "x2": 60, "y2": 60}},
+            ]
+        },
         "operations.1.crop.x2: must be at most 48, the image's width",
     ),
-    ("transform", {"operations": [{"watermark": {"watermarks": [{"id": "x"}] * 3}}] * 2}, "operations: "),
+    (
+        "transform",
+        {"operations": [{"watermark": {"watermarks": [{"id": "x"}] * 3}}] * 2},
+        "operations: ",
+    ),
 ]
 
 
 def test_bad_input_is_400_and_names_its_field(images, picture) -> None:
     for operation, body, problem in BAD:
         answer = images.post(f"/{picture['id']}/{operation}", **body)
-        assert (answer.status_code, answer.json["type"][-11:]) == (400, "bad_request"), (operation, body, answer.text)
-        assert any(one.startswith(problem) for one in answer.json["errors"]), (operation, body, answer.text)
+        assert (answer.status_code, answer.json["type"][-11:]) == (400, "bad_request"), (
+            operation,
+            body,
+            answer.text,
+        )
+        assert any(one.startswith(problem) for one in answer.json["errors"]), (
+            operation,
+            body,
+            answer.text,
+        )
     assert images.used() == 1
 
 
-def test_an_image_cannot_be_its_own_watermark_nor_another_organization_s(client, images, picture, globex) -> None:
+def test_an_image_cannot_be_its_own_watermark_nor_another_organization_s(
+    client, images, picture, globex
+) -> None:
     theirs = ImagesClient(client, globex.key).upload()
     for foreign in (picture["id"], theirs["id"]):
         answer = images.post(f"/{picture['id']}/watermark", watermarks=[{"id": foreign}])
@@ -241,5 +315,9 @@ def test_what_would_be_too_large_is_413(images) -> None:
 
 def test_no_body_is_an_empty_one(images, picture) -> None:
     assert made(images.request("POST", f"/{picture['id']}/blur"))
-    assert made(images.request("POST", f"/{picture['id']}/modulate", headers={"Content-Type": "application/json"}))
+    assert made(
+        images.request(
+            "POST", f"/{picture['id']}/modulate", headers={"Content-Type": "application/json"}
+        )
+    )
     assert images.request("POST", f"/{picture['id']}/crop").json["errors"][0] == "x1: is required"

@@ -56,7 +56,12 @@ def test_an_image_is_fetched_as_it_is(images, origin) -> None:
     answer = images.post("", url=f"{origin.url}/a/b/sun%20set.webp?x=1", name="sunset")
     assert answer.headers["X-Image-Processing-Usage"] == "1"
     image = made(answer)
-    assert (image["name"], image["format"], image["width"], image["height"]) == ("sunset", "webp", 120, 80)
+    assert (image["name"], image["format"], image["width"], image["height"]) == (
+        "sunset",
+        "webp",
+        120,
+        80,
+    )
     assert images.download(image).data == data
 
 
@@ -74,7 +79,9 @@ def test_an_image_is_fetched_as_it_is(images, origin) -> None:
         ({"url": "{origin}/broken.png", "name": "x"}, 422, "url: "),
     ],
 )
-def test_what_cannot_be_fetched_is_refused_and_free(client, make_account, origin, body, status, problem) -> None:
+def test_what_cannot_be_fetched_is_refused_and_free(
+    client, make_account, origin, body, status, problem
+) -> None:
     images = ImagesClient(client, make_account(file_mb=1).key)
     origin.pages["/page.html"] = page(b"<html>", "text/html")
     origin.pages["/large.png"] = page(b"x" * (1024 * 1024 + 1))
@@ -101,13 +108,22 @@ def test_what_this_server_publishes_is_read_from_its_storage(images, published) 
     assert (copy["name"], copy["format"], copy["width"], copy["url"]) == ("copy", "png", 48, None)
     assert images.download(copy).data == theirs.download(image).data
     assert images.used() == 1
-    for same in (url.replace("http:", "https:"), url.replace("localhost", "LocalHost:80"), f"{url}?v=2"):
+    for same in (
+        url.replace("http:", "https:"),
+        url.replace("localhost", "LocalHost:80"),
+        f"{url}?v=2",
+    ):
         assert made(images.post("", url=same, name="copy"))
 
 
 def test_what_is_not_published_here_is_refused(client, images, published, make_account) -> None:
     theirs, image, url = published
-    wrong = [url.replace(".png", ".jpg"), url.rpartition(".")[0], url.rpartition("/")[0] + "/x.png", url + "/"]
+    wrong = [
+        url.replace(".png", ".jpg"),
+        url.rpartition(".")[0],
+        url.rpartition("/")[0] + "/x.png",
+        url + "/",
+    ]
     for other in wrong:
         answer = images.post("", url=other, name="x")
         assert (answer.status_code, answer.json["errors"][0][:5]) == (422, "url: ")
@@ -179,7 +195,10 @@ def test_a_picture_may_come_by_url(images, provider, origin) -> None:
 
 
 def test_a_refusal_is_told_and_free(images, provider) -> None:
-    problem = {"message": "Your request was rejected by the safety system.", "code": "content_policy_violation"}
+    problem = {
+        "message": "Your request was rejected by the safety system.",
+        "code": "content_policy_violation",
+    }
     provider.answer = says({"error": problem}, 400)
     answer = images.post("/imagine", **PROMPT)
     assert answer.status_code == 422
@@ -195,7 +214,8 @@ def test_test_keys_get_samples_and_no_provider_is_asked(tried, provider) -> None
     assert (first["format"], first["width"], first["height"]) == ("jpeg", 1024, 1024)
     assert tried.download(first).data == tried.download(again).data
     assert (
-        tried.download(made(tried.post("/imagine", **PROMPT, seed=42, model="sdxl"))).data == tried.download(first).data
+        tried.download(made(tried.post("/imagine", **PROMPT, seed=42, model="sdxl"))).data
+        == tried.download(first).data
     )
     other = made(tried.post("/imagine", **PROMPT, seed=43))
     assert tried.download(other).data != tried.download(first).data
@@ -203,7 +223,9 @@ def test_test_keys_get_samples_and_no_provider_is_asked(tried, provider) -> None
 
 
 def test_without_a_provider_live_keys_get_501(client, acme, app, monkeypatch) -> None:
-    monkeypatch.setitem(app.extensions, "lightwell", replace(app.extensions["lightwell"], painter=None))
+    monkeypatch.setitem(
+        app.extensions, "lightwell", replace(app.extensions["lightwell"], painter=None)
+    )
     answer = ImagesClient(client, acme.key).post("/imagine", **PROMPT)
     assert (answer.status_code, answer.json["code"]) == (501, "not_configured")
     assert made(ImagesClient(client, acme.test_key).post("/imagine", **PROMPT))

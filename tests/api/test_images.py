@@ -1,4 +1,5 @@
-"""The images dialect, as its clients use it: taking in, listing, downloading, publishing, deleting."""
+"""The images dialect, as its clients use it: taking in, listing, downloading, publishing,
+deleting."""
 
 from datetime import datetime, timedelta
 from io import BytesIO
@@ -71,7 +72,10 @@ def test_every_image_that_is_made_counts(images, tried) -> None:
     assert answer.headers["X-Image-Processing-Usage"] == "1"
     assert "RateLimit" in answer.headers
     image = made(answer)
-    assert images.post(f"/{image['id']}/mirror", mode="both").headers["X-Image-Processing-Usage"] == "1"
+    assert (
+        images.post(f"/{image['id']}/mirror", mode="both").headers["X-Image-Processing-Usage"]
+        == "1"
+    )
     assert images.used() == 2
     free = tried.send(encoded(), name="one")
     assert "X-Image-Processing-Usage" not in free.headers
@@ -80,9 +84,14 @@ def test_every_image_that_is_made_counts(images, tried) -> None:
 
 
 def test_a_used_up_month_is_402_and_stores_nothing(client, make_account) -> None:
-    images = ImagesClient(client, make_account(plan="FREE", monthly_images=1, requests_per_second=100).key)
+    images = ImagesClient(
+        client, make_account(plan="FREE", monthly_images=1, requests_per_second=100).key
+    )
     image = images.upload()
-    for answer in (images.send(encoded(), name="two"), images.post(f"/{image['id']}/mirror", mode="both")):
+    for answer in (
+        images.send(encoded(), name="two"),
+        images.post(f"/{image['id']}/mirror", mode="both"),
+    ):
         assert (answer.status_code, answer.json["code"]) == (402, "quota_exceeded")
     assert [one["id"] for one in images.request("GET", "").json["data"]] == [image["id"]]
     assert images.used() == 1
@@ -134,10 +143,19 @@ def test_an_image_is_an_asset_of_the_workspace_and_the_reverse(client, acme, ima
     clip = upload(client, acme.key, film(BLACK), "clip.mp4", "video/mp4")
     small = images.make(theirs, "resize", width=100)
     listed = client.get("/api/v1/assets", headers=bearer(acme.key)).json
-    assert [item["id"] for item in listed["items"]] == [small["id"], clip["id"], theirs["id"], mine["id"]]
+    assert [item["id"] for item in listed["items"]] == [
+        small["id"],
+        clip["id"],
+        theirs["id"],
+        mine["id"],
+    ]
     assert listed["items"][0]["originalName"] == "of the workspace.jpg"
     assert listed["items"][0]["thumbnailUrl"]
-    assert [one["id"] for one in images.request("GET", "").json["data"]] == [small["id"], theirs["id"], mine["id"]]
+    assert [one["id"] for one in images.request("GET", "").json["data"]] == [
+        small["id"],
+        theirs["id"],
+        mine["id"],
+    ]
     assert images.request("GET", f"/{clip['id']}").status_code == 404
     assert images.request("DELETE", f"/{clip['id']}").status_code == 404
     assert images.request("DELETE", f"/{mine['id']}").status_code == 204
@@ -182,7 +200,9 @@ def test_clients_that_insist_on_their_own_prefix_work(client, acme, prefix) -> N
 
 
 def test_pages_lead_on_and_back(images, clock) -> None:
-    names = [images.upload(encoded(width=16, height=16), name=str(number))["name"] for number in range(7)]
+    names = [
+        images.upload(encoded(width=16, height=16), name=str(number))["name"] for number in range(7)
+    ]
     page = images.request("GET", "?take=3")
     seen, links = [one["name"] for one in page.json["data"]], [page.json["links"]]
     while links[-1]["next"]:
@@ -194,16 +214,25 @@ def test_pages_lead_on_and_back(images, clock) -> None:
     assert links[0]["previous"] is None
     back = images.follow(links[-1]["previous"]).json
     assert [one["name"] for one in back["data"]] == ["3", "2", "1"]
-    assert [one["name"] for one in images.follow(back["links"]["previous"]).json["data"]] == ["6", "5", "4"]
+    assert [one["name"] for one in images.follow(back["links"]["previous"]).json["data"]] == [
+        "6",
+        "5",
+        "4",
+    ]
 
 
 def test_a_page_may_begin_where_an_image_was(images) -> None:
-    ids = [images.upload(encoded(width=16, height=16), name=str(number))["id"] for number in range(4)]
+    ids = [
+        images.upload(encoded(width=16, height=16), name=str(number))["id"] for number in range(4)
+    ]
     images.request("DELETE", f"/{ids[2]}")
     page = images.request("GET", f"?take=2&from={ids[2]}").json
     assert [one["name"] for one in page["data"]] == ["1", "0"]
     assert page["links"]["next"] is None
-    assert [one["name"] for one in images.follow(page["links"]["previous"]).json["data"]] == ["3", "1"]
+    assert [one["name"] for one in images.follow(page["links"]["previous"]).json["data"]] == [
+        "3",
+        "1",
+    ]
 
 
 @pytest.mark.parametrize("query", ["take=0", "take=x", "from=image_x", "from=video_" + "0" * 24])
@@ -220,7 +249,9 @@ def test_a_download_is_the_file_whole_or_in_part(images) -> None:
     assert whole.data == data
     assert whole.headers["Content-Type"] == "image/png"
     assert whole.headers["Content-Disposition"].startswith("attachment; filename=")
-    assert "/" not in whole.headers["Content-Disposition"].partition("filename=")[2].partition(";")[0]
+    assert (
+        "/" not in whole.headers["Content-Disposition"].partition("filename=")[2].partition(";")[0]
+    )
     part = images.download(image, Range="bytes=10-19")
     assert (part.status_code, part.data) == (206, data[10:20])
     same = images.download(image, **{"If-None-Match": whole.headers["ETag"]})
@@ -248,8 +279,14 @@ def test_an_upload_is_one_file_in_its_field(images) -> None:
     forms = [
         ({"name": "x"}, "image: is required"),
         ({"name": "x", "image": "text"}, "image: must be a file"),
-        ({"name": "x", "image": (BytesIO(encoded()), "a"), "other": (BytesIO(b"b"), "b")}, "other: unknown field"),
-        ({"name": "x", "image": [(BytesIO(encoded()), "a"), (BytesIO(encoded()), "b")]}, "image: must be one file"),
+        (
+            {"name": "x", "image": (BytesIO(encoded()), "a"), "other": (BytesIO(b"b"), "b")},
+            "other: unknown field",
+        ),
+        (
+            {"name": "x", "image": [(BytesIO(encoded()), "a"), (BytesIO(encoded()), "b")]},
+            "image: must be one file",
+        ),
     ]
     for form, problem in forms:
         answer = images.request("POST", "/upload", data=form, content_type="multipart/form-data")
@@ -265,7 +302,9 @@ def test_a_file_past_the_plan_s_size_is_413(client, make_account) -> None:
 def test_a_repeated_request_makes_one_image(images) -> None:
     image = images.upload()
     first, again = (
-        images.request("POST", f"/{image['id']}/blur", json={"sigma": 2}, headers={"Idempotency-Key": "blur-1"})
+        images.request(
+            "POST", f"/{image['id']}/blur", json={"sigma": 2}, headers={"Idempotency-Key": "blur-1"}
+        )
         for _ in range(2)
     )
     assert first.json == again.json
@@ -295,7 +334,9 @@ def test_every_image_is_on_exactly_one_page(images, library, take, start) -> Non
 @pytest.fixture
 def library(images):
     """The ids of seven images, newest first."""
-    return [images.upload(encoded(width=16, height=16), name=str(number))["id"] for number in range(7)][::-1]
+    return [
+        images.upload(encoded(width=16, height=16), name=str(number))["id"] for number in range(7)
+    ][::-1]
 
 
 def test_published_urls_cannot_be_guessed(images) -> None:

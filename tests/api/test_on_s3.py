@@ -19,7 +19,10 @@ from tests.workspace import finalize, presign
 @pytest.fixture(scope="module")
 def s3_app(make_app: AppMaker, make_database, s3_server):
     return make_app(
-        database_url=make_database(), s3_bucket=s3_server.bucket, s3_endpoint_url=s3_server.endpoint, s3_region=REGION
+        database_url=make_database(),
+        s3_bucket=s3_server.bucket,
+        s3_endpoint_url=s3_server.endpoint,
+        s3_region=REGION,
     )
 
 
@@ -41,7 +44,9 @@ def stored(s3_server, acme: Account):
 
 def upload(client, key: str, data: bytes) -> dict:
     ticket = presign(client, key, len(data)).json
-    requests.put(ticket["uploadUrl"], data=data, headers=ticket["headers"], timeout=30).raise_for_status()
+    requests.put(
+        ticket["uploadUrl"], data=data, headers=ticket["headers"], timeout=30
+    ).raise_for_status()
     return finalize(client, key, ticket["storageKey"], len(data)).json
 
 
@@ -58,9 +63,13 @@ def test_from_upload_to_export_to_nothing(app, client, acme, clock, stored) -> N
     assert served.headers["Content-Type"] == "image/png"
     assert opened(served.content).size == (64, 48)
     body = {"assetIds": [asset["id"]], "config": {"format": "png", "maxWidth": 64}}
-    with ZipFile(BytesIO(client.post("/api/v1/exports", headers=bearer(acme.key), json=body).data)) as archive:
+    with ZipFile(
+        BytesIO(client.post("/api/v1/exports", headers=bearer(acme.key), json=body).data)
+    ) as archive:
         assert archive.read("hero.png") == served.content
-    batch = client.post("/api/v1/exports", headers=bearer(acme.key), json={**body, "async": True}).json
+    batch = client.post(
+        "/api/v1/exports", headers=bearer(acme.key), json={**body, "async": True}
+    ).json
     tools = app.extensions["lightwell"]
     with app.app_context():
         batches.work(acme.org_id, "live", batch["id"], tools.workshop)
@@ -68,7 +77,9 @@ def test_from_upload_to_export_to_nothing(app, client, acme, clock, stored) -> N
     with ZipFile(BytesIO(requests.get(done["downloadUrl"], timeout=30).content)) as archive:
         assert archive.namelist() == ["hero.png"]
     assert client.get("/usage", headers=bearer(acme.key)).json["used"] == 1
-    assert client.delete(f"/api/v1/assets/{asset['id']}", headers=bearer(acme.key)).status_code == 204
+    assert (
+        client.delete(f"/api/v1/assets/{asset['id']}", headers=bearer(acme.key)).status_code == 204
+    )
     clock.advance(hours=25)
     with app.app_context():
         sweep(tools.storage, tools.settings.spool_dir, clock())
@@ -78,7 +89,9 @@ def test_from_upload_to_export_to_nothing(app, client, acme, clock, stored) -> N
 def test_a_wrong_file_leaves_nothing(app, client, acme, clock, stored) -> None:
     data = b"<svg/>" * 100
     ticket = presign(client, acme.key, len(data)).json
-    requests.put(ticket["uploadUrl"], data=data, headers=ticket["headers"], timeout=30).raise_for_status()
+    requests.put(
+        ticket["uploadUrl"], data=data, headers=ticket["headers"], timeout=30
+    ).raise_for_status()
     assert finalize(client, acme.key, ticket["storageKey"], len(data)).status_code == 422
     tools = app.extensions["lightwell"]
     with app.app_context():

@@ -1,4 +1,5 @@
-"""A busy server: work on images waits for a place and a turn, and only a little; everything else goes on."""
+"""A busy server: work on images waits for a place and a turn, and only a little; everything else
+goes on."""
 
 import threading
 from collections.abc import Iterator
@@ -53,7 +54,9 @@ def send_upload(client, key, _asset):
 
 
 def send_url(client, key, _asset):
-    return ImagesClient(client, key).post("", url="https://storage.googleapis.com/a/b.jpg", name="photo")
+    return ImagesClient(client, key).post(
+        "", url="https://storage.googleapis.com/a/b.jpg", name="photo"
+    )
 
 
 def send_words(client, key, _asset):
@@ -133,7 +136,8 @@ def test_work_on_images_needs_a_place(client, acme, tools, image, monkeypatch, e
 
 
 def test_every_view_that_has_work_on_images_is_tried(app) -> None:
-    """Whoever is given a workshop, directly or by a helper of the same module, is among those above."""
+    """Whoever is given a workshop, directly or by a helper of the same module, is among those
+    above."""
     assert set(REQUESTS) == {
         endpoint
         for endpoint, view in app.view_functions.items()
@@ -169,7 +173,9 @@ def test_what_needs_no_work_needs_no_place(client, acme, tools, image) -> None:
         assert presign(client, acme.key, 100).status_code == 200
         assert client.get("/api/v1/assets", headers=bearer(acme.key)).status_code == 200
         assert client.get("/healthz").status_code == 200
-        queued = client.post("/api/v1/exports", headers=bearer(acme.key), json={"assetIds": [image], "async": True})
+        queued = client.post(
+            "/api/v1/exports", headers=bearer(acme.key), json={"assetIds": [image], "async": True}
+        )
         assert queued.status_code == 202
 
 
@@ -199,8 +205,12 @@ def never_begun(pool: ImagingPool, job: Any) -> Turn[Any]:
 turns: list[Turn[Any]] = []
 
 
-@pytest.mark.parametrize("endpoint", ["compress.batch", "renditions.export_url", "assets.create", "images.upload"])
-def test_a_turn_that_does_not_come_is_503_and_free(client, acme, tools, image, monkeypatch, endpoint) -> None:
+@pytest.mark.parametrize(
+    "endpoint", ["compress.batch", "renditions.export_url", "assets.create", "images.upload"]
+)
+def test_a_turn_that_does_not_come_is_503_and_free(
+    client, acme, tools, image, monkeypatch, endpoint
+) -> None:
     turns.clear()
     with monkeypatch.context() as busy:
         busy.setattr(ImagingPool, "_put", never_begun)
@@ -211,7 +221,9 @@ def test_a_turn_that_does_not_come_is_503_and_free(client, acme, tools, image, m
     assert REQUESTS[endpoint](client, acme.key, image).status_code < 300
 
 
-def test_an_upload_whose_turn_did_not_come_is_finalized_later(client, acme, tools, monkeypatch) -> None:
+def test_an_upload_whose_turn_did_not_come_is_finalized_later(
+    client, acme, tools, monkeypatch
+) -> None:
     data = encoded()
     ticket = presign(client, acme.key, len(data)).json
     put(client, ticket, data)
@@ -238,12 +250,16 @@ def test_a_zip_is_patient_with_its_turns(client, acme, tools, image, monkeypatch
 
 
 @on_both_databases
-def test_who_waits_for_another_s_rendering_waits_no_longer(app, client, acme, tools, clock, image) -> None:
+def test_who_waits_for_another_s_rendering_waits_no_longer(
+    app, client, acme, tools, clock, image
+) -> None:
     with app.app_context():
         who = keys.authenticate(acme.key, clock())
         with transaction(*who.partition) as session:
             original = Original.of(assets.get(session, image))
-            claim = renditions._find_or_claim(session, who, original, Transform(max_width=20), clock(), None)
+            claim = renditions._find_or_claim(
+                session, who, original, Transform(max_width=20), clock(), None
+            )
     assert isinstance(claim, renditions.Claim)
     assert is_overloaded(send_export_url(client, acme.key, image))
     clock.advance(seconds=11)

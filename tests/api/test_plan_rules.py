@@ -8,7 +8,8 @@ def test_a_free_live_key_must_upgrade_and_its_test_key_may_try(client, make_acco
     account = make_account(plan="FREE", requests_per_second=1000)
     for method, path in (
         ("GET", "/api/v1/assets"), ("POST", "/api/v1/assets"), ("GET", "/api/v1/collections"),
-        ("GET", "/api/v1/export-presets"), ("POST", "/api/v1/exports"), ("GET", "/api/v1/assets/image_x/export-url"),
+        ("GET", "/api/v1/export-presets"), ("POST", "/api/v1/exports"),
+        ("GET", "/api/v1/assets/image_x/export-url"),
     ):  # fmt: skip
         refused = client.open(path, method=method, headers=bearer(account.key))
         assert (refused.status_code, refused.json["code"]) == (402, "upgrade_required"), path

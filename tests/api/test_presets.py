@@ -9,7 +9,8 @@ from tests.databases import on_both_databases
 
 URL = "/api/v1/export-presets"
 THUMB = {
-    "name": "shopify-thumb", "format": "WEBP", "quality": 85, "maxWidth": 800, "maxHeight": 800, "preserveAspect": True,
+    "name": "shopify-thumb", "format": "WEBP", "quality": 85, "maxWidth": 800, "maxHeight": 800,
+    "preserveAspect": True,
 }  # fmt: skip
 
 
@@ -35,7 +36,9 @@ def test_a_preset_is_made_then_replaced(client, acme, save) -> None:
 @on_both_databases
 def test_parallel_saves_make_one(app, acme) -> None:
     def attempt(number: int):
-        return app.test_client().post(URL, headers=bearer(acme.key), json={"name": "same", "quality": number + 1})
+        return app.test_client().post(
+            URL, headers=bearer(acme.key), json={"name": "same", "quality": number + 1}
+        )
 
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(attempt, range(8)))
@@ -55,11 +58,13 @@ def test_without_a_format_the_asset_s_own_stays(save) -> None:
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        ({"name": "a", "maxWidth": 0, "maxHeight": 0}, "maxWidth"), ({"name": "a", "maxWidth": -1}, "maxWidth"),
+        ({"name": "a", "maxWidth": 0, "maxHeight": 0}, "maxWidth"),
+        ({"name": "a", "maxWidth": -1}, "maxWidth"),
         ({"name": "a", "quality": 0}, "quality"), ({"name": "a", "quality": 101}, "quality"),
         ({"name": "a", "quality": 85.5}, "quality"), ({"name": "a", "quality": "85"}, "quality"),
         ({"name": "a", "format": "TIFF"}, "format"), ({"name": "a", "format": 5}, "format"),
-        ({"name": "a", "maxHeight": 100_001}, "maxHeight"), ({"name": "a", "preserveAspect": "no"}, "preserveAspect"),
+        ({"name": "a", "maxHeight": 100_001}, "maxHeight"),
+        ({"name": "a", "preserveAspect": "no"}, "preserveAspect"),
         ({"name": ""}, "name"), ({}, "name"), ({"name": "a", "width": 5}, "width"),
     ],
 )  # fmt: skip

@@ -22,7 +22,9 @@ PATHS = {
 
 def test_every_endpoint_that_takes_a_query_is_here(app) -> None:
     described = {
-        (method, path): {one["name"] for one in operation.get("parameters", []) if one["in"] == "query"}
+        (method, path): {
+            one["name"] for one in operation.get("parameters", []) if one["in"] == "query"
+        }
         for path, item in app.api_doc["paths"].items()
         for method, operation in item.items()
     }
@@ -35,7 +37,9 @@ def test_every_endpoint_that_takes_a_query_is_here(app) -> None:
 def ask(client, acme):
     """GET a path of the list: one asset is there, and one collection in another."""
     asset = upload(client, acme.key)
-    parent = client.post("/api/v1/collections", headers=bearer(acme.key), json={"name": "parent"}).json
+    parent = client.post(
+        "/api/v1/collections", headers=bearer(acme.key), json={"name": "parent"}
+    ).json
     child = {"name": "child", "parentId": parent["id"]}
     client.post("/api/v1/collections", headers=bearer(acme.key), json=child)
     client.get(f"/api/v1/assets/{asset['id']}/export-url", headers=bearer(acme.key))
@@ -65,7 +69,9 @@ def comparable(body: dict) -> dict:
 
 
 def test_null_is_a_parent_of_its_own(ask) -> None:
-    assert [one["name"] for one in ask("/api/v1/collections", "parentId=null").json["collections"]] == ["parent"]
+    assert [
+        one["name"] for one in ask("/api/v1/collections", "parentId=null").json["collections"]
+    ] == ["parent"]
     assert len(ask("/api/v1/collections", "parentId=undefined").json["collections"]) == 2
 
 

@@ -49,7 +49,9 @@ def test_with_a_test_key_it_is_stamped_and_free(client, acme) -> None:
 
 @needs_models
 def test_two_left_are_needed(client, make_account) -> None:
-    images = ImagesClient(client, make_account(plan="FREE", monthly_images=2, requests_per_second=100).key)
+    images = ImagesClient(
+        client, make_account(plan="FREE", monthly_images=2, requests_per_second=100).key
+    )
     image = images.upload(ball())
     answer = images.post(f"/{image['id']}/remove-background")
     assert (answer.status_code, answer.json["code"]) == (402, "quota_exceeded")

@@ -37,13 +37,20 @@ def used(client, account) -> int:
 
 
 @on_both_databases
-def test_the_first_time_renders_and_counts_the_second_is_cached(client, acme, clock, export_url) -> None:
+def test_the_first_time_renders_and_counts_the_second_is_cached(
+    client, acme, clock, export_url
+) -> None:
     asset = upload(client, acme.key)
     first = export_url(asset, "format=WEBP&maxWidth=200&ttl=7200")
     assert first.status_code == 200
     assert first.headers["X-Image-Processing-Usage"] == "1"
     body = first.json
-    assert (body["assetId"], body["format"], body["ttlSeconds"], body["cached"]) == (asset["id"], "WEBP", 7200, False)
+    assert (body["assetId"], body["format"], body["ttlSeconds"], body["cached"]) == (
+        asset["id"],
+        "WEBP",
+        7200,
+        False,
+    )
     assert 7195 <= (datetime.fromisoformat(body["expiresAt"]) - clock()).total_seconds() <= 7200
     served = get(client, body["url"])
     assert served.headers["Content-Type"] == "image/webp"
@@ -79,7 +86,8 @@ def test_a_preset_holds_and_what_is_beside_it_wins(client, acme, export_url) -> 
 @pytest.mark.parametrize(
     "query",
     [
-        "ttl=59", "ttl=86401", "ttl=x", "format=tiff", "quality=0", "quality=101", "quality=1.5", "maxWidth=0",
+        "ttl=59", "ttl=86401", "ttl=x", "format=tiff", "quality=0", "quality=101", "quality=1.5",
+        "maxWidth=0",
         "maxHeight=-1", "preserveAspect=perhaps",
     ],
 )  # fmt: skip
@@ -92,7 +100,9 @@ def test_bad_queries_are_refused_and_nothing_is_counted(client, acme, export_url
 
 
 def test_a_video_is_refused_with_the_reason(client, acme, export_url) -> None:
-    video = upload(client, acme.key, film([np.zeros((64, 64, 3), "uint8")] * 3), "clip.mp4", "video/mp4")
+    video = upload(
+        client, acme.key, film([np.zeros((64, 64, 3), "uint8")] * 3), "clip.mp4", "video/mp4"
+    )
     refused = export_url(video)
     assert refused.status_code == 400
     assert "video" in refused.json["error"]
@@ -125,7 +135,9 @@ def test_no_character_of_the_url_can_be_changed(client, acme, export_url) -> Non
 def test_parallel_requests_render_once(app, client, acme, export_url, monkeypatch) -> None:
     asset = upload(client, acme.key, encoded(width=2000, height=1500))
     drawn, submit = [], ImagingPool.submit
-    monkeypatch.setattr(ImagingPool, "submit", lambda *arguments: drawn.append(1) or submit(*arguments))
+    monkeypatch.setattr(
+        ImagingPool, "submit", lambda *arguments: drawn.append(1) or submit(*arguments)
+    )
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda _: export_url(asset, client=app.test_client()), range(8)))
     assert {answer.status_code for answer in answers} == {200}
@@ -147,7 +159,9 @@ def test_renditions_go_with_their_original(app, client, acme, clock, export_url)
     tools = app.extensions["lightwell"]
     asset = upload(client, acme.key)
     url = export_url(asset).json["url"]
-    assert client.delete(f"/api/v1/assets/{asset['id']}", headers=bearer(acme.key)).status_code == 204
+    assert (
+        client.delete(f"/api/v1/assets/{asset['id']}", headers=bearer(acme.key)).status_code == 204
+    )
     assert export_url(asset).status_code == 404
     with app.app_context():
         sweep(tools.storage, tools.settings.spool_dir, clock())
@@ -155,7 +169,9 @@ def test_renditions_go_with_their_original(app, client, acme, clock, export_url)
     assert not export_url(upload(client, acme.key)).json["cached"]
 
 
-def test_a_rendition_that_nobody_asks_for_is_forgotten_after_a_month(app, client, acme, clock, export_url) -> None:
+def test_a_rendition_that_nobody_asks_for_is_forgotten_after_a_month(
+    app, client, acme, clock, export_url
+) -> None:
     tools = app.extensions["lightwell"]
     asset = upload(client, acme.key)
     export_url(asset)
@@ -170,7 +186,9 @@ def test_a_rendition_that_nobody_asks_for_is_forgotten_after_a_month(app, client
     assert not export_url(asset).json["cached"]
 
 
-def test_a_vanished_original_is_said_and_costs_nothing(app, client, make_account, export_url) -> None:
+def test_a_vanished_original_is_said_and_costs_nothing(
+    app, client, make_account, export_url
+) -> None:
     account = make_account(monthly_images=1)
     asset, other = upload(client, account.key), upload(client, account.key, encoded(seed=2))
     app.extensions["lightwell"].storage.delete([asset["storageKey"]])
@@ -205,7 +223,9 @@ class Died(BaseException):
     """As if the process had been killed: nothing is tidied up."""
 
 
-def test_a_renderer_that_died_holds_nobody_up_for_long(app, client, acme, clock, export_url, monkeypatch) -> None:
+def test_a_renderer_that_died_holds_nobody_up_for_long(
+    app, client, acme, clock, export_url, monkeypatch
+) -> None:
     asset = upload(client, acme.key)
     with monkeypatch.context() as patch, app.app_context():
         patch.setattr(renditions, "_give_up", lambda *_: None)
@@ -231,7 +251,9 @@ def _render_as(app, account, asset) -> None:
         renditions.render(who, original, Transform(max_width=200), folder / "out", tools.workshop)
 
 
-def test_an_asset_deleted_while_it_is_rendered_leaves_nothing(app, client, acme, export_url, monkeypatch) -> None:
+def test_an_asset_deleted_while_it_is_rendered_leaves_nothing(
+    app, client, acme, export_url, monkeypatch
+) -> None:
     asset = upload(client, acme.key)
     submit = ImagingPool.submit
 
@@ -245,20 +267,27 @@ def test_an_asset_deleted_while_it_is_rendered_leaves_nothing(app, client, acme,
     tools = app.extensions["lightwell"]
     with app.app_context():
         sweep(tools.storage, tools.settings.spool_dir, tools.clock())
-    assert not [path for path in tools.storage.root.rglob("*") if path.is_file() and acme.org_id in str(path)]
+    assert not [
+        path
+        for path in tools.storage.root.rglob("*")
+        if path.is_file() and acme.org_id in str(path)
+    ]
 
 
-# ── the bound ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the bound ─────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture
 def small(make_account):
-    """An account that keeps a quarter of a megabyte of renditions; a PNG of the test picture at 200 px has 80 KB."""
+    """An account that keeps a quarter of a megabyte of renditions; a PNG of the test picture at 200
+    px has 80 KB."""
     return make_account(storage_mb=1, requests_per_second=100)
 
 
 @on_both_databases
-def test_old_renditions_make_room_and_those_with_a_url_stay(app, client, small, clock, export_url) -> None:
+def test_old_renditions_make_room_and_those_with_a_url_stay(
+    app, client, small, clock, export_url
+) -> None:
     tools = app.extensions["lightwell"]
     asset = upload(client, small.key)
     first = "format=PNG&quality=100&maxWidth=200"
@@ -274,16 +303,23 @@ def test_old_renditions_make_room_and_those_with_a_url_stay(app, client, small, 
             sweep(tools.storage, tools.settings.spool_dir, clock())
         assert get(client, urls[-1]).status_code == get(client, promised).status_code == 200
         assert bytes_of(tools, small) <= 256 * 1024
-    assert not export_url(asset, "format=PNG&quality=100&maxWidth=201", key=small.key).json["cached"]
+    assert not export_url(asset, "format=PNG&quality=100&maxWidth=201", key=small.key).json[
+        "cached"
+    ]
     assert export_url(asset, first, key=small.key).json["cached"]
     assert client.get("/usage", headers=bearer(small.key)).json["used"] == 8
 
 
 def bytes_of(tools, account) -> int:
-    return sum(path.stat().st_size for path in (tools.storage.root / "renditions" / account.org_id).iterdir())
+    return sum(
+        path.stat().st_size
+        for path in (tools.storage.root / "renditions" / account.org_id).iterdir()
+    )
 
 
-def test_one_that_is_larger_than_all_that_is_kept_gets_no_url_and_is_exported(app, client, small, export_url) -> None:
+def test_one_that_is_larger_than_all_that_is_kept_gets_no_url_and_is_exported(
+    app, client, small, export_url
+) -> None:
     asset = upload(client, small.key)
     refused = export_url(asset, "format=PNG&quality=100", key=small.key)
     assert (refused.status_code, refused.json["code"]) == (402, "quota_exceeded")
@@ -299,7 +335,9 @@ def test_one_that_is_larger_than_all_that_is_kept_gets_no_url_and_is_exported(ap
     assert bytes_of(tools, small) == 0
 
 
-def test_one_that_makes_room_while_it_is_exported_is_made_again(app, client, acme, export_url, monkeypatch) -> None:
+def test_one_that_makes_room_while_it_is_exported_is_made_again(
+    app, client, acme, export_url, monkeypatch
+) -> None:
     """Its row is found, and its file is gone by the time that it is fetched."""
     tools = app.extensions["lightwell"]
     asset = upload(client, acme.key)

@@ -69,7 +69,9 @@ def is_refused(answer: TestResponse) -> bool:
 
 
 def export_url(client, key: str, asset: dict, width: int) -> TestResponse:
-    return client.get(f"/api/v1/assets/{asset['id']}/export-url?maxWidth={width}", headers=bearer(key))
+    return client.get(
+        f"/api/v1/assets/{asset['id']}/export-url?maxWidth={width}", headers=bearer(key)
+    )
 
 
 def test_all_ways_lead_past_one_counter(app, client, account, left, make_key) -> None:
@@ -109,14 +111,23 @@ def test_exports_count_what_they_render(app, client, account, left) -> None:
     asset = upload(client, account.test_key)
     order = {"assetIds": [asset["id"]], "config": {"format": "webp", "maxWidth": 25}}
     for _ in range(2):
-        assert client.post("/api/v1/exports", headers=bearer(account.test_key), json=order).status_code == 200
+        assert (
+            client.post("/api/v1/exports", headers=bearer(account.test_key), json=order).status_code
+            == 200
+        )
     assert left() == PER_DAY - 1
 
 
-def test_an_export_that_runs_into_the_limit_says_which_images_are_missing(app, client, account, left) -> None:
+def test_an_export_that_runs_into_the_limit_says_which_images_are_missing(
+    app, client, account, left
+) -> None:
     """The job knows the setting too."""
     assets = [upload(client, account.test_key, encoded(seed=seed)) for seed in range(2)]
-    order = {"assetIds": [asset["id"] for asset in assets], "config": {"format": "webp", "maxWidth": 25}, "async": True}
+    order = {
+        "assetIds": [asset["id"] for asset in assets],
+        "config": {"format": "webp", "maxWidth": 25},
+        "async": True,
+    }
     batch = client.post("/api/v1/exports", headers=bearer(account.test_key), json=order).json["id"]
     assert client.compress(account.test_key, *[encoded()] * (PER_DAY - 1)).status_code == 200
     with app.app_context():
@@ -142,14 +153,19 @@ def test_parallel_requests_never_pass_it(app, client, account, left) -> None:
     assert left() == 1
 
 
-def test_live_keys_know_nothing_of_it_and_the_next_day_begins_anew(client, clock, account, left) -> None:
+def test_live_keys_know_nothing_of_it_and_the_next_day_begins_anew(
+    client, clock, account, left
+) -> None:
     full = client.compress(account.test_key, *[encoded()] * PER_DAY)
     assert full.status_code == 200
     assert "X-Image-Processing-Usage" not in full.headers
     for key in (account.key, account.test_key):
         assert client.get("/usage", headers=bearer(key)).json["used"] == 0
     live = client.compress(account.key, *[encoded()] * (PER_DAY + 1))
-    assert (live.json["usage"]["used"], live.headers["X-Image-Processing-Usage"]) == (PER_DAY + 1, str(PER_DAY + 1))
+    assert (live.json["usage"]["used"], live.headers["X-Image-Processing-Usage"]) == (
+        PER_DAY + 1,
+        str(PER_DAY + 1),
+    )
     assert is_refused(client.compress(account.test_key, encoded()))
     clock.advance(hours=4)
     assert client.compress(account.test_key, *[encoded()] * PER_DAY).status_code == 200
@@ -157,14 +173,24 @@ def test_live_keys_know_nothing_of_it_and_the_next_day_begins_anew(client, clock
     assert left() == 0
 
 
-def test_a_repeated_request_counts_once_and_a_refused_one_may_come_again(client, clock, account, left) -> None:
+def test_a_repeated_request_counts_once_and_a_refused_one_may_come_again(
+    client, clock, account, left
+) -> None:
     once = {"Idempotency-Key": "one"}
     for _ in range(2):
-        assert client.compress(account.test_key, *[encoded()] * PER_DAY, headers=once).status_code == 200
+        assert (
+            client.compress(account.test_key, *[encoded()] * PER_DAY, headers=once).status_code
+            == 200
+        )
     assert left() == 0
-    assert is_refused(client.compress(account.test_key, encoded(), headers={"Idempotency-Key": "two"}))
+    assert is_refused(
+        client.compress(account.test_key, encoded(), headers={"Idempotency-Key": "two"})
+    )
     clock.advance(hours=4)
-    assert client.compress(account.test_key, encoded(), headers={"Idempotency-Key": "two"}).status_code == 200
+    assert (
+        client.compress(account.test_key, encoded(), headers={"Idempotency-Key": "two"}).status_code
+        == 200
+    )
 
 
 def test_a_painted_sample_counts(client, account, left) -> None:

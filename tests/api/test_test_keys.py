@@ -34,10 +34,14 @@ def darkened(images: ImagesClient, image: dict) -> float:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_what_a_test_key_makes_is_stamped_and_what_a_live_key_makes_is_not(client, acme, operation) -> None:
+def test_what_a_test_key_makes_is_stamped_and_what_a_live_key_makes_is_not(
+    client, acme, operation
+) -> None:
     live, test = ImagesClient(client, acme.key), ImagesClient(client, acme.test_key)
     for images in (live, test):
-        mark = images.upload(saved(Image.new("RGBA", (9, 9), (255, 255, 255, 80)), "PNG"), filename="mark.png")
+        mark = images.upload(
+            saved(Image.new("RGBA", (9, 9), (255, 255, 255, 80)), "PNG"), filename="mark.png"
+        )
         body = OPERATIONS[operation]
         if operation == "watermark":
             body = {"watermarks": [{"id": mark["id"]}]}

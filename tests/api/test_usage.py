@@ -13,7 +13,13 @@ from tests.images import encoded
 def test_a_new_account_has_used_nothing(client, make_account, clock) -> None:
     clock.set(datetime(2026, 6, 17, 12, tzinfo=UTC))
     answer = client.get("/usage", headers=bearer(make_account(plan="FREE").key))
-    assert answer.json == {"plan": "FREE", "used": 0, "limit": 100, "remaining": 100, "resetDate": "2026-07-01"}
+    assert answer.json == {
+        "plan": "FREE",
+        "used": 0,
+        "limit": 100,
+        "remaining": 100,
+        "resetDate": "2026-07-01",
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""PATCH with the whole asset, as it was got: what can be changed is, and the rest must be as it is."""
+"""PATCH with the whole asset, as it was got: what can be changed is, and the rest must be as it
+is."""
 
 import pytest
 
@@ -44,8 +45,10 @@ def test_moments_are_compared_as_moments(asset, send) -> None:
 
 
 FIXED = {
-    "id": "image_0mpn9k2ucq3vd1x7b8e5h4zt", "originalName": "other.jpg", "size": 5, "mimeType": "image/png",
-    "mediaType": "VIDEO", "storageKey": "orgs/other", "width": 1, "height": None, "durationMs": 1000,
+    "id": "image_0mpn9k2ucq3vd1x7b8e5h4zt", "originalName": "other.jpg", "size": 5,
+    "mimeType": "image/png",
+    "mediaType": "VIDEO", "storageKey": "orgs/other", "width": 1, "height": None,
+    "durationMs": 1000,
     "uploadedAt": "2020-01-01T00:00:00.000Z",
 }  # fmt: skip
 
@@ -56,12 +59,16 @@ def test_every_field_can_be_changed_or_is_told_fixed(asset) -> None:
 
 
 @pytest.mark.parametrize("field", FIXED)
-def test_what_cannot_be_changed_is_refused_by_name_and_nothing_changes(client, acme, asset, send, field) -> None:
+def test_what_cannot_be_changed_is_refused_by_name_and_nothing_changes(
+    client, acme, asset, send, field
+) -> None:
     refused = send(**{**asset, "name": "new.jpg", "tags": ["new"], field: FIXED[field]})
     assert refused.status_code == 400
     assert refused.json["errors"][0].startswith(f"{field}: can't be changed")
     for query in ("", "?tags=old", "?q=hero"):
-        assert client.get(f"/api/v1/assets{query}", headers=bearer(acme.key)).json["items"] == [asset]
+        assert client.get(f"/api/v1/assets{query}", headers=bearer(acme.key)).json["items"] == [
+            asset
+        ]
 
 
 def test_unknown_fields_are_refused_still(asset, send) -> None:

@@ -30,12 +30,20 @@ STATEMENTS = {
     "alias": lambda: select(aliased(UsageCounter).used),
     "subquery": lambda: select(select(UsageCounter.used).subquery().c.used),
     "cte": lambda: select(select(UsageCounter.used).cte().c.used),
-    "union": lambda: select(union_all(select(UsageCounter.used), select(literal(1).label("used"))).subquery().c.used),
-    "in": lambda: select(UsageCounter.used).where(UsageCounter.org_id.in_(select(UsageCounter.org_id))),
-    "count": lambda: select(func.count()).select_from(UsageCounter).where(UsageCounter.period == JUNE),
+    "union": lambda: select(
+        union_all(select(UsageCounter.used), select(literal(1).label("used"))).subquery().c.used
+    ),
+    "in": lambda: select(UsageCounter.used).where(
+        UsageCounter.org_id.in_(select(UsageCounter.org_id))
+    ),
+    "count": lambda: (
+        select(func.count()).select_from(UsageCounter).where(UsageCounter.period == JUNE)
+    ),
     "max": lambda: select(func.max(UsageCounter.used)),
     "scalar subquery": lambda: select(select(func.sum(UsageCounter.used)).scalar_subquery()),
-    "join": lambda: select(UsageCounter.used).join(other := aliased(UsageCounter), other.period == UsageCounter.period),
+    "join": lambda: select(UsageCounter.used).join(
+        other := aliased(UsageCounter), other.period == UsageCounter.period
+    ),
 }
 
 
@@ -49,7 +57,9 @@ def test_every_read_sees_one_organization(acme, name) -> None:
 def test_unbound_sessions_see_nothing(name) -> None:
     with transaction() as session:
         values = [value for value in session.scalars(STATEMENTS[name]()) if value]
-    assert values == ([1] if name == "union" else []), "a union holds a literal of its own, and nothing else"
+    assert values == ([1] if name == "union" else []), (
+        "a union holds a literal of its own, and nothing else"
+    )
 
 
 def test_exists_and_get_see_one_organization(acme, globex) -> None:

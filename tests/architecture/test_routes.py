@@ -1,4 +1,5 @@
-"""Every route names its authentication, and an id of another organization is an id that does not exist."""
+"""Every route names its authentication, and an id of another organization is an id that does not
+exist."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,9 @@ def an_asset(client: ApiClient, key: str) -> str:
 
 
 def a_collection(client: ApiClient, key: str) -> str:
-    return str(client.post("/api/v1/collections", headers=bearer(key), json={"name": "theirs"}).json["id"])
+    return str(
+        client.post("/api/v1/collections", headers=bearer(key), json={"name": "theirs"}).json["id"]
+    )
 
 
 def an_export(client: ApiClient, key: str) -> str:
@@ -54,7 +57,8 @@ SAMPLES: dict[str, tuple[str, Maker, dict[str, Any]]] = {
     "exports.show": ("GET", an_export, {}),
     "exports.delete": ("DELETE", an_export, {}),
 }
-"""Endpoint → how to call it, and how to make what its id names. Every route with an id that needs a key is here."""
+"""Endpoint → how to call it, and how to make what its id names. Every route with an id that needs a
+key is here."""
 
 
 def rules(app):
@@ -64,7 +68,9 @@ def rules(app):
 def test_every_route_names_its_authentication(app) -> None:
     for rule in rules(app):
         view = app.view_functions[rule.endpoint]
-        assert getattr(view, "authentication", None) in ("key", "none"), f"{rule} does not say whom it lets in"
+        assert getattr(view, "authentication", None) in ("key", "none"), (
+            f"{rule} does not say whom it lets in"
+        )
 
 
 def test_every_route_with_an_id_has_a_sample(app) -> None:
@@ -77,14 +83,21 @@ def test_every_route_with_an_id_has_a_sample(app) -> None:
 
 
 @pytest.mark.parametrize("endpoint", SAMPLES)
-def test_an_outsider_s_answer_is_that_of_an_id_that_never_was(app, client, acme, globex, endpoint) -> None:
-    """Another organization's id, the other mode's, and an invented one: 404, byte for byte the same."""
+def test_an_outsider_s_answer_is_that_of_an_id_that_never_was(
+    app, client, acme, globex, endpoint
+) -> None:
+    """Another organization's id, the other mode's, and an invented one: 404, byte for byte the
+    same."""
     method, make, body = SAMPLES[endpoint]
     rule = next(rule for rule in rules(app) if rule.endpoint == endpoint)
 
     def call(thing: str, key: str):
-        answer = client.open(rule.rule.replace("<id>", thing), method=method, headers=bearer(key), **body)
-        return answer.status_code, answer.data.replace(thing.encode(), b"").replace(request_id(answer), b"")
+        answer = client.open(
+            rule.rule.replace("<id>", thing), method=method, headers=bearer(key), **body
+        )
+        return answer.status_code, answer.data.replace(thing.encode(), b"").replace(
+            request_id(answer), b""
+        )
 
     theirs = make(client, globex.key)
     invented = theirs[:-5] + "zzzzz"
@@ -114,7 +127,11 @@ def test_the_sweeps_reach_every_route(app) -> None:
     """Those below, over calls that the URL map takes to the very endpoints that need a key."""
     address = app.url_map.bind("localhost")
     reached = {address.match(path, method)[0] for method, path in keyed_calls(app)}
-    needing = {rule.endpoint for rule in rules(app) if app.view_functions[rule.endpoint].authentication == "key"}
+    needing = {
+        rule.endpoint
+        for rule in rules(app)
+        if app.view_functions[rule.endpoint].authentication == "key"
+    }
     assert reached == needing > set(SAMPLES)
 
 
@@ -126,10 +143,14 @@ def test_every_route_that_needs_a_key_refuses_without_one(app, client, credentia
         assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
-def test_reading_keys_cannot_write_and_writing_keys_cannot_read(app, client, make_account, make_key) -> None:
+def test_reading_keys_cannot_write_and_writing_keys_cannot_read(
+    app, client, make_account, make_key
+) -> None:
     account = make_account(requests_per_second=10_000)
     reading, writing = make_key(account, scopes=("read",)), make_key(account, scopes=("write",))
     for method, path in keyed_calls(app):
-        answer = client.open(path, method=method, headers=bearer(writing if method == "GET" else reading))
+        answer = client.open(
+            path, method=method, headers=bearer(writing if method == "GET" else reading)
+        )
         assert answer.status_code == 403, f"{method} {path}"
         assert answer.json["code"] == "forbidden"

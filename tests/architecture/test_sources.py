@@ -18,7 +18,16 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 MACHINE_S_CLOCK = {
     "datetime": {"now", "utcnow", "today"},
     "date": {"today"},
-    "time": {"time", "time_ns", "gmtime", "localtime", "ctime", "asctime", "strftime", "clock_gettime"},
+    "time": {
+        "time",
+        "time_ns",
+        "gmtime",
+        "localtime",
+        "ctime",
+        "asctime",
+        "strftime",
+        "clock_gettime",
+    },
 }
 
 
@@ -31,9 +40,13 @@ def test_no_statement_goes_round_the_tenancy_wall(path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Attribute):
             assert node.attr != "__table__", f"{relative(path)}:{node.lineno} uses Model.__table__"
-            assert node.attr != "exec_driver_sql", f"{relative(path)}:{node.lineno} sends SQL past the ORM"
+            assert node.attr != "exec_driver_sql", (
+                f"{relative(path)}:{node.lineno} sends SQL past the ORM"
+            )
         if isinstance(node, ast.ImportFrom) and node.module == "sqlalchemy":
-            assert "text" not in {alias.name for alias in node.names}, f"{relative(path)} imports text()"
+            assert "text" not in {alias.name for alias in node.names}, (
+                f"{relative(path)} imports text()"
+            )
 
 
 def asks_the_machine(node: ast.AST) -> bool:
@@ -43,7 +56,9 @@ def asks_the_machine(node: ast.AST) -> bool:
         return node.attr in MACHINE_S_CLOCK.get(owner, ()) or node.attr == "utc_now"
     if isinstance(node, ast.ImportFrom):
         names = {alias.name for alias in node.names}
-        return "utc_now" in names or (node.module == "time" and bool(names & MACHINE_S_CLOCK["time"]))
+        return "utc_now" in names or (
+            node.module == "time" and bool(names & MACHINE_S_CLOCK["time"])
+        )
     return False
 
 
@@ -52,12 +67,16 @@ def test_tests_have_a_clock_of_their_own(path) -> None:
     if path == ROOT / "tests" / "clock.py":
         return
     for node in ast.walk(ast.parse(path.read_text())):
-        assert not asks_the_machine(node), f"{relative(path)}:{node.lineno}: take the fixture clock, see tests/clock.py"
+        assert not asks_the_machine(node), (
+            f"{relative(path)}:{node.lineno}: take the fixture clock, see tests/clock.py"
+        )
 
 
 def test_who_needs_the_real_time_is_named_with_the_reason() -> None:
     definers = {ROOT / "tests" / "clock.py", ROOT / "tests" / "conftest.py", Path(__file__)}
-    users = {relative(path) for path in TESTS if re.search(r"\breal_(now|time)\b", path.read_text())}
+    users = {
+        relative(path) for path in TESTS if re.search(r"\breal_(now|time)\b", path.read_text())
+    }
     assert users - {relative(path) for path in definers} == set(REAL_TIME)
     assert all(REAL_TIME.values())
 
@@ -85,23 +104,29 @@ def test_the_machine_s_clock_is_recognised(code, asks) -> None:
 SURFACES = [
     path
     for path in SOURCES
-    if path.relative_to(ROOT / "app").parts[0] in ("api", "delivery", "docs", "webhooks", "health.py")
+    if path.relative_to(ROOT / "app").parts[0]
+    in ("api", "delivery", "docs", "webhooks", "health.py")
 ]
 
 
 @pytest.mark.parametrize("path", SURFACES, ids=relative)
 def test_surfaces_come_to_a_pool_through_a_gate_only(path) -> None:
-    """``at_work`` gives a view its workshop; the pool for backgrounds is named to it, and to nothing else."""
+    """``at_work`` gives a view its workshop; the pool for backgrounds is named to it, and to
+    nothing else."""
     tree = ast.parse(path.read_text())
     named = {
         id(argument)
         for call in ast.walk(tree)
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "at_work"
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id == "at_work"
         for argument in call.args
     }
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and id(node) not in named:
-            assert node.attr not in ("workshop", "imaging", "background"), f"{relative(path)}:{node.lineno}"
+            assert node.attr not in ("workshop", "imaging", "background"), (
+                f"{relative(path)}:{node.lineno}"
+            )
 
 
 def test_services_never_commit() -> None:
@@ -114,13 +139,17 @@ def test_services_never_commit() -> None:
 
 
 def test_imports_go_downward() -> None:
-    done = subprocess.run([Path(sys.executable).with_name("lint-imports")], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports")], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout
 
 
 def test_the_web_process_loads_no_decoder() -> None:
     code = "import sys, app.factory; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     heavy = {"pyvips", "PIL", "rawpy", "pillow_heif", "numpy", "av", "onnxruntime"}
     assert not heavy & set(loaded.stdout.split())
 

@@ -20,7 +20,9 @@ from tests.databases import on_both_databases
 
 
 def owned_models() -> list[type]:
-    return [mapper.class_ for mapper in Base.registry.mappers if issubclass(mapper.class_, OrgOwned)]
+    return [
+        mapper.class_ for mapper in Base.registry.mappers if issubclass(mapper.class_, OrgOwned)
+    ]
 
 
 def test_every_table_is_directory_or_owned() -> None:
@@ -30,11 +32,15 @@ def test_every_table_is_directory_or_owned() -> None:
 
 
 def keys_and_indexes(database: Engine, table: str) -> list[list[str]]:
-    """The columns of each way in which the database itself finds rows quickly; a foreign key is none."""
+    """The columns of each way in which the database itself finds rows quickly; a foreign key is
+    none."""
     found = inspect(database)
     indexes = [index for index in found.get_indexes(table) if not is_partial(index)]
     uniques = found.get_unique_constraints(table)
-    return [found.get_pk_constraint(table)["constrained_columns"], *(one["column_names"] for one in indexes + uniques)]
+    return [
+        found.get_pk_constraint(table)["constrained_columns"],
+        *(one["column_names"] for one in indexes + uniques),
+    ]
 
 
 def is_partial(index: ReflectedIndex) -> bool:
@@ -47,7 +53,8 @@ def test_owned_tables_are_found_by_organization_first(app) -> None:
         lacking = [
             model.__tablename__
             for model in owned_models()
-            if "org_id" not in [columns[0] for columns in keys_and_indexes(db.engine, model.__tablename__)]
+            if "org_id"
+            not in [columns[0] for columns in keys_and_indexes(db.engine, model.__tablename__)]
         ]
     assert not lacking
 
@@ -71,4 +78,6 @@ def test_children_reference_their_parents_within_the_organization() -> None:
         if isinstance(key, ForeignKeyConstraint) and key.referred_table.name in owned
     ]
     assert keys
-    assert not [key.name for key in keys if "org_id" not in key.column_keys], "could point into another organization"
+    assert not [key.name for key in keys if "org_id" not in key.column_keys], (
+        "could point into another organization"
+    )

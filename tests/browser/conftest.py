@@ -9,8 +9,11 @@ import pytest
 from playwright._impl._driver import compute_driver_executable
 from playwright.sync_api import Browser, Page, sync_playwright
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+"--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 
 
@@ -19,7 +22,9 @@ def browser() -> Iterator[Browser]:
     driver, _ = compute_driver_executable()
     if not CHROMIUM or subprocess.run([driver, "--version"], capture_output=True).returncode:
         pytest.skip("needs a browser: apt-get install chromium libatomic1")
-    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}  # faketime makes it hang
+    environment = {
+        name: value for name, value in os.environ.items() if name != "LD_PRELOAD"
+    }  # faketime makes it hang
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET, env=environment)
         yield browser
@@ -29,17 +34,30 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(params=["light", "dark", "phone"])
 def page(request: pytest.FixtureRequest, browser: Browser, service) -> Iterator[Page]:
     """A page that fails its test when anything is logged as an error or asked of another host."""
-    size = {"width": 390, "height": 844} if request.param == "phone" else {"width": 1280, "height": 900}
+    size = (
+        {"width": 390, "height": 844}
+        if request.param == "phone"
+        else {"width": 1280, "height": 900}
+    )
     context = browser.new_context(
-        base_url=service.url, viewport=size, color_scheme="dark" if request.param == "dark" else "light"
+        base_url=service.url,
+        viewport=size,
+        color_scheme="dark" if request.param == "dark" else "light",
     )
     page = context.new_page()
     problems: list[str] = []
-    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on(
+        "console",
+        lambda message: problems.append(message.text) if message.type == "error" else None,
+    )
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on(
         "request",
-        lambda asked: None if asked.url.startswith((service.url, "data:", "blob:")) else problems.append(asked.url),
+        lambda asked: (
+            None
+            if asked.url.startswith((service.url, "data:", "blob:"))
+            else problems.append(asked.url)
+        ),
     )
     yield page
     context.close()

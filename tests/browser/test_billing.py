@@ -1,4 +1,5 @@
-"""A customer upgrades, changes the plan and cancels, on the running service with its test cashier."""
+"""A customer upgrades, changes the plan and cancels, on the running service with its test
+cashier."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -21,7 +22,10 @@ def page(browser: Browser, service: Service) -> Iterator[Page]:
     context = browser.new_context(base_url=service.url, viewport={"width": 1280, "height": 900})
     page = context.new_page()
     problems: list[str] = []
-    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on(
+        "console",
+        lambda message: problems.append(message.text) if message.type == "error" else None,
+    )
     page.on("pageerror", lambda error: problems.append(str(error)))
     yield page
     context.close()
@@ -38,7 +42,9 @@ class Customer:
         url: list[str] = []
 
         def is_answered() -> bool:
-            answer = requests.post(f"{self._service.url}{path}", json=body, headers=self._key, timeout=10)
+            answer = requests.post(
+                f"{self._service.url}{path}", json=body, headers=self._key, timeout=10
+            )
             url.extend(answer.json()["url"] for _ in range(answer.status_code == 200))
             return bool(url)
 
@@ -47,14 +53,17 @@ class Customer:
         return url[0]
 
     def gets_plan(self, plan: str, limit: int, workspace: int) -> None:
-        """Wait until the plan holds, with its monthly images and the status of the workspace API."""
+        """Wait until the plan holds, with its monthly images and the status of the workspace
+        API."""
 
         def is_on_it() -> bool:
             usage = requests.get(f"{self._service.url}/usage", headers=self._key, timeout=10).json()
             return (usage.get("plan"), usage.get("limit")) == (plan, limit)
 
         def answers() -> bool:
-            answer = requests.get(f"{self._service.url}/api/v1/assets", headers=self._key, timeout=10)
+            answer = requests.get(
+                f"{self._service.url}/api/v1/assets", headers=self._key, timeout=10
+            )
             return answer.status_code == workspace
 
         wait_until(is_on_it, f"the {plan} plan", pause=PAUSE)

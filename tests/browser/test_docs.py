@@ -61,8 +61,14 @@ def test_the_playground_opens_without_the_network(page) -> None:
 
 @pytest.mark.parametrize("page", ["light"], indirect=True)
 def test_a_batch_is_compressed_from_the_playground(page, service, tmp_path) -> None:
-    answer = requests.post(f"{service.url}/auth/register", json={"email": "player@example.com"}, timeout=10)
-    files = {"photo.jpg": encoded(), "drawing.png": encoded("PNG", 200, 100), "scan.tiff": encoded("TIFF", 200, 100)}
+    answer = requests.post(
+        f"{service.url}/auth/register", json={"email": "player@example.com"}, timeout=10
+    )
+    files = {
+        "photo.jpg": encoded(),
+        "drawing.png": encoded("PNG", 200, 100),
+        "scan.tiff": encoded("TIFF", 200, 100),
+    }
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
 
@@ -89,4 +95,6 @@ def test_a_batch_is_compressed_from_the_playground(page, service, tmp_path) -> N
     for name in files:
         expect(page.get_by_text(name).last).to_be_visible()
     key = {"x-api-key": answer.json()["apiKey"]}
-    assert requests.get(f"{service.url}/usage", headers=key, timeout=10).json()["used"] == len(files)
+    assert requests.get(f"{service.url}/usage", headers=key, timeout=10).json()["used"] == len(
+        files
+    )

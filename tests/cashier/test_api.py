@@ -33,22 +33,34 @@ def books(cashier: Flask) -> Books:
 
 @pytest.fixture
 def api(cashier: Flask) -> StripeClient:
-    return StripeClient(KEY, base_addresses={"api": "http://cashier.test"}, http_client=InProcess(cashier))
+    return StripeClient(
+        KEY, base_addresses={"api": "http://cashier.test"}, http_client=InProcess(cashier)
+    )
 
 
 @pytest.fixture
 def customer(api: StripeClient) -> str:
-    return api.v1.customers.create({"email": "ada@example.com", "name": "Ada", "metadata": {"org_id": "org_1"}}).id
+    return api.v1.customers.create(
+        {"email": "ada@example.com", "name": "Ada", "metadata": {"org_id": "org_1"}}
+    ).id
 
 
-def post(cashier: Flask, path: str, form: Mapping[str, str], key: str = KEY, **headers: str) -> TestResponse:
-    return cashier.test_client().post(path, data=form, headers={"Authorization": f"Bearer {key}", **headers})
+def post(
+    cashier: Flask, path: str, form: Mapping[str, str], key: str = KEY, **headers: str
+) -> TestResponse:
+    return cashier.test_client().post(
+        path, data=form, headers={"Authorization": f"Bearer {key}", **headers}
+    )
 
 
 class TestJourneys:
     def test_a_customer(self, api: StripeClient, customer: str) -> None:
         found = api.v1.customers.retrieve(customer)
-        assert (found.email, found.name, found.metadata["org_id"]) == ("ada@example.com", "Ada", "org_1")
+        assert (found.email, found.name, found.metadata["org_id"]) == (
+            "ada@example.com",
+            "Ada",
+            "org_1",
+        )
         assert api.v1.customers.update(customer, {"name": "Ada L."}).name == "Ada L."
         assert api.v1.customers.delete(customer).deleted is True
         assert api.v1.customers.retrieve(customer).deleted is True
@@ -64,7 +76,10 @@ class TestJourneys:
                 "mode": "subscription",
                 "customer": customer,
                 "client_reference_id": "org_1",
-                "line_items": [{"price": "price_team_month", "quantity": 1}, {"price": "price_images_metered"}],
+                "line_items": [
+                    {"price": "price_team_month", "quantity": 1},
+                    {"price": "price_images_metered"},
+                ],
                 "subscription_data": {"metadata": {"org_id": "org_1"}, "trial_period_days": 7},
                 "success_url": "https://lightwell.test/?session={CHECKOUT_SESSION_ID}",
                 "cancel_url": "https://lightwell.test/",
@@ -75,10 +90,17 @@ class TestJourneys:
         assert [entry.id for entry in listed.data] == [session.id]
         books.complete_checkout(session.id)
         done = api.v1.checkout.sessions.retrieve(session.id)
-        assert (done.status, done.url, done.payment_status) == ("complete", None, "no_payment_required")
+        assert (done.status, done.url, done.payment_status) == (
+            "complete",
+            None,
+            "no_payment_required",
+        )
         subscription = api.v1.subscriptions.retrieve(str(done.subscription))
         assert (subscription.status, subscription.metadata["org_id"]) == ("trialing", "org_1")
-        assert [item.price.id for item in subscription.items.data] == ["price_team_month", "price_images_metered"]
+        assert [item.price.id for item in subscription.items.data] == [
+            "price_team_month",
+            "price_images_metered",
+        ]
 
     def test_an_expired_checkout(self, api: StripeClient, customer: str) -> None:
         lines = [{"price": "price_team_month", "quantity": 1}]
@@ -87,52 +109,82 @@ class TestJourneys:
         with pytest.raises(stripe.InvalidRequestError, match="expired"):
             api.v1.checkout.sessions.expire(session)
 
-    def test_a_subscription_is_changed_and_cancelled(self, api: StripeClient, books: Books, customer: str) -> None:
+    def test_a_subscription_is_changed_and_cancelled(
+        self, api: StripeClient, books: Books, customer: str
+    ) -> None:
         subscription = books.subscribe(customer, ["price_team_month"])
         item = subscription["items"]["data"][0]["id"]
         changed = api.v1.subscriptions.update(
             subscription["id"],
             {
-                "items": [{"id": item, "price": "price_business_month"}, {"price": "price_images_metered"}],
+                "items": [
+                    {"id": item, "price": "price_business_month"},
+                    {"price": "price_images_metered"},
+                ],
                 "cancel_at_period_end": True,
                 "metadata": {"why": "growth"},
             },
         )
-        assert [entry.price.id for entry in changed.items.data] == ["price_business_month", "price_images_metered"]
+        assert [entry.price.id for entry in changed.items.data] == [
+            "price_business_month",
+            "price_images_metered",
+        ]
         assert (changed.cancel_at_period_end, changed.metadata["why"]) == (True, "growth")
         metered = changed.items.data[1].id
         changed = api.v1.subscriptions.update(
-            subscription["id"], {"items": [{"id": metered, "deleted": True}], "cancel_at_period_end": False}
+            subscription["id"],
+            {"items": [{"id": metered, "deleted": True}], "cancel_at_period_end": False},
         )
-        assert ([entry.id for entry in changed.items.data], changed.cancel_at_period_end) == ([item], False)
+        assert ([entry.id for entry in changed.items.data], changed.cancel_at_period_end) == (
+            [item],
+            False,
+        )
         assert api.v1.subscriptions.cancel(subscription["id"]).status == "canceled"
         with pytest.raises(stripe.InvalidRequestError, match="No such subscription"):
             api.v1.subscriptions.cancel(subscription["id"])
 
-    def test_an_update_that_is_refused_changes_nothing(self, api: StripeClient, books: Books, customer: str) -> None:
+    def test_an_update_that_is_refused_changes_nothing(
+        self, api: StripeClient, books: Books, customer: str
+    ) -> None:
         subscription = books.subscribe(customer, ["price_team_month"])
         books.pause(subscription["id"])
         before = books.events()
         with pytest.raises(stripe.InvalidRequestError, match="paused"):
-            api.v1.subscriptions.update(subscription["id"], {"metadata": {"a": "b"}, "cancel_at_period_end": True})
+            api.v1.subscriptions.update(
+                subscription["id"], {"metadata": {"a": "b"}, "cancel_at_period_end": True}
+            )
         assert books.events() == before
 
     def test_a_portal_session(self, api: StripeClient, books: Books, customer: str) -> None:
         subscription = books.subscribe(customer, ["price_team_month"])
-        items = [{"id": subscription["items"]["data"][0]["id"], "price": "price_team_year", "quantity": 1}]
+        items = [
+            {
+                "id": subscription["items"]["data"][0]["id"],
+                "price": "price_team_year",
+                "quantity": 1,
+            }
+        ]
         session = api.v1.billing_portal.sessions.create(
             {
                 "customer": customer,
                 "return_url": "https://lightwell.test/",
                 "flow_data": {
                     "type": "subscription_update_confirm",
-                    "subscription_update_confirm": {"subscription": subscription["id"], "items": items},
-                    "after_completion": {"type": "redirect", "redirect": {"return_url": "https://lightwell.test/"}},
+                    "subscription_update_confirm": {
+                        "subscription": subscription["id"],
+                        "items": items,
+                    },
+                    "after_completion": {
+                        "type": "redirect",
+                        "redirect": {"return_url": "https://lightwell.test/"},
+                    },
                 },
             }
         )
         assert session.url == f"http://cashier.test/portal/{session.id}"
-        assert books.confirm_flow(session.id)["items"]["data"][0]["price"]["id"] == "price_team_year"
+        assert (
+            books.confirm_flow(session.id)["items"]["data"][0]["price"]["id"] == "price_team_year"
+        )
 
     def test_what_was_paid(self, api: StripeClient, books: Books, customer: str) -> None:
         subscription = books.subscribe(customer, ["price_team_month"])
@@ -156,26 +208,44 @@ class TestJourneys:
             stripe.InvalidRequestError, match="An event already exists with identifier entry_1"
         ) as again:
             api.v1.billing.meter_events.create(
-                {"event_name": "images", "identifier": "entry_1", "payload": payload, "timestamp": event.timestamp}
+                {
+                    "event_name": "images",
+                    "identifier": "entry_1",
+                    "payload": payload,
+                    "timestamp": event.timestamp,
+                }
             )
         assert (again.value.code, again.value.http_status) == (None, 400)
         assert [entry["identifier"] for entry in books.meter_events()] == ["entry_1"]
 
 
 def post_session(
-    api: StripeClient, customer: str, lines: Sequence[Mapping[str, Any]], more: Mapping[str, Any] = NOTHING
+    api: StripeClient,
+    customer: str,
+    lines: Sequence[Mapping[str, Any]],
+    more: Mapping[str, Any] = NOTHING,
 ) -> str:
-    given = {"mode": "subscription", "customer": customer, "line_items": lines, "success_url": "http://here", **more}
+    given = {
+        "mode": "subscription",
+        "customer": customer,
+        "line_items": lines,
+        "success_url": "http://here",
+        **more,
+    }
     return api.v1.checkout.sessions.create(given).id  # type: ignore[arg-type]  # some are wrong on purpose
 
 
 class TestLists:
-    def test_are_newest_first_and_go_on(self, api: StripeClient, books: Books, customer: str) -> None:
+    def test_are_newest_first_and_go_on(
+        self, api: StripeClient, books: Books, customer: str
+    ) -> None:
         made = [books.subscribe(customer, ["price_team_month"])["id"] for _ in range(5)]
         page = api.v1.subscriptions.list({"customer": customer, "limit": 2})
         assert ([entry.id for entry in page.data], page.has_more) == (made[:2:-1], True)
         assert [entry.id for entry in page.auto_paging_iter()] == made[::-1]
-        last = api.v1.subscriptions.list({"customer": customer, "limit": 2, "starting_after": made[1]})
+        last = api.v1.subscriptions.list(
+            {"customer": customer, "limit": 2, "starting_after": made[1]}
+        )
         assert ([entry.id for entry in last.data], last.has_more) == ([made[0]], False)
 
     @pytest.mark.parametrize(
@@ -188,29 +258,44 @@ class TestLists:
         ],
     )
     def test_of_subscriptions_leave_canceled_ones_out(
-        self, api: StripeClient, books: Books, customer: str, status: str | None, expected: list[str]
+        self,
+        api: StripeClient,
+        books: Books,
+        customer: str,
+        status: str | None,
+        expected: list[str],
     ) -> None:
         ids = [books.subscribe(customer, ["price_team_month"])["id"] for _ in range(3)]
         books.set_card(customer, "declines")
         books.end_period(ids[1])
         books.cancel(ids[2])
-        books.expire_incomplete(books.subscribe(customer, ["price_team_year"], card="declines")["id"])
-        found = api.v1.subscriptions.list({"customer": customer, **({"status": status} if status else {})})  # type: ignore[typeddict-item]
+        books.expire_incomplete(
+            books.subscribe(customer, ["price_team_year"], card="declines")["id"]
+        )
+        found = api.v1.subscriptions.list(
+            {"customer": customer, **({"status": status} if status else {})}
+        )  # type: ignore[typeddict-item]
         assert sorted(entry.status for entry in found.data) == sorted(expected)
 
     def test_may_be_of_one_price(self, api: StripeClient, books: Books, customer: str) -> None:
         books.subscribe(customer, ["price_team_month"])
         wanted = books.subscribe(customer, ["price_team_year"])["id"]
-        assert [entry.id for entry in api.v1.subscriptions.list({"price": "price_team_year"}).data] == [wanted]
+        assert [
+            entry.id for entry in api.v1.subscriptions.list({"price": "price_team_year"}).data
+        ] == [wanted]
 
-    def test_are_those_of_one_customer(self, api: StripeClient, books: Books, customer: str) -> None:
+    def test_are_those_of_one_customer(
+        self, api: StripeClient, books: Books, customer: str
+    ) -> None:
         other = books.create_customer("eve@example.com")["id"]
         books.subscribe(other, ["price_team_month"])
         assert api.v1.subscriptions.list({"customer": customer}).data == []
         with pytest.raises(stripe.InvalidRequestError, match="No such customer: 'cus_nobody'"):
             api.v1.subscriptions.list({"customer": "cus_nobody"})
 
-    @pytest.mark.parametrize("page", [{"limit": 0}, {"limit": 101}, {"limit": "x"}, {"starting_after": "sub_none"}])
+    @pytest.mark.parametrize(
+        "page", [{"limit": 0}, {"limit": 101}, {"limit": "x"}, {"starting_after": "sub_none"}]
+    )
     def test_refuse_pages_that_are_none(self, api: StripeClient, page: Any) -> None:
         with pytest.raises(stripe.InvalidRequestError):
             api.v1.subscriptions.list(page)
@@ -220,14 +305,22 @@ class TestRefusals:
     @pytest.mark.parametrize("key", ["", "sk_test_of_other", KEY + "x"])
     def test_another_key(self, cashier: Flask, books: Books, key: str) -> None:
         answer = post(cashier, "/v1/customers", {"email": "ada@example.com"}, key)
-        assert (answer.status_code, answer.json and answer.json["error"]["type"]) == (401, "invalid_request_error")
+        assert (answer.status_code, answer.json and answer.json["error"]["type"]) == (
+            401,
+            "invalid_request_error",
+        )
         assert books.customers() == []
         assert "sk_test_of_other" not in answer.text
 
     def test_no_key(self, cashier: Flask) -> None:
         for path in ("/v1/customers/cus_1", "/v1/nowhere"):
             assert cashier.test_client().get(path).status_code == 401
-            assert cashier.test_client().get(path, headers={"Authorization": f"Basic {KEY}"}).status_code == 401
+            assert (
+                cashier.test_client()
+                .get(path, headers={"Authorization": f"Basic {KEY}"})
+                .status_code
+                == 401
+            )
 
     def test_the_sdk_takes_it_for_what_it_is(self, cashier: Flask) -> None:
         wrong = StripeClient("sk_test_wrong", http_client=InProcess(cashier))
@@ -236,12 +329,26 @@ class TestRefusals:
 
     @pytest.mark.parametrize(
         "path",
-        ["customers/x", "subscriptions/x", "checkout/sessions/x", "invoices/x", "charges/x", "events/x", "prices/x"],
+        [
+            "customers/x",
+            "subscriptions/x",
+            "checkout/sessions/x",
+            "invoices/x",
+            "charges/x",
+            "events/x",
+            "prices/x",
+        ],
     )
     def test_unknown_ids_are_404(self, cashier: Flask, path: str) -> None:
-        answer = cashier.test_client().get(f"/v1/{path}", headers={"Authorization": f"Bearer {KEY}"})
+        answer = cashier.test_client().get(
+            f"/v1/{path}", headers={"Authorization": f"Bearer {KEY}"}
+        )
         error = answer.get_json()["error"]
-        assert (answer.status_code, error["code"], error["param"]) == (404, "resource_missing", "id")
+        assert (answer.status_code, error["code"], error["param"]) == (
+            404,
+            "resource_missing",
+            "id",
+        )
         assert error["message"].endswith(": 'x'")
 
     def test_unknown_urls_are_404(self, cashier: Flask) -> None:
@@ -279,14 +386,25 @@ class TestRefusals:
             ([{"price": "price_of_nothing", "quantity": 1}], {}),
             ([{"price": "price_team_month", "quantity": 1, "amount": 5}], {}),
             ([{"price": "price_team_month", "quantity": 1}], {"mode": "payment"}),
-            ([{"price": "price_team_month", "quantity": 1}], {"success_url": "javascript:alert(1)"}),
+            (
+                [{"price": "price_team_month", "quantity": 1}],
+                {"success_url": "javascript:alert(1)"},
+            ),
             ([{"price": "price_team_month", "quantity": 1}], {"success_url": None}),
             ([{"price": "price_team_month", "quantity": 1}], {"customer": "cus_nobody"}),
-            ([{"price": "price_team_month", "quantity": 1}], {"subscription_data": {"trial_period_days": -1}}),
+            (
+                [{"price": "price_team_month", "quantity": 1}],
+                {"subscription_data": {"trial_period_days": -1}},
+            ),
         ],
     )
     def test_checkouts_that_stripe_would_not_open(
-        self, api: StripeClient, books: Books, customer: str, lines: Sequence[Mapping[str, Any]], more: Any
+        self,
+        api: StripeClient,
+        books: Books,
+        customer: str,
+        lines: Sequence[Mapping[str, Any]],
+        more: Any,
     ) -> None:
         with pytest.raises(stripe.InvalidRequestError):
             post_session(api, customer, lines, more)
@@ -315,7 +433,10 @@ class TestRefusals:
         [
             {"type": "subscription_cancel"},
             {"type": "subscription_update_confirm"},
-            {"type": "payment_method_update", "after_completion": {"type": "redirect", "redirect": {"x": "y"}}},
+            {
+                "type": "payment_method_update",
+                "after_completion": {"type": "redirect", "redirect": {"x": "y"}},
+            },
             {
                 "type": "subscription_update_confirm",
                 "subscription_update_confirm": {"subscription": "sub_other", "items": []},
@@ -329,10 +450,16 @@ class TestRefusals:
 
 class TestIdempotency:
     def test_the_same_request_is_done_once(self, api: StripeClient, books: Books) -> None:
-        made = [api.v1.customers.create({"email": "ada@example.com"}, {"idempotency_key": "once"}) for _ in range(2)]
+        made = [
+            api.v1.customers.create({"email": "ada@example.com"}, {"idempotency_key": "once"})
+            for _ in range(2)
+        ]
         assert made[0].id == made[1].id
         assert len(books.customers()) == 1
-        assert [entry.last_response.headers.get("Idempotent-Replayed") for entry in made] == [None, "true"]
+        assert [entry.last_response.headers.get("Idempotent-Replayed") for entry in made] == [
+            None,
+            "true",
+        ]
 
     def test_another_request_with_its_key_is_refused(self, api: StripeClient, books: Books) -> None:
         api.v1.customers.create({"email": "ada@example.com"}, {"idempotency_key": "once"})
@@ -340,7 +467,9 @@ class TestIdempotency:
             api.v1.customers.create({"email": "eve@example.com"}, {"idempotency_key": "once"})
         assert len(books.customers()) == 1
 
-    def test_refusals_are_repeated_too(self, api: StripeClient, books: Books, customer: str) -> None:
+    def test_refusals_are_repeated_too(
+        self, api: StripeClient, books: Books, customer: str
+    ) -> None:
         def cancel() -> tuple[Any, int | None]:
             with pytest.raises(stripe.InvalidRequestError) as refusal:
                 api.v1.subscriptions.update(
@@ -366,7 +495,9 @@ class TestIdempotency:
         def create(round_number: int) -> str:
             together.wait()
             key = f"round-{round_number}"
-            return api.v1.customers.create({"email": "ada@example.com"}, {"idempotency_key": key}).id
+            return api.v1.customers.create(
+                {"email": "ada@example.com"}, {"idempotency_key": key}
+            ).id
 
         with ThreadPoolExecutor(4) as threads:
             made = list(threads.map(create, [number for number in range(10) for _ in range(4)]))

@@ -67,37 +67,55 @@ def paid_until(subscription: Document) -> list[str]:
 
 
 class TestCheckout:
-    def test_makes_a_paid_subscription_and_tells_of_everything(self, books: Books, customer: str) -> None:
+    def test_makes_a_paid_subscription_and_tells_of_everything(
+        self, books: Books, customer: str
+    ) -> None:
         order = Order(TEAM, metadata={"org_id": "org_1"})
-        session = books.open_checkout(customer, order, "http://here/", {"client_reference_id": "org_1"})
+        session = books.open_checkout(
+            customer, order, "http://here/", {"client_reference_id": "org_1"}
+        )
         before = last_event(books)
 
         done = books.complete_checkout(session["id"])
 
         subscription = books.subscription(done["subscription"])
-        assert (done["status"], done["payment_status"], done["client_reference_id"]) == ("complete", "paid", "org_1")
+        assert (done["status"], done["payment_status"], done["client_reference_id"]) == (
+            "complete",
+            "paid",
+            "org_1",
+        )
         assert (subscription["status"], subscription["metadata"]) == ("active", {"org_id": "org_1"})
         assert paid_until(subscription) == ["2026-12-20"]
         assert amounts(books, customer) == [(2900, "paid")]
         assert types_since(books, before) == [
-            "payment_method.attached", "customer.updated", "customer.subscription.created", "invoice.created",
+            "payment_method.attached", "customer.updated", "customer.subscription.created",
+            "invoice.created",
             "invoice.finalized", "charge.succeeded", "invoice.paid", "invoice.payment_succeeded",
             "customer.subscription.updated", "checkout.session.completed",
         ]  # fmt: skip
 
     def test_an_update_says_what_was_before(self, books: Books, customer: str) -> None:
         books.subscribe(customer, TEAM)
-        data = next(event["data"] for event in books.events() if event["type"] == "customer.subscription.updated")
+        data = next(
+            event["data"]
+            for event in books.events()
+            if event["type"] == "customer.subscription.updated"
+        )
         assert data["previous_attributes"] == {"latest_invoice": None, "status": "incomplete"}
         assert data["object"]["status"] == "active"
 
-    def test_a_declined_card_buys_nothing_and_may_be_followed_by_another(self, books: Books, customer: str) -> None:
+    def test_a_declined_card_buys_nothing_and_may_be_followed_by_another(
+        self, books: Books, customer: str
+    ) -> None:
         session = books.open_checkout(customer, Order(TEAM))
         with pytest.raises(CashierError, match="declined") as refusal:
             books.complete_checkout(session["id"], "declines")
         assert (refusal.value.code, refusal.value.status) == ("card_declined", 402)
         assert books.events()[-1]["type"] == "charge.failed"
-        assert (books.subscriptions_of(customer), books.checkout(session["id"])["status"]) == ([], "open")
+        assert (books.subscriptions_of(customer), books.checkout(session["id"])["status"]) == (
+            [],
+            "open",
+        )
         assert books.complete_checkout(session["id"], "works")["status"] == "complete"
 
     def test_a_declined_card_begins_no_trial(self, books: Books, customer: str) -> None:
@@ -119,10 +137,15 @@ class TestCheckout:
         clock.advance(hours=24)
         with pytest.raises(CashierError, match="expired"):
             books.complete_checkout(session["id"])
-        assert (books.checkout(session["id"])["status"], books.subscriptions_of(customer)) == ("expired", [])
+        assert (books.checkout(session["id"])["status"], books.subscriptions_of(customer)) == (
+            "expired",
+            [],
+        )
         assert books.events()[-1]["type"] == "checkout.session.expired"
 
-    def test_a_trial_costs_nothing_until_it_ends(self, books: Books, customer: str, clock: Clock) -> None:
+    def test_a_trial_costs_nothing_until_it_ends(
+        self, books: Books, customer: str, clock: Clock
+    ) -> None:
         session = books.open_checkout(customer, Order(TEAM, trial_days=14))
         subscription = books.subscription(books.complete_checkout(session["id"])["subscription"])
         assert (subscription["status"], paid_until(subscription)) == ("trialing", ["2026-12-04"])
@@ -158,7 +181,9 @@ class TestRenewal:
         subscription = books.subscribe(books.create_customer("a@example.com")["id"], [price])
         assert paid_until(subscription) == [until]
 
-    def test_a_declined_one_is_past_due_until_a_retry_succeeds(self, books: Books, customer: str) -> None:
+    def test_a_declined_one_is_past_due_until_a_retry_succeeds(
+        self, books: Books, customer: str
+    ) -> None:
         subscription_id = books.subscribe(customer, TEAM)["id"]
         books.set_card(customer, "declines")
         before = last_event(books)
@@ -190,7 +215,9 @@ class TestRenewal:
         assert given_up["status"] == how
         assert books.events()[-1]["type"] == f"customer.subscription.{event}"
 
-    def test_an_unpaid_one_collects_drafts_until_all_is_paid(self, books: Books, customer: str) -> None:
+    def test_an_unpaid_one_collects_drafts_until_all_is_paid(
+        self, books: Books, customer: str
+    ) -> None:
         subscription_id = books.subscribe(customer, TEAM)["id"]
         books.set_card(customer, "declines")
         books.end_period(subscription_id)
@@ -200,11 +227,17 @@ class TestRenewal:
         books.set_card(customer, "works")
         assert books.subscription(subscription_id)["status"] == "active"
         assert {status for _, status in amounts(books, customer)} == {"paid"}
-        assert [invoice["number"][-4:] for invoice in books.invoices_of(customer)] == ["0001", "0002", "0003"]
+        assert [invoice["number"][-4:] for invoice in books.invoices_of(customer)] == [
+            "0001",
+            "0002",
+            "0003",
+        ]
 
 
 class TestFirstPayment:
-    def test_declined_leaves_it_incomplete_until_a_card_works(self, books: Books, customer: str) -> None:
+    def test_declined_leaves_it_incomplete_until_a_card_works(
+        self, books: Books, customer: str
+    ) -> None:
         subscription = books.subscribe(customer, TEAM, card="declines")
         assert subscription["status"] == "incomplete"
         with pytest.raises(CashierError, match="incomplete"):
@@ -222,7 +255,9 @@ class TestFirstPayment:
 
 
 class TestCancelling:
-    def test_at_the_periods_end_lasts_until_then(self, books: Books, customer: str, clock: Clock) -> None:
+    def test_at_the_periods_end_lasts_until_then(
+        self, books: Books, customer: str, clock: Clock
+    ) -> None:
         subscription = books.subscribe(customer, TEAM)
         cancelled = books.cancel(subscription["id"], at_period_end=True)
         assert (cancelled["status"], day_of(cancelled["cancel_at"])) == ("active", "2026-12-20")
@@ -237,13 +272,23 @@ class TestCancelling:
         subscription = books.subscribe(customer, TEAM)
         books.cancel(subscription["id"], at_period_end=True)
         kept = books.keep(subscription["id"])
-        assert (kept["cancel_at_period_end"], kept["cancel_at"], kept["canceled_at"]) == (False, None, None)
+        assert (kept["cancel_at_period_end"], kept["cancel_at"], kept["canceled_at"]) == (
+            False,
+            None,
+            None,
+        )
         assert books.end_period(subscription["id"])["status"] == "active"
 
     def test_at_once_is_final(self, books: Books, customer: str) -> None:
         subscription_id = books.subscribe(customer, TEAM)["id"]
         assert books.cancel(subscription_id)["status"] == "canceled"
-        for change in (books.cancel, books.keep, books.pause, books.end_period, books.retry_payment):
+        for change in (
+            books.cancel,
+            books.keep,
+            books.pause,
+            books.end_period,
+            books.retry_payment,
+        ):
             with pytest.raises(CashierError, match="canceled"):
                 change(subscription_id)
 
@@ -253,33 +298,47 @@ class TestCancelling:
 
 
 class TestChangingPrices:
-    def test_an_upgrade_is_charged_for_the_time_that_is_left(self, books: Books, customer: str, clock: Clock) -> None:
+    def test_an_upgrade_is_charged_for_the_time_that_is_left(
+        self, books: Books, customer: str, clock: Clock
+    ) -> None:
         subscription = books.subscribe(customer, TEAM)
         clock.advance(days=15)  # of 30
         changed = books.change_prices(subscription["id"], BUSINESS)
         (item,) = changed["items"]["data"]
-        assert (item["price"]["id"], item["id"]) == (BUSINESS[0], subscription["items"]["data"][0]["id"])
+        assert (item["price"]["id"], item["id"]) == (
+            BUSINESS[0],
+            subscription["items"]["data"][0]["id"],
+        )
         assert paid_until(changed) == ["2026-12-20"]
         assert amounts(books, customer) == [(2900, "paid"), (9900 // 2 - 2900 // 2, "paid")]
 
-    def test_a_downgrade_leaves_credit_for_the_next_invoices(self, books: Books, customer: str, clock: Clock) -> None:
+    def test_a_downgrade_leaves_credit_for_the_next_invoices(
+        self, books: Books, customer: str, clock: Clock
+    ) -> None:
         subscription = books.subscribe(customer, BUSINESS)
         clock.advance(days=15)
         books.change_prices(subscription["id"], TEAM)
-        assert (amounts(books, customer)[-1], books.customer(customer)["balance"]) == ((0, "paid"), -3500)
+        assert (amounts(books, customer)[-1], books.customer(customer)["balance"]) == (
+            (0, "paid"),
+            -3500,
+        )
         books.end_period(subscription["id"])
         books.end_period(subscription["id"])
         assert amounts(books, customer)[-2:] == [(0, "paid"), (2300, "paid")]
         assert sum(charge["amount"] for charge in books.charges_of(customer)) == 9900 + 2300
 
-    def test_another_interval_begins_a_new_period(self, books: Books, customer: str, clock: Clock) -> None:
+    def test_another_interval_begins_a_new_period(
+        self, books: Books, customer: str, clock: Clock
+    ) -> None:
         subscription = books.subscribe(customer, TEAM)
         clock.advance(days=15)
         changed = books.change_prices(subscription["id"], ["price_team_year"])
         assert paid_until(changed) == ["2027-12-05"]
         assert amounts(books, customer)[-1] == (29000 - 1450, "paid")
 
-    def test_another_interval_begins_anew_for_what_stays_too(self, books: Books, customer: str, clock: Clock) -> None:
+    def test_another_interval_begins_anew_for_what_stays_too(
+        self, books: Books, customer: str, clock: Clock
+    ) -> None:
         subscription = books.subscribe(customer, [*TEAM, *BUSINESS])
         clock.advance(days=15)
         changed = books.change_prices(subscription["id"], [*TEAM, "price_business_year"])
@@ -296,7 +355,10 @@ class TestChangingPrices:
         subscription = books.subscribe(customer, TEAM)
         books.set_card(customer, "declines")
         changed = books.change_prices(subscription["id"], BUSINESS)
-        assert (changed["status"], changed["items"]["data"][0]["price"]["id"]) == ("past_due", BUSINESS[0])
+        assert (changed["status"], changed["items"]["data"][0]["price"]["id"]) == (
+            "past_due",
+            BUSINESS[0],
+        )
 
     def test_a_downgrade_does_not_pay_what_is_open(self, books: Books, customer: str) -> None:
         subscription = books.subscribe(customer, BUSINESS)
@@ -311,7 +373,9 @@ class TestChangingPrices:
         assert types_since(books, before) == []
 
     @pytest.mark.parametrize("prices", [[], ["price_of_nothing"], [*TEAM, *TEAM]])
-    def test_to_what_is_not_sold_is_refused(self, books: Books, customer: str, prices: Sequence[str]) -> None:
+    def test_to_what_is_not_sold_is_refused(
+        self, books: Books, customer: str, prices: Sequence[str]
+    ) -> None:
         subscription = books.subscribe(customer, TEAM)
         with pytest.raises(CashierError):
             books.change_prices(subscription["id"], prices)
@@ -327,10 +391,15 @@ class TestPausing:
         before = last_event(books)
         clock.advance(days=40)
         resumed = books.resume(subscription_id)
-        assert (resumed["status"], resumed["billing_cycle_anchor"]) == ("active", clock().timestamp())
+        assert (resumed["status"], resumed["billing_cycle_anchor"]) == (
+            "active",
+            clock().timestamp(),
+        )
         assert "customer.subscription.resumed" in types_since(books, before)
 
-    def test_is_not_over_while_the_card_declines(self, books: Books, customer: str, clock: Clock) -> None:
+    def test_is_not_over_while_the_card_declines(
+        self, books: Books, customer: str, clock: Clock
+    ) -> None:
         paused = books.pause(books.subscribe(customer, TEAM)["id"])
         books.set_card(customer, "declines")
         clock.advance(days=40)
@@ -338,26 +407,37 @@ class TestPausing:
         assert (tried["status"], paid_until(tried)) == ("paused", paid_until(paused))
         assert amounts(books, customer) == [(2900, "paid"), (2900, "void")]
 
-    def test_gives_back_the_credit_that_a_void_invoice_took(self, books: Books, customer: str, clock: Clock) -> None:
+    def test_gives_back_the_credit_that_a_void_invoice_took(
+        self, books: Books, customer: str, clock: Clock
+    ) -> None:
         subscription_id = books.subscribe(customer, BUSINESS)["id"]
         clock.advance(days=27)  # of 30
         books.change_prices(subscription_id, TEAM)
         books.pause(subscription_id)
         books.set_card(customer, "declines")
         books.resume(subscription_id)
-        assert (amounts(books, customer)[-1], books.customer(customer)["balance"]) == ((2900 - 700, "void"), -700)
+        assert (amounts(books, customer)[-1], books.customer(customer)["balance"]) == (
+            (2900 - 700, "void"),
+            -700,
+        )
 
 
 class TestPortal:
     def test_confirms_a_change(self, books: Books, customer: str) -> None:
         subscription = books.subscribe(customer, [*TEAM, "price_images_metered"])
         item = subscription["items"]["data"][0]
-        update = {"subscription": subscription["id"], "items": [{"id": item["id"], "price": BUSINESS[0]}]}
+        update = {
+            "subscription": subscription["id"],
+            "items": [{"id": item["id"], "price": BUSINESS[0]}],
+        }
         flow = {"type": "subscription_update_confirm", "subscription_update_confirm": update}
         session = books.portal(customer, "http://back", flow)
         assert session["flow"]["subscription_update_confirm"]["items"][0]["price"] == BUSINESS[0]
         changed = books.confirm_flow(session["id"])
-        assert [entry["price"]["id"] for entry in changed["items"]["data"]] == [*BUSINESS, "price_images_metered"]
+        assert [entry["price"]["id"] for entry in changed["items"]["data"]] == [
+            *BUSINESS,
+            "price_images_metered",
+        ]
         with pytest.raises(CashierError, match="nothing to confirm"):
             books.portal(customer, None, flow)
 
@@ -369,7 +449,10 @@ class TestPortal:
     def test_knows_no_other_items_and_prices(self, books: Books, customer: str) -> None:
         subscription = books.subscribe(customer, TEAM)
         item = subscription["items"]["data"][0]["id"]
-        for wrong in ({"id": "si_other", "price": BUSINESS[0]}, {"id": item, "price": "price_of_nothing"}):
+        for wrong in (
+            {"id": "si_other", "price": BUSINESS[0]},
+            {"id": item, "price": "price_of_nothing"},
+        ):
             update = {"subscription": subscription["id"], "items": [wrong]}
             flow = {"type": "subscription_update_confirm", "subscription_update_confirm": update}
             with pytest.raises(CashierError, match="No such"):
@@ -377,7 +460,10 @@ class TestPortal:
 
     def test_shows_nobody_elses_subscription(self, books: Books, customer: str) -> None:
         other = books.subscribe(books.create_customer("eve@example.com")["id"], TEAM)
-        update = {"subscription": other["id"], "items": [{"id": other["items"]["data"][0]["id"], "price": BUSINESS[0]}]}
+        update = {
+            "subscription": other["id"],
+            "items": [{"id": other["items"]["data"][0]["id"], "price": BUSINESS[0]}],
+        }
         flow = {"type": "subscription_update_confirm", "subscription_update_confirm": update}
         with pytest.raises(CashierError, match="No such subscription"):
             books.portal(customer, None, flow)
@@ -428,7 +514,9 @@ class TestCustomers:
 
 
 class TestMeter:
-    def test_what_it_counted_is_on_the_next_invoice(self, books: Books, customer: str, clock: Clock) -> None:
+    def test_what_it_counted_is_on_the_next_invoice(
+        self, books: Books, customer: str, clock: Clock
+    ) -> None:
         """The second in which a period ends is the first of the next one."""
         subscription = books.subscribe(customer, [*TEAM, "price_images_metered"])
         clock.advance(days=3)
@@ -459,7 +547,9 @@ class TestMeter:
     def test_takes_recent_usage_only(self, books: Books, customer: str, days: int) -> None:
         moment = int((NOON + timedelta(days=days)).timestamp())
         with pytest.raises(CashierError, match="timestamp"):
-            books.report_usage("images", {"stripe_customer_id": customer, "value": "1"}, timestamp=moment)
+            books.report_usage(
+                "images", {"stripe_customer_id": customer, "value": "1"}, timestamp=moment
+            )
 
 
 class TestKeeping:
@@ -483,7 +573,9 @@ class TestKeeping:
         books = Books(path, clock)
         subscription = books.subscribe(books.create_customer("ada@example.com")["id"], TEAM)
         events = books.events()
-        with sqlite3.connect(path) as disk:  # which is full when the renewal's last event is to be written
+        with sqlite3.connect(
+            path
+        ) as disk:  # which is full when the renewal's last event is to be written
             disk.execute(
                 "CREATE TRIGGER full AFTER INSERT ON documents WHEN NEW.body LIKE '%invoice.paid%' "
                 "BEGIN SELECT RAISE(ABORT, 'disk full'); END"

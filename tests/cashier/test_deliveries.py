@@ -22,7 +22,8 @@ SECRET = "whsec_of_tests"
 
 @dataclass
 class Webhook:
-    """A server that takes events, with the statuses it is told to, and 200 when it is told nothing more."""
+    """A server that takes events, with the statuses it is told to, and 200 when it is told nothing
+    more."""
 
     url: str = ""
     statuses: list[int] = field(default_factory=list)
@@ -113,7 +114,9 @@ def test_one_that_is_refused_does_not_hold_up_the_others(
     books: Books, webhook: Webhook, make_deliveries: Callable[[Books], Deliveries]
 ) -> None:
     deliveries = make_deliveries(books)
-    first, second = (books.create_customer(f"{name}@example.com") and ids(books)[-1] for name in ("ada", "eve"))
+    first, second = (
+        books.create_customer(f"{name}@example.com") and ids(books)[-1] for name in ("ada", "eve")
+    )
     webhook.statuses = [500]
     deliveries.send_due(0)
     assert books.undelivered() == [first]

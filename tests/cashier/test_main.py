@@ -38,15 +38,30 @@ def test_names_what_is_wrong_with_the_configuration(monkeypatch: pytest.MonkeyPa
 
 def test_serves_the_sdk_over_a_socket_until_it_is_told_to_end(tmp_path: Path) -> None:
     port = free_port()
-    machine = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
-    environment = {**machine, "APP_ENV": "development", "DATA_DIR": str(tmp_path), "SECRET_KEY": SECRET_KEY}
+    machine = {
+        name: value
+        for name, value in os.environ.items()
+        if name.lower() not in Settings.model_fields
+    }
+    environment = {
+        **machine,
+        "APP_ENV": "development",
+        "DATA_DIR": str(tmp_path),
+        "SECRET_KEY": SECRET_KEY,
+    }
     log = tmp_path / "log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "app.cashier", str(port)], env=environment, cwd=ROOT, stdout=out, stderr=out
+            [sys.executable, "-m", "app.cashier", str(port)],
+            env=environment,
+            cwd=ROOT,
+            stdout=out,
+            stderr=out,
         )
     account = cashier_account(SECRET_KEY, port)
-    client = StripeClient(account["stripe_secret_key"], base_addresses={"api": account["stripe_api_base"]})
+    client = StripeClient(
+        account["stripe_secret_key"], base_addresses={"api": account["stripe_api_base"]}
+    )
 
     def answers() -> bool:
         with suppress(stripe.APIConnectionError):

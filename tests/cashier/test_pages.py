@@ -38,7 +38,9 @@ def customer_id(books) -> str:
     return books.create_customer("olga@example.com")["id"]
 
 
-def an_order(books, customer_id, *price_ids, success=f"{SHOP}/done", cancel=f"{SHOP}/back", trial_days=0):
+def an_order(
+    books, customer_id, *price_ids, success=f"{SHOP}/done", cancel=f"{SHOP}/back", trial_days=0
+):
     chosen = {"success_url": success, "cancel_url": cancel}
     order = Order(price_ids or ["price_team_month"], trial_days)
     return books.open_checkout(customer_id, order, chosen=chosen)
@@ -53,7 +55,9 @@ def status_of(books, customer_id) -> str:
 
 
 def test_checkout_tells_what_is_bought_and_for_whom(books, visitor, customer_id) -> None:
-    text = visitor.visit(an_order(books, customer_id, "price_business_year", "price_images_metered")["url"]).page.text
+    text = visitor.visit(
+        an_order(books, customer_id, "price_business_year", "price_images_metered")["url"]
+    ).page.text
     assert "Test cashier: no real money. It stands in for Stripe in development." in text
     assert "Lightwell Business $990.00 a year" in text
     assert "Lightwell images $0.001 an image" in text
@@ -84,7 +88,9 @@ def test_a_card_that_pays_leads_on_with_the_session_s_id(books, visitor, custome
     assert len(books.subscriptions_of(customer_id)) == 1
 
 
-def test_a_declined_card_changes_nothing_and_may_be_followed_by_one_that_pays(books, visitor, customer_id) -> None:
+def test_a_declined_card_changes_nothing_and_may_be_followed_by_one_that_pays(
+    books, visitor, customer_id
+) -> None:
     visitor.visit(an_order(books, customer_id)["url"]).press("Subscribe", card="declines")
     assert visitor.answer.status_code == 402
     assert "The card was declined. Nothing was bought." in visitor.page.text
@@ -114,7 +120,14 @@ def test_an_expired_checkout_says_so_and_leads_back(books, visitor, customer_id,
 
 
 @pytest.mark.parametrize(
-    "path", ["/checkout/cs_test_0", "/portal/bps_0", "/portal/bps_0/sub_0/cancel", "/assets/../books.py", "/nothing"]
+    "path",
+    [
+        "/checkout/cs_test_0",
+        "/portal/bps_0",
+        "/portal/bps_0/sub_0/cancel",
+        "/assets/../books.py",
+        "/nothing",
+    ],
 )
 def test_unknown_addresses_are_pages_too(visitor, path) -> None:
     visitor.visit(path)
@@ -126,23 +139,33 @@ def test_unknown_addresses_are_pages_too(visitor, path) -> None:
 def test_the_plan_is_changed_after_a_look_at_what_that_means(books, visitor, customer_id) -> None:
     books.subscribe(customer_id, ["price_team_month", "price_images_metered"])
     visitor.visit(a_portal(books, customer_id))
-    assert "Active. The next payment is on 20 December 2026: $29.00 a month and $0.001 an image." in visitor.page.text
+    assert (
+        "Active. The next payment is on 20 December 2026: $29.00 a month and $0.001 an image."
+        in visitor.page.text
+    )
     visitor.press("Change plan", price="price_business_month")
     assert "From Lightwell Team, $29.00 a month" in visitor.page.text
     assert "To Lightwell Business, $99.00 a month" in visitor.page.text
-    assert "The difference for the time until 20 December 2026 is charged today." in visitor.page.text
+    assert (
+        "The difference for the time until 20 December 2026 is charged today." in visitor.page.text
+    )
     assert books.invoices_of(customer_id)[-1]["billing_reason"] == "subscription_create"
 
     visitor.press("Confirm")
     assert "The plan is changed." in visitor.page.text
     items = books.subscriptions_of(customer_id)[0]["items"]["data"]
-    assert {item["price"]["id"] for item in items} == {"price_business_month", "price_images_metered"}
+    assert {item["price"]["id"] for item in items} == {
+        "price_business_month",
+        "price_images_metered",
+    }
     assert "That is the present plan." in visitor.press("Change plan").page.text
 
 
 def test_a_flow_shows_one_change_and_returns_after_it(books, visitor, customer_id) -> None:
     subscription = books.subscribe(customer_id, ["price_team_month"])
-    items = [{"id": subscription["items"]["data"][0]["id"], "price": "price_team_year", "quantity": 1}]
+    items = [
+        {"id": subscription["items"]["data"][0]["id"], "price": "price_team_year", "quantity": 1}
+    ]
     update = {"subscription": subscription["id"], "items": items}
     flow = {"type": "subscription_update_confirm", "subscription_update_confirm": update}
     address = a_portal(books, customer_id, flow=flow)
@@ -157,7 +180,9 @@ def test_a_flow_shows_one_change_and_returns_after_it(books, visitor, customer_i
     assert "The next payment is on 20 November 2027" in visitor.visit(address).page.text
 
 
-def test_a_subscription_is_cancelled_after_a_question_and_can_be_kept(books, visitor, customer_id) -> None:
+def test_a_subscription_is_cancelled_after_a_question_and_can_be_kept(
+    books, visitor, customer_id
+) -> None:
     books.subscribe(customer_id, ["price_team_month"])
     visitor.visit(a_portal(books, customer_id)).follow("Cancel subscription")
     assert "Lightwell Team lasts until 20 December 2026 and is not renewed." in visitor.page.text
@@ -170,14 +195,18 @@ def test_a_subscription_is_cancelled_after_a_question_and_can_be_kept(books, vis
     assert "The subscription goes on." in visitor.page.text
     assert not books.subscriptions_of(customer_id)[0]["cancel_at_period_end"]
 
-    visitor.follow("Cancel subscription").press("Cancel subscription").press("End the current period")
+    visitor.follow("Cancel subscription").press("Cancel subscription").press(
+        "End the current period"
+    )
     assert "Ended on 20 November 2026." in visitor.page.text
     assert "No subscription is running." in visitor.page.text
 
 
 def test_a_payment_fails_and_a_new_card_pays_it(books, visitor, customer_id) -> None:
     books.subscribe(customer_id, ["price_team_month"])
-    visitor.visit(a_portal(books, customer_id)).press("Fail the next payment").press("End the current period")
+    visitor.visit(a_portal(books, customer_id)).press("Fail the next payment").press(
+        "End the current period"
+    )
     assert "The card was declined." in visitor.page.text
     assert "The last payment failed." in visitor.page.text
     assert status_of(books, customer_id) == "past_due"
@@ -200,7 +229,9 @@ def test_a_payment_fails_and_a_new_card_pays_it(books, visitor, customer_id) -> 
 )
 def test_stripe_gives_up(books, visitor, customer_id, button, status, words) -> None:
     books.subscribe(customer_id, ["price_team_month"])
-    visitor.visit(a_portal(books, customer_id)).press("Fail the next payment").press("End the current period")
+    visitor.visit(a_portal(books, customer_id)).press("Fail the next payment").press(
+        "End the current period"
+    )
     assert words in visitor.press(button).page.text
     assert status_of(books, customer_id) == status
 
@@ -271,7 +302,12 @@ def test_a_step_that_is_too_late_says_why(books, visitor, customer_id) -> None:
 
 def test_there_are_no_other_steps(books, visitor, customer_id) -> None:
     subscription = books.subscribe(customer_id, ["price_team_month"])
-    assert visitor.client.post(f"{a_portal(books, customer_id)}/{subscription['id']}/refund").status_code == 404
+    assert (
+        visitor.client.post(
+            f"{a_portal(books, customer_id)}/{subscription['id']}/refund"
+        ).status_code
+        == 404
+    )
 
 
 @pytest.mark.parametrize("fields", [{}, {"card": "stolen"}])
@@ -297,7 +333,12 @@ def test_pages_lead_to_web_addresses_only(books, visitor, customer_id) -> None:
 def test_what_customers_are_called_is_text(books, visitor) -> None:
     hostile = "<script>alert(1)</script>"
     customer_id = books.create_customer(hostile)["id"]
-    for address in ("/", an_order(books, customer_id)["url"], a_portal(books, customer_id), f"/?done={hostile}"):
+    for address in (
+        "/",
+        an_order(books, customer_id)["url"],
+        a_portal(books, customer_id),
+        f"/?done={hostile}",
+    ):
         answer = visitor.visit(address).answer
         assert answer.status_code == 200
         assert "<script" not in answer.text
@@ -305,9 +346,16 @@ def test_what_customers_are_called_is_text(books, visitor) -> None:
 
 def test_pages_run_nothing_and_load_nothing_from_elsewhere(books, visitor, customer_id) -> None:
     books.subscribe(customer_id, ["price_team_month"])
-    for address in ("/", a_portal(books, customer_id), an_order(books, customer_id)["url"], "/nothing"):
+    for address in (
+        "/",
+        a_portal(books, customer_id),
+        an_order(books, customer_id)["url"],
+        "/nothing",
+    ):
         answer = visitor.visit(address).answer
-        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self'")
+        assert answer.headers["Content-Security-Policy"].startswith(
+            "default-src 'none'; style-src 'self'"
+        )
         assert answer.headers["Referrer-Policy"] == "no-referrer"
         loaded = re.findall(r'<(?:link|img|script)[^>]+(?:href|src)="([^"]+)', answer.text)
         assert len(loaded) == 3
@@ -322,7 +370,9 @@ def test_words() -> None:
 
 def test_what_a_change_means(books, customer_id) -> None:
     team = books.subscribe(customer_id, ["price_business_month"], trial_days=7)
-    assert "trial goes on until 27 November 2026" in effect_of_change(team, [PRICES["price_team_month"]])
+    assert "trial goes on until 27 November 2026" in effect_of_change(
+        team, [PRICES["price_team_month"]]
+    )
     paid = books.subscribe(customer_id, ["price_business_month"])
     assert "taken off the next invoices" in effect_of_change(paid, [PRICES["price_team_month"]])
     books.set_card(customer_id, "declines")

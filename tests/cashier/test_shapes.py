@@ -1,4 +1,5 @@
-"""The test cashier invents no field: the Stripe SDK declares all that it answers, and nothing required lacks."""
+"""The test cashier invents no field: the Stripe SDK declares all that it answers, and nothing
+required lacks."""
 
 import inspect
 import re
@@ -35,11 +36,14 @@ FREE = ("metadata", "payload", "previous_attributes")
 
 
 def declared(kind: type[Any]) -> dict[str, str]:
-    return {name: str(hint) for name, hint in kind.__annotations__.items() if not name.startswith("_")}
+    return {
+        name: str(hint) for name, hint in kind.__annotations__.items() if not name.startswith("_")
+    }
 
 
 def nested(kind: type[Any], hint: str) -> type[Any] | None:
-    """The class of a field, where it is an inner class such as ``Invoice.Parent.SubscriptionDetails``."""
+    """The class of a field, where it is an inner class such as
+    ``Invoice.Parent.SubscriptionDetails``."""
     for name in re.findall(r"\w+", hint):
         inner = getattr(kind, name, None)
         if inspect.isclass(inner) and issubclass(inner, stripe.StripeObject) and inner is not kind:
@@ -56,9 +60,19 @@ def problems(value: Any, kind: type[Any] | None, where: str) -> list[str]:
     if kind is None:
         return [f"{where} has a shape that nothing declares"] if value else []
     fields = declared(kind)
-    found = [f"{where}.{name} is not Stripe's" for name in value if name not in fields and name != "object"]
-    required = [name for name, hint in fields.items() if "Optional" not in hint and "NoneType" not in hint]
-    found += [f"{where}.{name} is missing" for name in required if name not in value and name != "OBJECT_NAME"]
+    found = [
+        f"{where}.{name} is not Stripe's"
+        for name in value
+        if name not in fields and name != "object"
+    ]
+    required = [
+        name for name, hint in fields.items() if "Optional" not in hint and "NoneType" not in hint
+    ]
+    found += [
+        f"{where}.{name} is missing"
+        for name in required
+        if name not in value and name != "OBJECT_NAME"
+    ]
     for name in value.keys() & fields.keys():
         if name not in FREE:
             found += problems(value[name], nested(kind, fields[name]), f"{where}.{name}")
@@ -71,12 +85,21 @@ def things() -> list[Document]:
     books = Books()
     customer = books.create_customer("ada@example.com", "Ada", {"org_id": "org_1"})["id"]
     books.open_checkout(customer, Order(["price_team_year"]), chosen={"success_url": "http://here"})
-    session = books.open_checkout(customer, Order(["price_team_month", "price_images_metered"], trial_days=7))
+    session = books.open_checkout(
+        customer, Order(["price_team_month", "price_images_metered"], trial_days=7)
+    )
     subscription = books.subscription(books.complete_checkout(session["id"])["subscription"])
     item = subscription["items"]["data"][0]["id"]
-    update = {"subscription": subscription["id"], "items": [{"id": item, "price": "price_business_month"}]}
+    update = {
+        "subscription": subscription["id"],
+        "items": [{"id": item, "price": "price_business_month"}],
+    }
     redirect = {"type": "redirect", "redirect": {"return_url": "http://here"}}
-    flow = {"type": "subscription_update_confirm", "subscription_update_confirm": update, "after_completion": redirect}
+    flow = {
+        "type": "subscription_update_confirm",
+        "subscription_update_confirm": update,
+        "after_completion": redirect,
+    }
     portals = [books.portal(customer), books.portal(customer, "http://here", flow)]
     books.end_period(subscription["id"])
     books.change_prices(subscription["id"], ["price_business_month"])
@@ -85,13 +108,26 @@ def things() -> list[Document]:
     dispute = books.dispute(books.charges_of(customer)[0]["id"])
     usage = books.report_usage("images", {"stripe_customer_id": customer, "value": "3"})
     books.cancel(subscription["id"])
-    kinds = ("customer", "subscription", "invoice", "charge", "payment_method", "checkout.session", "event")
+    kinds = (
+        "customer",
+        "subscription",
+        "invoice",
+        "charge",
+        "payment_method",
+        "checkout.session",
+        "event",
+    )
     stored = [document for kind in kinds for document in books.all(kind)]
     return [*stored, *portals, dispute, usage, *map(price_json, PRICES.values())]
 
 
 def test_no_field_is_invented_and_none_is_missing(things: list[Document]) -> None:
-    assert {thing["object"] for thing in things} | {"list", "plan", "line_item", "subscription_item"} == CLASSES.keys()
+    assert {thing["object"] for thing in things} | {
+        "list",
+        "plan",
+        "line_item",
+        "subscription_item",
+    } == CLASSES.keys()
     found = {problem for thing in things for problem in problems(thing, None, thing["object"])}
     assert not found, "\n".join(sorted(found))
 
@@ -100,7 +136,10 @@ def test_an_invented_field_would_be_found(things: list[Document]) -> None:
     subscription = next(thing for thing in things if thing["object"] == "subscription")
     item = subscription["items"]["data"][0]
     without = {name: value for name, value in item.items() if name != "current_period_end"}
-    altered = subscription | {"current_period_end": 1, "items": {**subscription["items"], "data": [without]}}
+    altered = subscription | {
+        "current_period_end": 1,
+        "items": {**subscription["items"], "data": [without]},
+    }
     assert sorted(problems(altered, None, "it")) == [
         "it.current_period_end is not Stripe's",
         "it.items.data[].current_period_end is missing",

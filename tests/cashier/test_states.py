@@ -1,4 +1,5 @@
-"""Whatever happens, in whatever order: the books are as Stripe's could be, and the events tell all of it."""
+"""Whatever happens, in whatever order: the books are as Stripe's could be, and the events tell all
+of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +31,8 @@ PRICES = ["price_team_month", "price_business_month", "price_team_year", "price_
 
 @dataclass(frozen=True)
 class Step:
-    """``days`` after the last one something happens to the customer, or to the subscription with a number."""
+    """``days`` after the last one something happens to the customer, or to the subscription with a
+    number."""
 
     days: int
     what: str
@@ -44,7 +46,9 @@ class Step:
             trial_days = self.number % 2 * 7
             books.subscribe(customer, [self.price], trial_days=trial_days, card=self.card)
         elif self.what == "buy":
-            books.complete_checkout(books.open_checkout(customer, Order([self.price]))["id"], self.card)
+            books.complete_checkout(
+                books.open_checkout(customer, Order([self.price]))["id"], self.card
+            )
         elif self.what == "set_card":
             books.set_card(customer, self.card)
         elif self.what == "change_prices":
@@ -61,7 +65,8 @@ class Step:
 
 
 WHAT = [
-    "end_period", "end_period", "set_card", "set_card", "change_prices", "give_up", "retry_payment", "cancel", "keep",
+    "end_period", "end_period", "set_card", "set_card", "change_prices", "give_up", "retry_payment",
+    "cancel", "keep",
     "pause", "resume", "subscribe", "buy", "expire_incomplete",
 ]  # fmt: skip
 """Methods of the books, the usual ones twice; to buy is to go through Checkout."""
@@ -89,7 +94,9 @@ def test_any_story_is_one_that_stripe_could_tell(steps: list[Step]) -> None:
             step.happen(books, customer)
         except CashierError as error:
             refusal = error.code or "refused"
-        assert refusal in (None, "card_declined") or len(books.events()) == told, "a refusal changed something"
+        assert refusal in (None, "card_declined") or len(books.events()) == told, (
+            "a refusal changed something"
+        )
     for subscription in books.subscriptions_of(customer):
         check(books, subscription)
     check_money(books, customer)
@@ -102,7 +109,10 @@ def check(books: Books, subscription: Document) -> None:
         for invoice in books.invoices_of(subscription["customer"])
         if invoice["parent"]["subscription_details"]["subscription"] == subscription["id"]
     ]
-    owed, status = {invoice["status"] for invoice in invoices} & {"open", "draft"}, subscription["status"]
+    owed, status = (
+        {invoice["status"] for invoice in invoices} & {"open", "draft"},
+        subscription["status"],
+    )
     assert (subscription["ended_at"] is not None) == (status in ("canceled", "incomplete_expired"))
     assert (subscription["cancel_at"] is not None) == subscription["cancel_at_period_end"]
     assert subscription["latest_invoice"] == invoices[-1]["id"]
@@ -122,13 +132,20 @@ def check_money(books: Books, customer: str) -> None:
         assert (invoice["status"] == "paid") == (invoice["amount_remaining"] == 0)
     numbers = [invoice["number"] for invoice in invoices if invoice["number"]]
     assert len(numbers) == len(set(numbers))
-    assert sum(charge["amount_captured"] for charge in charges) == sum(invoice["amount_paid"] for invoice in invoices)
-    used = sum(invoice["amount_due"] - invoice["total"] for invoice in invoices if invoice["status"] != "void")
+    assert sum(charge["amount_captured"] for charge in charges) == sum(
+        invoice["amount_paid"] for invoice in invoices
+    )
+    used = sum(
+        invoice["amount_due"] - invoice["total"]
+        for invoice in invoices
+        if invoice["status"] != "void"
+    )
     assert books.customer(customer)["balance"] == -used, "credit appeared or got lost"
 
 
 def check_events(books: Books, customer: str) -> None:
-    """Who follows the events knows every subscription and invoice as it is, and saw no step that Stripe never takes."""
+    """Who follows the events knows every subscription and invoice as it is, and saw no step that
+    Stripe never takes."""
     known: dict[str, Document] = {}
     for event in books.events():
         about = event["data"]["object"]

@@ -10,7 +10,8 @@ from werkzeug.test import TestResponse
 
 @dataclass
 class Form:
-    """``fields`` are those that a browser would send if nothing was chosen anew; ``buttons`` by what they say."""
+    """``fields`` are those that a browser would send if nothing was chosen anew; ``buttons`` by
+    what they say."""
 
     action: str
     method: str
@@ -58,7 +59,8 @@ class Page(HTMLParser):
 
 
 class Visitor:
-    """Follows redirects within the cashier; one that leads elsewhere stays ``answer`` with its ``location``."""
+    """Follows redirects within the cashier; one that leads elsewhere stays ``answer`` with its
+    ``location``."""
 
     def __init__(self, client: FlaskClient) -> None:
         self.client = client
@@ -72,7 +74,8 @@ class Visitor:
         return self.visit(self.page.links[link])
 
     def press(self, button: str, **chosen: str) -> "Visitor":
-        """Press the first button that says so, with the form's fields as they stand, or as ``chosen``."""
+        """Press the first button that says so, with the form's fields as they stand, or as
+        ``chosen``."""
         form = next(form for form in self.page.forms if button in form.buttons)
         return self.send(form, form.fields | {name: [value] for name, value in chosen.items()})
 

@@ -1,4 +1,5 @@
-"""The Stripe SDK's requests, sent into a test cashier of the same process: all of HTTP but the socket."""
+"""The Stripe SDK's requests, sent into a test cashier of the same process: all of HTTP but the
+socket."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +19,12 @@ class InProcess(stripe.HTTPClient):
         self._cashier = cashier
 
     def request(
-        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None, **_ignored: Any
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        post_data: Any = None,
+        **_ignored: Any,
     ) -> tuple[bytes, int, Mapping[str, str]]:
         target = urlsplit(url)
         answer = self._cashier.test_client().open(

@@ -27,7 +27,13 @@ class Store:
     storage: Storage
     origin: str
 
-    def put_url(self, key: str, size: int = 5, content_type: str = "image/jpeg", begins: datetime | None = None) -> str:
+    def put_url(
+        self,
+        key: str,
+        size: int = 5,
+        content_type: str = "image/jpeg",
+        begins: datetime | None = None,
+    ) -> str:
         begins = begins or real_now()
         presigned = self.storage.presign_put(
             key, size=size, content_type=content_type, expires_at=begins + MINUTES, now=begins
@@ -38,7 +44,10 @@ class Store:
     def get_url(self, key: str, begins: datetime | None = None, **changes: object) -> str:
         begins = begins or real_now()
         said = {"filename": "photo.jpg", "content_type": "image/jpeg", "inline": True, **changes}
-        return urljoin(self.origin, self.storage.presign_get(key, expires_at=begins + MINUTES, now=begins, **said))
+        return urljoin(
+            self.origin,
+            self.storage.presign_get(key, expires_at=begins + MINUTES, now=begins, **said),
+        )
 
 
 @pytest.fixture(scope="module")

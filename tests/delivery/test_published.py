@@ -1,4 +1,5 @@
-"""Published images: seen by everybody who has the address, from a folder and from S3, until they are unpublished."""
+"""Published images: seen by everybody who has the address, from a folder and from S3, until they
+are unpublished."""
 
 from dataclasses import replace
 from hashlib import sha256
@@ -38,7 +39,9 @@ def storage(request, app, tmp_path) -> Storage:
 @pytest.fixture
 def opened(app, storage, monkeypatch):
     """The application keeps its objects in ``storage``; what it opens there."""
-    monkeypatch.setitem(app.extensions, "lightwell", replace(app.extensions["lightwell"], storage=storage))
+    monkeypatch.setitem(
+        app.extensions, "lightwell", replace(app.extensions["lightwell"], storage=storage)
+    )
     files = []
     opening = storage.open
 
@@ -54,7 +57,9 @@ def opened(app, storage, monkeypatch):
 def make_image(app, acme, clock, opened, storage):
     """Make an asset of acme's, of CONTENT unless named."""
 
-    def make(content: bytes = CONTENT, kind="jpeg", mime_type="image/jpeg", name="hero.png", mode="live") -> str:
+    def make(
+        content: bytes = CONTENT, kind="jpeg", mime_type="image/jpeg", name="hero.png", mode="live"
+    ) -> str:
         asset = make_asset(
             new_id("image", clock()), name, kind=kind, mime_type=mime_type, size=len(content),
             content=sha256(content).hexdigest(), uploaded_at=clock(),
@@ -108,7 +113,11 @@ def test_the_life_of_an_address(app, client, acme, make_image, publish, unpublis
     unpublish(image)
     unpublish(image)
     gone = client.get(url)
-    assert (gone.status_code, gone.json["code"], gone.headers["Cache-Control"]) == (404, "not_found", "no-store")
+    assert (gone.status_code, gone.json["code"], gone.headers["Cache-Control"]) == (
+        404,
+        "not_found",
+        "no-store",
+    )
     never = client.get("/published/AAAAAAAAAAAAAAAAAAAAAAAA.jpg")
     assert answer_without_id(gone) == answer_without_id(never)
     again = publish(image)
@@ -141,8 +150,10 @@ def test_no_other_address_leads_there(client, make_image, publish) -> None:
 
 def test_every_format_is_published_as_it_is(client, make_image, publish) -> None:
     for kind, mime_type, extension in (
-        ("webp", "image/webp", "webp"), ("heif", "image/heic", "heic"), ("heif", "image/heif", "heif"),
-        ("tiff", "image/tiff", "tiff"), ("raw", "image/x-canon-cr2", "cr2"), ("raw", "image/x-raw", "raw"),
+        ("webp", "image/webp", "webp"), ("heif", "image/heic", "heic"),
+        ("heif", "image/heif", "heif"),
+        ("tiff", "image/tiff", "tiff"), ("raw", "image/x-canon-cr2", "cr2"),
+        ("raw", "image/x-raw", "raw"),
     ):  # fmt: skip
         url = publish(make_image(kind=kind, mime_type=mime_type, mode="test"), "test")
         assert url.endswith(f".{extension}")
@@ -175,20 +186,35 @@ class TestConditionsAndRanges:
 
     def test_what_need_not_be_sent_is_not_opened(self, client, url, opened) -> None:
         whole = client.get(url)
-        assert (whole.status_code, whole.data, whole.headers["Accept-Ranges"]) == (200, CONTENT, "bytes")
+        assert (whole.status_code, whole.data, whole.headers["Accept-Ranges"]) == (
+            200,
+            CONTENT,
+            "bytes",
+        )
         opened.clear()
         told = client.head(url, headers={"Range": "bytes=0-1"})
         assert (told.status_code, told.data) == (200, b"")
-        for name in ("Content-Length", "Content-Type", "ETag", "Last-Modified", "Cache-Control", "Accept-Ranges"):
+        for name in (
+            "Content-Length",
+            "Content-Type",
+            "ETag",
+            "Last-Modified",
+            "Cache-Control",
+            "Accept-Ranges",
+        ):
             assert told.headers[name] == whole.headers[name]
         etag, modified = whole.headers["ETag"], whole.headers["Last-Modified"]
         for condition in (
-            {"If-None-Match": etag}, {"If-None-Match": f'"another", W/{etag}', "Range": "bytes=0-1"},
+            {"If-None-Match": etag}, {"If-None-Match": '"another", '
+                                                       f'W/{etag}', "Range": "bytes=0-1"},
             {"If-None-Match": "*"}, {"If-Modified-Since": modified},
         ):  # fmt: skip
             same = client.get(url, headers=condition)
             assert (same.status_code, same.data) == (304, b"")
-            assert (same.headers["ETag"], same.headers["Cache-Control"]) == (etag, whole.headers["Cache-Control"])
+            assert (same.headers["ETag"], same.headers["Cache-Control"]) == (
+                etag,
+                whole.headers["Cache-Control"],
+            )
         beyond = client.get(url, headers={"Range": f"bytes={len(CONTENT)}-"})
         assert (beyond.status_code, beyond.json["code"]) == (416, "range_not_satisfiable")
         assert beyond.headers["Content-Range"] == f"bytes */{len(CONTENT)}"
@@ -198,7 +224,14 @@ class TestConditionsAndRanges:
 
     def test_what_may_be_ignored_is_answered_whole(self, client, url) -> None:
         etag, modified = (client.head(url).headers[name] for name in ("ETag", "Last-Modified"))
-        for ignored in ("bytes=0-1,4-5", "pages=1-2", "bytes=x-", "bytes=5-2", "bytes=-0", "nonsense"):
+        for ignored in (
+            "bytes=0-1,4-5",
+            "pages=1-2",
+            "bytes=x-",
+            "bytes=5-2",
+            "bytes=-0",
+            "nonsense",
+        ):
             assert client.get(url, headers={"Range": ignored}).status_code == 200
         for validator, status in (
             (etag, 206), (modified, 206), ('"another"', 200), (f"W/{etag}", 200),
@@ -206,9 +239,14 @@ class TestConditionsAndRanges:
         ):  # fmt: skip
             answer = client.get(url, headers={"Range": "bytes=1-2", "If-Range": validator})
             assert answer.status_code == status, validator
-        assert client.get(url, headers={"If-None-Match": '"another"', "If-Match": etag}).data == CONTENT
+        assert (
+            client.get(url, headers={"If-None-Match": '"another"', "If-Match": etag}).data
+            == CONTENT
+        )
 
-    def test_an_object_that_is_lost_is_no_short_answer(self, client, url, storage, opened, app, acme) -> None:
+    def test_an_object_that_is_lost_is_no_short_answer(
+        self, client, url, storage, opened, app, acme
+    ) -> None:
         with app.app_context(), transaction(acme.org_id, "live") as session:
             storage.delete(session.scalars(select(Asset.storage_key)))
         for asked in ({}, {"Range": "bytes=1-2"}):

@@ -25,7 +25,9 @@ def read(storage: Storage, key: str) -> bytes:
         return file.read()
 
 
-@pytest.mark.parametrize("name", ["a b+c&d=e?f#g", "naïve 写真 🎉.jpg", "100%25", "~'(*)!", "dot..dot", ".hidden"])
+@pytest.mark.parametrize(
+    "name", ["a b+c&d=e?f#g", "naïve 写真 🎉.jpg", "100%25", "~'(*)!", "dot..dot", ".hidden"]
+)
 def test_keys_may_hold_any_character(store, key, name) -> None:
     store.storage.put(f"{key}/{name}", [b"x"])
     assert store.storage.size(f"{key}/{name}") == 1
@@ -38,7 +40,9 @@ def test_a_signed_upload_becomes_the_object(store, key) -> None:
         answer = requests.put(url, data=body, headers={"Content-Type": "image/jpeg"}, timeout=10)
         assert (answer.status_code, answer.content) == (200, b"")
         assert read(store.storage, key) == body
-        assert answer.headers["ETag"] == requests.get(store.get_url(key), timeout=10).headers["ETag"]
+        assert (
+            answer.headers["ETag"] == requests.get(store.get_url(key), timeout=10).headers["ETag"]
+        )
 
 
 def test_a_signed_upload_may_be_empty(store, key) -> None:
@@ -61,7 +65,9 @@ def test_a_signed_upload_may_be_empty(store, key) -> None:
 )
 def test_a_signed_upload_takes_that_type_and_length_only(store, key, body, content_type) -> None:
     headers = {"Content-Type": content_type} if content_type else {}
-    assert requests.put(store.put_url(key), data=body, headers=headers, timeout=10).status_code == 403
+    assert (
+        requests.put(store.put_url(key), data=body, headers=headers, timeout=10).status_code == 403
+    )
     assert store.storage.size(key) is None
 
 
@@ -84,7 +90,10 @@ def test_a_url_is_for_one_method(store, key) -> None:
     store.storage.put(key, [b"bytes"])
     assert requests.get(store.put_url(key), timeout=10).status_code == 403
     headers = {"Content-Type": "image/jpeg"}
-    assert requests.put(store.get_url(key), data=b"other", headers=headers, timeout=10).status_code == 403
+    assert (
+        requests.put(store.get_url(key), data=b"other", headers=headers, timeout=10).status_code
+        == 403
+    )
     assert requests.delete(store.get_url(key), timeout=10).status_code in (403, 405)
     assert read(store.storage, key) == b"bytes"
 
@@ -92,7 +101,9 @@ def test_a_url_is_for_one_method(store, key) -> None:
 def ask(method: str, url: str, target: str, **headers: str) -> int:
     """Send ``target`` as it is, which requests would tidy up."""
     with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)) as connection:
-        connection.request(method, target, body=b"other" if method == "PUT" else None, headers=headers)
+        connection.request(
+            method, target, body=b"other" if method == "PUT" else None, headers=headers
+        )
         return connection.getresponse().status
 
 
@@ -102,9 +113,11 @@ def meaning(target: str) -> tuple[str, list[tuple[str, str]]]:
 
 
 def signed_positions(target: str) -> list[int]:
-    """Where the signed characters are: the token of our own server; on S3 the key, and the values in the query.
+    """Where the signed characters are: the token of our own server; on S3 the key, and the values
+    in the query.
 
-    Not the name of the algorithm or of the signature, without which the test server, unlike S3, checks nothing.
+    Not the name of the algorithm or of the signature, without which the test server, unlike S3,
+    checks nothing.
     """
     path, _, query = target.partition("?")
     values = re.finditer(r"(?<!X-Amz-Algorithm)=([^&]*)", query)
@@ -125,7 +138,10 @@ def test_an_altered_url_is_refused(store, key, method) -> None:
         # Where the signature is empty the test server, unlike S3, checks nothing.
         if meaning(altered) == meaning(target) or "X-Amz-Signature=&" in altered:
             return True
-        return ask(method, url, altered, **headers) in (400, 403) and read(store.storage, key) == b"bytes"
+        return (
+            ask(method, url, altered, **headers) in (400, 403)
+            and read(store.storage, key) == b"bytes"
+        )
 
     @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.sampled_from(signed_positions(target)), st.sampled_from("abcxyzABCXYZ0189-_.~=&"))
@@ -134,7 +150,9 @@ def test_an_altered_url_is_refused(store, key, method) -> None:
 
     anywhere_refuses()
     last = len(target) - 1
-    assert not [one for one in "abcdefghijklmnopqrstuvwxyzABCDEF0123456789-_" if not refuses(last, one)]
+    assert not [
+        one for one in "abcdefghijklmnopqrstuvwxyzABCDEF0123456789-_" if not refuses(last, one)
+    ]
     assert ask(method, url, target, **headers) == 200
 
 
@@ -143,13 +161,23 @@ def test_a_signed_download_answers_ranges_and_conditions(store, key) -> None:
     url = store.get_url(key)
 
     def get(**headers: str) -> requests.Response:
-        return requests.get(url, headers={name.replace("_", "-"): value for name, value in headers.items()}, timeout=10)
+        return requests.get(
+            url,
+            headers={name.replace("_", "-"): value for name, value in headers.items()},
+            timeout=10,
+        )
 
     whole = get()
     assert (whole.status_code, whole.content) == (200, b"0123456789")
     assert whole.headers["Accept-Ranges"] == "bytes"
     assert whole.headers["Last-Modified"].endswith("GMT")
-    for asked, content in (("0-0", b"0"), ("3-5", b"345"), ("7-", b"789"), ("-2", b"89"), ("8-99", b"89")):
+    for asked, content in (
+        ("0-0", b"0"),
+        ("3-5", b"345"),
+        ("7-", b"789"),
+        ("-2", b"89"),
+        ("8-99", b"89"),
+    ):
         part = get(Range=f"bytes={asked}")
         assert (part.status_code, part.content) == (206, content)
         assert part.headers["Content-Length"] == str(len(content))
@@ -165,7 +193,9 @@ def test_a_signed_download_answers_ranges_and_conditions(store, key) -> None:
 @pytest.mark.parametrize("inline", [True, False])
 def test_a_signed_download_has_the_type_and_name_it_was_made_for(store, key, inline) -> None:
     store.storage.put(key, [b"bytes"], "application/x-other")
-    url = store.get_url(key, filename='Ünï "写真" 100%.webp', content_type="image/webp", inline=inline)
+    url = store.get_url(
+        key, filename='Ünï "写真" 100%.webp', content_type="image/webp", inline=inline
+    )
     answer = requests.get(url, timeout=10)
     assert answer.headers["Content-Type"] == "image/webp"
     kind = "inline" if inline else "attachment"
@@ -180,7 +210,9 @@ def test_a_file_name_stays_one_header_and_comes_back(name) -> None:
     header = content_disposition(name, inline=False)
     assert header.isascii()
     assert header.isprintable()
-    plain = re.fullmatch(r"attachment; filename=\"([^\"\\/%]*)\"(?:; filename\*=UTF-8''(\S*))?", header)
+    plain = re.fullmatch(
+        r"attachment; filename=\"([^\"\\/%]*)\"(?:; filename\*=UTF-8''(\S*))?", header
+    )
     assert plain
     assert (plain[1] if plain[2] is None else unquote(plain[2])) == name
 

@@ -1,4 +1,5 @@
-"""What the surface for a local folder promises beyond S3, in the application and in the whole service."""
+"""What the surface for a local folder promises beyond S3, in the application and in the whole
+service."""
 
 import socket
 from collections.abc import Iterator
@@ -27,7 +28,9 @@ on_linux = pytest.mark.skipif(not psutil.LINUX, reason="looks into /proc")
 def put_url(local_app, clock, key) -> str:
     """The path of an upload of five bytes, by the application's clock."""
     storage = local_app.extensions["lightwell"].storage
-    return storage.presign_put(key, size=5, content_type="image/jpeg", expires_at=clock() + MINUTES, now=clock()).url
+    return storage.presign_put(
+        key, size=5, content_type="image/jpeg", expires_at=clock() + MINUTES, now=clock()
+    ).url
 
 
 @pytest.fixture
@@ -35,7 +38,12 @@ def get_url(local_app, clock, key) -> str:
     storage = local_app.extensions["lightwell"].storage
     storage.put(key, [b"bytes"])
     return storage.presign_get(
-        key, filename="p.html", content_type="text/html", inline=True, expires_at=clock() + MINUTES, now=clock()
+        key,
+        filename="p.html",
+        content_type="text/html",
+        inline=True,
+        expires_at=clock() + MINUTES,
+        now=clock(),
     )
 
 
@@ -56,10 +64,16 @@ def test_a_refusal_says_what_to_send(client, put_url) -> None:
 
 
 def test_time_is_the_application_s(client, clock, put_url, get_url) -> None:
-    assert client.get(get_url).headers["Cache-Control"] in ("private, max-age=900", "private, max-age=899")
+    assert client.get(get_url).headers["Cache-Control"] in (
+        "private, max-age=900",
+        "private, max-age=899",
+    )
     clock.advance(minutes=14)
     assert client.put(put_url, data=b"bytes", headers=JPEG).status_code == 200
-    assert client.get(get_url).headers["Cache-Control"] in ("private, max-age=60", "private, max-age=59")
+    assert client.get(get_url).headers["Cache-Control"] in (
+        "private, max-age=60",
+        "private, max-age=59",
+    )
     clock.advance(minutes=1)
     for answer in (client.put(put_url, data=b"bytes", headers=JPEG), client.get(get_url)):
         assert answer.status_code == 403
@@ -69,7 +83,12 @@ def test_time_is_the_application_s(client, clock, put_url, get_url) -> None:
 def test_every_other_signature_is_refused(local, clock) -> None:
     """Exhaustively, because a decoder of base64 takes several last characters for the same."""
     token = local.presign_get(
-        "key", filename="a", content_type="b", inline=True, expires_at=clock() + MINUTES, now=clock()
+        "key",
+        filename="a",
+        content_type="b",
+        inline=True,
+        expires_at=clock() + MINUTES,
+        now=clock(),
     ).removeprefix("/storage/")
     local.read_download_token(token, clock())
     accepted = []
@@ -78,7 +97,16 @@ def test_every_other_signature_is_refused(local, clock) -> None:
             altered = token[:position] + character + token[position + 1 :]
             if altered != token and is_accepted(local, altered, clock()):
                 accepted.append((position, character))
-    for altered in (token + "=", token + "A", token[:-1], "", ".", token.replace(".", ""), f"{token}.{token}", "é"):
+    for altered in (
+        token + "=",
+        token + "A",
+        token[:-1],
+        "",
+        ".",
+        token.replace(".", ""),
+        f"{token}.{token}",
+        "é",
+    ):
         if is_accepted(local, altered, clock()):
             accepted.append(altered)
     assert not accepted
@@ -102,7 +130,14 @@ def test_what_it_sends_runs_no_script_and_is_not_guessed_at(client, get_url) -> 
 def test_head_tells_what_get_would_send(client, get_url) -> None:
     got, told = client.get(get_url), client.head(get_url)
     assert (told.status_code, told.data) == (200, b"")
-    for name in ("Content-Length", "Content-Type", "Content-Disposition", "ETag", "Last-Modified", "Accept-Ranges"):
+    for name in (
+        "Content-Length",
+        "Content-Type",
+        "Content-Disposition",
+        "ETag",
+        "Last-Modified",
+        "Accept-Ranges",
+    ):
         assert told.headers[name] == got.headers[name]
 
 
@@ -131,7 +166,9 @@ def test_browsers_of_other_origins_may_put_and_get(client, put_url, get_url) -> 
         assert allowed.status_code == 200
         assert allowed.headers["Access-Control-Allow-Origin"] == "*"
         assert method in allowed.headers["Access-Control-Allow-Methods"]
-        assert {"content-type", "range"} <= set(allowed.headers["Access-Control-Allow-Headers"].split(", "))
+        assert {"content-type", "range"} <= set(
+            allowed.headers["Access-Control-Allow-Headers"].split(", ")
+        )
     answer = client.put(put_url, data=b"bytes", headers={**JPEG, "Origin": "https://shop.example"})
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
     refused = client.get(put_url, headers={"Origin": "https://shop.example"})
@@ -145,20 +182,24 @@ def test_signed_urls_are_not_rate_limited(make_app) -> None:
     assert "RateLimit" not in answers[0].headers
 
 
-# ── the whole service, behind gunicorn ───────────────────────────────────────────────────────────────────────────
+# ── the whole service, behind gunicorn ────────────────────────────────────────────────────────────
 
 
 @pytest.fixture
 def store(service: Service) -> Store:
     """The storage of the running service, signed for by the same secret."""
-    return Store(LocalStorage(service.data_dir / "storage", kept_secret_key(service.data_dir)), service.url)
+    return Store(
+        LocalStorage(service.data_dir / "storage", kept_secret_key(service.data_dir)), service.url
+    )
 
 
 def begin(url: str, *headers: str, body: bytes = b"") -> socket.socket:
     """A connection on which a PUT has begun and does not go on."""
     address = urlsplit(url)
     connection = socket.create_connection((address.hostname, address.port), timeout=60)
-    head = "\r\n".join([f"PUT {address.path} HTTP/1.1", f"Host: {address.netloc}", *headers, "", ""])
+    head = "\r\n".join(
+        [f"PUT {address.path} HTTP/1.1", f"Host: {address.netloc}", *headers, "", ""]
+    )
     connection.sendall(head.encode() + body)
     return connection
 
@@ -228,9 +269,13 @@ def test_a_refusal_waits_for_no_body(store, key, content_type, size, status) -> 
 def test_ranges_of_a_large_file(service, store, key) -> None:
     store.storage.put(key, (bytes([number]) * MEGABYTE for number in range(32)))
     url = store.get_url(key, content_type="video/mp4")
-    assert requests.get(url, timeout=60).content == b"".join(bytes([number]) * MEGABYTE for number in range(32))
+    assert requests.get(url, timeout=60).content == b"".join(
+        bytes([number]) * MEGABYTE for number in range(32)
+    )
     begin_at = 30 * MEGABYTE - 1
-    part = requests.get(url, headers={"Range": f"bytes={begin_at}-{begin_at + MEGABYTE + 1}"}, timeout=10)
+    part = requests.get(
+        url, headers={"Range": f"bytes={begin_at}-{begin_at + MEGABYTE + 1}"}, timeout=10
+    )
     assert part.status_code == 206
     assert part.content == bytes([29]) + bytes([30]) * MEGABYTE + bytes([31])
     process = web_process(service)
@@ -259,7 +304,12 @@ def test_memory_does_not_grow_with_the_file(service, store, key) -> None:
                 peak = max(peak, process.memory_info().rss)
                 yield bytes(MEGABYTE)
 
-    assert requests.put(store.put_url(key, size=size), data=Body(), headers=JPEG, timeout=120).status_code == 200
+    assert (
+        requests.put(
+            store.put_url(key, size=size), data=Body(), headers=JPEG, timeout=120
+        ).status_code
+        == 200
+    )
     received = 0
     for ask in ({}, {"Range": "bytes=1-"}):
         with requests.get(store.get_url(key), headers=ask, stream=True, timeout=120) as answer:
@@ -276,7 +326,8 @@ def web_process(service: Service) -> psutil.Process:
     return next(
         child
         for child in psutil.Process(service.process.pid).children(recursive=True)
-        if "gunicorn" in " ".join(child.cmdline()) and "gunicorn" in " ".join(child.parent().cmdline())
+        if "gunicorn" in " ".join(child.cmdline())
+        and "gunicorn" in " ".join(child.parent().cmdline())
     )
 
 

@@ -59,7 +59,9 @@ OPERATIONS = [
 
 
 def test_the_list_is_complete(app) -> None:
-    described = {(method.upper(), path) for path, item in app.api_doc["paths"].items() for method in item}
+    described = {
+        (method.upper(), path) for path, item in app.api_doc["paths"].items() for method in item
+    }
     assert described == set(OPERATIONS)
 
 

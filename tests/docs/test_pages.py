@@ -19,12 +19,15 @@ def test_the_description_is_valid_openapi_3_1(client) -> None:
 
 def test_every_api_route_is_described(app, client) -> None:
     described = {
-        (method.upper(), path) for path, item in client.get("/openapi.json").json["paths"].items() for method in item
+        (method.upper(), path)
+        for path, item in client.get("/openapi.json").json["paths"].items()
+        for method in item
     }
     routes = {
         (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
         for rule in app.url_map.iter_rules()
-        if rule.endpoint.split(".")[0] not in ("docs", "health", "delivery", "published", "webhooks")
+        if rule.endpoint.split(".")[0]
+        not in ("docs", "health", "delivery", "published", "webhooks")
         for method in rule.methods - {"HEAD", "OPTIONS"}
     }
     assert described == routes
@@ -64,7 +67,10 @@ def test_errors_do_not_share_advice() -> None:
 
 def cells(page: str) -> list[list[str]]:
     """The table of plans, row by row."""
-    return [re.findall(r"<t[hd][^>]*>([^<]*)", row) for row in re.findall(r"<tr>(.*?)</tr>", page, re.DOTALL)]
+    return [
+        re.findall(r"<t[hd][^>]*>([^<]*)", row)
+        for row in re.findall(r"<tr>(.*?)</tr>", page, re.DOTALL)
+    ]
 
 
 def test_the_plans_are_those_of_the_database(app, client, make_account) -> None:
@@ -90,14 +96,19 @@ def test_the_plans_are_those_of_the_database(app, client, make_account) -> None:
 
 def test_the_page_about_plans_says_how_fast_one_may_ask(client, make_app) -> None:
     assert "10/minute on this server" in client.get("/docs/billing").text
-    assert "77/hour on this server" in make_app(ratelimit_test_keys="77/hour").test_client().get("/docs/billing").text
+    assert (
+        "77/hour on this server"
+        in make_app(ratelimit_test_keys="77/hour").test_client().get("/docs/billing").text
+    )
 
 
 def test_the_page_about_plans_asks_the_database_once(app, client) -> None:
     statements: list[str] = []
     with app.app_context():
         engine = db.engine
-    event.listen(engine, "before_cursor_execute", listener := lambda *call: statements.append(call[2]))
+    event.listen(
+        engine, "before_cursor_execute", listener := lambda *call: statements.append(call[2])
+    )
     client.get("/docs/billing")
     event.remove(engine, "before_cursor_execute", listener)
     assert len(statements) == 1
@@ -115,7 +126,9 @@ def test_who_comes_back_from_paying_is_told_what_happens_now(client, query, noti
     assert f'role="status">{notice}' in client.get(f"/docs/billing?{query}").text
 
 
-@pytest.mark.parametrize("query", ["", "checkout=<b>you owe</b>", "portal=cancelled", "done=checkout"])
+@pytest.mark.parametrize(
+    "query", ["", "checkout=<b>you owe</b>", "portal=cancelled", "done=checkout"]
+)
 def test_other_queries_put_nothing_on_the_page(client, query) -> None:
     page = client.get(f"/docs/billing?{query}").text
     assert 'role="status"' not in page
@@ -126,7 +139,9 @@ def test_the_page_about_plans_tells_the_grace_period(client) -> None:
     assert "The plan stays for up to 7 days" in client.get("/docs/billing").text
 
 
-@pytest.mark.parametrize("path", ["/docs", "/docs/billing", "/docs/errors", "/docs/errors/not_found"])
+@pytest.mark.parametrize(
+    "path", ["/docs", "/docs/billing", "/docs/errors", "/docs/errors/not_found"]
+)
 def test_pages_load_nothing_from_elsewhere(client, path) -> None:
     page = client.get(path)
     links = re.findall(r"""(?:src|href|data-url)=["']([^"']+)""", page.text)
@@ -144,6 +159,7 @@ def test_assets_are_compressed_cached_and_revalidated(client) -> None:
     assert zipped.content_length * 2 < plain.content_length
     assert "max-age" in zipped.headers["Cache-Control"]
     again = client.get(
-        "/docs/assets/scalar.js", headers={"Accept-Encoding": "gzip", "If-None-Match": zipped.headers["ETag"]}
+        "/docs/assets/scalar.js",
+        headers={"Accept-Encoding": "gzip", "If-None-Match": zipped.headers["ETag"]},
     )
     assert again.status_code == 304

@@ -24,7 +24,8 @@ ELSE = {
     ("POST", "/billing/checkout"): {501},
     ("POST", "/billing/portal"): {501},
 }
-"""Examples that name what only their reader has, such as an image, and what this server offers to nobody."""
+"""Examples that name what only their reader has, such as an image, and what this server offers to
+nobody."""
 
 
 @pytest.fixture
@@ -33,7 +34,11 @@ def collection(client):
 
 
 def requests(collection) -> list[tuple[str, dict]]:
-    return [(folder["name"], item["request"]) for folder in collection["item"] for item in folder["item"]]
+    return [
+        (folder["name"], item["request"])
+        for folder in collection["item"]
+        for item in folder["item"]
+    ]
 
 
 def path_of(request) -> str:
@@ -46,10 +51,14 @@ def test_every_operation_is_in_the_folder_of_its_tag(app, collection) -> None:
         for path, item in app.api_doc["paths"].items()
         for method, operation in item.items()
     }
-    found = [(folder, request["method"], path_of(request)) for folder, request in requests(collection)]
+    found = [
+        (folder, request["method"], path_of(request)) for folder, request in requests(collection)
+    ]
     assert set(found) == described
     assert len(found) == len(described)
-    assert [folder["name"] for folder in collection["item"]] == [tag["name"] for tag in app.api_doc["tags"]]
+    assert [folder["name"] for folder in collection["item"]] == [
+        tag["name"] for tag in app.api_doc["tags"]
+    ]
 
 
 def test_requests_go_to_the_server_it_came_from_with_the_reader_s_key(collection) -> None:
@@ -67,7 +76,9 @@ def test_examples_fit_their_schemas(app, collection) -> None:
     for _, request in requests(collection):
         if request.get("body", {}).get("mode") != "raw":
             continue
-        operation = document["paths"][re.sub(r":(\w+)", r"{\1}", path_of(request))][request["method"].lower()]
+        operation = document["paths"][re.sub(r":(\w+)", r"{\1}", path_of(request))][
+            request["method"].lower()
+        ]
         schema = operation["requestBody"]["content"]["application/json"]["schema"]
         example = json.loads(request["body"]["raw"])
         Draft202012Validator({**schema, "components": document["components"]}).validate(example)
@@ -85,10 +96,18 @@ def as_sent(request):
     body = request.get("body", {"mode": None})
     match body["mode"]:
         case "raw":
-            return {"data": body["raw"], "headers": {one["key"]: one["value"] for one in request["header"]}}
+            return {
+                "data": body["raw"],
+                "headers": {one["key"]: one["value"] for one in request["header"]},
+            }
         case "formdata":
             fields = [field for field in body["formdata"] if not field["disabled"]]
-            return multipart([(one["key"], picture() if one["type"] == "file" else one["value"]) for one in fields])
+            return multipart(
+                [
+                    (one["key"], picture() if one["type"] == "file" else one["value"])
+                    for one in fields
+                ]
+            )
     return {}
 
 
@@ -98,11 +117,17 @@ def test_every_request_is_taken_as_it_is(app, client, make_account, collection) 
         method, path = request["method"], path_of(request)
         account = make_account(requests_per_second=1000)
         endpoint, _ = app.url_map.bind("localhost").match(path, method=method)
-        own = path.replace(":id", SAMPLES[endpoint][1](client, account.key)) if ":id" in path else path
+        own = (
+            path.replace(":id", SAMPLES[endpoint][1](client, account.key))
+            if ":id" in path
+            else path
+        )
         sent = as_sent(request)
         headers = {**bearer(account.key), **sent.pop("headers", {})}
         answer = client.open(own, method=method, headers=headers, **sent)
-        assert answer.status_code in ELSE.get((method, path), TAKEN), f"{method} {path}: {answer.text}"
+        assert answer.status_code in ELSE.get((method, path), TAKEN), (
+            f"{method} {path}: {answer.text}"
+        )
 
 
 @pytest.mark.parametrize(
@@ -116,7 +141,10 @@ def test_every_request_is_taken_as_it_is(app, client, make_account, collection) 
         ({"anyOf": [{"type": "string"}, {"type": "null"}], "default": None}, None),
         ({"type": "array", "items": {"$ref": "#/components/schemas/Mode"}}, ["fast"]),
         ({"$ref": "#/components/schemas/Mode", "default": "slow", "enum": None}, "slow"),
-        ({"type": "object", "required": ["a"], "properties": {"a": {"type": "number"}, "b": {}}}, {"a": 1}),
+        (
+            {"type": "object", "required": ["a"], "properties": {"a": {"type": "number"}, "b": {}}},
+            {"a": 1},
+        ),
     ],
 )
 def test_examples_are_made_of_schemas(schema, value) -> None:

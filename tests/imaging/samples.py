@@ -12,13 +12,20 @@ from app.imaging import Limits, Original, Picture, Transform
 from app.imaging.engine import convert, examine
 
 CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus"
-RED, GREEN, BLUE, WHITE, GRAY = (220, 20, 30), (20, 180, 40), (30, 60, 210), (250, 250, 250), (119, 119, 119)
+RED, GREEN, BLUE, WHITE, GRAY = (
+    (220, 20, 30),
+    (20, 180, 40),
+    (30, 60, 210),
+    (250, 250, 250),
+    (119, 119, 119),
+)
 # The corners of ``corners`` in reading order.
 QUARTERS = (RED, GREEN, BLUE, WHITE)
 
 
 def corners(width: int = 80, height: int = 48) -> Image.Image:
-    """Four quarters of one colour each, so that every turn and mirror image is told from every other."""
+    """Four quarters of one colour each, so that every turn and mirror image is told from every
+    other."""
     picture = Image.new("RGB", (width, height))
     for index, colour in enumerate(QUARTERS):
         column, row = index % 2, index // 2
@@ -32,9 +39,9 @@ def noise(width: int = 256, height: int = 192, seed: int = 1) -> Image.Image:
     random = np.random.default_rng(seed)
     layers = [
         np.asarray(
-            Image.fromarray(random.integers(0, 256, (height // step, width // step, 3), dtype=np.uint8)).resize(
-                (width, height), Image.Resampling.BICUBIC
-            ),
+            Image.fromarray(
+                random.integers(0, 256, (height // step, width // step, 3), dtype=np.uint8)
+            ).resize((width, height), Image.Resampling.BICUBIC),
             dtype=float,
         )
         for step in (4, 8, 16, 32)
@@ -58,7 +65,8 @@ def oriented(orientation: int) -> Exif:
 
 
 def stored_as(orientation: int, upright: Image.Image) -> Image.Image:
-    """The picture as a camera that is held like that would store it: the tag's turn undone (Exif 2.32 §4.6.4)."""
+    """The picture as a camera that is held like that would store it: the tag's turn undone (Exif
+    2.32 §4.6.4)."""
     undo = {
         2: [Image.Transpose.FLIP_LEFT_RIGHT],
         3: [Image.Transpose.ROTATE_180],
@@ -90,13 +98,21 @@ def rgb_profile(primaries: dict[str, tuple[float, float, float]], gamma: float) 
 
     curve = b"curv\0\0\0\0\0\0\0\x01" + round(gamma * 256).to_bytes(2, "big") + b"\0\0"
     text = b"desc\0\0\0\0\0\0\0\x05test\0" + b"\0" * 79
-    tags = {"desc": text, "wtpt": b"XYZ \0\0\0\0" + s15(0.9642, 1.0, 0.8249), "cprt": b"text\0\0\0\0none"}
+    tags = {
+        "desc": text,
+        "wtpt": b"XYZ \0\0\0\0" + s15(0.9642, 1.0, 0.8249),
+        "cprt": b"text\0\0\0\0none",
+    }
     tags |= {name: b"XYZ \0\0\0\0" + s15(*xyz) for name, xyz in primaries.items()}
     tags |= dict.fromkeys(("rTRC", "gTRC", "bTRC"), curve)
     table, body, offset = b"", b"", 132 + 12 * len(tags)
     for name, payload in tags.items():
         payload += b"\0" * (-len(payload) % 4)
-        table += name.encode() + (offset + len(body)).to_bytes(4, "big") + len(payload).to_bytes(4, "big")
+        table += (
+            name.encode()
+            + (offset + len(body)).to_bytes(4, "big")
+            + len(payload).to_bytes(4, "big")
+        )
         body += payload
     head = bytearray(128)
     head[8:12], head[12:24] = b"\x02\x40\0\0", b"mntrRGB XYZ "
@@ -107,7 +123,12 @@ def rgb_profile(primaries: dict[str, tuple[float, float, float]], gamma: float) 
 
 def display_p3() -> bytes:
     return rgb_profile(
-        {"rXYZ": (0.5151, 0.2412, -0.0011), "gXYZ": (0.2919, 0.6922, 0.0419), "bXYZ": (0.1572, 0.0666, 0.7841)}, 2.2
+        {
+            "rXYZ": (0.5151, 0.2412, -0.0011),
+            "gXYZ": (0.2919, 0.6922, 0.0419),
+            "bXYZ": (0.1572, 0.0666, 0.7841),
+        },
+        2.2,
     )
 
 
@@ -116,11 +137,14 @@ def srgb_profile() -> bytes:
 
 
 def dng(width: int, height: int, orientation: int = 1) -> bytes:
-    """The least that LibRaw takes for a camera's file: a mosaic (RGGB) of red above and blue below, in one strip."""
+    """The least that LibRaw takes for a camera's file: a mosaic (RGGB) of red above and blue below,
+    in one strip."""
     sensor = np.full((height, width), 500, np.uint16)
     sensor[: height // 2 : 2, ::2] = 16_000
     sensor[height // 2 + 1 :: 2, 1::2] = 16_000
-    matrix = struct.pack("<18i", *(part for value in (1, 0, 0, 0, 1, 0, 0, 0, 1) for part in (value, 1)))
+    matrix = struct.pack(
+        "<18i", *(part for value in (1, 0, 0, 0, 1, 0, 0, 0, 1) for part in (value, 1))
+    )
     entries: list[tuple[int, int, int, bytes]] = [
         (254, 4, 1, struct.pack("<I", 0)),
         (256, 4, 1, struct.pack("<I", width)),
@@ -150,7 +174,9 @@ def dng(width: int, height: int, orientation: int = 1) -> bytes:
         if tag == 273:
             value = struct.pack("<I", start_of_strip)
         directory += struct.pack("<HHI", tag, kind, count)
-        directory += value.ljust(4, b"\0") if len(value) <= 4 else struct.pack("<I", start + len(values))
+        directory += (
+            value.ljust(4, b"\0") if len(value) <= 4 else struct.pack("<I", start + len(values))
+        )
         values += value if len(value) > 4 else b""
     return b"II*\0\x08\0\0\0" + directory + bytes(4) + values + sensor.tobytes()
 
@@ -166,8 +192,11 @@ def converted(
     return picture, target.read_bytes()
 
 
-def examined(folder: Path, content: bytes, limits: Limits | None = None) -> tuple[Original, Image.Image]:
-    """What ``examine`` tells of a file's bytes, in this process, and the thumbnail that it wrote."""
+def examined(
+    folder: Path, content: bytes, limits: Limits | None = None
+) -> tuple[Original, Image.Image]:
+    """What ``examine`` tells of a file's bytes, in this process, and the thumbnail that it
+    wrote."""
     source, target = folder / "source", folder / "target"
     source.write_bytes(content)
     target.unlink(missing_ok=True)
@@ -198,7 +227,11 @@ def pixel(picture: Image.Image, x: int, y: int) -> tuple[int, ...]:
 def colours_at_quarters(picture: Image.Image) -> list[tuple[int, ...]]:
     picture = picture.convert("RGB")
     width, height = picture.size
-    return [pixel(picture, width * column // 4, height * row // 4) for row in (1, 3) for column in (1, 3)]
+    return [
+        pixel(picture, width * column // 4, height * row // 4)
+        for row in (1, 3)
+        for column in (1, 3)
+    ]
 
 
 def is_near(first: tuple[int, ...], second: tuple[int, ...], tolerance: int = 12) -> bool:

@@ -1,4 +1,5 @@
-"""Every file of the corpus through the pool: the outcome that its manifest allows, in time, and never larger."""
+"""Every file of the corpus through the pool: the outcome that its manifest allows, in time, and
+never larger."""
 
 import csv
 import time
@@ -9,7 +10,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app.imaging import Format, ImagingError, ImagingPool, Limits, Original, Picture, Transform, accepted
+from app.imaging import (
+    Format,
+    ImagingError,
+    ImagingPool,
+    Limits,
+    Original,
+    Picture,
+    Transform,
+    accepted,
+)
 from tests.imaging.samples import CORPUS, frames_of, opened
 
 pytestmark = [
@@ -17,16 +27,23 @@ pytestmark = [
     pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus does not lie beside the project"),
 ]
 SECONDS = 10
-TRANSFORMS = {"default": Transform(), "small webp": Transform(Format.WEBP, max_width=320, max_height=320)}
+TRANSFORMS = {
+    "default": Transform(),
+    "small webp": Transform(Format.WEBP, max_width=320, max_height=320),
+}
 
 
 def rows(surface: str = "compress") -> list[tuple[str, set[str]]]:
-    """Each file, and the statuses that it may have; video rows name two: ``compress:422; asset VIDEO:2xx``."""
+    """Each file, and the statuses that it may have; video rows name two: ``compress:422; asset
+    VIDEO:2xx``."""
     manifest = CORPUS / "MANIFEST.tsv"
     if not manifest.is_file():
         return []
     with manifest.open(newline="") as file:
-        return [(row["path"], statuses(row["expect"], surface)) for row in csv.DictReader(file, delimiter="\t")]
+        return [
+            (row["path"], statuses(row["expect"], surface))
+            for row in csv.DictReader(file, delimiter="\t")
+        ]
 
 
 def statuses(expected: str, surface: str) -> set[str]:
@@ -43,8 +60,12 @@ def pool() -> Iterator[ImagingPool]:
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS.values(), ids=TRANSFORMS)
-@pytest.mark.parametrize(("path", "expected"), rows(), ids=lambda value: value if isinstance(value, str) else "")
-def test_outcome(pool: ImagingPool, tmp_path: Path, path: str, expected: set[str], transform: Transform) -> None:
+@pytest.mark.parametrize(
+    ("path", "expected"), rows(), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_outcome(
+    pool: ImagingPool, tmp_path: Path, path: str, expected: set[str], transform: Transform
+) -> None:
     source, target = CORPUS / path, tmp_path / "target"
     started = time.monotonic()
     future: Future[Picture] = pool.submit(source, target, transform, "acme")
@@ -69,7 +90,9 @@ def test_outcome(pool: ImagingPool, tmp_path: Path, path: str, expected: set[str
 
 
 @pytest.mark.parametrize(
-    ("path", "expected"), rows("asset VIDEO"), ids=lambda value: value if isinstance(value, str) else ""
+    ("path", "expected"),
+    rows("asset VIDEO"),
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_examined(pool: ImagingPool, tmp_path: Path, path: str, expected: set[str]) -> None:
     target = tmp_path / "target"

@@ -7,7 +7,16 @@ import pytest
 from PIL import Image, ImageFilter
 from PIL.JpegImagePlugin import get_sampling
 
-from app.imaging import Derivation, Derived, Format, ImageTooLarge, Limits, Transform, UnreadableImage, UnsupportedImage
+from app.imaging import (
+    Derivation,
+    Derived,
+    Format,
+    ImageTooLarge,
+    Limits,
+    Transform,
+    UnreadableImage,
+    UnsupportedImage,
+)
 from app.imaging.engine import perform
 from app.imaging.errors import OutsideImage
 from app.imaging.operations import (
@@ -65,7 +74,10 @@ def derived(
     transform = Transform(quality=None, operations=operations, **options)  # type: ignore[arg-type]
     told = perform(source, target, Derivation(transform, thumbnail, files), limits or Limits())
     assert isinstance(told, Derived)
-    assert (told.picture.size, told.thumbnail.size) == (target.stat().st_size, thumbnail.stat().st_size)
+    assert (told.picture.size, told.thumbnail.size) == (
+        target.stat().st_size,
+        thumbnail.stat().st_size,
+    )
     shown = opened(target.read_bytes())
     assert shown.size == (told.picture.width, told.picture.height)
     return told, shown, opened(thumbnail.read_bytes())
@@ -73,7 +85,13 @@ def derived(
 
 def loss(first: Image.Image, second: Image.Image) -> float:
     """Root mean square difference of two pictures, in levels of 255."""
-    return float(np.sqrt(np.mean((np.asarray(first.convert("RGB"), float) - np.asarray(second.convert("RGB"))) ** 2)))
+    return float(
+        np.sqrt(
+            np.mean(
+                (np.asarray(first.convert("RGB"), float) - np.asarray(second.convert("RGB"))) ** 2
+            )
+        )
+    )
 
 
 def photo() -> Image.Image:
@@ -84,7 +102,9 @@ def photo() -> Image.Image:
 
 
 def test_a_picture_and_its_thumbnail(tmp_path: Path) -> None:
-    told, shown, thumbnail = derived(tmp_path, encoded(corners(), "PNG"), Resize(960, 960, Fit.CONTAIN), Rotate(90))
+    told, shown, thumbnail = derived(
+        tmp_path, encoded(corners(), "PNG"), Resize(960, 960, Fit.CONTAIN), Rotate(90)
+    )
     assert (told.picture.format, shown.size) == (Format.PNG, (960, 960))
     assert (thumbnail.format, thumbnail.size, told.thumbnail.frames) == ("WEBP", (480, 480), 1)
     assert pixel(shown.convert("RGB"), 5, 400) == (0, 0, 0)
@@ -111,7 +131,9 @@ def test_a_large_picture_is_shrunk_on_load_and_turned(
     upright = corners(1600, 960)
     content = encoded(stored_as(orientation, upright), kind, exif=oriented(orientation), quality=95)
     _, shown, _ = derived(tmp_path, content, operation, format=Format.PNG)
-    expected = upright.resize((operation.width or 0, operation.height or 0), Image.Resampling.LANCZOS, box)
+    expected = upright.resize(
+        (operation.width or 0, operation.height or 0), Image.Resampling.LANCZOS, box
+    )
     assert loss(shown, expected) < 2
 
 
@@ -128,7 +150,12 @@ def test_an_animation_stays_one_through_all_operations(tmp_path: Path, kind: str
         Mirror(Axis.VERTICAL),
         Resize(60, 40, Fit.CONTAIN, letterbox=(255, 255, 255, 255)),
     )
-    assert (told.picture.frames, frames_of(moving), moving.size, moving.info["loop"]) == (3, 3, (60, 40), 3)
+    assert (told.picture.frames, frames_of(moving), moving.size, moving.info["loop"]) == (
+        3,
+        3,
+        (60, 40),
+        3,
+    )
     assert (frames_of(thumbnail), thumbnail.size) == (1, (60, 40))
     for number, (colour, delay) in enumerate(zip((RED, GREEN, BLUE), (50, 70, 90), strict=True)):
         moving.seek(number)
@@ -145,8 +172,12 @@ def test_a_frame_that_becomes_twice_as_high_is_still_one(tmp_path: Path) -> None
     assert (told.picture.frames, shown.size) == (1, (64, 80))
 
 
-@pytest.mark.parametrize("operation", [Resize(90, 90, Fit.CONTAIN, letterbox=CLEAR), Rotate(45, CLEAR)])
-def test_transparency_that_was_asked_for_needs_a_format_that_holds_it(tmp_path: Path, operation: Operation) -> None:
+@pytest.mark.parametrize(
+    "operation", [Resize(90, 90, Fit.CONTAIN, letterbox=CLEAR), Rotate(45, CLEAR)]
+)
+def test_transparency_that_was_asked_for_needs_a_format_that_holds_it(
+    tmp_path: Path, operation: Operation
+) -> None:
     content = encoded(corners(), "JPEG", quality=95)
     told, shown, _ = derived(tmp_path, content, operation)
     assert told.picture.format is Format.PNG
@@ -160,7 +191,9 @@ def test_transparency_that_was_asked_for_needs_a_format_that_holds_it(tmp_path: 
 def test_a_png_stays_exact(tmp_path: Path) -> None:
     source = noise().convert("RGBA")
     source.putalpha(noise(seed=3).convert("L"))
-    told, shown, _ = derived(tmp_path, encoded(source, "PNG"), Mirror(Axis.HORIZONTAL), Crop(0, 0, 200, 100))
+    told, shown, _ = derived(
+        tmp_path, encoded(source, "PNG"), Mirror(Axis.HORIZONTAL), Crop(0, 0, 200, 100)
+    )
     assert told.picture.format is Format.PNG
     expected = source.transpose(Image.Transpose.FLIP_LEFT_RIGHT).crop((0, 0, 200, 100))
     assert shown.convert("RGBA").tobytes() == expected.tobytes()
@@ -168,7 +201,10 @@ def test_a_png_stays_exact(tmp_path: Path) -> None:
 
 def test_a_lossless_webp_stays_exact_and_a_lossy_one_small(tmp_path: Path) -> None:
     _, exact, _ = derived(tmp_path, encoded(noise(), "WEBP", lossless=True), Mirror(Axis.VERTICAL))
-    assert exact.convert("RGB").tobytes() == noise().transpose(Image.Transpose.FLIP_TOP_BOTTOM).tobytes()
+    assert (
+        exact.convert("RGB").tobytes()
+        == noise().transpose(Image.Transpose.FLIP_TOP_BOTTOM).tobytes()
+    )
     lossy = encoded(noise(), "WEBP", quality=80)
     told, shown, _ = derived(tmp_path, lossy, Mirror(Axis.VERTICAL))
     assert told.picture.size < 1.5 * len(lossy)
@@ -177,10 +213,23 @@ def test_a_lossless_webp_stays_exact_and_a_lossy_one_small(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_turning_a_jpeg_costs_it_nearly_nothing(tmp_path: Path, orientation: int, subsampling: str) -> None:
-    turns = [Rotate(90), Mirror(Axis.HORIZONTAL), Rotate(180), Mirror(Axis.VERTICAL), Rotate(-90), Mirror(Axis.BOTH)]
+def test_turning_a_jpeg_costs_it_nearly_nothing(
+    tmp_path: Path, orientation: int, subsampling: str
+) -> None:
+    turns = [
+        Rotate(90),
+        Mirror(Axis.HORIZONTAL),
+        Rotate(180),
+        Mirror(Axis.VERTICAL),
+        Rotate(-90),
+        Mirror(Axis.BOTH),
+    ]
     stored = encoded(
-        stored_as(orientation, photo()), "JPEG", quality=80, subsampling=subsampling, exif=oriented(orientation)
+        stored_as(orientation, photo()),
+        "JPEG",
+        quality=80,
+        subsampling=subsampling,
+        exif=oriented(orientation),
     )
     upright = opened(encoded(opened(stored).convert("RGB"), "PNG"))
     upright = upright.transpose(Image.Transpose.ROTATE_270) if orientation == 6 else upright
@@ -195,7 +244,8 @@ def test_turning_a_jpeg_costs_it_nearly_nothing(tmp_path: Path, orientation: int
 
 
 def test_five_generations_of_a_jpeg(tmp_path: Path) -> None:
-    """Each moves the picture against the grid of blocks, which is the worst that can be done to it."""
+    """Each moves the picture against the grid of blocks, which is the worst that can be done to
+    it."""
     content = stored = encoded(photo(), "JPEG", quality=75)
     for _ in range(5):
         _, shown, _ = derived(tmp_path, content, Crop(3, 5, *opened(content).size))
@@ -222,12 +272,17 @@ def test_what_becomes_a_jpeg_is_a_good_one(tmp_path: Path, kind: str) -> None:
 def test_layers_are_upright_and_of_the_size_asked(tmp_path: Path) -> None:
     mark = encoded(stored_as(6, corners(800, 480)), "JPEG", exif=oriented(6), quality=95)
     dot = encoded(Image.new("RGBA", (8, 8), (*MAGENTA, 128)), "TIFF")
-    marked = Watermark((Layer("mark", 10, 20, width=40), Layer("dot", 100, 0, 16, 32, Repetition.REPEAT_Y)))
+    marked = Watermark(
+        (Layer("mark", 10, 20, width=40), Layer("dot", 100, 0, 16, 32, Repetition.REPEAT_Y))
+    )
     gray = encoded(Image.new("L", (200, 100), 100), "PNG")
     _, shown, thumbnail = derived(tmp_path, gray, marked, layers={"mark": mark, "dot": dot})
     shown = shown.convert("RGB")
     found = colours_at_quarters(shown.crop((10, 20, 50, 44)))
-    assert all(is_near(first, second) for first, second in zip(found, colours_at_quarters(corners()), strict=True))
+    assert all(
+        is_near(first, second)
+        for first, second in zip(found, colours_at_quarters(corners()), strict=True)
+    )
     assert pixel(shown, 51, 30) == pixel(shown, 30, 45) == (100, 100, 100)
     assert is_near(pixel(shown, 108, 5), (175, 50, 175), 2)
     assert pixel(shown, 108, 5) == pixel(shown, 108, 99) == pixel(shown, 115, 50)
@@ -236,9 +291,14 @@ def test_layers_are_upright_and_of_the_size_asked(tmp_path: Path) -> None:
 
 
 def test_of_an_animated_layer_the_first_frame_is_on_each_frame(tmp_path: Path) -> None:
-    layer = animated("GIF", [Image.new("RGB", (8, 8), colour) for colour in (MAGENTA, WHITE)], duration=50)
+    layer = animated(
+        "GIF", [Image.new("RGB", (8, 8), colour) for colour in (MAGENTA, WHITE)], duration=50
+    )
     _, moving, _ = derived(
-        tmp_path, animated("GIF", animation(), duration=50), Watermark((Layer("mark"),)), layers={"mark": layer}
+        tmp_path,
+        animated("GIF", animation(), duration=50),
+        Watermark((Layer("mark"),)),
+        layers={"mark": layer},
     )
     assert frames_of(moving) == 3
     for number in range(3):
@@ -279,13 +339,18 @@ def test_layers_go_through_the_gate_that_all_files_go_through(
         (Resize(10_000, 10, Fit.COVER),),
     ],
 )
-def test_no_result_is_larger_than_a_source_may_be(tmp_path: Path, operations: tuple[Operation, ...]) -> None:
+def test_no_result_is_larger_than_a_source_may_be(
+    tmp_path: Path, operations: tuple[Operation, ...]
+) -> None:
     with pytest.raises(ImageTooLarge):
         derived(tmp_path, encoded(Image.new("L", (1, 1000)), "PNG"), *operations)
 
 
 def test_the_frames_of_a_result_count_together(tmp_path: Path) -> None:
-    content, limits = animated("GIF", animation(), duration=50), Limits(max_pixels=100 * 100 * 3 - 1)
+    content, limits = (
+        animated("GIF", animation(), duration=50),
+        Limits(max_pixels=100 * 100 * 3 - 1),
+    )
     with pytest.raises(ImageTooLarge, match="3 frames"):
         derived(tmp_path, content, Resize(100, 100), limits=limits)
     assert derived(tmp_path, content, Resize(100, 99), limits=limits)[0].picture.frames == 3
@@ -312,7 +377,10 @@ def test_every_kind_of_operation_in_one_go(tmp_path: Path) -> None:
     middle = np.asarray(shown.convert("RGB").crop((80, 60, 200, 150)), int)
     assert np.abs(middle - middle.mean(axis=2, keepdims=True)).max() < 8, "all colour is gone"
     before = np.asarray(noise().convert("L"), int)
-    assert np.abs(np.diff(middle[..., 0], axis=1)).mean() < 0.5 * np.abs(np.diff(before, axis=1)).mean()
+    assert (
+        np.abs(np.diff(middle[..., 0], axis=1)).mean()
+        < 0.5 * np.abs(np.diff(before, axis=1)).mean()
+    )
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF"])
@@ -322,7 +390,12 @@ def test_what_is_stamped_is_never_handed_back_bare(tmp_path: Path, kind: str) ->
     bare, _ = converted(tmp_path, content)
     stamped, result = converted(tmp_path, content, Transform(stamp=True))
     assert (bare.kept_original, stamped.kept_original) == (True, False)
-    changed = np.abs(np.asarray(opened(result).convert("RGB"), int) - np.asarray(corners(640, 480))).max(axis=2) > 30
+    changed = (
+        np.abs(np.asarray(opened(result).convert("RGB"), int) - np.asarray(corners(640, 480))).max(
+            axis=2
+        )
+        > 30
+    )
     assert changed.mean() > 0.05
     turned, _ = converted(tmp_path, content, Transform(operations=(Rotate(360),)))
     assert not turned.kept_original
@@ -330,7 +403,12 @@ def test_what_is_stamped_is_never_handed_back_bare(tmp_path: Path, kind: str) ->
 
 def test_thumbnails_show_the_stamp(tmp_path: Path) -> None:
     _, shown, thumbnail = derived(tmp_path, encoded(corners(960, 720), "PNG"), stamp=True)
-    changed = np.abs(np.asarray(thumbnail.convert("RGB"), int) - np.asarray(corners(480, 360))).max(axis=2) > 30
+    changed = (
+        np.abs(np.asarray(thumbnail.convert("RGB"), int) - np.asarray(corners(480, 360))).max(
+            axis=2
+        )
+        > 30
+    )
     assert changed.mean() > 0.05
     assert loss(thumbnail, shown.resize(thumbnail.size)) < 20
 

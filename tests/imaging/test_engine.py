@@ -75,7 +75,10 @@ def test_every_orientation(tmp_path: Path, kind: str, orientation: int) -> None:
     stored = stored_as(orientation, corners())
     lossless = {"lossless": True} if kind == "WEBP" else {"quality": 95} if kind == "JPEG" else {}
     content = encoded(stored, kind, exif=oriented(orientation), **lossless)
-    for transform, size in [(Transform(Format.PNG), (80, 48)), (Transform(Format.PNG, max_width=40), (40, 24))]:
+    for transform, size in [
+        (Transform(Format.PNG), (80, 48)),
+        (Transform(Format.PNG, max_width=40), (40, 24)),
+    ]:
         picture, result = converted(tmp_path, content, transform)
         assert (picture.width, picture.height) == opened(result).size == size
         for found, wanted in zip(colours_at_quarters(opened(result)), QUARTERS, strict=True):
@@ -84,7 +87,9 @@ def test_every_orientation(tmp_path: Path, kind: str, orientation: int) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_large_photo_is_shrunk_on_load_and_turned(tmp_path: Path, orientation: int) -> None:
-    content = encoded(stored_as(orientation, corners(1600, 960)), "JPEG", exif=oriented(orientation))
+    content = encoded(
+        stored_as(orientation, corners(1600, 960)), "JPEG", exif=oriented(orientation)
+    )
     picture, result = converted(tmp_path, content, Transform(max_width=100, max_height=300))
     assert (picture.width, picture.height) == opened(result).size == (100, 60)
     for found, wanted in zip(colours_at_quarters(opened(result)), QUARTERS, strict=True):
@@ -94,7 +99,9 @@ def test_a_large_photo_is_shrunk_on_load_and_turned(tmp_path: Path, orientation:
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_avif_is_turned_exactly_once(tmp_path: Path, orientation: int) -> None:
     """Pillow writes an orientation as irot and imir, and leaves it in the Exif block too."""
-    content = encoded(stored_as(orientation, corners()), "AVIF", exif=oriented(orientation), quality=95)
+    content = encoded(
+        stored_as(orientation, corners()), "AVIF", exif=oriented(orientation), quality=95
+    )
     picture, result = converted(tmp_path, content, Transform(Format.PNG))
     assert (picture.width, picture.height) == (80, 48)
     for found, wanted in zip(colours_at_quarters(opened(result)), QUARTERS, strict=True):
@@ -134,7 +141,9 @@ def test_cmyk_becomes_srgb(tmp_path: Path) -> None:
 def test_gray_kinds(tmp_path: Path, kind: str, mode: str) -> None:
     gray = Image.new("L", (40, 40), 0)
     gray.paste(255, (20, 0, 40, 40))
-    source = Image.fromarray(np.asarray(gray, np.uint16) * 257) if mode == "I;16" else gray.convert(mode)
+    source = (
+        Image.fromarray(np.asarray(gray, np.uint16) * 257) if mode == "I;16" else gray.convert(mode)
+    )
     picture, result = converted(tmp_path, encoded(source, kind), Transform(Format.JPEG))
     assert picture.size == len(result)
     shown = np.asarray(opened(result).convert("L"))
@@ -145,7 +154,9 @@ def test_gray_kinds(tmp_path: Path, kind: str, mode: str) -> None:
 def test_float_tiff(tmp_path: Path) -> None:
     ramp = Image.fromarray(np.linspace(0, 1, 256, dtype=np.float32).reshape(1, 256).repeat(16, 0))
     _, result = converted(tmp_path, encoded(ramp, "TIFF"), Transform(Format.PNG, quality=100))
-    assert [opened(result).convert("L").getpixel((x, 8)) for x in (0, 128, 255)] == pytest.approx([0, 128, 255], abs=1)
+    assert [opened(result).convert("L").getpixel((x, 8)) for x in (0, 128, 255)] == pytest.approx(
+        [0, 128, 255], abs=1
+    )
 
 
 def test_palette_with_transparency(tmp_path: Path) -> None:
@@ -168,7 +179,9 @@ def test_png_at_100_is_identical(tmp_path: Path) -> None:
 def test_webp_at_100_is_lossless_for_a_lossless_source_only(tmp_path: Path) -> None:
     _, exact = converted(tmp_path, encoded(noise(), "PNG"), Transform(Format.WEBP, quality=100))
     assert opened(exact).convert("RGB").tobytes() == noise().tobytes()
-    _, lossy = converted(tmp_path, encoded(noise(), "JPEG", quality=90), Transform(Format.WEBP, quality=100))
+    _, lossy = converted(
+        tmp_path, encoded(noise(), "JPEG", quality=90), Transform(Format.WEBP, quality=100)
+    )
     assert b"VP8 " in lossy
 
 
@@ -177,7 +190,9 @@ def test_webp_at_100_is_lossless_for_a_lossless_source_only(tmp_path: Path) -> N
 def test_an_animation_stays_one(tmp_path: Path, kind: str, output: Format) -> None:
     lossless = {"lossless": True} if kind == "WEBP" else {}
     # GIF counts the repetitions after the first showing, WebP all showings.
-    content = animated(kind, animation(), duration=[50, 70, 90], loop=3 if kind == "WEBP" else 2, **lossless)
+    content = animated(
+        kind, animation(), duration=[50, 70, 90], loop=3 if kind == "WEBP" else 2, **lossless
+    )
     picture, result = converted(tmp_path, content, Transform(output, max_width=32))
     moving = opened(result)
     assert (picture.frames, frames_of(moving), moving.size) == (3, 3, (32, 20))
@@ -193,7 +208,9 @@ def test_an_animation_stays_one(tmp_path: Path, kind: str, output: Format) -> No
 @pytest.mark.parametrize("output", [Format.JPEG, Format.PNG, Format.AVIF])
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
 def test_else_its_first_frame(tmp_path: Path, kind: str, output: Format) -> None:
-    picture, result = converted(tmp_path, animated(kind, animation(), duration=50), Transform(output))
+    picture, result = converted(
+        tmp_path, animated(kind, animation(), duration=50), Transform(output)
+    )
     assert (picture.frames, frames_of(opened(result))) == (1, 1)
     assert is_near(pixel(opened(result).convert("RGB"), 30, 20), RED)
 
@@ -206,7 +223,9 @@ def test_frames_count_only_where_they_are_wanted(tmp_path: Path) -> None:
 
 
 def test_never_enlarges(tmp_path: Path) -> None:
-    picture, _ = converted(tmp_path, encoded(corners(), "JPEG"), Transform(max_width=4000, max_height=4000))
+    picture, _ = converted(
+        tmp_path, encoded(corners(), "JPEG"), Transform(max_width=4000, max_height=4000)
+    )
     assert (picture.width, picture.height) == (80, 48)
 
 
@@ -223,7 +242,9 @@ def test_never_enlarges(tmp_path: Path) -> None:
 def test_stretching_bounds_each_side_of_the_upright_picture(
     tmp_path: Path, transform: Transform, size: tuple[int, int], orientation: int
 ) -> None:
-    content = encoded(stored_as(orientation, corners(1600, 960)), "JPEG", exif=oriented(orientation), quality=95)
+    content = encoded(
+        stored_as(orientation, corners(1600, 960)), "JPEG", exif=oriented(orientation), quality=95
+    )
     picture, result = converted(tmp_path, content, transform)
     assert (picture.width, picture.height) == opened(result).size == size
     for found, wanted in zip(colours_at_quarters(opened(result)), QUARTERS, strict=True):
@@ -234,11 +255,18 @@ def test_stretching_bounds_each_side_of_the_upright_picture(
 def test_an_animation_is_stretched_frame_by_frame(tmp_path: Path, kind: str) -> None:
     transform = Transform(max_width=64, max_height=10, preserve_aspect=False)
     picture, result = converted(tmp_path, animated(kind, animation(), duration=50), transform)
-    assert (picture.width, picture.height, picture.frames, opened(result).size) == (64, 10, 3, (64, 10))
+    assert (picture.width, picture.height, picture.frames, opened(result).size) == (
+        64,
+        10,
+        3,
+        (64, 10),
+    )
 
 
 def test_a_line_stays_one_pixel_high(tmp_path: Path) -> None:
-    picture, result = converted(tmp_path, encoded(corners(4000, 2), "PNG"), Transform(max_width=100))
+    picture, result = converted(
+        tmp_path, encoded(corners(4000, 2), "PNG"), Transform(max_width=100)
+    )
     assert (picture.width, picture.height) == opened(result).size == (100, 1)
 
 
@@ -287,7 +315,9 @@ def test_messages_name_no_files(tmp_path: Path) -> None:
 
 def test_bytes_after_the_picture_are_no_damage(tmp_path: Path) -> None:
     content = encoded(noise(), "JPEG")
-    assert converted(tmp_path, content[:-2] + b"\0\0\0\0" + content[-2:] + b"trailer")[0].width == 256
+    assert (
+        converted(tmp_path, content[:-2] + b"\0\0\0\0" + content[-2:] + b"trailer")[0].width == 256
+    )
 
 
 def test_lost_restart_markers_are_damage(tmp_path: Path) -> None:
@@ -302,5 +332,7 @@ def test_gray_avif_of_either_range(tmp_path: Path, span: str) -> None:
     ramp = Image.linear_gradient("L").convert("RGB")
     content = encoded(ramp, "AVIF", subsampling="4:0:0", range=span, quality=95)
     _, result = converted(tmp_path, content, Transform(Format.PNG, quality=100))
-    error = np.abs(np.asarray(opened(result).convert("L"), int) - np.asarray(ramp.convert("L"), int))
+    error = np.abs(
+        np.asarray(opened(result).convert("L"), int) - np.asarray(ramp.convert("L"), int)
+    )
     assert error.mean() < 2

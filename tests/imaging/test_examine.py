@@ -45,7 +45,12 @@ def test_every_kind(tmp_path: Path, kind: str, mime: str) -> None:
     pillow_heif.register_heif_opener()
     original, thumbnail = examined(tmp_path, encoded(corners(1000, 600), kind))
     assert (original.mime, original.kind, original.is_video) == (mime, kind.lower(), False)
-    assert (original.width, original.height, original.frames, original.duration_ms) == (1000, 600, 1, None)
+    assert (original.width, original.height, original.frames, original.duration_ms) == (
+        1000,
+        600,
+        1,
+        None,
+    )
     assert (original.thumbnail.format, original.thumbnail.frames) == (Format.WEBP, 1)
     assert thumbnail.size == (480, 288)
     for shown, wanted in zip(colours_at_quarters(thumbnail), QUARTERS, strict=True):
@@ -63,7 +68,9 @@ def test_raw(tmp_path: Path, orientation: int) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_sizes_and_thumbnails_are_upright(tmp_path: Path, orientation: int) -> None:
-    content = encoded(stored_as(orientation, corners(1600, 960)), "JPEG", exif=oriented(orientation))
+    content = encoded(
+        stored_as(orientation, corners(1600, 960)), "JPEG", exif=oriented(orientation)
+    )
     original, thumbnail = examined(tmp_path, content)
     assert (original.width, original.height, thumbnail.size) == (1600, 960, (480, 288))
     for shown, wanted in zip(colours_at_quarters(thumbnail), QUARTERS, strict=True):
@@ -81,7 +88,9 @@ def test_a_ribbon_keeps_a_pixel(tmp_path: Path) -> None:
 
 def test_a_thumbnail_is_srgb_without_metadata(tmp_path: Path) -> None:
     swatch = Image.new("RGB", (640, 640), (200, 100, 50))
-    _, thumbnail = examined(tmp_path, encoded(swatch, "JPEG", icc_profile=display_p3(), exif=oriented(1)))
+    _, thumbnail = examined(
+        tmp_path, encoded(swatch, "JPEG", icc_profile=display_p3(), exif=oriented(1))
+    )
     assert is_near(pixel(thumbnail.convert("RGB"), 240, 240), (216, 93, 24), 8)
     assert not thumbnail.getexif()
     assert "icc_profile" not in thumbnail.info
@@ -132,7 +141,9 @@ def test_a_cut_file_is_refused(tmp_path: Path, kind: str, share: float) -> None:
     ],
 )
 def test_anything_else_is_unsupported_as_image_and_as_video(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(UnsupportedImage, match="no image or video of a supported format") as refusal:
+    with pytest.raises(
+        UnsupportedImage, match="no image or video of a supported format"
+    ) as refusal:
         examined(tmp_path, content)
     assert "MP4" in refusal.value.message
     assert list(tmp_path.iterdir()) == [tmp_path / "source"]

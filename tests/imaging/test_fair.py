@@ -102,11 +102,15 @@ def test_when_all_is_quiet_everybody_is_forgiven() -> None:
     assert not queue._taken
 
 
-Steps = st.lists(st.tuples(st.sampled_from(["put", "take", "done"]), st.integers(0, 99)), max_size=150)
+Steps = st.lists(
+    st.tuples(st.sampled_from(["put", "take", "done"]), st.integers(0, 99)), max_size=150
+)
 
 
 @given(Steps, st.integers(1, 4))
-def test_nothing_is_lost_or_doubled_and_each_group_s_order_is_kept(steps: list[tuple[str, int]], takers: int) -> None:
+def test_nothing_is_lost_or_doubled_and_each_group_s_order_is_kept(
+    steps: list[tuple[str, int]], takers: int
+) -> None:
     queue, at_work, sent, taken = FairQueue[Item](), list[Item](), list[Item](), list[Item]()
     waiting = Counter[str]()
 
@@ -135,16 +139,24 @@ def test_nothing_is_lost_or_doubled_and_each_group_s_order_is_kept(steps: list[t
         if waiting.total():
             take()
     for group in GROUPS:
-        assert [item for item in taken if item.group == group] == [item for item in sent if item.group == group]
+        assert [item for item in taken if item.group == group] == [
+            item for item in sent if item.group == group
+        ]
     assert not queue._taken
     assert not queue._at_work
 
 
-@given(st.lists(st.integers(0, LONGEST), min_size=20, max_size=60), st.integers(0, 12), st.integers(2, 4))
+@given(
+    st.lists(st.integers(0, LONGEST), min_size=20, max_size=60),
+    st.integers(0, 12),
+    st.integers(2, 4),
+)
 def test_nobody_starves(seconds: list[int], after: int, groups: int) -> None:
-    """With one taker, and all having work: who comes anew is never behind by more than one, the longest, piece of work.
+    """With one taker, and all having work: who comes anew is never behind by more than one, the
+    longest, piece of work.
 
-    It may be ahead by two: the one that the others were ahead of each other when it came, and its own last.
+    It may be ahead by two: the one that the others were ahead of each other when it came, and its
+    own last.
     """
     queue, taken = FairQueue[Item](), Counter[str]()
     for group in GROUPS[1:groups]:

@@ -15,7 +15,12 @@ from app.imaging.formats import Source
     ],
 )
 def test_properties(output: Format, mime: str, extension: str, animates: bool, alpha: bool) -> None:
-    assert (output.mime, output.extension, output.animates, output.alpha) == (mime, extension, animates, alpha)
+    assert (output.mime, output.extension, output.animates, output.alpha) == (
+        mime,
+        extension,
+        animates,
+        alpha,
+    )
     assert Format.from_mime(mime.upper() + " ") is output
 
 

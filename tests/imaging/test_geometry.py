@@ -44,7 +44,11 @@ def test_each_side_by_itself_where_the_ratio_is_free(
     fitted = fit(width, height, max_width, max_height, preserve_aspect=False)
     assert fitted == (min(width, max_width or width), min(height, max_height or height))
     # Shrunk on load by this much, neither side is smaller than it must become.
-    factor = shrink(Transform(max_width=max_width, max_height=max_height, preserve_aspect=False).fitted, width, height)
+    factor = shrink(
+        Transform(max_width=max_width, max_height=max_height, preserve_aspect=False).fitted,
+        width,
+        height,
+    )
     assert factor >= 1
     assert width / factor >= fitted[0] - 1e-6
     assert height / factor >= fitted[1] - 1e-6

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.imaging import Format, ImageTooLarge, ImagingError, Limits, Transform, UnreadableImage, UnsupportedImage
+from app.imaging import (
+    Format,
+    ImageTooLarge,
+    ImagingError,
+    Limits,
+    Transform,
+    UnreadableImage,
+    UnsupportedImage,
+)
 from app.imaging.engine import convert
 from tests.imaging.samples import animated, animation, converted, corners, encoded, examined
 
@@ -24,9 +32,17 @@ SAMPLES = {
     "BMP": encoded(corners(), "BMP"),
 }
 SIGNATURES = [content[:16] for content in SAMPLES.values()]
-SIGNATURES += [b"FUJIFILMCCD-RAW ", b"IIU\0\x08\0\0\0", b"\0\0\0\x18ftypcrx \0\0\0\0", b"FOVb", b"\0\0\0\x18ftypheic"]
+SIGNATURES += [
+    b"FUJIFILMCCD-RAW ",
+    b"IIU\0\x08\0\0\0",
+    b"\0\0\0\x18ftypcrx \0\0\0\0",
+    b"FOVb",
+    b"\0\0\0\x18ftypheic",
+]
 SMALL = Limits(max_pixels=1_000_000)
-fuzzing = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+fuzzing = settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 def survives(folder: Path, content: bytes) -> None:
@@ -58,7 +74,9 @@ def test_any_bytes_behind_a_signature(tmp_path: Path, signature: bytes, content:
 @fuzzing
 @given(
     st.sampled_from(sorted(SAMPLES)),
-    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=6),
+    st.lists(
+        st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=6
+    ),
 )
 def test_changed_bytes(tmp_path: Path, kind: str, changes: list[tuple[float, int]]) -> None:
     content = bytearray(SAMPLES[kind])
@@ -69,22 +87,44 @@ def test_changed_bytes(tmp_path: Path, kind: str, changes: list[tuple[float, int
 
 @fuzzing
 @given(st.sampled_from(sorted(SAMPLES)), st.floats(0, 1), st.floats(0, 1), st.binary(max_size=20))
-def test_cut_and_spliced(tmp_path: Path, kind: str, first: float, second: float, between: bytes) -> None:
+def test_cut_and_spliced(
+    tmp_path: Path, kind: str, first: float, second: float, between: bytes
+) -> None:
     content = SAMPLES[kind]
-    survives(tmp_path, content[: int(first * len(content))] + between + content[int(second * len(content)) :])
+    survives(
+        tmp_path,
+        content[: int(first * len(content))] + between + content[int(second * len(content)) :],
+    )
 
 
 def png_claiming(width: int, height: int) -> bytes:
     def chunk(kind: bytes, payload: bytes) -> bytes:
-        return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
+        return (
+            struct.pack(">I", len(payload))
+            + kind
+            + payload
+            + struct.pack(">I", zlib.crc32(kind + payload))
+        )
 
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(9))) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(bytes(9)))
+        + chunk(b"IEND", b"")
+    )
 
 
 def webp_claiming(width: int, height: int) -> bytes:
     body = b"\x2f" + ((width - 1) | (height - 1) << 14).to_bytes(4, "little") + bytes(20)
-    return b"RIFF" + struct.pack("<I", len(body) + 12) + b"WEBPVP8L" + struct.pack("<I", len(body)) + body + b"\0"
+    return (
+        b"RIFF"
+        + struct.pack("<I", len(body) + 12)
+        + b"WEBPVP8L"
+        + struct.pack("<I", len(body))
+        + body
+        + b"\0"
+    )
 
 
 def tiff_claiming(width: int, height: int) -> bytes:
@@ -120,7 +160,9 @@ def test_a_thousand_scans(tmp_path: Path) -> None:
 
 def test_a_thousand_and_one_frames(tmp_path: Path) -> None:
     moving = SAMPLES["GIF"]
-    frame = moving[moving.index(b"\x21\xf9") : moving.index(b"\x21\xf9", moving.index(b"\x21\xf9") + 8)]
+    frame = moving[
+        moving.index(b"\x21\xf9") : moving.index(b"\x21\xf9", moving.index(b"\x21\xf9") + 8)
+    ]
     content = moving[:-1] + frame * 1001 + b"\x3b"
     with pytest.raises(ImageTooLarge, match="frames"):
         converted(tmp_path, content)

@@ -1,4 +1,5 @@
-"""Videos that are damaged, lie, or are meant to harm: the answer is a typed refusal, and nothing else is touched."""
+"""Videos that are damaged, lie, or are meant to harm: the answer is a typed refusal, and nothing
+else is touched."""
 
 import socket
 import struct
@@ -50,7 +51,9 @@ def test_a_64_bit_size(tmp_path: Path) -> None:
     assert examined(tmp_path, wide)[0].width == 80
     # A box that ends behind the file, though the movie box does not.
     with pytest.raises(UnreadableImage):
-        examined(tmp_path, content[:at] + struct.pack(">I4sQ", 1, b"mdat", 1 << 40) + content[at + 16 :])
+        examined(
+            tmp_path, content[:at] + struct.pack(">I4sQ", 1, b"mdat", 1 << 40) + content[at + 16 :]
+        )
 
 
 def test_what_others_append_is_no_damage(tmp_path: Path) -> None:
@@ -86,7 +89,16 @@ def test_a_movie_without_samples(tmp_path: Path) -> None:
 
 def test_a_wider_video_than_may_be(tmp_path: Path) -> None:
     with pytest.raises(ImageTooLarge, match="pixels wide or high"):
-        examined(tmp_path, film([plain(RED, 20_016, 16)], "mov", "mjpeg", pix_fmt="yuvj420p", tags={"color_range": 2}))
+        examined(
+            tmp_path,
+            film(
+                [plain(RED, 20_016, 16)],
+                "mov",
+                "mjpeg",
+                pix_fmt="yuvj420p",
+                tags={"color_range": 2},
+            ),
+        )
 
 
 def test_pixels_so_wide_that_the_video_is(tmp_path: Path) -> None:
@@ -111,7 +123,8 @@ def test_frames_larger_than_their_header_says(tmp_path: Path, width: int, height
 
 
 @pytest.mark.parametrize(
-    "limits", [Limits(max_side=79), Limits(max_pixels=80 * 48 - 1), Limits(max_duration_seconds=1.9)]
+    "limits",
+    [Limits(max_side=79), Limits(max_pixels=80 * 48 - 1), Limits(max_duration_seconds=1.9)],
 )
 @pytest.mark.parametrize("name", ["mp4", "live webm"])
 def test_limits(tmp_path: Path, name: str, limits: Limits) -> None:
@@ -120,15 +133,30 @@ def test_limits(tmp_path: Path, name: str, limits: Limits) -> None:
 
 
 def alias_to(path: str) -> bytes:
-    """A Macintosh alias record that names a file by its absolute path, as QuickTime's data references hold."""
+    """A Macintosh alias record that names a file by its absolute path, as QuickTime's data
+    references hold."""
     name = path.encode()
-    record = bytes(10) + b"\0" * 28 + bytes(12) + b"\0" * 64 + bytes(16) + struct.pack(">HH", 0, 0) + bytes(16)
-    record += struct.pack(">HH", 2, len(name)) + name + b"\0" * (len(name) & 1) + struct.pack(">HH", 0xFFFF, 0)
+    record = (
+        bytes(10)
+        + b"\0" * 28
+        + bytes(12)
+        + b"\0" * 64
+        + bytes(16)
+        + struct.pack(">HH", 0, 0)
+        + bytes(16)
+    )
+    record += (
+        struct.pack(">HH", 2, len(name))
+        + name
+        + b"\0" * (len(name) & 1)
+        + struct.pack(">HH", 0xFFFF, 0)
+    )
     return struct.pack(">I4sI", len(record) + 12, b"alis", 0) + record
 
 
 def referring(content: bytes, reference: bytes) -> bytes:
-    """The film with its samples in another file; its own are gone. The movie box stands last, so no offset moves."""
+    """The film with its samples in another file; its own are gone. The movie box stands last, so no
+    offset moves."""
     at = content.index(b"dref\0\0\0\0\0\0\0\x01") + 12
     own = int.from_bytes(content[at : at + 4], "big")
     grown = bytearray(content[:at] + reference + content[at + own :])
@@ -148,7 +176,9 @@ def test_a_film_can_not_have_another_file_opened(tmp_path: Path) -> None:
     trap = tmp_path / "trap"
     trap.write_bytes(content)
     with av.open(trap, options={"enable_drefs": "1", "use_absolute_path": "1"}) as container:
-        assert next(container.decode(video=0)).width == 80, "a reference that leads nowhere would prove nothing"
+        assert next(container.decode(video=0)).width == 80, (
+            "a reference that leads nowhere would prove nothing"
+        )
     with pytest.raises(UnreadableImage):
         examined(tmp_path, content)
 
@@ -165,7 +195,9 @@ def test_a_film_can_not_reach_the_network(tmp_path: Path, scheme: str) -> None:
     with listening() as (port, server):
         address = f"{scheme}://127.0.0.1:{port}/film.mov".encode()
         url = struct.pack(">I4sI", 13 + len(address), b"url ", 0) + address + b"\0"
-        playlist = b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n" + address + b"\n#EXT-X-ENDLIST\n"
+        playlist = (
+            b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n" + address + b"\n#EXT-X-ENDLIST\n"
+        )
         concat = b"ffconcat version 1.0\nfile " + address + b"\n"
         brand = FILMS["mp4"][: int.from_bytes(FILMS["mp4"][:4], "big")]
         for content in (
@@ -182,10 +214,14 @@ def test_a_film_can_not_reach_the_network(tmp_path: Path, scheme: str) -> None:
             server.accept()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     st.sampled_from(sorted(FILMS)),
-    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 7)), min_size=1, max_size=8),
+    st.lists(
+        st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 7)), min_size=1, max_size=8
+    ),
 )
 def test_flipped_bits(tmp_path: Path, name: str, flips: list[tuple[float, int]]) -> None:
     content = bytearray(FILMS[name])

@@ -33,8 +33,10 @@ def test_aliases_have_one_spelling(declared: str, canonical: str) -> None:
 @pytest.mark.parametrize(
     "declared",
     [
-        "", "image", "image/*", "*/*", "image/jpeg; charset=binary", "image/jpeg,image/png", "image/svg+xml",
-        "text/html", "application/pdf", "application/zip", "application/octet-stream", "audio/mp4", "video/x-matroska",
+        "", "image", "image/*", "*/*", "image/jpeg; "
+                                       "charset=binary", "image/jpeg,image/png", "image/svg+xml",
+        "text/html", "application/pdf", "application/zip", "application/octet-stream", "audio/mp4",
+        "video/x-matroska",
     ],
 )  # fmt: skip
 def test_what_is_not_taken(declared: str) -> None:
@@ -56,14 +58,18 @@ def test_videos() -> None:
     assert not is_video("video/x-matroska")
 
 
-@pytest.mark.parametrize("declared", ["image/heic", "image/heif", "image/heic-sequence", "image/heif-sequence"])
+@pytest.mark.parametrize(
+    "declared", ["image/heic", "image/heif", "image/heic-sequence", "image/heif-sequence"]
+)
 def test_heic_and_heif_pass_for_each_other(declared: str) -> None:
     assert matches(declared, found("image/heic", "heif"))
     assert matches(declared, found("image/heif", "heif"))
     assert not matches(declared, found("image/avif", "avif"))
 
 
-@pytest.mark.parametrize("declared", ["image/x-nikon-nef", "image/x-adobe-dng", "image/dng", "image/x-raw"])
+@pytest.mark.parametrize(
+    "declared", ["image/x-nikon-nef", "image/x-adobe-dng", "image/dng", "image/x-raw"]
+)
 def test_raw_is_raw_whoever_made_it(declared: str) -> None:
     assert matches(declared, found("image/x-raw", "raw"))
     assert not matches(declared, found("image/tiff", "tiff"))

@@ -22,14 +22,21 @@ def chains(draw: st.DrawFn) -> tuple[tuple[int, int], tuple[Operation, ...]]:
     """A size, and operations that fit one after the other."""
     size = width, height = draw(SIDE), draw(SIDE)
     chain: list[Operation] = []
-    for kind in draw(st.lists(st.sampled_from(["resize", "crop", "rotate", "mirror"]), min_size=1, max_size=3)):
+    for kind in draw(
+        st.lists(st.sampled_from(["resize", "crop", "rotate", "mirror"]), min_size=1, max_size=3)
+    ):
         match kind:
             case "resize":
                 fit, position = draw(st.sampled_from(Fit)), draw(st.sampled_from(Position))
                 operation: Operation = Resize(*draw(SIDES), fit, position, draw(COLOUR))
             case "crop":
                 left, top = draw(st.integers(0, width - 1)), draw(st.integers(0, height - 1))
-                operation = Crop(left, top, draw(st.integers(left + 1, width)), draw(st.integers(top + 1, height)))
+                operation = Crop(
+                    left,
+                    top,
+                    draw(st.integers(left + 1, width)),
+                    draw(st.integers(top + 1, height)),
+                )
             case "rotate":
                 turn = draw(st.sampled_from([0, 90, 180, 270, 360]) | st.floats(-1e4, 1e4))
                 operation = Rotate(turn, draw(COLOUR))
@@ -123,15 +130,21 @@ def test_no_resize_to_nothing() -> None:
 def test_operations_take_place_in_the_order_given(tmp_path: Path) -> None:
     source = encoded(corners(), "PNG")
     part = Crop(0, 0, 10, 10)
-    first = opened(converted(tmp_path, source, Transform(quality=None, operations=(part, Rotate(90))))[1])
-    second = opened(converted(tmp_path, source, Transform(quality=None, operations=(Rotate(90), part)))[1])
+    first = opened(
+        converted(tmp_path, source, Transform(quality=None, operations=(part, Rotate(90))))[1]
+    )
+    second = opened(
+        converted(tmp_path, source, Transform(quality=None, operations=(Rotate(90), part)))[1]
+    )
     assert first.convert("RGB").tobytes() == corners().crop((0, 0, 10, 10)).tobytes()
     turned = corners().transpose(Image.Transpose.ROTATE_270)
     assert second.convert("RGB").tobytes() == turned.crop((0, 0, 10, 10)).tobytes()
 
 
 @settings(max_examples=300, deadline=None)
-@given(width=st.integers(1, 3000), height=st.integers(1, 3000), sides=SIDES, fit=st.sampled_from(Fit))
+@given(
+    width=st.integers(1, 3000), height=st.integers(1, 3000), sides=SIDES, fit=st.sampled_from(Fit)
+)
 def test_a_picture_that_was_shrunk_on_load_is_still_what_it_was(
     width: int, height: int, sides: tuple[int | None, int | None], fit: Fit
 ) -> None:

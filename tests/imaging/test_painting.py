@@ -12,7 +12,9 @@ from app.imaging.transform import Painting, Picture
 from tests.imaging.samples import opened
 
 
-def painted(folder: Path, prompt: str = "hills", seed: int = 1, *, without: str = "", side: int = 96) -> bytes:
+def painted(
+    folder: Path, prompt: str = "hills", seed: int = 1, *, without: str = "", side: int = 96
+) -> bytes:
     paint(folder / "painting", Painting(prompt, without, seed, side))
     return (folder / "painting").read_bytes()
 
@@ -25,7 +27,9 @@ def colour(content: bytes, part: slice) -> list[float]:
 def test_a_png_of_the_size_asked_for(tmp_path: Path) -> None:
     picture = paint(tmp_path / "painting", Painting("a bridge", "", 7))
     size = (tmp_path / "painting").stat().st_size
-    assert picture == Picture(Format.PNG, 1024, 1024, size, kept_original=False, source_format="png", frames=1)
+    assert picture == Picture(
+        Format.PNG, 1024, 1024, size, kept_original=False, source_format="png", frames=1
+    )
     with Image.open(tmp_path / "painting") as read:
         assert (read.format, read.mode, read.size) == ("PNG", "RGB", (1024, 1024))
 
@@ -46,7 +50,9 @@ def test_the_same_words_and_seed_make_the_same_bytes(tmp_path: Path) -> None:
 def test_words_choose_the_scene(tmp_path: Path, seed: int) -> None:
     """The sky is above, hills or water below."""
     sky, ground = slice(0, 20), slice(-20, None)
-    night, day = (painted(tmp_path, prompt, seed) for prompt in ("Night, full of STARS", "a sunny day"))
+    night, day = (
+        painted(tmp_path, prompt, seed) for prompt in ("Night, full of STARS", "a sunny day")
+    )
     assert max(colour(night, ground)) < 60 < min(colour(day, sky))
     red, _, blue = colour(painted(tmp_path, "sand dunes", seed), ground)
     assert red > blue + 60

@@ -1,4 +1,5 @@
-"""The pool with children that misbehave. They do so by a task of the tests' own, or by a hostile file."""
+"""The pool with children that misbehave. They do so by a task of the tests' own, or by a hostile
+file."""
 
 import ctypes
 import logging
@@ -120,8 +121,14 @@ assert not engines, engines
 
 def test_converts(pool: ImagingPool, photo: Path, tmp_path: Path) -> None:
     target = tmp_path / "out"
-    picture = pool.submit(photo, target, Transform(Format.WEBP, max_width=100), "acme").result(PATIENCE)
-    assert (picture.format, picture.width, picture.size) == (Format.WEBP, 100, target.stat().st_size)
+    picture = pool.submit(photo, target, Transform(Format.WEBP, max_width=100), "acme").result(
+        PATIENCE
+    )
+    assert (picture.format, picture.width, picture.size) == (
+        Format.WEBP,
+        100,
+        target.stat().st_size,
+    )
     assert opened(target.read_bytes()).size == (100, 75)
 
 
@@ -133,24 +140,37 @@ def test_examines(pool: ImagingPool, photo: Path, tmp_path: Path) -> None:
     assert (original.mime, original.width, original.height) == ("image/jpeg", 256, 192)
     assert opened(target.read_bytes()).format == "WEBP"
     original = watched.result(PATIENCE)
-    assert (original.mime, original.duration_ms, original.thumbnail.size) == ("video/mp4", 2000, poster.stat().st_size)
+    assert (original.mime, original.duration_ms, original.thumbnail.size) == (
+        "video/mp4",
+        2000,
+        poster.stat().st_size,
+    )
 
 
 def test_derives_and_paints(pool: ImagingPool, photo: Path, tmp_path: Path) -> None:
     target, thumbnail, painted = tmp_path / "out", tmp_path / "thumbnail", tmp_path / "painted"
-    derivation = Derivation(Transform(quality=None, operations=(Resize(60, 60), Rotate(90)), stamp=True), thumbnail)
+    derivation = Derivation(
+        Transform(quality=None, operations=(Resize(60, 60), Rotate(90)), stamp=True), thumbnail
+    )
     derived = pool.derive(photo, target, derivation, "acme")
     painted.touch()  # this pool's task reads its source first, and a painting has none
     painting = pool.paint(painted, Painting("a hill", "", seed=1, side=64), "acme")
     assert derived.result(PATIENCE).picture.size == target.stat().st_size
-    assert (opened(target.read_bytes()).format, opened(thumbnail.read_bytes()).size) == ("JPEG", (60, 60))
+    assert (opened(target.read_bytes()).format, opened(thumbnail.read_bytes()).size) == (
+        "JPEG",
+        (60, 60),
+    )
     assert painting.result(PATIENCE).size == painted.stat().st_size
     assert opened(painted.read_bytes()).size == (64, 64)
 
 
-def test_an_original_that_is_refused_leaves_nothing(pool: ImagingPool, photo: Path, tmp_path: Path) -> None:
+def test_an_original_that_is_refused_leaves_nothing(
+    pool: ImagingPool, photo: Path, tmp_path: Path
+) -> None:
     photo.write_bytes(photo.read_bytes()[:2000])
-    assert isinstance(pool.examine(photo, tmp_path / "out", "acme").exception(PATIENCE), UnreadableImage)
+    assert isinstance(
+        pool.examine(photo, tmp_path / "out", "acme").exception(PATIENCE), UnreadableImage
+    )
     assert list(tmp_path.iterdir()) == [photo]
 
 
@@ -170,7 +190,10 @@ def test_failures_are_typed_and_neighbours_unaffected(
     pool: ImagingPool, photo: Path, tmp_path: Path, what: str, error: type[ImagingError]
 ) -> None:
     failing = order(pool, tmp_path, what)
-    neighbours = [pool.submit(photo, tmp_path / f"neighbour{number}", Transform(), "acme") for number in range(6)]
+    neighbours = [
+        pool.submit(photo, tmp_path / f"neighbour{number}", Transform(), "acme")
+        for number in range(6)
+    ]
     assert all(neighbour.result(PATIENCE).width == 256 for neighbour in neighbours)
     refusal = failing.exception(PATIENCE)
     assert type(refusal) is error
@@ -184,7 +207,10 @@ def test_cpu_time_is_bounded_and_counted_anew_for_each_file(photo: Path, tmp_pat
     pool = ImagingPool(1, Limits(cpu_seconds=1, wall_seconds=PATIENCE), task=spin)
     started = time.monotonic()
     try:
-        assert isinstance(pool.submit(photo, tmp_path / "out", Transform(), "acme").exception(PATIENCE), ImageTooSlow)
+        assert isinstance(
+            pool.submit(photo, tmp_path / "out", Transform(), "acme").exception(PATIENCE),
+            ImageTooSlow,
+        )
         assert time.monotonic() - started < PATIENCE / 2
     finally:
         pool.close()
@@ -192,9 +218,15 @@ def test_cpu_time_is_bounded_and_counted_anew_for_each_file(photo: Path, tmp_pat
     patient = ImagingPool(1, Limits(cpu_seconds=1))
     try:
         for number in range(12):
-            assert patient.submit(photo, tmp_path / f"{number}", Transform(Format.AVIF), "acme").result(PATIENCE).size
+            assert (
+                patient.submit(photo, tmp_path / f"{number}", Transform(Format.AVIF), "acme")
+                .result(PATIENCE)
+                .size
+            )
         (child,) = set(children()) - set(others)
-        assert sum(child.cpu_times()[:2]) > 1, "the files together must have passed the bound of one"
+        assert sum(child.cpu_times()[:2]) > 1, (
+            "the files together must have passed the bound of one"
+        )
     finally:
         patient.close()
 
@@ -204,7 +236,10 @@ def test_a_file_that_needs_more_memory_than_its_child_may_have(tmp_path: Path) -
     source = tmp_path / "source"
     source.write_bytes(encoded(Image.new("RGB", (8000, 8000)), "JPEG", progressive=True))
     try:
-        assert isinstance(pool.submit(source, tmp_path / "out", Transform(), "acme").exception(PATIENCE), ImageTooLarge)
+        assert isinstance(
+            pool.submit(source, tmp_path / "out", Transform(), "acme").exception(PATIENCE),
+            ImageTooLarge,
+        )
     finally:
         pool.close()
 
@@ -216,7 +251,10 @@ def test_an_idle_child_that_is_killed_is_replaced(photo: Path, tmp_path: Path) -
         idle = psutil.Process(int((tmp_path / "pid.out").read_text()))
         idle.kill()
         for _ in range(3):
-            assert pool.submit(photo, tmp_path / "two", Transform(), "acme").result(PATIENCE).width == 256
+            assert (
+                pool.submit(photo, tmp_path / "two", Transform(), "acme").result(PATIENCE).width
+                == 256
+            )
             time.sleep(0.1)
     finally:
         pool.close()
@@ -224,7 +262,8 @@ def test_an_idle_child_that_is_killed_is_replaced(photo: Path, tmp_path: Path) -
 
 @pytest.mark.slow
 def test_whenever_children_are_killed_nothing_waits_for_ever(photo: Path, tmp_path: Path) -> None:
-    """A child is killed at a random moment around the hand-over of files: that costs one file at the most."""
+    """A child is killed at a random moment around the hand-over of files: that costs one file at
+    the most."""
     pool = ImagingPool(2, SHORT)
     moment = random.Random(7)
     try:
@@ -232,7 +271,10 @@ def test_whenever_children_are_killed_nothing_waits_for_ever(photo: Path, tmp_pa
         for number in range(30):
             victim = moment.choice(children())
             threading.Timer(moment.random() * 0.01, victim.kill).start()
-            files = [pool.submit(photo, tmp_path / f"{number}-{file}", Transform(), "acme") for file in range(4)]
+            files = [
+                pool.submit(photo, tmp_path / f"{number}-{file}", Transform(), "acme")
+                for file in range(4)
+            ]
             refused = [file for file in files if file.exception(PATIENCE)]
             assert len(refused) <= 1
     finally:
@@ -252,7 +294,9 @@ def test_groups_take_turns_and_what_waits_has_not_begun(photo: Path, tmp_path: P
     pool, done = ImagingPool(1, SHORT, task=misbehave), list[str]()
     try:
         first = order(pool, tmp_path, "sleep")
-        crowd = [pool.submit(photo, tmp_path / f"a{number}", Transform(), "a") for number in range(4)]
+        crowd = [
+            pool.submit(photo, tmp_path / f"a{number}", Transform(), "a") for number in range(4)
+        ]
         single = pool.submit(photo, tmp_path / "b", Transform(), "b")
         for name, turn in [*(("a", turn) for turn in crowd), ("b", single)]:
             turn.add_done_callback(lambda _, name=name: done.append(name))  # type: ignore[misc]
@@ -291,7 +335,8 @@ from app.imaging import ImagingPool, Limits
 if __name__ == "__main__":
     pool = ImagingPool(2, Limits()); pool.warm()
     children = psutil.Process().children()
-    print(*(child.pid for child in children if "spawn_main" in " ".join(child.cmdline())), flush=True)
+    spawned = (child for child in children if "spawn_main" in " ".join(child.cmdline()))
+    print(*(child.pid for child in spawned), flush=True)
     time.sleep(60)
 """
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -302,7 +347,10 @@ if __name__ == "__main__":
     parent.wait(PATIENCE)
     parent.stdout.close()
     deadline = time.monotonic() + PATIENCE
-    while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids):
+    while any(
+        psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        for pid in pids
+    ):
         assert time.monotonic() < deadline, "a child outlived its parent"
         time.sleep(0.05)
 
@@ -329,7 +377,9 @@ if __name__ == "__main__":
 """
     content = photo.read_bytes()
     photo.write_bytes(content[: len(content) // 2])
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
     assert (done.stdout, done.stderr) == ("True\n", "")
 
 

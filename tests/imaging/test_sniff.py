@@ -104,7 +104,10 @@ def test_media_types(head: bytes, mime: str) -> None:
 
 
 def test_a_tiff_that_names_a_camera_stays_a_tiff() -> None:
-    assert identify(encoded(corners(), "TIFF", tiffinfo={271: "Canon", 272: "Canon EOS 5D"})) is Source.TIFF
+    assert (
+        identify(encoded(corners(), "TIFF", tiffinfo={271: "Canon", 272: "Canon EOS 5D"}))
+        is Source.TIFF
+    )
 
 
 def test_a_tiff_with_sensor_data_is_raw() -> None:

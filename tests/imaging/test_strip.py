@@ -26,8 +26,14 @@ TINY_GIF = bytes.fromhex("47494638376101000100800000ffffff0000002c00000000010001
 
 def low(kind: str) -> bytes:
     """Encoded so small that encoding it again at quality 100 can only make it larger."""
-    options = {"JPEG": {"quality": 15}, "WEBP": {"quality": 5}, "AVIF": {"quality": 10}}.get(kind, {})
-    return encoded(noise(), kind, exif=oriented(1), **options) if kind != "GIF" else encoded(noise(), kind)
+    options = {"JPEG": {"quality": 15}, "WEBP": {"quality": 5}, "AVIF": {"quality": 10}}.get(
+        kind, {}
+    )
+    return (
+        encoded(noise(), kind, exif=oriented(1), **options)
+        if kind != "GIF"
+        else encoded(noise(), kind)
+    )
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "AVIF"])
@@ -57,7 +63,10 @@ def test_the_smallest_gif(tmp_path: Path) -> None:
 
 def test_a_kept_jpeg_keeps_its_orientation_and_its_colours(tmp_path: Path) -> None:
     _, once = converted(tmp_path, encoded(noise(), "JPEG", quality=95))
-    content = jpeg.strip(once, orientation=6, profile=display_p3())[:-2] + b"\xff\xfe\x00\x08SECRET\xff\xd9"
+    content = (
+        jpeg.strip(once, orientation=6, profile=display_p3())[:-2]
+        + b"\xff\xfe\x00\x08SECRET\xff\xd9"
+    )
     picture, result = converted(tmp_path, content)
     assert picture.kept_original
     assert b"SECRET" not in result

@@ -31,7 +31,9 @@ def test_different_meanings_have_different_canonical_forms() -> None:
     assert len({transform.canonical() for transform in transforms}) == len(transforms)
 
 
-@pytest.mark.parametrize("wrong", [{"quality": 0}, {"quality": 101}, {"max_width": 0}, {"max_height": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"quality": 0}, {"quality": 101}, {"max_width": 0}, {"max_height": -1}]
+)
 def test_nonsense_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError):
         Transform(**wrong)  # type: ignore[arg-type]
@@ -59,7 +61,9 @@ def test_what_operations_make_is_not_found_again() -> None:
         (Transform(operations=(Rotate(90), Resize(width=100))), (4000, 3000)),
     ],
 )
-def test_only_what_comes_first_makes_it_small_at_once(transform: Transform, size: tuple[int, int]) -> None:
+def test_only_what_comes_first_makes_it_small_at_once(
+    transform: Transform, size: tuple[int, int]
+) -> None:
     assert transform.first_size(4000, 3000) == size
 
 
@@ -67,7 +71,11 @@ def test_only_what_comes_first_makes_it_small_at_once(transform: Transform, size
     "sent",
     [
         Transform(Format.AVIF, max_width=5),
-        Derivation(Transform(operations=(Resize(5), Rotate(0.5))), Path("thumbnail"), {"mark": Path("file")}),
+        Derivation(
+            Transform(operations=(Resize(5), Rotate(0.5))),
+            Path("thumbnail"),
+            {"mark": Path("file")},
+        ),
     ],
 )
 def test_goes_through_a_pipe(sent: Transform | Derivation) -> None:

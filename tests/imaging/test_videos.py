@@ -37,7 +37,9 @@ def middle(picture: Image.Image) -> tuple[int, ...]:
     return pixel(picture.convert("RGB"), picture.width // 2, picture.height // 2)
 
 
-def assert_corners(poster: Image.Image, wanted: tuple[tuple[int, int, int], ...] = QUARTERS) -> None:
+def assert_corners(
+    poster: Image.Image, wanted: tuple[tuple[int, int, int], ...] = QUARTERS
+) -> None:
     for shown, colour in zip(colours_at_quarters(poster), wanted, strict=True):
         assert is_near(shown, colour), (shown, colour)
 
@@ -67,22 +69,30 @@ def test_every_container(tmp_path: Path, name: str) -> None:
 )
 def test_other_codecs_and_depths(tmp_path: Path, container: str, codec: str, pix_fmt: str) -> None:
     tags = {"color_range": 2} if pix_fmt == "yuvj420p" else {}
-    assert_corners(examined(tmp_path, film(STILL[:3], container, codec, pix_fmt=pix_fmt, tags=tags))[1])
+    assert_corners(
+        examined(tmp_path, film(STILL[:3], container, codec, pix_fmt=pix_fmt, tags=tags))[1]
+    )
 
 
 @pytest.mark.parametrize("container", ["mp4", "mov", "webm"])
 @pytest.mark.parametrize("matrix", [(1, 0, 0, 1), (-1, 0, 0, 1), (-1, 0, 0, -1), (1, 0, 0, -1),
-                                    (0, 1, 1, 0), (0, 1, -1, 0), (0, -1, -1, 0), (0, -1, 1, 0)])  # fmt: skip
-def test_the_display_matrix_is_applied(tmp_path: Path, container: str, matrix: tuple[int, ...]) -> None:
+                                    (0, 1, 1, 0), (0, 1, -1, 0), (0, -1, -1, 0),
+                                    (0, -1, 1, 0)])  # fmt: skip
+def test_the_display_matrix_is_applied(
+    tmp_path: Path, container: str, matrix: tuple[int, ...]
+) -> None:
     a, b, c, d = matrix
     original, poster = examined(tmp_path, film(STILL[:2], container, matrix=matrix))
-    # Each corner goes where the matrix sends it (14496-12 §6.2.2): x' = ax + cy, y' = bx + dy, with y downward.
+    # Each corner goes where the matrix sends it (14496-12 §6.2.2): x' = ax + cy, y' = bx + dy, with
+    # y downward.
     places = {
         (a * x + c * y > 0, b * x + d * y > 0): colour
         for (x, y), colour in zip([(-1, -1), (1, -1), (-1, 1), (1, 1)], QUARTERS, strict=True)
     }
     assert (original.width, original.height) == poster.size == ((80, 48) if a else (48, 80))
-    assert_corners(poster, tuple(places[right, low] for low in (False, True) for right in (False, True)))
+    assert_corners(
+        poster, tuple(places[right, low] for low in (False, True) for right in (False, True))
+    )
 
 
 @pytest.mark.parametrize(("aspect", "width"), [(Fraction(4, 3), 107), (Fraction(8, 9), 71)])
@@ -95,13 +105,17 @@ def test_pixels_become_square(tmp_path: Path, aspect: Fraction, width: int) -> N
 
 
 def test_odd_sizes(tmp_path: Path) -> None:
-    original, poster = examined(tmp_path, film([np.asarray(corners(81, 47))] * 2, pix_fmt="yuv444p"))
+    original, poster = examined(
+        tmp_path, film([np.asarray(corners(81, 47))] * 2, pix_fmt="yuv444p")
+    )
     assert (original.width, original.height) == poster.size == (81, 47)
     assert_corners(poster)
 
 
 def test_a_large_video_has_a_small_poster(tmp_path: Path) -> None:
-    original, poster = examined(tmp_path, film([np.asarray(corners(1280, 720))] * 2, tags={"colorspace": 1}))
+    original, poster = examined(
+        tmp_path, film([np.asarray(corners(1280, 720))] * 2, tags={"colorspace": 1})
+    )
     assert (original.width, original.height, poster.size) == (1280, 720, (480, 270))
     assert_corners(poster)
 
@@ -122,7 +136,8 @@ def test_an_untagged_video_has_the_matrix_of_its_size(tmp_path: Path) -> None:
 
 
 def test_hdr_is_brought_to_srgb(tmp_path: Path) -> None:
-    """75 % of HLG's signal is diffuse white (BT.2408 §2.2), which a screen without HDR shows brightly, not as gray."""
+    """75 % of HLG's signal is diffuse white (BT.2408 §2.2), which a screen without HDR shows
+    brightly, not as gray."""
     tags = {"colorspace": 9, "color_primaries": 9, "color_trc": 18}
     content = film([plain((191, 191, 191))] * 2, pix_fmt="yuv420p10le", tags=tags)
     red, green, blue = middle(examined(tmp_path, content)[1])
@@ -141,7 +156,9 @@ def test_the_poster_is_not_from_later_than_three_seconds(tmp_path: Path) -> None
     assert is_near(middle(examined(tmp_path, film(frames, group=50))[1]), GREEN)
 
 
-def test_far_from_a_key_frame_the_poster_is_an_earlier_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_far_from_a_key_frame_the_poster_is_an_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("app.imaging.decode.video.DECODED_PIXELS", 3 * 80 * 48)
     frames = [plain(BLUE)] * 5 + [plain(GREEN)] * 95
     assert is_near(middle(examined(tmp_path, film(frames, group=100))[1]), BLUE)
@@ -180,11 +197,18 @@ def test_where_that_frame_is_lost_the_first_that_decodes_is_taken(tmp_path: Path
 
 def test_a_frame_that_is_damaged_in_part_is_no_poster(tmp_path: Path) -> None:
     picture = np.asarray(noise(320, 192))
-    content = film([np.zeros_like(picture)] * 2 + [picture] * 8 + [plain(RED, 320, 192)] * 30, group=1)
+    content = film(
+        [np.zeros_like(picture)] * 2 + [picture] * 8 + [plain(RED, 320, 192)] * 30, group=1
+    )
     at, size = samples(content, tmp_path)[4]
     poster = examined(tmp_path, without(content, [(at + size // 2, size // 2)]))[1]
     whole = examined(tmp_path, content)[1]
-    assert np.abs(np.asarray(poster.convert("RGB"), int) - np.asarray(whole.convert("RGB"), int)).mean() < 3
+    assert (
+        np.abs(
+            np.asarray(poster.convert("RGB"), int) - np.asarray(whole.convert("RGB"), int)
+        ).mean()
+        < 3
+    )
 
 
 def test_without_one_frame_that_decodes_it_is_unreadable(tmp_path: Path) -> None:
@@ -211,7 +235,8 @@ def test_quicktime_from_before_brands(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [sound(), sound("mov"), sound("webm", "libopus"), sound(cover=encoded(corners(), "JPEG"))]
+    "content",
+    [sound(), sound("mov"), sound("webm", "libopus"), sound(cover=encoded(corners(), "JPEG"))],
 )
 def test_sound_alone_is_unsupported(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(UnsupportedImage, match="no image or video"):

@@ -42,4 +42,6 @@ def test_bounded_quiet_and_nice(tmp_path: Path) -> None:
     child = [sys.executable, "-c", CHILD, str(source), str(target)]
     done = subprocess.run(child, capture_output=True, text=True, timeout=30, check=False)
     assert (done.stdout, done.stderr) == ("", "")
-    assert target.read_text() == "as it should be", "rerun without worker._silence to see the assertion"
+    assert target.read_text() == "as it should be", (
+        "rerun without worker._silence to see the assertion"
+    )

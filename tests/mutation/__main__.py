@@ -1,8 +1,9 @@
-"""Do the tests bite? Make small mistakes in the code, one at a time, and count those that the tests notice.
+"""Do the tests bite? Make small mistakes in the code, one at a time, and count those that the tests
+notice.
 
-Cosmic Ray makes the mistakes, and ``operators`` some more, in a copy of the project, so that none is ever left behind.
-At each place of a module where one can be made, one is drawn; of the places, ``--places`` are. The same seed draws the
-same ones.
+Cosmic Ray makes the mistakes, and ``operators`` some more, in a copy of the project, so that none
+is ever left behind. At each place of a module where one can be made, one is drawn; of the places,
+``--places`` are. The same seed draws the same ones.
 """
 
 import argparse
@@ -41,20 +42,30 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./run mutate", description="Do the tests bite?")
-    parser.add_argument("path", nargs="*", help="modules, app/tenancy.py; without any, those of the table in trial.py")
+    parser.add_argument(
+        "path",
+        nargs="*",
+        help="modules, app/tenancy.py; without any, those of the table in trial.py",
+    )
     parser.add_argument("--places", type=int, default=20, help="places in each module, 0 for all")
     parser.add_argument("--seed", default="lightwell")
     options = parser.parse_args()
     for path in options.path:
         if not (ROOT / path).is_file() or not suite_of(path):
-            parser.error(f"{path}: no such module, or no tests that are named after it; name them in trial.py")
+            parser.error(
+                f"{path}: no such module, or no tests that are named after it; name them in "
+                "trial.py"
+            )
     return options
 
 
 def _copy(folder: Path) -> None:
-    """Make ``folder`` a copy of the project, compiled so that a module is compiled again when its text differs."""
+    """Make ``folder`` a copy of the project, compiled so that a module is compiled again when its
+    text differs."""
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
+    names = subprocess.run(
+        listed, cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.split("\0")
     for name in names:
         if name and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +81,10 @@ def _drawn(mistakes: list[list[Mistake]], places: int, seed: str) -> list[Mistak
 
 def _survivors(trial: Trial, chosen: list[Mistake]) -> list[Mistake]:
     if not trial.passes():
-        sys.exit(f"{trial.said()}\nThe tests of {trial.module} fail without a mistake: {' '.join(trial.tests)}")
+        sys.exit(
+            f"{trial.said()}\nThe tests of {trial.module} fail without a mistake: "
+            f"{' '.join(trial.tests)}"
+        )
     survivors = []
     for one in chosen:
         noticed = trial.notices(one)

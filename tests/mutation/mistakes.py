@@ -29,14 +29,20 @@ class Mistake:
         return str(mutate_code(self.original, self.operator, self.occurrence))
 
     def shown(self) -> str:
-        lines = difflib.unified_diff(self.original.splitlines(), self.text.splitlines(), n=0, lineterm="")
+        lines = difflib.unified_diff(
+            self.original.splitlines(), self.text.splitlines(), n=0, lineterm=""
+        )
         return "\n".join(
-            [f"  line {self.line}, {type(self.operator).__name__}", *(f"    {one}" for one in list(lines)[3:])]
+            [
+                f"  line {self.line}, {type(self.operator).__name__}",
+                *(f"    {one}" for one in list(lines)[3:]),
+            ]
         )
 
 
 def mistakes_in(module: Path) -> list[list[Mistake]]:
-    """Those of each place. Types are left alone: nothing but mypy reads them, and broken ones end the import."""
+    """Those of each place. Types are left alone: nothing but mypy reads them, and broken ones end
+    the import."""
     source = module.read_text()
     nodes, types = list(ast_nodes(get_ast(source))), _types(source)
     places: dict[Place, list[Mistake]] = defaultdict(list)

@@ -1,7 +1,7 @@
 """What careless hands leave out: conditions of queries, values of updates, whole statements.
 
-Cosmic Ray changes operators and numbers. Most of what keeps customers apart here are criteria, one beside the other, so
-that leaving one out is the mistake to fear.
+Cosmic Ray changes operators and numbers. Most of what keeps customers apart here are criteria, one
+beside the other, so that leaving one out is the mistake to fear.
 """
 
 from collections.abc import Iterator
@@ -57,7 +57,11 @@ class LeaveOnlyArgumentOut(Leaving):
 
     @staticmethod
     def parts(node: Any) -> list[NodeOrLeaf]:
-        alone = node.type == "trailer" and len(node.children) == 3 and node.children[1].type != "arglist"
+        alone = (
+            node.type == "trailer"
+            and len(node.children) == 3
+            and node.children[1].type != "arglist"
+        )
         return [node.children[1]] if alone and _called(node) in CALLS - NEEDING_ONE else []
 
     def mutate(self, node: Any, index: int) -> Any:
@@ -74,7 +78,8 @@ class LeaveOperandOut(Leaving):
 
 
 class LeaveStatementOut(Leaving):
-    """A call, a ``raise``, or the assignment of an attribute or an entry → ``pass``. What is only logged may go."""
+    """A call, a ``raise``, or the assignment of an attribute or an entry → ``pass``. What is only
+    logged may go."""
 
     @staticmethod
     def parts(node: Any) -> list[NodeOrLeaf]:
@@ -85,18 +90,33 @@ class LeaveStatementOut(Leaving):
         targets = target.children if target.type == "testlist_star_expr" else [target]
         # A name that is missing is noticed by whatever reads it.
         names = statement.type == "expr_stmt" and any(one.type == "name" for one in targets)
-        return [] if names or statement.get_code(include_prefix=False).startswith("log.") else [statement]
+        return (
+            []
+            if names or statement.get_code(include_prefix=False).startswith("log.")
+            else [statement]
+        )
 
     def mutate(self, node: Any, index: int) -> Any:
         statement = node.children[0]
-        node.children[0] = Keyword("pass", statement.start_pos, prefix=statement.get_first_leaf().prefix)
+        node.children[0] = Keyword(
+            "pass", statement.start_pos, prefix=statement.get_first_leaf().prefix
+        )
         return node
 
 
 def _called(trailer: Any) -> str | None:
     """The name before the brackets of a call."""
-    before = trailer.get_previous_sibling() if trailer.type == "trailer" and trailer.children[0].value == "(" else None
+    before = (
+        trailer.get_previous_sibling()
+        if trailer.type == "trailer" and trailer.children[0].value == "("
+        else None
+    )
     return before.get_last_leaf().value if before is not None else None
 
 
-OURS: tuple[Operator, ...] = (LeaveArgumentOut(), LeaveOnlyArgumentOut(), LeaveOperandOut(), LeaveStatementOut())
+OURS: tuple[Operator, ...] = (
+    LeaveArgumentOut(),
+    LeaveOnlyArgumentOut(),
+    LeaveOperandOut(),
+    LeaveStatementOut(),
+)

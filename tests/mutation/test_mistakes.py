@@ -44,7 +44,9 @@ def plain(text: str) -> str:
     ],
 )
 def test_each_part_is_left_out_once(tmp_path, code, expected) -> None:
-    assert {plain(text) for text in mistakes(tmp_path, f"{code}\n")} == {plain(text) for text in expected}
+    assert {plain(text) for text in mistakes(tmp_path, f"{code}\n")} == {
+        plain(text) for text in expected
+    }
 
 
 def test_places_are_drawn_once_and_types_never(tmp_path) -> None:
@@ -61,7 +63,9 @@ def test_places_are_drawn_once_and_types_never(tmp_path) -> None:
 def test_the_table_names_files_that_are_there() -> None:
     named = [*TESTS, *(test for tests in TESTS.values() for test in tests)]
     assert not [path for path in named if not (ROOT / path).is_file()]
-    delivery = {str(path.relative_to(ROOT)) for path in (ROOT / "app" / "delivery").glob("[!_]*.py")}
+    delivery = {
+        str(path.relative_to(ROOT)) for path in (ROOT / "app" / "delivery").glob("[!_]*.py")
+    }
     assert delivery
     assert delivery <= set(TESTS)
 

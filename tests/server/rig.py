@@ -46,18 +46,28 @@ class Client(socket.socket):
             self.close()
             raise
 
-    def ask(self, line: str, *headers: str, body: bytes = b"", version: str = "HTTP/1.1") -> "Client":
-        self.sendall("\r\n".join([f"{line} {version}", "Host: test", *headers, "", ""]).encode() + body)
+    def ask(
+        self, line: str, *headers: str, body: bytes = b"", version: str = "HTTP/1.1"
+    ) -> "Client":
+        self.sendall(
+            "\r\n".join([f"{line} {version}", "Host: test", *headers, "", ""]).encode() + body
+        )
         return self
 
     def answer(self, method: str = "GET") -> Answer:
         """The next answer on the connection, whole. Raises EOFError where it is cut off."""
         status_line, *lines = self._until(b"\r\n\r\n").decode().split("\r\n")
-        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        headers = {
+            name.lower(): value for name, _, value in (line.partition(": ") for line in lines)
+        }
         status = int(status_line.split(" ")[1])
         body = b""
         if method != "HEAD" and status >= 200 and status not in (204, 304):
-            body = self._chunks() if "transfer-encoding" in headers else self._exactly(int(headers["content-length"]))
+            body = (
+                self._chunks()
+                if "transfer-encoding" in headers
+                else self._exactly(int(headers["content-length"]))
+            )
         return Answer(status, headers, body)
 
     def is_over(self) -> bool:
@@ -121,7 +131,9 @@ class Rig:
     @property
     def worker(self) -> psutil.Process:
         return next(
-            child for child in psutil.Process(self.process.pid).children() if "gunicorn" in " ".join(child.cmdline())
+            child
+            for child in psutil.Process(self.process.pid).children()
+            if "gunicorn" in " ".join(child.cmdline())
         )
 
     def spooled(self) -> list[str]:
@@ -143,18 +155,36 @@ def spooled_by(pid: int, data_dir: Path) -> list[str]:
 @contextmanager
 def running(folder: Path, redis_url: str, **settings: str) -> Iterator[Rig]:
     port = free_port()
-    machine = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
+    machine = {
+        name: value
+        for name, value in os.environ.items()
+        if name.lower() not in Settings.model_fields
+    }
     environment = {
         **machine, "APP_ENV": "development", "DATA_DIR": str(folder / "data"), "PORT": str(port),
-        "REDIS_URL": redis_url, "RATELIMIT_ANONYMOUS": "100000/minute", "IMAGING_PROCESSES": "1", **settings,
+        "REDIS_URL": redis_url, "RATELIMIT_ANONYMOUS": "100000/minute", "IMAGING_PROCESSES": "1",
+        **settings,
     }  # fmt: skip
     subprocess.run(
-        [sys.executable, "-m", "flask", "db", "upgrade"], env=environment, cwd=ROOT, check=True, capture_output=True
+        [sys.executable, "-m", "flask", "db", "upgrade"],
+        env=environment,
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
     )
     log = folder / "gunicorn.log"
-    command = [sys.executable, "-m", "gunicorn", "-c", "python:app.gunicorn_conf", "tests.server.site:app"]
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "-c",
+        "python:app.gunicorn_conf",
+        "tests.server.site:app",
+    ]
     with log.open("wb") as out:
-        process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=out, stderr=out, start_new_session=True)
+        process = subprocess.Popen(
+            command, env=environment, cwd=ROOT, stdout=out, stderr=out, start_new_session=True
+        )
     rig = Rig(port, folder / "data", process, log)
 
     def answers() -> bool:

@@ -1,4 +1,5 @@
-"""The application, with some views that do what is hard on a server. Started by gunicorn, never imported by tests."""
+"""The application, with some views that do what is hard on a server. Started by gunicorn, never
+imported by tests."""
 
 import hashlib
 import threading
@@ -38,13 +39,18 @@ def large() -> None:
 def echo() -> dict[str, object]:
     large()
     body = request.get_data()
-    return {"size": len(body), "sha256": hashlib.sha256(body).hexdigest(), "length": request.content_length}
+    return {
+        "size": len(body),
+        "sha256": hashlib.sha256(body).hexdigest(),
+        "length": request.content_length,
+    }
 
 
 @blueprint.get("/test/stream/<int:megabytes>")
 @needs_nothing
 def stream(megabytes: int) -> Response:
-    """A stream of unknown length, of which ``state`` counts those that are open and the megabytes that were made."""
+    """A stream of unknown length, of which ``state`` counts those that are open and the megabytes
+    that were made."""
 
     def body() -> Iterator[bytes]:
         for _ in range(megabytes * 16):
@@ -96,7 +102,11 @@ def show() -> dict[str, int]:
 @blueprint.get("/test/headers")
 @needs_nothing
 def shown() -> dict[str, str | None]:
-    return {"forwarded": request.headers.get("X-Forwarded-For"), "path": request.path, "host": request.host}
+    return {
+        "forwarded": request.headers.get("X-Forwarded-For"),
+        "path": request.path,
+        "host": request.host,
+    }
 
 
 app = create_app(settings)

@@ -30,7 +30,11 @@ def test_bodies_arrive_as_they_were_sent(rig, size, framing) -> None:
                 client.sendall(b"%x\r\n%b\r\n" % (len(chunk), chunk))
             client.sendall(b"0\r\n\r\n")
         answer = client.answer()
-        assert answer.json == {"size": size, "sha256": hashlib.sha256(body).hexdigest(), "length": size}
+        assert answer.json == {
+            "size": size,
+            "sha256": hashlib.sha256(body).hexdigest(),
+            "length": size,
+        }
         assert client.ask("GET /healthz").answer().status == 200
     assert not rig.spooled()
 
@@ -38,7 +42,9 @@ def test_bodies_arrive_as_they_were_sent(rig, size, framing) -> None:
 def test_a_connection_takes_one_request_after_the_other(rig) -> None:
     with closing(rig.client()) as client:
         for size in (3, 0, 700_000):
-            answer = client.ask("POST /test/echo", f"Content-Length: {size}", body=bytes(size)).answer()
+            answer = client.ask(
+                "POST /test/echo", f"Content-Length: {size}", body=bytes(size)
+            ).answer()
             assert answer.json["size"] == size
         assert client.ask("HEAD /healthz").answer("HEAD").headers["content-length"] == "16"
         assert client.ask("GET /test/stream/1").answer().body == bytes(1024 * 1024)
@@ -47,7 +53,8 @@ def test_a_connection_takes_one_request_after_the_other(rig) -> None:
 
 def test_requests_sent_at_once_are_answered_in_order(rig) -> None:
     requests = [
-        b"POST /test/echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size + bytes(size) for size in (5, 0, 9)
+        b"POST /test/echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
+        for size in (5, 0, 9)
     ]
     with closing(rig.client()) as client:
         client.sendall(b"".join(requests) + b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -74,10 +81,15 @@ def test_close_is_close(rig, version) -> None:
     ("request_bytes", "status"),
     [
         (
-            b"POST /test/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            b"POST /test/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: "
+            b"chunked\r\n\r\n0\r\n\r\n",
             400,
         ),
-        (b"POST /test/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde", 400),
+        (
+            b"POST /test/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: "
+            b"5\r\n\r\nabcde",
+            400,
+        ),
         (b"POST /test/echo HTTP/1.1\nHost: x\nContent-Length: 1\n\na", 400),
         (b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"k" * 100_000 + b"\r\n\r\n", 431),
         (b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
@@ -85,7 +97,9 @@ def test_close_is_close(rig, version) -> None:
         (b"POST /test/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
     ],
 )
-def test_what_could_be_read_in_two_ways_is_refused_with_our_body(rig, request_bytes, status) -> None:
+def test_what_could_be_read_in_two_ways_is_refused_with_our_body(
+    rig, request_bytes, status
+) -> None:
     with closing(rig.client()) as client:
         client.sendall(request_bytes)
         answer = client.answer()
@@ -126,7 +140,9 @@ def test_there_are_no_websockets(rig) -> None:
     ],
 )
 @pytest.mark.parametrize("waits", [False, True])
-def test_what_the_headers_say_is_refused_before_the_body(rig, line, headers, size, status, waits) -> None:
+def test_what_the_headers_say_is_refused_before_the_body(
+    rig, line, headers, size, status, waits
+) -> None:
     expect = ("Expect: 100-continue",) if waits else ()
     with closing(rig.client()) as client:
         answer = client.ask(line, *headers, f"Content-Length: {size}", *expect).answer()

@@ -18,7 +18,9 @@ MANY = 40
 """Ten times the threads of the server."""
 
 
-def crowd(rig: Rig, stack: ExitStack, line: str = "", *headers: str, body: bytes = b"") -> list[Client]:
+def crowd(
+    rig: Rig, stack: ExitStack, line: str = "", *headers: str, body: bytes = b""
+) -> list[Client]:
     clients = [stack.enter_context(closing(rig.client(receives=8192))) for _ in range(MANY)]
     for client in clients:
         if line:
@@ -79,7 +81,9 @@ def test_a_body_that_does_not_come_is_answered_in_time(rig, drips) -> None:
 
 def test_a_body_that_ends_early_is_malformed(rig) -> None:
     with closing(rig.client()) as client:
-        client.ask("POST /test/echo", "Content-Length: 1000000", body=b"begun").shutdown(socket.SHUT_WR)
+        client.ask("POST /test/echo", "Content-Length: 1000000", body=b"begun").shutdown(
+            socket.SHUT_WR
+        )
         assert client.answer().status == 400
 
 
@@ -127,7 +131,9 @@ def test_long_work_leaves_threads_to_the_rest_and_has_a_bounded_queue(rig) -> No
             assert "retry-after" in answer.headers
         assert rig.state["held"] == 2
         assert rig.ask("POST /test/release").status == 200
-        assert [client.answer().status for client in clients if client not in turned_away] == [200] * 18
+        assert [client.answer().status for client in clients if client not in turned_away] == [
+            200
+        ] * 18
 
 
 def test_two_large_forms_at_a_json_endpoint_leave_memory_flat(rig) -> None:
@@ -147,7 +153,9 @@ def test_two_large_forms_at_a_json_endpoint_leave_memory_flat(rig) -> None:
 
 @pytest.fixture
 def another_rig(tmp_path, redis_url):
-    with running(tmp_path, redis_url, CONNECTIONS_PER_ADDRESS=str(MANY * 4), WEB_THREADS="2") as rig:
+    with running(
+        tmp_path, redis_url, CONNECTIONS_PER_ADDRESS=str(MANY * 4), WEB_THREADS="2"
+    ) as rig:
         yield rig
 
 

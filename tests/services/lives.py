@@ -1,4 +1,5 @@
-"""Lives of a customer: what may happen at the cashier, how the news of it arrives, and what should come of it."""
+"""Lives of a customer: what may happen at the cashier, how the news of it arrives, and what should
+come of it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,7 +19,16 @@ from app.models import FREE, BillingAccount
 from app.services import billing, inbox, plans, subscriptions
 from tests.billing import METERED, Till, open_till
 from tests.conftest import AccountMaker
-from tests.services.perils import LEASE, MOMENTS, Calendar, Document, forget_everybody, killed_at, receive, unhandled
+from tests.services.perils import (
+    LEASE,
+    MOMENTS,
+    Calendar,
+    Document,
+    forget_everybody,
+    killed_at,
+    receive,
+    unhandled,
+)
 from tests.services.truth import (
     BUSINESS,
     BUSINESS_YEAR,
@@ -34,7 +44,10 @@ from tests.services.truth import (
 GRACE = timedelta(days=7)
 LISTENED_TO = frozenset(
     {"checkout.session.completed", "customer.deleted", "invoice.paid", "invoice.payment_failed"}
-    | {f"customer.subscription.{what}" for what in ("created", "deleted", "paused", "resumed", "updated")}
+    | {
+        f"customer.subscription.{what}"
+        for what in ("created", "deleted", "paused", "resumed", "updated")
+    }
 )
 
 Deed = Callable[[Books, str], object]
@@ -61,7 +74,9 @@ PURCHASES: Mapping[str, Deed] = {
     "buy TEAM by the year": lambda books, who: books.subscribe(who, [TEAM_YEAR]),
     "buy images": lambda books, who: books.subscribe(who, [METERED]),
     "try TEAM": lambda books, who: books.subscribe(who, [TEAM], trial_days=14),
-    "buy BUSINESS without money": lambda books, who: books.subscribe(who, [BUSINESS], card="declines"),
+    "buy BUSINESS without money": lambda books, who: books.subscribe(
+        who, [BUSINESS], card="declines"
+    ),
 }
 BY_CUSTOMER: Mapping[str, Deed] = {
     **PURCHASES,
@@ -161,7 +176,11 @@ class Life:
         is_gone = self.books.customer(self.customer_id).get("deleted")
         assert kept.customer_id == (None if is_gone else self.customer_id)
         paid = known["plan_code"] or FREE
-        if known["status"] == "past_due" and self.overdue_since and self.overdue_since + GRACE <= self.calendar.now:
+        if (
+            known["status"] == "past_due"
+            and self.overdue_since
+            and self.overdue_since + GRACE <= self.calendar.now
+        ):
             paid = FREE
         assert self.plan == max(paid, self.granted, key=LADDER.index)
 
@@ -175,7 +194,8 @@ class Life:
         self.on_the_way += [one for one in news if one["type"] in LISTENED_TO]
 
     def _look(self) -> None:
-        """Whenever something was applied, it must have been the truth; the grace period counts from then."""
+        """Whenever something was applied, it must have been the truth; the grace period counts from
+        then."""
         kept = self.till.billing(self.who)
         if kept.revision == self.revision:
             return
@@ -234,7 +254,9 @@ class Life:
             ).rpartition("/")[2]
             self.customer_id = self.till.billing(self.who).customer_id or ""
             self._look()
-            finish = self.books.complete_checkout if page.startswith("cs_") else self.books.confirm_flow
+            finish = (
+                self.books.complete_checkout if page.startswith("cs_") else self.books.confirm_flow
+            )
             finish(page)
 
 
@@ -248,7 +270,14 @@ BEHIND_THE_SCENES: Mapping[str, Callable[[Life, Random], None]] = {
     "grant": Life.grant,
     "check out": Life.check_out,
 }
-OFTEN = ("end the period", "card declines", "card works", "change to BUSINESS", *("work",) * 5, *("die", "wait") * 3)
+OFTEN = (
+    "end the period",
+    "card declines",
+    "card works",
+    "change to BUSINESS",
+    *("work",) * 5,
+    *("die", "wait") * 3,
+)
 NUMBERS = st.integers(0, 10_000)
 """What a step leaves open: which subscription, which events in which order, how long."""
 STEPS = st.tuples(

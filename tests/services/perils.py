@@ -1,4 +1,5 @@
-"""What befalls the inbox in tests: a time that jumps, a death at any moment, a provider that fails."""
+"""What befalls the inbox in tests: a time that jumps, a death at any moment, a provider that
+fails."""
 
 import json
 import logging
@@ -44,7 +45,8 @@ class Calendar:
 
 @contextmanager
 def killed_at(moment: int) -> Iterator[None]:
-    """Die before the database is told something, be it a COMMIT; ``moment`` is how often it is told before that."""
+    """Die before the database is told something, be it a COMMIT; ``moment`` is how often it is told
+    before that."""
     left = moment
 
     def live(*_: object) -> None:

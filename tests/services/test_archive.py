@@ -21,7 +21,9 @@ from app.services.archive import CHUNK_BYTES, Entry, chunks_of, crc32_of, stream
 from app.services.names import Names
 
 NOON = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
-NEEDS_UNZIP = pytest.mark.skipif(not shutil.which("unzip"), reason="needs unzip: apt-get install unzip")
+NEEDS_UNZIP = pytest.mark.skipif(
+    not shutil.which("unzip"), reason="needs unzip: apt-get install unzip"
+)
 
 
 def entry(name: str, content: bytes) -> Entry:
@@ -31,7 +33,9 @@ def entry(name: str, content: bytes) -> Entry:
 def unzip(*arguments: object) -> None:
     """Names that are not ASCII are written as they are in a UTF-8 locale only."""
     environment = {"LC_ALL": "C.UTF-8", "PATH": os.environ["PATH"]}
-    subprocess.run(["unzip", "-q", *map(str, arguments)], env=environment, check=True, capture_output=True)
+    subprocess.run(
+        ["unzip", "-q", *map(str, arguments)], env=environment, check=True, capture_output=True
+    )
 
 
 @pytest.fixture
@@ -62,7 +66,9 @@ def test_unzip_finds_no_fault(contents, tmp_path) -> None:
     unzip("-t", path)
 
 
-@pytest.mark.parametrize("size", [1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 5 * CHUNK_BYTES])
+@pytest.mark.parametrize(
+    "size", [1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 5 * CHUNK_BYTES]
+)
 def test_an_entry_leaves_whole_before_the_next_is_asked_for(size) -> None:
     content, sent = os.urandom(size), BytesIO()
 
@@ -115,7 +121,10 @@ def test_memory_stays_flat() -> None:
     content = os.urandom(2_000_000)
     tracemalloc.start()
     try:
-        total = sum(len(chunk) for chunk in stream(entry(f"{number}.webp", content) for number in range(100)))
+        total = sum(
+            len(chunk)
+            for chunk in stream(entry(f"{number}.webp", content) for number in range(100))
+        )
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -131,14 +140,17 @@ def test_more_entries_than_sixteen_bits_count() -> None:
 
 @NEEDS_UNZIP
 def test_more_bytes_than_thirty_two_bits_count(tmp_path) -> None:
-    """One entry that is larger, and one behind it; the file has a hole where the first one's zeros would be."""
+    """One entry that is larger, and one behind it; the file has a hole where the first one's zeros
+    would be."""
     path, zeros, number = tmp_path / "large.zip", bytes(CHUNK_BYTES), 2**16 + 1
     checksum = 0
     for _ in range(number):
         checksum = zlib.crc32(zeros, checksum)
     large = Entry("large.raw", NOON, number * CHUNK_BYTES, checksum, (zeros for _ in range(number)))
     with path.open("wb") as file:
-        for chunk in stream([entry("before.jpg", b"before"), large, entry("behind.jpg", b"behind")]):
+        for chunk in stream(
+            [entry("before.jpg", b"before"), large, entry("behind.jpg", b"behind")]
+        ):
             if chunk is zeros:
                 file.seek(len(chunk), os.SEEK_CUR)
             else:
@@ -156,12 +168,16 @@ def test_a_file_s_checksum(tmp_path) -> None:
 
 
 FRAGMENTS = st.sampled_from([
-    "..", ".", " ", "/", "\\", "C:", "CON", "nul", "a", "A", "ß", "ss", "é", "e\u0301", ".jpg", ".JPEG", " (2)",
-    "errors", "\x00", "\n", "*", "?", "[", "-", "~", "n" * 130, "\N{CAMERA}" * 60, "\u200d", "\u202e", "\ufeff",
+    "..", ".", " ", "/", "\\", "C:", "CON", "nul", "a", "A", "ß", "ss", "é", "e\u0301", ".jpg",
+    ".JPEG", " (2)",
+    "errors", "\x00", "\n", "*", "?", "[", "-", "~", "n" * 130, "\N{CAMERA}" * 60, "\u200d",
+    "\u202e", "\ufeff",
     "\ud800", "\uffff",
 ])  # fmt: skip
 CLIENT_NAMES = st.lists(
-    st.one_of(st.text(max_size=255), st.lists(FRAGMENTS, max_size=6).map("".join)), min_size=1, max_size=12
+    st.one_of(st.text(max_size=255), st.lists(FRAGMENTS, max_size=6).map("".join)),
+    min_size=1,
+    max_size=12,
 )
 
 
@@ -183,4 +199,6 @@ def test_no_entry_leaves_its_folder_or_meets_another(sent) -> None:
             unzip(path, "-d", folders[1])
         assert set(Path(root).iterdir()) == {path, *folders}
         for folder in folders:
-            assert {file.name: file.read_text() for file in folder.iterdir()} == {name: name for name in given_out}
+            assert {file.name: file.read_text() for file in folder.iterdir()} == {
+                name: name for name in given_out
+            }

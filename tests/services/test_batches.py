@@ -1,4 +1,5 @@
-"""Attempts at a batch export: one counts, whatever the workers of the others still do (docs/decisions/008)."""
+"""Attempts at a batch export: one counts, whatever the workers of the others still do
+(docs/decisions/008)."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -50,7 +51,11 @@ class Case:
 
     def take_due(self) -> list[Due]:
         with transaction() as session, unscoped(session, "a test"):
-            return [due for due in batches.take_due(session, self.clock()) if due.org_id == self.principal.org_id]
+            return [
+                due
+                for due in batches.take_due(session, self.clock())
+                if due.org_id == self.principal.org_id
+            ]
 
     def another_claims(self, export: Export) -> None:
         """What a second worker has done when it begins."""
@@ -63,7 +68,9 @@ def case(app, client, acme, clock) -> Case:
     asset = upload(client, acme.key)
     who = keys.authenticate(acme.key, clock())
     shop = app.extensions["lightwell"].workshop
-    return Case(who, asset["id"], lambda export_id: batches.work(*who.partition, export_id, shop), clock)
+    return Case(
+        who, asset["id"], lambda export_id: batches.work(*who.partition, export_id, shop), clock
+    )
 
 
 @pytest.fixture
@@ -89,8 +96,11 @@ def overdue(case: Case, clock, export: Export) -> None:
     case.another_claims(export)
 
 
-def test_the_end_of_an_attempt_that_was_overtaken_ends_nothing(case, clock, while_it_stores) -> None:
-    """Its ZIP is thrown away; the other one's worker is still at it, and its lease stays what it was."""
+def test_the_end_of_an_attempt_that_was_overtaken_ends_nothing(
+    case, clock, while_it_stores
+) -> None:
+    """Its ZIP is thrown away; the other one's worker is still at it, and its lease stays what it
+    was."""
     export = case.create()
     leases: list[datetime] = []
 
@@ -104,12 +114,19 @@ def test_the_end_of_an_attempt_that_was_overtaken_ends_nothing(case, clock, whil
     while_it_stores(overtaken)
     case.work(export.id)
     row = case.row(export)
-    assert (row.status, row.attempt, row.storage_key, row.lease_until) == ("running", 2, None, leases[0])
+    assert (row.status, row.attempt, row.storage_key, row.lease_until) == (
+        "running",
+        2,
+        None,
+        leases[0],
+    )
     first = f"exports/{export.org_id}/{export.id}-1.zip"
     assert case.discarded == [first]
 
 
-def test_a_worker_that_was_overtaken_stops_and_renews_nothing(case, clock, while_it_stores, monkeypatch) -> None:
+def test_a_worker_that_was_overtaken_stops_and_renews_nothing(
+    case, clock, while_it_stores, monkeypatch
+) -> None:
     monkeypatch.setattr(batches, "HEARTBEAT_SECONDS", 0.001)
     export, awake, noticed, renew = case.create(), Event(), Event(), batches._renew
     leases: list[datetime] = []
@@ -140,7 +157,9 @@ def test_a_worker_that_was_overtaken_stops_and_renews_nothing(case, clock, while
     assert (row.status, row.attempt, row.lease_until) == ("running", 2, leases[0])
 
 
-def test_a_worker_keeps_its_lease_and_shows_how_far_it_is(case, clock, while_it_stores, monkeypatch) -> None:
+def test_a_worker_keeps_its_lease_and_shows_how_far_it_is(
+    case, clock, while_it_stores, monkeypatch
+) -> None:
     monkeypatch.setattr(batches, "HEARTBEAT_SECONDS", 0.001)
     export, renewed, renew = case.create(), Event(), batches._renew
     seen: list[Export] = []
@@ -285,6 +304,11 @@ def test_what_the_customer_is_told_of_a_finished_one(case, client, acme) -> None
     case.work(export.id)
     told = client.get(f"/api/v1/exports/{export.id}", headers=bearer(acme.key)).json
     row = case.row(export)
-    assert (told["status"], told["processed"], told["failed"], told["size"]) == ("done", 1, 0, row.size)
+    assert (told["status"], told["processed"], told["failed"], told["size"]) == (
+        "done",
+        1,
+        0,
+        row.size,
+    )
     assert row.storage_key == f"exports/{export.org_id}/{export.id}-1.zip"
     assert row.attempt == 1

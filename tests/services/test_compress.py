@@ -6,7 +6,15 @@ import pytest
 
 from app.errors import Overloaded
 from app.extensions import transaction
-from app.imaging import Format, ImagingInterrupted, ImagingPool, Picture, Transform, Turn, UnreadableImage
+from app.imaging import (
+    Format,
+    ImagingInterrupted,
+    ImagingPool,
+    Picture,
+    Transform,
+    Turn,
+    UnreadableImage,
+)
 from app.services import compress as service
 from app.services import keys, usage
 from app.services.compress import Failure, Result, Upload, compress
@@ -54,7 +62,9 @@ def shop(clock, tmp_path):
     """A workshop whose pool follows a script."""
 
     def make(script, patience: float | None = None) -> Workshop:
-        return Workshop(cast(Any, None), cast(ImagingPool, ScriptedPool(script)), clock, tmp_path, 500, patience)
+        return Workshop(
+            cast(Any, None), cast(ImagingPool, ScriptedPool(script)), clock, tmp_path, 500, patience
+        )
 
     return make
 
@@ -75,7 +85,9 @@ def test_a_batch_takes_turns_and_keeps_its_order(principal, uploads, clock, shop
 
     room = shop(in_pairs_backwards)
     batch = compress(principal, uploads[:6], Transform(), room)
-    assert [result.upload.name for result in batch.results] == [f"{number}.jpg" for number in range(6)]
+    assert [result.upload.name for result in batch.results] == [
+        f"{number}.jpg" for number in range(6)
+    ]
     assert room.imaging.most_open == 2
     assert room.imaging.groups == {principal.org_id}
     assert left(principal, clock()) == (6, 94)
@@ -99,7 +111,8 @@ def test_the_outcomes_of_files_stay_apart(principal, uploads, clock, shop) -> No
 
 
 def test_long_work_keeps_its_reservation(principal, uploads, clock, shop) -> None:
-    """Seven files of two minutes each outlive the lease of five, while every minute a sweep comes by."""
+    """Seven files of two minutes each outlive the lease of five, while every minute a sweep comes
+    by."""
 
     def slowly(_pool, future) -> None:
         clock.advance(minutes=2)
@@ -123,14 +136,18 @@ def interrupted(_pool, future) -> None:
 @pytest.mark.parametrize("patience", [None, 5.0])
 @pytest.mark.parametrize("partial", [False, True])
 @pytest.mark.parametrize("script", [cancelled, interrupted])
-def test_a_stopped_server_is_503_and_free(principal, uploads, clock, shop, script, partial, patience) -> None:
+def test_a_stopped_server_is_503_and_free(
+    principal, uploads, clock, shop, script, partial, patience
+) -> None:
     with pytest.raises(ImagingInterrupted) as refusal:
         compress(principal, uploads, Transform(), shop(script, patience), partial=partial)
     assert refusal.value.status == 503
     assert left(principal, clock()) == (0, 100)
 
 
-def test_a_stalled_batch_is_given_up_and_its_files_cancelled(principal, uploads, clock, shop, monkeypatch) -> None:
+def test_a_stalled_batch_is_given_up_and_its_files_cancelled(
+    principal, uploads, clock, shop, monkeypatch
+) -> None:
     monkeypatch.setattr(service, "PATIENCE_SECONDS", 0.01)
     monkeypatch.setattr(service, "STALLED", service.HEARTBEAT * 0)
     room = shop(lambda *_: None)
@@ -152,8 +169,11 @@ def test_a_batch_whose_turn_does_not_come_is_503_and_free(principal, uploads, cl
     assert left(principal, clock()) == (0, 100)
 
 
-def test_a_batch_that_was_begun_is_no_longer_hurried(principal, uploads, clock, shop, monkeypatch) -> None:
-    """Its first file is at work when the patience ends, and done after that; the second never had to hurry."""
+def test_a_batch_that_was_begun_is_no_longer_hurried(
+    principal, uploads, clock, shop, monkeypatch
+) -> None:
+    """Its first file is at work when the patience ends, and done after that; the second never had
+    to hurry."""
     monkeypatch.setattr(service, "PATIENCE_SECONDS", 0.02)
 
     def at_work(_pool, turn) -> None:

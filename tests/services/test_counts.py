@@ -42,7 +42,9 @@ LIVES = st.lists(st.lists(ASSETS, min_size=1, max_size=4), max_size=5)
 """Each asset's facets when it is created and after each change."""
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(lives=LIVES, gone=st.sets(st.integers(0, 4)))
 def test_counts_are_what_counting_would_find(acme, lives, gone) -> None:
     with transaction(acme.org_id, "live") as session:
@@ -67,7 +69,9 @@ def test_tags_that_nothing_carries_any_more_are_forgotten(acme) -> None:
         shift(acme, set(), {"all", f"tag:{number}"})
         shift(acme, {"all", f"tag:{number}"}, set())
     with transaction(acme.org_id, "live") as session:
-        assert [(row.facet, row.count) for row in session.scalars(select(AssetCount))] == [("all", 0)]
+        assert [(row.facet, row.count) for row in session.scalars(select(AssetCount))] == [
+            ("all", 0)
+        ]
 
 
 def test_a_facet_may_return_in_the_transaction_that_emptied_it(acme) -> None:
@@ -98,11 +102,17 @@ def test_workspaces_are_counted_apart(acme, globex) -> None:
 def test_numbers_are_told_in_the_order_asked_and_zero_for_the_unknown(acme) -> None:
     shift(acme, set(), {"all", "tag:a"})
     with transaction(acme.org_id, "live") as session:
-        assert list(counts.of(session, ["tag:z", "tag:a", "all"]).items()) == [("tag:z", 0), ("tag:a", 1), ("all", 1)]
+        assert list(counts.of(session, ["tag:z", "tag:a", "all"]).items()) == [
+            ("tag:z", 0),
+            ("tag:a", 1),
+            ("all", 1),
+        ]
 
 
 def test_fifty_tags_take_few_statements(acme) -> None:
-    first, second = ({"all", *(f"tag:{word}{number}" for number in range(50))} for word in ("old", "new"))
+    first, second = (
+        {"all", *(f"tag:{word}{number}" for number in range(50))} for word in ("old", "new")
+    )
     shift(acme, set(), first)
     statements = []
     listen = lambda *arguments: statements.append(arguments[2])  # noqa: E731
@@ -119,7 +129,8 @@ def test_fifty_tags_take_few_statements(acme) -> None:
 
 @pytest.mark.parametrize("shared", [True, False], ids=["first-asset-at-once", "own-tags"])
 def test_parallel_writers_lose_nothing_and_never_deadlock(app, acme, shared) -> None:
-    """Each thread tags, retags in the reverse order and deletes, so that rows are touched in every order."""
+    """Each thread tags, retags in the reverse order and deletes, so that rows are touched in every
+    order."""
     words = [f"tag:{uuid4().hex[:6]}" for _ in range(6)]
 
     def write(thread: int) -> None:
@@ -139,7 +150,8 @@ def test_parallel_writers_lose_nothing_and_never_deadlock(app, acme, shared) -> 
 
 
 def test_a_writer_waits_for_the_one_who_holds_the_lock(app, acme) -> None:
-    """Two that both begin from 'the asset has tag a' take turns: the second one sees what the first has left."""
+    """Two that both begin from 'the asset has tag a' take turns: the second one sees what the first
+    has left."""
     shift(acme, set(), {"all", "tag:a"})
 
     def retag(word: str) -> None:

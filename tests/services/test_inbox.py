@@ -1,4 +1,5 @@
-"""The inbox under fire: threads that do the same at one time, processes that die, a provider that fails."""
+"""The inbox under fire: threads that do the same at one time, processes that die, a provider that
+fails."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,16 @@ from app.services.provider import Provider
 from tests.conftest import PATIENCE_SECONDS
 from tests.databases import on_both_databases
 from tests.services.lives import LISTENED_TO, Life, life_of
-from tests.services.perils import LEASE, MOMENTS, Broken, Killed, alarms, killed_at, receive, unhandled
+from tests.services.perils import (
+    LEASE,
+    MOMENTS,
+    Broken,
+    Killed,
+    alarms,
+    killed_at,
+    receive,
+    unhandled,
+)
 from tests.services.truth import BUSINESS, TEAM, TEAM_YEAR
 
 DOWN = DependencyDown("It does not answer.")
@@ -63,7 +73,9 @@ def in_threads(app, number: int, work: Callable[[], object]) -> None:
 def ticking(life: Life) -> Provider:
     """Moments that differ tell in which order audit entries were written."""
     ticks = count()
-    return replace(life.till.provider, clock=lambda: life.calendar.now + timedelta(milliseconds=next(ticks)))
+    return replace(
+        life.till.provider, clock=lambda: life.calendar.now + timedelta(milliseconds=next(ticks))
+    )
 
 
 def changes(entries: Sequence[AuditEntry], name: str) -> list[tuple[object, object]]:
@@ -121,7 +133,8 @@ def test_of_many_with_the_same_old_answer_one_applies_it(app, life) -> None:
 
 @on_both_databases
 def test_whoever_handles_while_the_books_change_the_last_state_stays(app, life) -> None:
-    """Every entry of the audit begins where the one before it ended, and none tells the same twice."""
+    """Every entry of the audit begins where the one before it ended, and none tells the same
+    twice."""
     one = life.subscribe(TEAM)
     life.arrive()
     provider = ticking(life)
@@ -129,7 +142,11 @@ def test_whoever_handles_while_the_books_change_the_last_state_stays(app, life) 
     def change_and_handle() -> None:
         for price_id in (BUSINESS, TEAM, TEAM_YEAR, BUSINESS):
             life.books.change_prices(one, [price_id])
-            news = [told for told in life.books.events() if told["type"] == "customer.subscription.updated"]
+            news = [
+                told
+                for told in life.books.events()
+                if told["type"] == "customer.subscription.updated"
+            ]
             receive(life.till, *news[-2:])
             inbox.handle(provider, life.customer_id)
 
@@ -145,7 +162,9 @@ def test_news_that_changes_nothing_leaves_no_trace_in_the_audit(life) -> None:
     life.subscribe(TEAM)
     life.catch_up()
     life.books.set_card(life.customer_id, "works")
-    life.books.update_metadata(life.books.subscriptions_of(life.customer_id)[0]["id"], {"note": "x"})
+    life.books.update_metadata(
+        life.books.subscriptions_of(life.customer_id)[0]["id"], {"note": "x"}
+    )
     assert life.books.events()[-1]["type"] == "customer.subscription.updated"
     life.catch_up()
     assert len(life.till.audit(life.who)) == 1
@@ -183,7 +202,11 @@ def test_what_a_dead_worker_left_is_done_once_and_whole(life) -> None:
         assert len(life.till.audit(life.who)) == entries + is_done
         life.calendar.advance(seconds=61)
         inbox.work(life.till.provider)
-        assert (life.plan != before, len(life.till.audit(life.who)), unhandled()) == (True, entries + 1, [])
+        assert (life.plan != before, len(life.till.audit(life.who)), unhandled()) == (
+            True,
+            entries + 1,
+            [],
+        )
     assert seen == {True, False}
 
 
@@ -236,7 +259,9 @@ def test_a_provider_that_is_down_is_asked_later_and_later(life) -> None:
         inbox.work(provider)
         inbox.work(provider)
         waiting = unhandled()
-        assert {(event.attempts, event.outcome) for event in waiting} == {(attempt, "It does not answer.")}
+        assert {(event.attempts, event.outcome) for event in waiting} == {
+            (attempt, "It does not answer.")
+        }
         (due,) = {event.next_attempt_at for event in waiting}
         pauses.append(due - life.calendar.now)
         life.calendar.now = due
@@ -255,7 +280,9 @@ def test_a_provider_that_is_down_is_not_asked_for_the_next_customer(life) -> Non
         one.subscribe(TEAM)
         one.arrive()
         life.calendar.advance(seconds=1)
-    broken = Broken(life.till.provider.payments, dict.fromkeys([one.customer_id for one in (life, other)], DOWN))
+    broken = Broken(
+        life.till.provider.payments, dict.fromkeys([one.customer_id for one in (life, other)], DOWN)
+    )
     inbox.work(replace(life.till.provider, payments=broken))
     assert broken.asked == [life.customer_id]
     inbox.work(life.till.provider)
@@ -273,7 +300,9 @@ def test_what_somebody_else_has_done_meanwhile_is_not_put_off(life) -> None:
         inbox.handle(life.till.provider, life.customer_id)
         raise DOWN
 
-    inbox.work(replace(life.till.provider, payments=Pausing(life.till.provider.payments, overtaken, 1)))
+    inbox.work(
+        replace(life.till.provider, payments=Pausing(life.till.provider.payments, overtaken, 1))
+    )
     life.calendar.advance(hours=1)
     with transaction() as session:
         assert not inbox.has_due(session, life.calendar.now)
@@ -288,7 +317,9 @@ def test_a_defect_with_one_customer_keeps_no_other_waiting(life, caplog) -> None
         life.calendar.advance(seconds=1)
     broken = Broken(life.till.provider.payments, {life.customer_id: ZeroDivisionError("a defect")})
     inbox.work(replace(life.till.provider, payments=broken))
-    assert [(log["event"], log["subject"]) for log in alarms(caplog)] == [("billing.defect", life.customer_id)]
+    assert [(log["event"], log["subject"]) for log in alarms(caplog)] == [
+        ("billing.defect", life.customer_id)
+    ]
     assert (life.plan, other.plan) == ("FREE", "TEAM")
     assert {event.outcome for event in unhandled()} == {"ZeroDivisionError('a defect')"}
     life.calendar.advance(seconds=30)

@@ -27,7 +27,10 @@ def folder_app(make_app: AppMaker):
 @pytest.fixture(scope="module")
 def s3_app(make_app: AppMaker, make_database, s3_server):
     return make_app(
-        database_url=make_database(), s3_bucket=s3_server.bucket, s3_endpoint_url=s3_server.endpoint, s3_region=REGION
+        database_url=make_database(),
+        s3_bucket=s3_server.bucket,
+        s3_endpoint_url=s3_server.endpoint,
+        s3_region=REGION,
     )
 
 
@@ -81,11 +84,17 @@ def filled(app, client, acme, clock) -> list[str]:
     if isinstance(tools.storage, LocalStorage):
         put(client, ticket, encoded())
     else:
-        requests.put(ticket["uploadUrl"], encoded(), headers=ticket["headers"], timeout=30).raise_for_status()
-    return sorted(one.key for page in tools.storage.pages() for one in page if acme.org_id in one.key)
+        requests.put(
+            ticket["uploadUrl"], encoded(), headers=ticket["headers"], timeout=30
+        ).raise_for_status()
+    return sorted(
+        one.key for page in tools.storage.pages() for one in page if acme.org_id in one.key
+    )
 
 
-def test_what_rows_name_and_what_is_on_its_way_makes_no_difference(filled, differences, clock) -> None:
+def test_what_rows_name_and_what_is_on_its_way_makes_no_difference(
+    filled, differences, clock
+) -> None:
     folders = {"exports", "idempotency", "incoming", "orgs", "renditions", "thumbnails"}
     assert {key.partition("/")[0] for key in filled} == folders
     assert differences() == {}
@@ -93,11 +102,15 @@ def test_what_rows_name_and_what_is_on_its_way_makes_no_difference(filled, diffe
     assert differences() == {}
 
 
-def test_objects_that_no_row_knows_are_found_an_hour_later(app, acme, storage, filled, differences, clock) -> None:
+def test_objects_that_no_row_knows_are_found_an_hour_later(
+    app, acme, storage, filled, differences, clock
+) -> None:
     strays = {
-        f"orgs/{acme.org_id}/2026/11/stray.jpg", f"incoming/orgs/{acme.org_id}/2026/11/stray.jpg", "alone",
+        f"orgs/{acme.org_id}/2026/11/stray.jpg", f"incoming/orgs/{acme.org_id}/2026/11/stray.jpg",
+        "alone",
         f"thumbnails/{acme.org_id}/upload_none.webp", f"renditions/{acme.org_id}/claim_none",
-        f"exports/{acme.org_id}/exp_none-1.zip", f"idempotency/{acme.org_id}/idem_none-1", "idempotency/idem_none",
+        f"exports/{acme.org_id}/exp_none-1.zip", f"idempotency/{acme.org_id}/idem_none-1",
+        "idempotency/idem_none",
     }  # fmt: skip
     for key in strays:
         storage.put(key, [b"stray"])
@@ -106,7 +119,10 @@ def test_objects_that_no_row_knows_are_found_an_hour_later(app, acme, storage, f
     clock.advance(minutes=2)
     assert differences() == dict.fromkeys(strays, 5)
     said = app.test_cli_runner().invoke(args=["storage", "compare"])
-    assert (said.exit_code, said.stdout.count("has 5 bytes, and no row knows it\n")) == (1, len(strays))
+    assert (said.exit_code, said.stdout.count("has 5 bytes, and no row knows it\n")) == (
+        1,
+        len(strays),
+    )
     said = app.test_cli_runner().invoke(args=["storage", "compare", "--remove"])
     assert said.stdout.splitlines()[-1] == f"Differences: {len(strays)}, removed: {len(strays)}."
     assert said.exit_code == 0
@@ -115,7 +131,9 @@ def test_objects_that_no_row_knows_are_found_an_hour_later(app, acme, storage, f
     assert None not in {storage.size(key) for key in filled}
 
 
-def test_rows_whose_object_is_missing_are_found(app, storage, missing, differences, clock, caplog) -> None:
+def test_rows_whose_object_is_missing_are_found(
+    app, storage, missing, differences, clock, caplog
+) -> None:
     assert differences() == {}
     clock.advance(minutes=61)
     assert differences() == dict.fromkeys(missing)
@@ -127,11 +145,15 @@ def test_rows_whose_object_is_missing_are_found(app, storage, missing, differenc
     assert all(key in caplog.text for key in missing)
 
 
-def test_what_was_discarded_is_no_stray(app, client, acme, storage, filled, differences, clock) -> None:
+def test_what_was_discarded_is_no_stray(
+    app, client, acme, storage, filled, differences, clock
+) -> None:
     clock.advance(minutes=61)
     images = client.get("/v1/images", headers=bearer(acme.key)).json["data"]
     for image in images:
-        assert client.delete(f"/v1/images/{image['id']}", headers=bearer(acme.key)).status_code == 204
+        assert (
+            client.delete(f"/v1/images/{image['id']}", headers=bearer(acme.key)).status_code == 204
+        )
     assert images
     assert differences() == {}
     tools = app.extensions["lightwell"]

@@ -1,4 +1,5 @@
-"""What can be made again never takes more than its share, whatever comes and goes in which order."""
+"""What can be made again never takes more than its share, whatever comes and goes in which
+order."""
 
 import dataclasses
 from collections.abc import Callable
@@ -26,7 +27,9 @@ pytestmark = pytest.mark.usefixtures("context")
 STORAGE = 1000
 """Bytes of the plan: so 50 for answers, 250 for renditions, 500 for ZIPs."""
 SUMS = {
-    Kept.ANSWER: select(func.sum(IdempotentRequest.body_size)).where(IdempotentRequest.body_key.is_not(None)),
+    Kept.ANSWER: select(func.sum(IdempotentRequest.body_size)).where(
+        IdempotentRequest.body_key.is_not(None)
+    ),
     Kept.RENDITION: select(func.sum(Rendition.size)).where(Rendition.ready.is_(True)),
     Kept.EXPORT: select(func.sum(Export.size)).where(Export.storage_key.is_not(None)),
 }
@@ -37,7 +40,9 @@ class Tenant:
 
     def __init__(self, app, account, clock) -> None:
         who = keys.authenticate(account.key, clock())
-        self.who = dataclasses.replace(who, allowance=dataclasses.replace(who.allowance, storage_bytes=STORAGE))
+        self.who = dataclasses.replace(
+            who, allowance=dataclasses.replace(who.allowance, storage_bytes=STORAGE)
+        )
         self.clock = clock
         self.shop = app.extensions["lightwell"].workshop
         with transaction(*self.who.partition) as session:
@@ -57,17 +62,23 @@ class Tenant:
     def rendition(self, size: int, ttl: timedelta | None = None) -> str:
         transform = Transform(max_width=next(self.numbers))
         with transaction(*self.who.partition) as session:
-            claim = renditions._find_or_claim(session, self.who, self.original, transform, self.clock(), ttl)
+            claim = renditions._find_or_claim(
+                session, self.who, self.original, transform, self.clock(), ttl
+            )
         assert isinstance(claim, renditions.Claim)
         picture = Picture(Format.PNG, 1, 1, size, False, "jpeg", 1)
         found = Found(claim.storage_key, Format.PNG, size, 0, cached=False)
-        renditions._keep(self.who, claim, picture, found, self.clock(), ttl)  # unless it was forgotten meanwhile
+        renditions._keep(
+            self.who, claim, picture, found, self.clock(), ttl
+        )  # unless it was forgotten meanwhile
         return claim.storage_key
 
     def export(self, size: int) -> None:
         with transaction(*self.who.partition) as session:
             config = Config(Transform())
-            export = batches.create(session, self.who, [self.original.asset_id], config, self.clock())
+            export = batches.create(
+                session, self.who, [self.original.asset_id], config, self.clock()
+            )
         with transaction(*self.who.partition) as session:
             attempt = batches._claim(session, export.id, self.clock())
         assert attempt is not None
@@ -93,7 +104,10 @@ class Tenant:
     def sums(self) -> dict[Kept, tuple[int, int]]:
         """The bytes of the rows, and what is counted."""
         with transaction(*self.who.partition) as session:
-            return {kind: (session.scalar(rows) or 0, kept.total(session, kind)) for kind, rows in SUMS.items()}
+            return {
+                kind: (session.scalar(rows) or 0, kept.total(session, kind))
+                for kind, rows in SUMS.items()
+            }
 
 
 @pytest.fixture
@@ -127,7 +141,9 @@ def test_the_sum_is_counted_and_never_passes_the_share(app, make_account, clock)
 
 
 @on_both_databases
-def test_parallel_requests_never_pass_the_share_nor_wait_for_each_other_in_vain(app, tenant) -> None:
+def test_parallel_requests_never_pass_the_share_nor_wait_for_each_other_in_vain(
+    app, tenant
+) -> None:
     def work(number: int) -> None:
         with app.app_context():
             for size in range(1, 9):
@@ -209,7 +225,9 @@ def test_modes_have_bounds_of_their_own(tenant, acme, clock) -> None:
         (lambda tenant: [tenant.export(400) for _ in range(2)], "ix_exports_kept"),
     ],
 )
-def test_the_oldest_are_found_by_an_index_without_sorting(tenant, add: Callable[[Tenant], object], index) -> None:
+def test_the_oldest_are_found_by_an_index_without_sorting(
+    tenant, add: Callable[[Tenant], object], index
+) -> None:
     asked = []
 
     def note(_connection, _cursor, statement, parameters, *_: object) -> None:

@@ -1,4 +1,5 @@
-"""Lists of assets: the right ones, in the right order, each exactly once, and never anybody else's."""
+"""Lists of assets: the right ones, in the right order, each exactly once, and never anybody
+else's."""
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -51,12 +52,15 @@ WORDS = [
     "🦎",
 ]
 NAMES = st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(" ".join)
-MOMENTS = st.integers(0, 5).map(lambda minutes: MOMENT + timedelta(minutes=minutes, microseconds=minutes))
+MOMENTS = st.integers(0, 5).map(
+    lambda minutes: MOMENT + timedelta(minutes=minutes, microseconds=minutes)
+)
 
 
 @pytest.fixture
 def shelf(context, acme, globex) -> Iterator[Callable[..., None]]:
-    """Make these assets all that acme's live library holds. Its rows go afterwards: tests use the same ids."""
+    """Make these assets all that acme's live library holds. Its rows go afterwards: tests use the
+    same ids."""
     with transaction(acme.org_id, "live") as session:
         session.add_all(map(make_collection, COLLECTIONS))
 
@@ -75,7 +79,11 @@ def shelf(context, acme, globex) -> Iterator[Callable[..., None]]:
 @pytest.fixture
 def ask(acme) -> Callable[..., Page]:
     def page(
-        chosen: Filter = EVERYTHING, sort: Sort = Sort.UPLOADED, size: int = 50, mode: str = "live", **where
+        chosen: Filter = EVERYTHING,
+        sort: Sort = Sort.UPLOADED,
+        size: int = 50,
+        mode: str = "live",
+        **where,
     ) -> Page:
         with transaction(acme.org_id, mode) as session:
             return page_of(session, chosen, sort, size, **where)
@@ -121,14 +129,21 @@ FILTERS = st.builds(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     library=LIBRARIES,
-    choices=st.lists(st.tuples(FILTERS, st.sampled_from(Sort), st.integers(1, 20)), min_size=4, max_size=4),
+    choices=st.lists(
+        st.tuples(FILTERS, st.sampled_from(Sort), st.integers(1, 20)), min_size=4, max_size=4
+    ),
     most=st.sampled_from([3, 10_000]),
 )
-def test_lists_hold_what_matches_once_and_in_order(monkeypatch, acme, shelf, ask, library, choices, most) -> None:
-    """Against plain Python, by pages and by cursors, with a low bound of counting and with the real one."""
+def test_lists_hold_what_matches_once_and_in_order(
+    monkeypatch, acme, shelf, ask, library, choices, most
+) -> None:
+    """Against plain Python, by pages and by cursors, with a low bound of counting and with the real
+    one."""
     monkeypatch.setattr(matching, "COUNTED_AT_MOST", most)
     assets = [make_asset(f"ast_{number:024}", **fields) for number, fields in enumerate(library)]
     shelf(*assets)
@@ -147,8 +162,12 @@ def test_lists_hold_what_matches_once_and_in_order(monkeypatch, acme, shelf, ask
         is_exact = len(ids) <= most or (not chosen.q and facets < 2)
         first = ask(chosen, sort, size)
         assert (first.total, first.total_is_exact) == (len(ids) if is_exact else most, is_exact)
-        assert [asset.id for page in by_number(ask, chosen, sort, size) for asset in page.assets] == ids
-        assert [asset.id for page in by_cursor(ask, chosen, sort, size) for asset in page.assets] == ids
+        assert [
+            asset.id for page in by_number(ask, chosen, sort, size) for asset in page.assets
+        ] == ids
+        assert [
+            asset.id for page in by_cursor(ask, chosen, sort, size) for asset in page.assets
+        ] == ids
 
 
 def by_number(ask, chosen: Filter, sort: Sort, size: int) -> list[Page]:
@@ -169,12 +188,23 @@ def by_cursor(ask, chosen: Filter, sort: Sort, size: int) -> list[Page]:
 
 
 def test_an_empty_library_has_empty_lists(ask) -> None:
-    for chosen in (Filter(), Filter(q="a"), Filter(q="abc"), Filter(tags=("a",)), Filter(collection_id="col_none")):
+    for chosen in (
+        Filter(),
+        Filter(q="a"),
+        Filter(q="abc"),
+        Filter(tags=("a",)),
+        Filter(collection_id="col_none"),
+    ):
         assert ask(chosen) == Page([], 0, total_is_exact=True, next_cursor=None)
 
 
 def test_names_are_sorted_in_any_case(shelf, ask) -> None:
-    shelf(*(make_asset(f"ast_{name}", name) for name in ("banana", "Apple", "cherry", "apricot", "Banana2")))
+    shelf(
+        *(
+            make_asset(f"ast_{name}", name)
+            for name in ("banana", "Apple", "cherry", "apricot", "Banana2")
+        )
+    )
     assert names(ask(sort=Sort.NAME)) == ["Apple", "apricot", "banana", "Banana2", "cherry"]
     assert names(ask(sort=Sort.NAME_DESC)) == ["cherry", "Banana2", "banana", "apricot", "Apple"]
 
@@ -182,7 +212,11 @@ def test_names_are_sorted_in_any_case(shelf, ask) -> None:
 @pytest.mark.parametrize("filler", ["", "xy"], ids=["short", "long"])
 @pytest.mark.parametrize("character", ["%", "_", "\\", '"', "'", "*", "(", "-", "/"])
 def test_wildcards_and_quotes_are_plain_characters(shelf, ask, character, filler) -> None:
-    shelf(make_asset("ast_1", f"1{character}{filler}9"), make_asset("ast_2", f"1z{filler}9"), make_asset("ast_3", "19"))
+    shelf(
+        make_asset("ast_1", f"1{character}{filler}9"),
+        make_asset("ast_2", f"1z{filler}9"),
+        make_asset("ast_3", "19"),
+    )
     for q in (f"{character}{filler}", f"1{character}{filler}", f"1{character}{filler}9"):
         page = ask(Filter(q=q))
         assert (names(page), page.total) == ([f"1{character}{filler}9"], 1)
@@ -249,10 +283,16 @@ def test_a_tag_given_twice_is_one_and_a_prefix_is_none(shelf, ask) -> None:
 def test_other_workspaces_stay_out_of_sight(acme, globex, shelf, ask, sort) -> None:
     """The same words, tags and collections, with an organization and a mode of their own."""
     fields = {"tags": ["sea"], "media_type": MediaType.VIDEO}
-    shelf(make_asset("ast_mine", "quay.jpg", **fields), *(make_asset(f"ast_pier{number}") for number in range(20)))
+    shelf(
+        make_asset("ast_mine", "quay.jpg", **fields),
+        *(make_asset(f"ast_pier{number}") for number in range(20)),
+    )
     for number, (org_id, mode) in enumerate(((acme.org_id, "test"), (globex.org_id, "live"))):
         with transaction(org_id, mode) as session:
-            store(session, [make_asset(f"ast_other{number}{twin}", "quay.jpg", **fields) for twin in range(3)])
+            store(
+                session,
+                [make_asset(f"ast_other{number}{twin}", "quay.jpg", **fields) for twin in range(3)],
+            )
     for chosen in (
         Filter(q="q"), Filter(q="quay"), Filter(tags=("sea",)), Filter(media_type=MediaType.VIDEO),
         Filter(q="quay", tags=("sea",), media_type=MediaType.VIDEO),
@@ -264,16 +304,24 @@ def test_other_workspaces_stay_out_of_sight(acme, globex, shelf, ask, sort) -> N
     with transaction() as session:
         assert page_of(session, Filter(), sort, 50).assets == []
     cursor = ask(sort=sort, size=1, mode="test").next_cursor
-    assert not any(asset.id.startswith("ast_other") for asset in ask(sort=sort, cursor=cursor).assets)
+    assert not any(
+        asset.id.startswith("ast_other") for asset in ask(sort=sort, cursor=cursor).assets
+    )
 
 
 def test_totals_past_the_bound_are_said_to_be_so(monkeypatch, shelf, ask) -> None:
     monkeypatch.setattr(matching, "COUNTED_AT_MOST", 5)
-    shelf(*(make_asset(f"ast_{number}", f"quay{number}", tags=["sea"] + ["sun"] * (number < 5)) for number in range(6)))
+    shelf(
+        *(
+            make_asset(f"ast_{number}", f"quay{number}", tags=["sea"] + ["sun"] * (number < 5))
+            for number in range(6)
+        )
+    )
     told = {
         chosen: (page.total, page.total_is_exact)
         for chosen in (
-            Filter(), Filter(tags=("sea",)), Filter(q="quay"), Filter(q="qu"), Filter(q="quay", tags=("sea",)),
+            Filter(), Filter(tags=("sea",)), Filter(q="quay"), Filter(q="qu"),
+            Filter(q="quay", tags=("sea",)),
             Filter(q="quay", tags=("sun",)), Filter(tags=("sea", "sun")), Filter(q="quay1"),
         )
         for page in [ask(chosen, size=2)]
@@ -286,12 +334,18 @@ def test_totals_past_the_bound_are_said_to_be_so(monkeypatch, shelf, ask) -> Non
 @pytest.mark.parametrize("sort", Sort)
 def test_cursors_hold_while_assets_come_and_go(acme, shelf, ask, sort) -> None:
     """What stays is listed once, though the asset that the cursor names is gone."""
-    assets = [make_asset(f"ast_{n}", f"n{n}", size=n, uploaded_at=MOMENT + timedelta(n)) for n in range(9)]
+    assets = [
+        make_asset(f"ast_{n}", f"n{n}", size=n, uploaded_at=MOMENT + timedelta(n)) for n in range(9)
+    ]
     shelf(*assets)
     first = ask(sort=sort, size=4)
     with transaction(acme.org_id, "live") as session:
         session.change(delete(Asset).where(Asset.id.in_([first.assets[0].id, first.assets[3].id])))
-        session.add(make_asset("ast_new", first.assets[0].name, size=first.assets[0].size, uploaded_at=MOMENT))
+        session.add(
+            make_asset(
+                "ast_new", first.assets[0].name, size=first.assets[0].size, uploaded_at=MOMENT
+            )
+        )
         counts.shift(session, set(), {"all"})
     rest = ask(sort=sort, size=50, cursor=first.next_cursor)
     expected = [f"ast_{n}" for n in (range(4, -1, -1) if sort.is_descending else range(4, 9))]
@@ -323,12 +377,21 @@ def test_any_text_for_a_cursor_is_a_page_or_a_refusal(shelf, ask, sort) -> None:
 
 
 def cursor_of(content: object) -> str:
-    return urlsafe_b64encode(json.dumps(content, separators=(",", ":")).encode()).decode().rstrip("=")
+    return (
+        urlsafe_b64encode(json.dumps(content, separators=(",", ":")).encode()).decode().rstrip("=")
+    )
 
 
 ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from([str(sort) for sort in Sort]),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from([str(sort) for sort in Sort]),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4)
+    ),
     max_leaves=8,
 )
 # Microseconds of every year from 1 to 9999, and past them.
@@ -337,7 +400,9 @@ CURSORS = st.one_of(
     st.binary().map(lambda content: urlsafe_b64encode(content).decode()),
     ANYTHING.map(cursor_of),
     st.tuples(
-        st.sampled_from(Sort), st.integers(-(10**17), 10**18) | st.integers() | st.text(), st.text(max_size=40)
+        st.sampled_from(Sort),
+        st.integers(-(10**17), 10**18) | st.integers() | st.text(),
+        st.text(max_size=40),
     ).map(cursor_of),
 )
 
@@ -364,8 +429,10 @@ def test_a_cursor_that_was_changed_or_cut_is_refused(shelf, ask) -> None:
     padded = cursor + "=" * (-len(cursor) % 4)
     content = urlsafe_b64decode(padded)
     for other in (
-        cursor[:-1], cursor[1:], cursor + "A", cursor + " ", cursor + "\n", "!" + cursor, cursor + "=",
-        urlsafe_b64encode(content + b" ").decode(), urlsafe_b64encode(content.replace(b",", b", ")).decode(),
+        cursor[:-1], cursor[1:], cursor + "A", cursor + " ", cursor + "\n", "!" + cursor,
+        cursor + "=",
+        urlsafe_b64encode(content + b" ").decode(),
+        urlsafe_b64encode(content.replace(b",", b", ")).decode(),
         urlsafe_b64encode(content.decode().encode("utf-16")).decode(),
     ):  # fmt: skip
         with pytest.raises(BadRequest) as refused:
@@ -389,8 +456,17 @@ def test_long_names_have_cursors_too(shelf, ask) -> None:
 
 
 def test_a_page_takes_few_statements_however_large(shelf, ask) -> None:
-    shelf(*(make_asset(f"ast_{number:02}", f"quay {number}", tags=["sea", "sun"]) for number in range(60)))
-    for chosen, most in ((Filter(), 2), (Filter(tags=("sea",)), 2), (Filter(q="quay 1", tags=("sea", "sun")), 4)):
+    shelf(
+        *(
+            make_asset(f"ast_{number:02}", f"quay {number}", tags=["sea", "sun"])
+            for number in range(60)
+        )
+    )
+    for chosen, most in (
+        (Filter(), 2),
+        (Filter(tags=("sea",)), 2),
+        (Filter(q="quay 1", tags=("sea", "sun")), 4),
+    ):
         statements: list[str] = []
         listen = lambda *arguments: statements.append(arguments[2])  # noqa: B023, E731
         event.listen(db.engine, "before_cursor_execute", listen)
@@ -403,7 +479,8 @@ def test_a_page_takes_few_statements_however_large(shelf, ask) -> None:
 
 @pytest.mark.slow
 def test_large_libraries_are_walked_and_found_in_alike(shelf, ask) -> None:
-    """Enough assets for every way of looking to be taken: by the text index, by a rare tag, along an order."""
+    """Enough assets for every way of looking to be taken: by the text index, by a rare tag, along
+    an order."""
     shelf(
         *(
             make_asset(
@@ -419,8 +496,10 @@ def test_large_libraries_are_walked_and_found_in_alike(shelf, ask) -> None:
     )
     filters = {
         Filter(q="pigeon"): 998, Filter(q="quetzal"): 2, Filter(q="quetzal", tags=("odd",)): 1,
-        Filter(q="pigeon", tags=("rare",)): 3, Filter(tags=("rare",)): 4, Filter(tags=("bird", "rare")): 4,
-        Filter(tags=("odd",), media_type=MediaType.VIDEO): 0, Filter(q="n 00"): 10, Filter(q="00"): 19,
+        Filter(q="pigeon", tags=("rare",)): 3, Filter(tags=("rare",)): 4,
+        Filter(tags=("bird", "rare")): 4,
+        Filter(tags=("odd",), media_type=MediaType.VIDEO): 0, Filter(q="n 00"): 10,
+        Filter(q="00"): 19,
         Filter(q="geon 1", tags=("bird",)): 100,
     }  # fmt: skip
     for (chosen, total), sort in product(filters.items(), Sort):

@@ -1,4 +1,5 @@
-"""Images that are paid one by one: each reaches the provider's meter once, whatever happens on the way."""
+"""Images that are paid one by one: each reaches the provider's meter once, whatever happens on the
+way."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -23,7 +24,9 @@ METERED_TEAM = PlanPrice("TEAM", "month", METERED)
 @pytest.fixture
 def metered_till(app, clock):
     """TEAM is sold by the month, and its images one by one besides."""
-    with open_till(app, clock, prices=Prices(ACCOUNT.stripe_prices, (METERED_TEAM,)), meter="images") as till:
+    with open_till(
+        app, clock, prices=Prices(ACCOUNT.stripe_prices, (METERED_TEAM,)), meter="images"
+    ) as till:
         yield till
 
 
@@ -37,14 +40,18 @@ def acme(metered_till, make_account):
 
 def hear(till) -> None:
     """One of the news about a subscription is enough: each is only a reason to ask."""
-    till.deliver([one for one in till.news if one["type"].startswith("customer.subscription.")][-1:])
+    till.deliver(
+        [one for one in till.news if one["type"].startswith("customer.subscription.")][-1:]
+    )
     till.work()
 
 
 def buy(till, account) -> str:
     """Pay what the checkout of TEAM sells. Returns the id of the subscription."""
     customer = till.customer(account)
-    (session,) = (one for one in till.books.all("checkout.session", customer) if one["status"] == "open")
+    (session,) = (
+        one for one in till.books.all("checkout.session", customer) if one["status"] == "open"
+    )
     subscription = till.books.complete_checkout(session["id"])["subscription"]
     hear(till)
     return str(subscription)
@@ -75,7 +82,8 @@ def waiting(account) -> set[str]:
 
 
 def counted(till, account) -> dict[str, int]:
-    """Images by ledger entry, as the meter counts them; it would count an entry twice if it were told twice."""
+    """Images by ledger entry, as the meter counts them; it would count an entry twice if it were
+    told twice."""
     customer = till.billing(account).customer_id
     payloads = [
         (event["identifier"], event["payload"])
@@ -111,7 +119,9 @@ def test_metering_is_off_unless_it_is_configured(till, make_account, clock) -> N
     assert metering.report(till.provider) == 0
 
 
-def test_every_settled_image_of_a_live_key_is_counted_once(client, metered_till, acme, clock) -> None:
+def test_every_settled_image_of_a_live_key_is_counted_once(
+    client, metered_till, acme, clock
+) -> None:
     photo = encoded(width=64, height=48)
     compressed = client.compress(acme.key, photo, photo)
     assert compressed.status_code == 200
@@ -122,7 +132,9 @@ def test_every_settled_image_of_a_live_key_is_counted_once(client, metered_till,
     reserve(acme.key, 5, clock)
     with transaction(acme.org_id) as session:
         ledger = {entry.id: entry for entry in session.scalars(select(UsageEntry)) if entry.images}
-    settled = {entry.id: entry.images for entry in ledger.values() if entry.state == EntryState.SETTLED}
+    settled = {
+        entry.id: entry.images for entry in ledger.values() if entry.state == EntryState.SETTLED
+    }
     assert sorted(settled.values()) == [2, 7]
     assert waiting(acme) == set(settled)
     clock.advance(days=20)
@@ -147,7 +159,9 @@ def test_those_who_pay_no_metered_price_are_not_metered(metered_till, make_accou
 @pytest.mark.parametrize(
     ("licensed", "sold"), [(ACCOUNT.stripe_prices, ["price_team_month", METERED]), ((), [METERED])]
 )
-def test_a_checkout_sells_metered_prices_with_the_others_or_alone(app, make_account, clock, licensed, sold) -> None:
+def test_a_checkout_sells_metered_prices_with_the_others_or_alone(
+    app, make_account, clock, licensed, sold
+) -> None:
     """Without a quantity, which the cashier would refuse as Stripe does."""
     account = make_account(plan="FREE")
     with open_till(app, clock, prices=Prices(licensed, (METERED_TEAM,)), meter="images") as till:
@@ -185,7 +199,9 @@ def test_an_overdue_payment_does_not_end_metering(metered_till, acme, clock) -> 
 
 
 @on_both_databases
-def test_what_the_provider_did_not_take_waits_for_the_next_time(metered_till, acme, clock, monkeypatch) -> None:
+def test_what_the_provider_did_not_take_waits_for_the_next_time(
+    metered_till, acme, clock, monkeypatch
+) -> None:
     monkeypatch.setattr(metering, "AT_ONCE", 2)
     entries = {spend(acme, images, clock): images for images in (1, 2, 3, 4, 5)}
     provider = metered_till.provider
@@ -209,7 +225,9 @@ def test_a_provider_that_is_down_is_not_asked_about_everything(metered_till, acm
     assert waiting(acme) == set()
 
 
-def test_a_crash_between_telling_and_noting_it_counts_nothing_twice(metered_till, acme, clock, monkeypatch) -> None:
+def test_a_crash_between_telling_and_noting_it_counts_nothing_twice(
+    metered_till, acme, clock, monkeypatch
+) -> None:
     entries = {spend(acme, images, clock): images for images in (1, 2)}
     with monkeypatch.context() as crash:
         crash.setattr(metering, "_forget", lambda _readings: 1 / 0)
@@ -238,7 +256,9 @@ def test_parallel_reporters_count_everything_once(app, metered_till, acme, clock
     assert waiting(acme) == set()
 
 
-def test_what_is_too_old_or_nobody_s_is_given_up_and_told(metered_till, acme, make_account, clock, caplog) -> None:
+def test_what_is_too_old_or_nobody_s_is_given_up_and_told(
+    metered_till, acme, make_account, clock, caplog
+) -> None:
     gone = make_account("gone", plan="FREE")
     buy(metered_till, gone)
     old = spend(acme, 3, clock)

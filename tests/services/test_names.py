@@ -58,7 +58,11 @@ def test_a_long_name_keeps_its_extension_and_its_number(letter) -> None:
 
 def test_equal_names_are_numbered() -> None:
     names = Names(reserved=("errors.json",))
-    assert [names.unique("hero.jpg", "webp") for _ in range(3)] == ["hero.webp", "hero (2).webp", "hero (3).webp"]
+    assert [names.unique("hero.jpg", "webp") for _ in range(3)] == [
+        "hero.webp",
+        "hero (2).webp",
+        "hero (3).webp",
+    ]
     assert names.unique("hero.png", "png") == "hero.png"
     assert names.unique("HERO.png", "webp") == "HERO (4).webp"
     assert names.unique("hero (2).jpg", "webp") == "hero (2) (2).webp"
@@ -67,7 +71,9 @@ def test_equal_names_are_numbered() -> None:
     assert names.unique("straße", "webp") == "straße.webp"
     assert names.unique("STRASSE", "webp") == "STRASSE (2).webp"
     assert names.unique("\u0390", "webp") == "\u0390.webp"
-    assert names.unique("\u03aa\u0301", "webp").endswith(" (2).webp")  # its capital, which is two characters
+    assert names.unique("\u03aa\u0301", "webp").endswith(
+        " (2).webp"
+    )  # its capital, which is two characters
     assert names.unique("Errors", "json") == "Errors (2).json"
 
 

@@ -57,7 +57,9 @@ def month(account, clock) -> tuple[int, int | None]:
 
 def hear(till) -> None:
     """One of the news about a subscription is enough: each is only a reason to ask."""
-    till.deliver([one for one in till.news if one["type"].startswith("customer.subscription.")][-1:])
+    till.deliver(
+        [one for one in till.news if one["type"].startswith("customer.subscription.")][-1:]
+    )
     till.work()
 
 
@@ -118,7 +120,13 @@ def test_the_audit_tells_who_what_and_from_which_to_which(till, free, clock) -> 
     hear(till)
     grant(free, "FREE", clock)
     told = [
-        (entry.actor, entry.action, entry.before.get("plan"), entry.after.get("plan"), bool(entry.event_id))
+        (
+            entry.actor,
+            entry.action,
+            entry.before.get("plan"),
+            entry.after.get("plan"),
+            bool(entry.event_id),
+        )
         for entry in till.audit(free)
     ]
     assert told[1:] == [
@@ -145,7 +153,13 @@ def test_limits_change_with_the_next_request_and_back(till, client, free, make_k
         month = client.get("/usage", headers=bearer(make_key(free)))
         large = presign(client, make_key(free), 60 * MEGABYTE)
         speed = month.headers["X-RateLimit-Limit"]
-        return month.json["plan"], month.json["limit"], speed, library.status_code, large.status_code
+        return (
+            month.json["plan"],
+            month.json["limit"],
+            speed,
+            library.status_code,
+            large.status_code,
+        )
 
     nothing_paid = ("FREE", 100, "20", 402, 402)
     assert seen() == nothing_paid
@@ -187,7 +201,8 @@ def test_what_is_used_this_month_stays_used(till, client, free, make_key, clock)
 
 
 def refusals(client, account, make_key, image) -> list[str]:
-    """What the workspace API, both kinds of quota, and storage say to somebody who has used up all."""
+    """What the workspace API, both kinds of quota, and storage say to somebody who has used up
+    all."""
     answers = [
         client.get("/api/v1/assets", headers=bearer(make_key(account))),
         client.compress(make_key(account), encoded()),
@@ -198,7 +213,9 @@ def refusals(client, account, make_key, image) -> list[str]:
     return [answer.json["error"] for answer in answers if answer.status_code >= 400]
 
 
-def test_refusals_say_that_a_payment_is_overdue_and_where_to_pay(till, client, free, make_key, clock) -> None:
+def test_refusals_say_that_a_payment_is_overdue_and_where_to_pay(
+    till, client, free, make_key, clock
+) -> None:
     image = some_image(free, clock)
     subscription = buy(till, free)
     spend(free, 20_000, clock)
@@ -207,7 +224,10 @@ def test_refusals_say_that_a_payment_is_overdue_and_where_to_pay(till, client, f
     fall_behind(till, subscription)
     end = till.organization(free).plan_lapses_at
     during = refusals(client, free, make_key, image)
-    warning = f"The last payment failed: the TEAM plan ends on {end:%Y-%m-%d} unless it is paid. POST /billing/portal "
+    warning = (
+        f"The last payment failed: the TEAM plan ends on {end:%Y-%m-%d} unless it is paid. POST "
+        "/billing/portal "
+    )
     assert len(during) == 3
     assert all(warning in message for message in during)
 
@@ -247,5 +267,11 @@ def test_the_sweep_writes_down_that_a_plan_has_lapsed_once(app, till, free, cloc
     assert (lapsed(), lapsed()) == (1, 1)
     assert till.organization(free).plan_code == "FREE"
     entry = till.audit(free)[-1]
-    assert (entry.actor, entry.before, entry.after) == ("grace period", {"plan": "TEAM"}, {"plan": "FREE"})
-    assert "Ended 0 plans that were not paid." in app.test_cli_runner().invoke(args=["sweep"]).stdout
+    assert (entry.actor, entry.before, entry.after) == (
+        "grace period",
+        {"plan": "TEAM"},
+        {"plan": "FREE"},
+    )
+    assert (
+        "Ended 0 plans that were not paid." in app.test_cli_runner().invoke(args=["sweep"]).stdout
+    )

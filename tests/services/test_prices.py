@@ -15,7 +15,10 @@ PRICES = Prices(
         PlanPrice("TEAM", "month", "price_team"),
         PlanPrice("BUSINESS", "month", "price_old"),
     ),
-    metered=(PlanPrice("TEAM", "month", "price_images"), PlanPrice("AGENCY", "year", "price_agency")),
+    metered=(
+        PlanPrice("TEAM", "month", "price_images"),
+        PlanPrice("AGENCY", "year", "price_agency"),
+    ),
 )
 
 
@@ -56,9 +59,15 @@ def test_plans_for_sale_are_those_with_a_price() -> None:
 def test_prices_hold_for_those_who_bought_them(paid, plan, interval, metered) -> None:
     """What is not sold any more, and beside other things."""
     known = PRICES.of(paying(*paid))
-    assert (known.plan, known.interval, PRICES.is_metered(paying(*paid))) == (plan, interval, metered)
+    assert (known.plan, known.interval, PRICES.is_metered(paying(*paid))) == (
+        plan,
+        interval,
+        metered,
+    )
 
 
 def test_a_price_that_nobody_named_is_named() -> None:
-    with pytest.raises(UnknownPrice, match="sub_1 pays price_support, price_x, which STRIPE_PRICES does not name"):
+    with pytest.raises(
+        UnknownPrice, match="sub_1 pays price_support, price_x, which STRIPE_PRICES does not name"
+    ):
         PRICES.of(paying("price_x", "price_support"))

@@ -1,4 +1,5 @@
-"""``flask billing reconcile``: what differs from the payment provider is found, told, and mended."""
+"""``flask billing reconcile``: what differs from the payment provider is found, told, and
+mended."""
 
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,7 +26,8 @@ pytestmark = pytest.mark.usefixtures("alone")
 
 @pytest.fixture
 def alone(context) -> None:
-    """Everybody is compared, so whoever is left here of earlier tests has never been at the till."""
+    """Everybody is compared, so whoever is left here of earlier tests has never been at the
+    till."""
     forget_everybody()
     with transaction() as session:
         unpaid = func.coalesce(Organization.granted_plan_code, FREE)
@@ -86,7 +88,12 @@ def check(run, till, account, problem: str) -> None:
 def test_a_life_of_which_nothing_was_heard(run, till, acme, clock) -> None:
     one, books = subscribe(till, acme), till.books
     customer = till.billing(acme).customer_id
-    check(run, till, acme, "status is None, should be active; plan is None, should be TEAM; interval is None, should ")
+    check(
+        run,
+        till,
+        acme,
+        "status is None, should be active; plan is None, should be TEAM; interval is None, should ",
+    )
     steps = [
         (lambda: books.end_period(one), "period_end is ", "TEAM"),
         (
@@ -94,20 +101,44 @@ def test_a_life_of_which_nothing_was_heard(run, till, acme, clock) -> None:
             "plan is TEAM, should be BUSINESS; interval is month, should be year; period_end is ",
             "BUSINESS",
         ),
-        (lambda: books.cancel(one, at_period_end=True), "cancel_at is None, should be 20", "BUSINESS"),
+        (
+            lambda: books.cancel(one, at_period_end=True),
+            "cancel_at is None, should be 20",
+            "BUSINESS",
+        ),
         (lambda: books.keep(one), ", should be None", "BUSINESS"),
         (
             lambda: books.set_card(customer, "declines") and books.end_period(one),
             "active, should be past_due",
             "BUSINESS",
         ),
-        (lambda: books.give_up(one, "unpaid"), "past_due, should be unpaid; plan is BUSINESS, should be None", "FREE"),
-        (lambda: books.set_card(customer, "works"), "unpaid, should be active; plan is None, should be ", "BUSINESS"),
-        (lambda: books.pause(one), "active, should be paused; plan is BUSINESS, should be None", "FREE"),
-        (lambda: books.subscribe(customer, ["price_team_month"]), "plan is None, should be TEAM", "TEAM"),
+        (
+            lambda: books.give_up(one, "unpaid"),
+            "past_due, should be unpaid; plan is BUSINESS, should be None",
+            "FREE",
+        ),
+        (
+            lambda: books.set_card(customer, "works"),
+            "unpaid, should be active; plan is None, should be ",
+            "BUSINESS",
+        ),
+        (
+            lambda: books.pause(one),
+            "active, should be paused; plan is BUSINESS, should be None",
+            "FREE",
+        ),
+        (
+            lambda: books.subscribe(customer, ["price_team_month"]),
+            "plan is None, should be TEAM",
+            "TEAM",
+        ),
         (lambda: books.resume(one), "plan is TEAM, should be BUSINESS", "BUSINESS"),
         (lambda: books.cancel(one), "plan is BUSINESS, should be TEAM", "TEAM"),
-        (lambda: books.delete_customer(customer), "status is active, should be None; plan is TEAM, ", "FREE"),
+        (
+            lambda: books.delete_customer(customer),
+            "status is active, should be None; plan is TEAM, ",
+            "FREE",
+        ),
     ]
     for happens, problem, plan in steps:
         clock.advance(hours=1)
@@ -119,7 +150,11 @@ def test_a_life_of_which_nothing_was_heard(run, till, acme, clock) -> None:
 EDITED = [
     (Organization, {"plan_code": "BUSINESS"}, "plan in force is BUSINESS, should be TEAM"),
     (Organization, {"metered": True}, "metered is True, should be False"),
-    (Organization, {"plan_lapses_at": datetime(2026, 1, 1, tzinfo=UTC)}, "overdue is True, should be False"),
+    (
+        Organization,
+        {"plan_lapses_at": datetime(2026, 1, 1, tzinfo=UTC)},
+        "overdue is True, should be False",
+    ),
     (BillingAccount, {"status": "unpaid"}, "status is unpaid, should be active"),
     (BillingAccount, {"plan_code": None}, "plan is None, should be TEAM"),
     (BillingAccount, {"interval": "year"}, "interval is year, should be month"),
@@ -157,7 +192,9 @@ def test_a_price_that_nobody_named_is_told_and_left_alone(run, app, clock, acme)
         hear(till, acme)
         till.books.change_prices(subscription, ["price_business_month"])
         who = f"{acme.org_id} {till.billing(acme).customer_id}"
-        problem = f"{who}: {subscription} pays price_business_month, which STRIPE_PRICES does not name"
+        problem = (
+            f"{who}: {subscription} pays price_business_month, which STRIPE_PRICES does not name"
+        )
         for arguments in ([], ["--mend"]):
             assert run("reconcile", *arguments) == (1, [problem, "Differences: 1, mended: 0."])
         assert till.plan(acme) == "TEAM"
@@ -177,9 +214,13 @@ def test_a_customer_who_pays_and_is_nobody_here_is_told(run, till) -> None:
 
 def test_other_things_that_the_same_account_sells_are_nobody_s_business(run, till) -> None:
     """Nor is what was never paid."""
-    other, former = (till.books.create_customer(f"{name}@example.com")["id"] for name in ("other", "former"))
+    other, former = (
+        till.books.create_customer(f"{name}@example.com")["id"] for name in ("other", "former")
+    )
     till.books.subscribe(other, [METERED])
-    till.books.expire_incomplete(till.books.subscribe(former, ["price_team_month"], card="declines")["id"])
+    till.books.expire_incomplete(
+        till.books.subscribe(former, ["price_team_month"], card="declines")["id"]
+    )
     till.books.delete_customer(former)
     assert run("reconcile") == (0, ["Differences: 0, mended: 0."])
 
@@ -267,7 +308,9 @@ def test_the_work_does_not_grow_with_the_organizations(till, make_account, monke
     assert all(reconciliation.mend(till.provider, one) for one in found)
     assert differences(till) == []
     with transaction() as session, unscoped(session, "a test"):
-        mended = select(Organization.plan_code).where(Organization.id.in_([one.org_id for one in found]))
+        mended = select(Organization.plan_code).where(
+            Organization.id.in_([one.org_id for one in found])
+        )
         assert set(session.scalars(mended)) == {"TEAM"}
 
 
@@ -282,13 +325,18 @@ def test_a_provider_that_is_down_is_a_sentence(run, app, till) -> None:
     tools = app.extensions["lightwell"]
     app.extensions["lightwell"] = replace(tools, provider=replace(till.provider, payments=Down()))
     for arguments in ([], ["--mend"]):
-        assert run("reconcile", *arguments) == (1, ["Error: The payment provider does not answer just now."])
+        assert run("reconcile", *arguments) == (
+            1,
+            ["Error: The payment provider does not answer just now."],
+        )
 
 
 def test_without_a_provider_there_is_nothing_to_compare_with(run) -> None:
     code, lines = run("reconcile")
     assert code == 1
-    assert lines == ["Error: Payments are not configured on this server. Ask its operator to change the plan."]
+    assert lines == [
+        "Error: Payments are not configured on this server. Ask its operator to change the plan."
+    ]
 
 
 def test_a_metered_subscription_that_was_not_heard_of(app, run, clock, acme) -> None:

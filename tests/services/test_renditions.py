@@ -75,12 +75,17 @@ def case(app, client, acme, clock, tmp_path) -> Case:
         original = Original.of(session.scalars(select(Asset)).one())
     shop = app.extensions["lightwell"].workshop
     targets = (tmp_path / str(number) for number in range(9))
-    return Case(lambda: renditions.render(who, original, SMALL, next(targets), shop), who.partition, original)
+    return Case(
+        lambda: renditions.render(who, original, SMALL, next(targets), shop),
+        who.partition,
+        original,
+    )
 
 
 @pytest.fixture
 def while_it_draws(monkeypatch) -> Callable[..., None]:
-    """Have ``happens`` called while a picture is drawn, just before the claim is renewed, and ``then`` after it."""
+    """Have ``happens`` called while a picture is drawn, just before the claim is renewed, and
+    ``then`` after it."""
 
     outcome = Workshop.outcome
 
@@ -101,7 +106,9 @@ def while_it_draws(monkeypatch) -> Callable[..., None]:
 def impatient(monkeypatch) -> None:
     """Ask again twice, then give up."""
     moments = iter([0.0, 1.0, 2.0, renditions.PATIENCE_SECONDS])
-    monkeypatch.setattr(renditions, "time", SimpleNamespace(monotonic=moments.__next__, sleep=lambda _: None))
+    monkeypatch.setattr(
+        renditions, "time", SimpleNamespace(monotonic=moments.__next__, sleep=lambda _: None)
+    )
 
 
 def month(client, account) -> tuple[int, int]:
@@ -130,10 +137,17 @@ def test_what_is_known_of_a_rendition(case) -> None:
     assert (row.ready, row.format, row.width, row.height) == (True, "webp", 20, 15)
     assert (row.size, row.crc32, row.storage_key) == (found.size, found.crc32, found.storage_key)
     again = case.render()
-    assert (again.size, again.crc32, again.format, again.cached) == (found.size, found.crc32, Format.WEBP, True)
+    assert (again.size, again.crc32, again.format, again.cached) == (
+        found.size,
+        found.crc32,
+        Format.WEBP,
+        True,
+    )
 
 
-def test_missing_are_contents_of_images_without_a_rendition_that_is_ready(acme, client, case, clock) -> None:
+def test_missing_are_contents_of_images_without_a_rendition_that_is_ready(
+    acme, client, case, clock
+) -> None:
     who = keys.authenticate(acme.key, clock())
     copy = upload(client, acme.key, original="copy.jpg")["id"]
     other = upload(client, acme.key, encoded(seed=2))["id"]
@@ -154,8 +168,11 @@ def test_missing_are_contents_of_images_without_a_rendition_that_is_ready(acme, 
     assert (missing(mine, copy), missing(mine, other)) == (0, 1)
 
 
-def test_a_claim_that_was_overtaken_overwrites_nothing(client, acme, case, clock, while_it_draws) -> None:
-    """Its holder was away for longer than its lease, as a suspended machine is; another rendered meanwhile."""
+def test_a_claim_that_was_overtaken_overwrites_nothing(
+    client, acme, case, clock, while_it_draws
+) -> None:
+    """Its holder was away for longer than its lease, as a suspended machine is; another rendered
+    meanwhile."""
     first: list[str] = []
     others: list[Found] = []
 
@@ -173,8 +190,11 @@ def test_a_claim_that_was_overtaken_overwrites_nothing(client, acme, case, clock
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_claim_that_was_taken_over_is_left_to_its_new_holder(client, acme, case, clock, while_it_draws) -> None:
-    """Neither kept nor renewed nor given up by the old one, whose own file is thrown away and costs nothing."""
+def test_a_claim_that_was_taken_over_is_left_to_its_new_holder(
+    client, acme, case, clock, while_it_draws
+) -> None:
+    """Neither kept nor renewed nor given up by the old one, whose own file is thrown away and costs
+    nothing."""
     first: list[str] = []
     until = clock() + LEASE
 
@@ -187,7 +207,11 @@ def test_a_claim_that_was_taken_over_is_left_to_its_new_holder(client, acme, cas
     with pytest.raises(Overloaded):
         case.render()
     row = case.row
-    assert (row.claim, row.storage_key, row.lease_until) == ("claim_other", "renditions/other", until)
+    assert (row.claim, row.storage_key, row.lease_until) == (
+        "claim_other",
+        "renditions/other",
+        until,
+    )
     assert (row.ready, row.format) == (False, None)
     assert case.discarded == first
     assert month(client, acme) == (0, 0)
@@ -227,18 +251,27 @@ def at_the_last_moment(case, monkeypatch) -> Callable[..., None]:
     return arrange
 
 
-def test_what_its_holder_finished_just_now_is_not_taken_over(client, acme, case, clock, at_the_last_moment) -> None:
+def test_what_its_holder_finished_just_now_is_not_taken_over(
+    client, acme, case, clock, at_the_last_moment
+) -> None:
     other = case.claimed(clock())
     clock.set(other.lease_until)
     at_the_last_moment(ready=True, format="webp", size=5, crc32=7)
     found = case.render()
-    assert (found.cached, found.storage_key, found.size, found.crc32) == (True, other.storage_key, 5, 7)
+    assert (found.cached, found.storage_key, found.size, found.crc32) == (
+        True,
+        other.storage_key,
+        5,
+        7,
+    )
     assert case.discarded == []
     assert month(client, acme) == (0, 0)
 
 
 @pytest.mark.usefixtures("impatient")
-def test_what_a_third_one_just_took_over_is_not_taken_over(client, acme, case, clock, at_the_last_moment) -> None:
+def test_what_a_third_one_just_took_over_is_not_taken_over(
+    client, acme, case, clock, at_the_last_moment
+) -> None:
     clock.set(case.claimed(clock()).lease_until)
     at_the_last_moment(claim="claim_third", lease_until=clock() + LEASE)
     with pytest.raises(Overloaded):

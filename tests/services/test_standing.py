@@ -25,7 +25,10 @@ PRICES = Prices(
 
 
 def subscription(name: str, status: str, *prices: str, age: int = 0) -> Subscription:
-    items = [Item(f"si_{price}", price, NOW + timedelta(days=number)) for number, price in enumerate(prices, 1)]
+    items = [
+        Item(f"si_{price}", price, NOW + timedelta(days=number))
+        for number, price in enumerate(prices, 1)
+    ]
     return Subscription(name, "cus_1", status, items, NOW - timedelta(days=age), None)
 
 
@@ -37,7 +40,8 @@ def test_without_any_nothing_holds() -> None:
 @pytest.mark.parametrize(
     ("better", "worse"),
     [
-        ("active", "past_due"), ("trialing", "past_due"), ("past_due", "unpaid"), ("unpaid", "paused"),
+        ("active", "past_due"), ("trialing", "past_due"), ("past_due", "unpaid"),
+        ("unpaid", "paused"),
         ("paused", "incomplete"),
     ],
 )  # fmt: skip
@@ -62,7 +66,8 @@ def test_of_equal_states_the_higher_plan_counts_and_of_equal_plans_the_newest() 
 
 
 @pytest.mark.parametrize(
-    ("status", "plan", "metered"), [("active", "TEAM", True), ("past_due", "TEAM", True), ("unpaid", None, False)]
+    ("status", "plan", "metered"),
+    [("active", "TEAM", True), ("past_due", "TEAM", True), ("unpaid", None, False)],
 )
 def test_only_what_holds_a_plan_is_metered(status, plan, metered) -> None:
     found = standing(PRICES, LADDER, [subscription("sub_1", status, "price_team", "price_images")])
@@ -86,7 +91,10 @@ def test_what_came_of_it_is_told_in_the_same_transaction(app, till, make_account
 
     def synchronise(customer_id: str) -> bool:
         return subscriptions.synchronise(
-            till.provider, customer_id, "test", also=lambda session, outcome: told.append((session.org_id, outcome))
+            till.provider,
+            customer_id,
+            "test",
+            also=lambda session, outcome: told.append((session.org_id, outcome)),
         )
 
     with app.app_context():
@@ -106,7 +114,12 @@ def test_what_came_of_it_is_told_in_the_same_transaction(app, till, make_account
         (Standing("sub", "active"), None),
         (Standing("sub", "active", period_end=NOW + timedelta(days=9)), timedelta(days=9) + LATE),
         (
-            Standing("sub", "active", period_end=NOW + timedelta(days=9), cancel_at=NOW + timedelta(days=3)),
+            Standing(
+                "sub",
+                "active",
+                period_end=NOW + timedelta(days=9),
+                cancel_at=NOW + timedelta(days=3),
+            ),
             timedelta(days=3) + LATE,
         ),
         (Standing("sub", "active", period_end=NOW), LATER),
@@ -116,7 +129,9 @@ def test_the_provider_is_asked_when_news_is_due(found, after) -> None:
     assert subscriptions._next_check(found, NOW) == (None if after is None else NOW + after)
 
 
-@pytest.mark.parametrize(("before", "after"), [(None, SOON), (SOON * 2, SOON), (SOON, SOON), (SOON / 2, SOON / 2)])
+@pytest.mark.parametrize(
+    ("before", "after"), [(None, SOON), (SOON * 2, SOON), (SOON, SOON), (SOON / 2, SOON / 2)]
+)
 def test_what_is_about_to_change_is_asked_for_soon_but_not_later_than_before(
     app, till, make_account, clock, before, after
 ) -> None:
@@ -144,7 +159,9 @@ class Asked:
         return []
 
 
-def test_who_is_overtaken_ten_times_gives_up_and_has_changed_nothing(app, till, make_account) -> None:
+def test_who_is_overtaken_ten_times_gives_up_and_has_changed_nothing(
+    app, till, make_account
+) -> None:
     account = make_account(plan="FREE")
     customer = till.customer(account)
 
@@ -166,7 +183,9 @@ def test_who_was_not_heard_of_is_asked_about_twenty_at_a_time_and_the_longest_si
     for number, customer in enumerate(silent):
         with app.app_context(), transaction(customer.split("_", 3)[3]) as session:
             long_ago = clock() - timedelta(days=900 - number)
-            session.add(BillingAccount(customer_id=customer, customers=1, revision=0, check_at=long_ago))
+            session.add(
+                BillingAccount(customer_id=customer, customers=1, revision=0, check_at=long_ago)
+            )
     asked = Asked()
     provider = replace(till.provider, payments=asked)
     with app.app_context():

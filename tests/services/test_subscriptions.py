@@ -32,7 +32,8 @@ def life(app, make_account) -> Iterator[Life]:
 
 
 def live(life: Life, lives: int, eventful_share: float) -> None:
-    """Live that many generated lives, of which so many must be eventful: else this proves little."""
+    """Live that many generated lives, of which so many must be eventful: else this proves
+    little."""
     eventful = []
 
     @settings(max_examples=lives, deadline=None, suppress_health_check=list(HealthCheck))
@@ -65,16 +66,26 @@ def test_every_order_of_five_events_ends_the_same(life) -> None:
     life.books.end_period(second)
     life.books.set_card(life.customer_id, "works")
     events = life.books.events()
-    told = {"customer.subscription.created", "customer.subscription.deleted", "invoice.payment_failed"}
+    told = {
+        "customer.subscription.created",
+        "customer.subscription.deleted",
+        "invoice.payment_failed",
+    }
     paid = [one for one in events if one["type"] == "invoice.paid"][-1]
-    known = [parsed(life.till, one) for one in [*(one for one in events if one["type"] in told), paid]]
+    known = [
+        parsed(life.till, one) for one in [*(one for one in events if one["type"] in told), paid]
+    ]
     assert len(known) == 5
     for order in permutations(known):
         with transaction(life.who.org_id) as session:
             for table in (StripeEvent, BillingAccount):
                 session.change(delete(table))
             session.add(BillingAccount(customer_id=life.customer_id, customers=1, revision=0))
-            session.change(update(Organization).where(Organization.id == life.who.org_id).values(plan_code=FREE))
+            session.change(
+                update(Organization)
+                .where(Organization.id == life.who.org_id)
+                .values(plan_code=FREE)
+            )
         with transaction() as session:
             for one in order:
                 inbox.receive(session, one, life.calendar.now)
@@ -181,7 +192,11 @@ def test_the_sweep_writes_a_lapse_down_once(app, life) -> None:
         life.calendar.advance(seconds=1)
     assert written == ["TEAM", "FREE", "FREE"]
     (entry,) = [entry for entry in life.till.audit(life.who) if entry.action == "plan.lapsed"]
-    assert (entry.actor, entry.before, entry.after) == ("grace period", {"plan": "TEAM"}, {"plan": "FREE"})
+    assert (entry.actor, entry.before, entry.after) == (
+        "grace period",
+        {"plan": "TEAM"},
+        {"plan": "FREE"},
+    )
 
 
 # What we cannot read
@@ -247,7 +262,10 @@ def test_a_payment_that_nobody_told_is_asked_for_before_the_plan_lapses(life) ->
     life.calendar.advance(days=1)
     subscriptions.check_unheard(life.till.provider)
     life.check()
-    assert (life.till.billing(life.who).status, life.till.organization(life.who).plan_lapses_at) == ("active", None)
+    assert (
+        life.till.billing(life.who).status,
+        life.till.organization(life.who).plan_lapses_at,
+    ) == ("active", None)
 
 
 def test_who_did_not_answer_is_asked_again_later(life) -> None:
@@ -278,7 +296,11 @@ def test_a_dispute_flags_the_organization_and_changes_nothing_else(life) -> None
     inbox.work(life.till.provider)
     assert life.till.organization(life.who).flag == f"The charge {charge['id']} is disputed."
     entry = life.till.audit(life.who)[-1]
-    assert (entry.action, entry.actor, entry.event_id) == ("organization.flagged", "stripe", news["id"])
+    assert (entry.action, entry.actor, entry.event_id) == (
+        "organization.flagged",
+        "stripe",
+        news["id"],
+    )
     assert (life.plan, unhandled()) == ("TEAM", [])
 
 
@@ -288,12 +310,15 @@ def test_news_about_others_is_noted_and_done(life) -> None:
     dispute = life.books.dispute(life.books.charges_of(other)[0]["id"])
     news = life.books.events()[-1]
     unknown = {**news, "id": "evt_unknown", "data": {"object": {**dispute, "charge": "ch_unknown"}}}
-    created = next(one for one in life.books.events() if one["type"] == "customer.subscription.created")
+    created = next(
+        one for one in life.books.events() if one["type"] == "customer.subscription.created"
+    )
     receive(life.till, created, news, unknown)
     inbox.work(life.till.provider)
     with transaction() as session:
         outcomes = {
-            one: session.get_one(StripeEvent, one).outcome for one in (created["id"], news["id"], "evt_unknown")
+            one: session.get_one(StripeEvent, one).outcome
+            for one in (created["id"], news["id"], "evt_unknown")
         }
     assert set(outcomes.values()) == {"not a customer of ours"}
     assert (life.till.organization(life.who).flag, unhandled()) == (None, [])

@@ -24,7 +24,8 @@ DAY = timedelta(days=1)
 
 
 def test_abandoned_uploads_go_and_running_ones_stay(app, file_time, clock, tmp_path) -> None:
-    """One that works writes into a file that has been there for hours: its folder's own time tells nothing of it."""
+    """One that works writes into a file that has been there for hours: its folder's own time tells
+    nothing of it."""
     hours_ago = (clock() - timedelta(hours=7)).timestamp()
     for name in ("abandoned", "running", "empty"):
         folder = tmp_path / name
@@ -41,7 +42,9 @@ def test_abandoned_uploads_go_and_running_ones_stay(app, file_time, clock, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["running"]
 
 
-def test_half_an_object_goes_an_hour_after_it_was_last_written_to(app, file_time, clock, tmp_path) -> None:
+def test_half_an_object_goes_an_hour_after_it_was_last_written_to(
+    app, file_time, clock, tmp_path
+) -> None:
     storage = app.extensions["lightwell"].storage
     storage.put("tests/whole", [b"x"])
     half = storage.root / ".unfinished" / "killed"
@@ -65,7 +68,8 @@ def objects_of(storage, account) -> set[str]:
 
 
 def test_what_test_keys_made_is_deleted_after_ninety_days(app, client, acme, clock) -> None:
-    """As by hand: out of lists and counts, its space given back, its renditions and objects removed."""
+    """As by hand: out of lists and counts, its space given back, its renditions and objects
+    removed."""
     tools = app.extensions["lightwell"]
 
     def run():
@@ -89,7 +93,10 @@ def test_what_test_keys_made_is_deleted_after_ninety_days(app, client, acme, clo
     assert (status(test, acme.test_key), status(live, acme.key)) == (404, 200)
     assert objects_of(tools.storage, acme) == kept
     with transaction(acme.org_id, "test") as session:
-        assert counts.of(session, [counts.ALL, counts.of_tag("tried")]) == {counts.ALL: 0, counts.of_tag("tried"): 0}
+        assert counts.of(session, [counts.ALL, counts.of_tag("tried")]) == {
+            counts.ALL: 0,
+            counts.of_tag("tried"): 0,
+        }
         assert space.used(session) == live["size"]
     clock.advance(days=1000)
     run()
@@ -105,7 +112,9 @@ def test_events_that_were_handled_are_forgotten_after_ninety_days(app, till, clo
     handled = {one["id"] for one in till.books.events()}
     till.books.delete_customer(customer)
     till.deliver(till.news)
-    waiting = {one["id"] for one in till.books.events() if one["type"].startswith("customer.")} - handled
+    waiting = {
+        one["id"] for one in till.books.events() if one["type"].startswith("customer.")
+    } - handled
 
     def left() -> set[str]:
         sweep(tools.storage, tools.settings.spool_dir, clock())
@@ -126,11 +135,16 @@ def test_many_old_test_assets_go_over_several_sweeps(app, acme, clock, monkeypat
         with transaction(acme.org_id, mode) as session:
             for asset_id, days in zip(made, (95, 92, 91, 89), strict=True):
                 asset_id = asset_id.replace("image", mode)
-                assets.add(session, make_asset(asset_id, uploaded_at=clock() - days * DAY), Label("old"))
+                assets.add(
+                    session, make_asset(asset_id, uploaded_at=clock() - days * DAY), Label("old")
+                )
 
     def left(mode: str) -> list[int]:
         with transaction(acme.org_id, mode) as session:
-            return [made.index(asset.id.replace(mode, "image")) for asset in session.scalars(select(Asset))]
+            return [
+                made.index(asset.id.replace(mode, "image"))
+                for asset in session.scalars(select(Asset))
+            ]
 
     lefts = []
     for _ in range(3):
@@ -142,9 +156,12 @@ def test_many_old_test_assets_go_over_several_sweeps(app, acme, clock, monkeypat
 
 
 def test_old_test_assets_are_found_by_their_own_index(clock) -> None:
-    """Not by going through everybody's assets every minute; PostgreSQL decides by its statistics."""
+    """Not by going through everybody's assets every minute; PostgreSQL decides by its
+    statistics."""
     asked = []
-    event.listen(db.engine, "before_cursor_execute", lambda *call: asked.append(call[2:4]), once=True)
+    event.listen(
+        db.engine, "before_cursor_execute", lambda *call: asked.append(call[2:4]), once=True
+    )
     with transaction() as session, unscoped(session, "a test"):
         assets.partitions_with_expired(session, clock())
     with db.engine.connect() as connection:

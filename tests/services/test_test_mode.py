@@ -47,10 +47,14 @@ def test_every_processed_image_is_stamped_for_a_test_key_only(app, client, acme,
     tight = b64decode(client.compress(acme.key, plain()).json["results"][0]["data"])
     compressed = client.compress(key, tight).json["results"][0]
     assert ("keptOriginal" in compressed) == (mode == "live")
-    url = client.get(f"/api/v1/assets/{image}/export-url?maxWidth=120", headers=bearer(key)).json["url"]
+    url = client.get(f"/api/v1/assets/{image}/export-url?maxWidth=120", headers=bearer(key)).json[
+        "url"
+    ]
     order = {"assetIds": [image], "config": {"format": "webp", "maxWidth": 100}}
     streamed = client.post("/api/v1/exports", headers=bearer(key), json=order).data
-    batch = client.post("/api/v1/exports", headers=bearer(key), json={**order, "async": True}).json["id"]
+    batch = client.post("/api/v1/exports", headers=bearer(key), json={**order, "async": True}).json[
+        "id"
+    ]
     with app.app_context():
         batches.work(acme.org_id, mode, batch, app.extensions["lightwell"].workshop)
     kept = client.get(f"/api/v1/exports/{batch}", headers=bearer(key)).json["downloadUrl"]
@@ -67,7 +71,8 @@ def test_every_processed_image_is_stamped_for_a_test_key_only(app, client, acme,
 
 
 def test_thumbnails_of_originals_are_stamped_too_and_the_files_are_not(client, mode, key) -> None:
-    """The one of an upload in two steps, that of a video, and that of an image in the other dialect."""
+    """The one of an upload in two steps, that of a video, and that of an image in the other
+    dialect."""
     picture, frame = plain(), np.full((160, 160, 3), GRAY, np.uint8)
     asset = upload(client, key, picture, "gray.png", "image/png")
     upload(client, key, film([frame] * 3), "gray.mp4", "video/mp4")
@@ -96,6 +101,8 @@ def test_an_export_knows_the_copies_that_are_there(app, client, clock, mode, key
                 return renditions.missing(session, who, [image], Transform())
 
         assert missing() == 1
-        assert not client.get(f"/api/v1/assets/{image}/export-url", headers=bearer(key)).json["cached"]
+        assert not client.get(f"/api/v1/assets/{image}/export-url", headers=bearer(key)).json[
+            "cached"
+        ]
         assert missing() == 0
     assert client.get(f"/api/v1/assets/{image}/export-url", headers=bearer(key)).json["cached"]

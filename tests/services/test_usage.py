@@ -205,7 +205,9 @@ def test_the_day_of_test_keys_ends_at_midnight(tester, clock) -> None:
     assert today(tester, clock()) == (0, 100)
 
 
-def test_what_a_test_key_left_in_a_crash_is_given_back_to_its_day(app, tester, clock, tmp_path) -> None:
+def test_what_a_test_key_left_in_a_crash_is_given_back_to_its_day(
+    app, tester, clock, tmp_path
+) -> None:
     began = clock()
     reserve(tester, 100, began)
     clock.advance(minutes=6)
@@ -221,7 +223,9 @@ def test_a_named_request_of_a_test_key_pays_once(tester, clock) -> None:
     assert today(tester, clock()) == (4, 0)
 
 
-step = st.tuples(st.sampled_from(["reserve", "settle", "release", "crash", "sweep"]), st.integers(0, 40))
+step = st.tuples(
+    st.sampled_from(["reserve", "settle", "release", "crash", "sweep"]), st.integers(0, 40)
+)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
@@ -234,7 +238,10 @@ def test_whatever_happens_the_ledger_adds_up(app, make_account, clock, steps) ->
             try:
                 open_reservations.append(reserve(principal, number, now))
             except QuotaExceeded:
-                assert counted + sum(reservation.images for reservation in open_reservations) + number > 100
+                assert (
+                    counted + sum(reservation.images for reservation in open_reservations) + number
+                    > 100
+                )
         elif action == "sweep":
             now += timedelta(minutes=6)
             with transaction(principal.org_id) as session:
@@ -254,11 +261,18 @@ def test_whatever_happens_the_ledger_adds_up(app, make_account, clock, steps) ->
     with transaction(principal.org_id) as session:
         counter = session.scalars(select(UsageCounter)).first() or UsageCounter(used=0, reserved=0)
         sums = {
-            state: session.scalar(select(func.sum(UsageEntry.images)).where(UsageEntry.state == state)) or 0
+            state: session.scalar(
+                select(func.sum(UsageEntry.images)).where(UsageEntry.state == state)
+            )
+            or 0
             for state in (EntryState.SETTLED, EntryState.RESERVED)
         }
     assert counter.used == counted == sums[EntryState.SETTLED] <= 100
-    assert counter.reserved == sums[EntryState.RESERVED] == sum(one.images for one in open_reservations)
+    assert (
+        counter.reserved
+        == sums[EntryState.RESERVED]
+        == sum(one.images for one in open_reservations)
+    )
 
 
 @settings(suppress_health_check=list(HealthCheck))

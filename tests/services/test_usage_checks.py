@@ -1,4 +1,5 @@
-"""Work is refused before it begins where the month has no room for it, and nothing is set aside for that."""
+"""Work is refused before it begins where the month has no room for it, and nothing is set aside for
+that."""
 
 from dataclasses import replace
 
@@ -43,7 +44,11 @@ def test_work_under_way_counts(principal, clock) -> None:
 
 
 def test_plans_without_a_limit_are_never_full(principal, clock) -> None:
-    check(replace(principal, allowance=replace(principal.allowance, monthly_images=None)), 1000, clock())
+    check(
+        replace(principal, allowance=replace(principal.allowance, monthly_images=None)),
+        1000,
+        clock(),
+    )
 
 
 def test_more_is_never_settled_than_was_reserved(principal, clock) -> None:

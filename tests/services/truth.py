@@ -13,7 +13,13 @@ LADDER = ("FREE", "TEAM", "BUSINESS", "ENTERPRISE")
 TEAM, TEAM_YEAR, BUSINESS, BUSINESS_YEAR = (
     f"price_{plan}_{interval}" for plan in ("team", "business") for interval in ("month", "year")
 )
-PLANS = {TEAM: "TEAM", TEAM_YEAR: "TEAM", BUSINESS: "BUSINESS", BUSINESS_YEAR: "BUSINESS", METERED: "TEAM"}
+PLANS = {
+    TEAM: "TEAM",
+    TEAM_YEAR: "TEAM",
+    BUSINESS: "BUSINESS",
+    BUSINESS_YEAR: "BUSINESS",
+    METERED: "TEAM",
+}
 PRICES = Prices(ACCOUNT.stripe_prices, (PlanPrice("TEAM", "month", METERED),))
 RANKS = {"incomplete": 1, "paused": 2, "unpaid": 3, "past_due": 4, "trialing": 5, "active": 5}
 PAYING = ("past_due", "trialing", "active")
@@ -54,7 +60,9 @@ def facts(subscription: Document) -> dict[str, Any]:
     }
 
 
-NOTHING = dict.fromkeys(("subscription_id", "status", "plan_code", "interval", "period_end", "cancel_at"))
+NOTHING = dict.fromkeys(
+    ("subscription_id", "status", "plan_code", "interval", "period_end", "cancel_at")
+)
 
 
 def expected(books: Books, customer_id: str) -> list[dict[str, Any]]:

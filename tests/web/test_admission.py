@@ -43,14 +43,18 @@ def send(client, method, path, key, content_type, size, **environ):
 
 @pytest.mark.parametrize("asked", [False, True])
 def test_the_type_of_every_body_is_checked_before_it_is_read(app, client, acme, asked) -> None:
-    """Each endpoint gets 380 MB of the type that it does not take: in one step, and where a server asks first."""
+    """Each endpoint gets 380 MB of the type that it does not take: in one step, and where a server
+    asks first."""
     operations = list(described(app))
     assert len(operations) > 20
     for method, path, media in operations:
         environ = {ASKED: Asked()} if asked else {}
         other = JSON if media != JSON else FORM
         answer = send(client, method, path, acme.key, other, 380 * MEGABYTE, **environ)
-        assert (answer.status_code, answer.json["code"]) == (415, "unsupported_media_type"), (method, path)
+        assert (answer.status_code, answer.json["code"]) == (415, "unsupported_media_type"), (
+            method,
+            path,
+        )
 
 
 def test_who_asks_is_told_how_much_may_come(app, client, acme, make_account) -> None:
@@ -79,7 +83,12 @@ def test_asking_counts_no_request(app, make_app, clock) -> None:
 
 def test_asking_claims_no_idempotency_key(client, acme) -> None:
     headers = {**bearer(acme.key), "Idempotency-Key": "once"}
-    asked = client.post("/api/v1/collections", json={"name": "a"}, headers=headers, environ_overrides={ASKED: Asked()})
+    asked = client.post(
+        "/api/v1/collections",
+        json={"name": "a"},
+        headers=headers,
+        environ_overrides={ASKED: Asked()},
+    )
     assert asked.status_code == 204
     answer = client.post("/api/v1/collections", json={"name": "a"}, headers=headers)
     assert (answer.status_code, "Idempotent-Replayed" in answer.headers) == (201, False)
@@ -95,7 +104,9 @@ def test_asking_claims_no_idempotency_key(client, acme) -> None:
         ("POST", "/api/v1/collections", "free", 402),
     ],
 )
-def test_the_application_s_refusals_come_early(client, make_account, method, path, key, status) -> None:
+def test_the_application_s_refusals_come_early(
+    client, make_account, method, path, key, status
+) -> None:
     key = make_account("free", "FREE").key if key == "free" else key
     media = FORM if path.startswith("/compress") else JSON
     answer = send(client, method, path, key or "", media, 1000, **{ASKED: Asked()})

@@ -35,14 +35,20 @@ def test_a_prefix_of_the_other_mode_is_refused(client, acme, prefix) -> None:
 
 @pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer "])
 def test_the_scheme_is_case_insensitive(client, acme, scheme) -> None:
-    assert client.get("/usage", headers={"Authorization": f"{scheme} {acme.key}"}).status_code == 200
+    assert (
+        client.get("/usage", headers={"Authorization": f"{scheme} {acme.key}"}).status_code == 200
+    )
 
 
 def test_other_schemes_and_broken_keys_are_refused(client, acme) -> None:
     secret = secret_of(acme.key)
-    for value in ("", "Bearer", "Basic " + acme.key, f"Bearer {secret}", f"Bearer sk_{secret}", f"Bearer psx_{secret}x",
-                  f"Bearer psx_{secret[:-1]}", "Bearer psx_" + "é" * 38, "Bearer " + "p" * 9000):  # fmt: skip
-        answer = client.get("/usage", headers={"Authorization": value.encode("latin-1").decode("latin-1")})
+    for value in ("", "Bearer", "Basic " + acme.key, f"Bearer {secret}", f"Bearer sk_{secret}",
+    f"Bearer psx_{secret}x",
+                  f"Bearer psx_{secret[:-1]}", "Bearer psx_" + "é" * 38,
+                  "Bearer " + "p" * 9000):  # fmt: skip
+        answer = client.get(
+            "/usage", headers={"Authorization": value.encode("latin-1").decode("latin-1")}
+        )
         assert answer.status_code == 401, value
         assert answer.headers["WWW-Authenticate"] == "Bearer"
         assert answer.json["code"] == "unauthenticated"
@@ -51,7 +57,9 @@ def test_other_schemes_and_broken_keys_are_refused(client, acme) -> None:
 def test_a_typo_is_refused_without_asking_the_database(app, client, acme) -> None:
     asked = []
     with app.app_context():
-        event.listen(db.engine, "before_cursor_execute", lambda *arguments: asked.append(arguments[2]))
+        event.listen(
+            db.engine, "before_cursor_execute", lambda *arguments: asked.append(arguments[2])
+        )
     wrong = acme.key[:10] + BASE62[(BASE62.index(acme.key[10]) + 1) % 62] + acme.key[11:]
     assert client.get("/usage", headers=bearer(wrong)).status_code == 401
     assert not asked
@@ -63,7 +71,9 @@ def test_a_typo_is_refused_without_asking_the_database(app, client, acme) -> Non
 def test_a_revocation_holds_from_the_next_request_on(app, client, acme) -> None:
     assert client.get("/usage", headers=bearer(acme.key)).status_code == 200
     with app.app_context(), transaction() as session:
-        session.change(update(ApiKey).where(ApiKey.last4 == acme.key[-4:]).values(revoked_at=db.func.now()))
+        session.change(
+            update(ApiKey).where(ApiKey.last4 == acme.key[-4:]).values(revoked_at=db.func.now())
+        )
     assert client.get("/usage", headers=bearer(acme.key)).status_code == 401
 
 
@@ -79,7 +89,9 @@ def test_a_key_records_its_last_use_once_a_minute(app, client, acme, clock) -> N
     def last_used():
         with app.app_context(), transaction() as session:
             return session.scalars(
-                select(ApiKey.last_used_at).where(ApiKey.org_id == acme.org_id, ApiKey.mode == Mode.LIVE)
+                select(ApiKey.last_used_at).where(
+                    ApiKey.org_id == acme.org_id, ApiKey.mode == Mode.LIVE
+                )
             ).one()
 
     assert last_used() is None
@@ -109,4 +121,7 @@ def test_a_preflight_needs_no_key(client) -> None:
 
 
 def test_pages_take_no_cross_origin_requests(client) -> None:
-    assert "Access-Control-Allow-Origin" not in client.get("/docs", headers={"Origin": "https://x.example"}).headers
+    assert (
+        "Access-Control-Allow-Origin"
+        not in client.get("/docs", headers={"Origin": "https://x.example"}).headers
+    )

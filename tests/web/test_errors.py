@@ -92,6 +92,10 @@ def test_errors_survive_a_process_border() -> None:
     for kind in AppError.catalogue().values():
         original = kind("What is wrong.")
         copy = pickle.loads(pickle.dumps(original))
-        assert (type(copy), copy.message, copy.headers) == (kind, original.message, original.headers)
+        assert (type(copy), copy.message, copy.headers) == (
+            kind,
+            original.message,
+            original.headers,
+        )
     with_details = UnsupportedImage("No.", errors=["a: b"])
     assert pickle.loads(pickle.dumps(with_details)).errors == ["a: b"]

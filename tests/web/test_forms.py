@@ -1,6 +1,7 @@
 """Forms to the byte, as clients write them, on every endpoint that takes one.
 
-Each way has the bytes that its client sends (or that people copy from an example), with the endpoint's own field names.
+Each way has the bytes that its client sends (or that people copy from an example), with the
+endpoint's own field names.
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ VALUE = "32"
 
 @dataclass(frozen=True)
 class Way:
-    """``boundary`` as it stands in the Content-Type. In ``body`` «file» and «text» are the endpoint's fields."""
+    """``boundary`` as it stands in the Content-Type. In ``body`` «file» and «text» are the
+    endpoint's fields."""
 
     body: str
     boundary: str = "edge"
@@ -41,7 +43,8 @@ def lines(*parts: str) -> str:
 def simple(disposition: str, *headers: str, boundary: str = "edge") -> str:
     """A text field, then a file with these headers."""
     return lines(
-        f"--{boundary}", 'Content-Disposition: form-data; name="«text»"', "", VALUE, f"--{boundary}",
+        f"--{boundary}", 'Content-Disposition: form-data; name="«text»"', "", VALUE,
+        f"--{boundary}",
         f"Content-Disposition: {disposition}", *headers, "", "«picture»", f"--{boundary}--", "",
     )  # fmt: skip
 
@@ -51,7 +54,8 @@ JPEG = "Content-Type: image/jpeg"
 OCTETS = "Content-Type: application/octet-stream"
 UNICODE = "ä \N{CAMERA} €.jpg"
 WAYS = {
-    "curl": Way(simple(FILE, JPEG, boundary="-" * 24 + "a5863cb01e4e22b1"), "-" * 24 + "a5863cb01e4e22b1"),
+    "curl": Way(simple(FILE, JPEG, boundary="-" * 24 + "a5863cb01e4e22b1"),
+    "-" * 24 + "a5863cb01e4e22b1"),
     "curl, a name with quotes, which it and browsers write so": Way(
         simple('form-data; name="«file»"; filename="a %22q%22.jpg"', JPEG), name='a "q".jpg'
     ),
@@ -60,22 +64,27 @@ WAYS = {
     ),
     "requests: a part without a type": Way(simple(FILE)),
     "requests, an old urllib3": Way(
-        simple("form-data; name=\"«file»\"; filename*=utf-8''%C3%A4%20%F0%9F%93%B7%20%E2%82%AC.jpg"), name=UNICODE
+        simple("form-data; name=\"«file»\"; "
+               "filename*=utf-8''%C3%A4%20%F0%9F%93%B7%20%E2%82%AC.jpg"), name=UNICODE
     ),
     "Chrome": Way(
-        simple(FILE, JPEG, boundary="----WebKitFormBoundary7MA4YWxkTrZu0gW"), "----WebKitFormBoundary7MA4YWxkTrZu0gW"
+        simple(FILE, JPEG, boundary="----WebKitFormBoundary7MA4YWxkTrZu0gW"),
+        "----WebKitFormBoundary7MA4YWxkTrZu0gW"
     ),
-    "Firefox, UTF-8 as it is": Way(simple(f'form-data; name="«file»"; filename="{UNICODE}"', JPEG), name=UNICODE),
+    "Firefox, UTF-8 as it is": Way(simple(f'form-data; name="«file»"; filename="{UNICODE}"', JPEG),
+    name=UNICODE),
     "a page in Latin-1": Way(
         simple('form-data; name="«file»"; filename="Hôtel Zürich.jpg"', JPEG),
         name="Hôtel Zürich.jpg",
         encoding="latin-1",
     ),
     "a page in windows-1252": Way(
-        simple('form-data; name="«file»"; filename="l’été.jpg"', JPEG), name="l’été.jpg", encoding="cp1252"
+        simple('form-data; name="«file»"; filename="l’été.jpg"', JPEG), name="l’été.jpg",
+        encoding="cp1252"
     ),
     "Internet Explorer: the whole path": Way(
-        simple('form-data; name="«file»"; filename="C:\\path\\new\\x.jpg"', "Content-Type: image/pjpeg"), name="x.jpg"
+        simple('form-data; name="«file»"; filename="C:\\path\\new\\x.jpg"',
+        "Content-Type: image/pjpeg"), name="x.jpg"
     ),
     "the same, escaped": Way(
         simple('form-data; name="«file»"; filename="C:\\\\path\\\\x.jpg"', JPEG), name="x.jpg"
@@ -83,18 +92,23 @@ WAYS = {
     "a share of Windows": Way(
         simple('form-data; name="«file»"; filename="\\\\server\\photos\\x.jpg"', JPEG), name="x.jpg"
     ),
-    "Postman": Way(simple('form-data; name="«file»"; filename="/C:/Users/me/x.jpg"', JPEG), name="x.jpg"),
+    "Postman": Way(simple('form-data; name="«file»"; filename="/C:/Users/me/x.jpg"', JPEG),
+    name="x.jpg"),
     "fetch, a Blob": Way(simple('form-data; name="«file»"; filename="blob"', OCTETS), name="blob"),
     "form-data of npm, a Buffer": Way(simple('form-data; name="«file»"', OCTETS), name="unnamed"),
     "an image's type, and no name": Way(simple('form-data; name="«file»"', JPEG), name="unnamed"),
-    "an empty name, with bytes": Way(simple('form-data; name="«file»"; filename=""', JPEG), name="unnamed"),
+    "an empty name, with bytes": Way(simple('form-data; name="«file»"; filename=""', JPEG),
+    name="unnamed"),
     "axios with the old image/jpg": Way(simple(FILE, "Content-Type: image/jpg")),
     "Guzzle: the length of each part": Way(simple(FILE, f"Content-Length: {len(PICTURE)}", JPEG)),
     "OkHttp": Way(
         lines(
-            "--b1d8c7a0-3f6e", 'Content-Disposition: form-data; name="«text»"', "Content-Transfer-Encoding: binary",
-            "Content-Type: text/plain; charset=UTF-8", f"Content-Length: {len(VALUE)}", "", VALUE, "--b1d8c7a0-3f6e",
-            f"Content-Disposition: {FILE}", "Content-Type: image/*", f"Content-Length: {len(PICTURE)}", "", "«picture»",
+            "--b1d8c7a0-3f6e", 'Content-Disposition: form-data; name="«text»"',
+            "Content-Transfer-Encoding: binary",
+            "Content-Type: text/plain; charset=UTF-8", f"Content-Length: {len(VALUE)}", "", VALUE,
+            "--b1d8c7a0-3f6e",
+            f"Content-Disposition: {FILE}", "Content-Type: image/*",
+            f"Content-Length: {len(PICTURE)}", "", "«picture»",
             "--b1d8c7a0-3f6e--", "",
         ),
         "b1d8c7a0-3f6e",
@@ -105,19 +119,23 @@ WAYS = {
         simple('form-data;name="«file»";filename="photo.jpg"', "Content-Type:image/jpeg"),
         type="multipart/form-data;boundary={}",
     ),
-    "Alamofire": Way(simple(FILE, JPEG, boundary="alamofire.boundary.9fa3c"), "alamofire.boundary.9fa3c"),
+    "Alamofire": Way(simple(FILE, JPEG, boundary="alamofire.boundary.9fa3c"),
+    "alamofire.boundary.9fa3c"),
     "PHP's CURLFile": Way(simple(FILE, OCTETS)),
     "HttpClient of .NET": Way(
         lines(
-            "--5e2f", "Content-Type: text/plain; charset=utf-8", "Content-Disposition: form-data; name=«text»", "",
+            "--5e2f", "Content-Type: text/plain; charset=utf-8",
+            "Content-Disposition: form-data; name=«text»", "",
             VALUE, "--5e2f", JPEG,
-            "Content-Disposition: form-data; name=«file»; filename=photo.jpg; filename*=utf-8''photo.jpg", "",
+            "Content-Disposition: form-data; name=«file»; filename=photo.jpg; "
+            "filename*=utf-8''photo.jpg", "",
             "«picture»", "--5e2f--", "",
         ),
         '"5e2f"',
     ),
     "HttpClient of .NET, another alphabet": Way(
-        simple("form-data; name=«file»; filename=\"=?utf-8?B?w6Q=?=\"; filename*=utf-8''%C3%A4.jpg", JPEG),
+        simple("form-data; name=«file»; filename=\"=?utf-8?B?w6Q=?=\"; filename*=utf-8''%C3%A4.jpg",
+        JPEG),
         name="ä.jpg",
     ),
     "Spring, another alphabet": Way(
@@ -125,10 +143,12 @@ WAYS = {
         name="Hôtel Zürich.jpg",
     ),
     "what looks like that, and is not": Way(
-        simple('form-data; name="«file»"; filename="=?what?B?x?=.jpg"', JPEG), name="=?what?B?x?=.jpg"
+        simple('form-data; name="«file»"; filename="=?what?B?x?=.jpg"', JPEG),
+        name="=?what?B?x?=.jpg"
     ),
     "filename* before filename": Way(
-        simple("form-data; name=\"«file»\"; filename*=UTF-8'de'%C3%A4.jpg; filename=\"a.jpg\"", JPEG), name="ä.jpg"
+        simple("form-data; name=\"«file»\"; filename*=UTF-8'de'%C3%A4.jpg; filename=\"a.jpg\"",
+        JPEG), name="ä.jpg"
     ),
     "filename* in Latin-1": Way(
         simple("form-data; name=\"«file»\"; filename*=iso-8859-1''%E4.jpg", JPEG), name="ä.jpg"
@@ -139,7 +159,8 @@ WAYS = {
     "HttpURLConnection, from an example": Way(simple(FILE, boundary="*****"), "*****"),
     "Java Mail": Way(simple(FILE, JPEG, boundary="----=_Part_1_20.17"), "----=_Part_1_20.17"),
     "every character that a boundary may have": Way(
-        simple(FILE, boundary="a'()+_,-./:=?b"), "a'()+_,-./:=?b", type="Multipart/Form-Data; charset=x; Boundary={}"
+        simple(FILE, boundary="a'()+_,-./:=?b"), "a'()+_,-./:=?b",
+        type="Multipart/Form-Data; charset=x; Boundary={}"
     ),
     "a boundary with a space, in quotes": Way(simple(FILE, boundary="a b"), '"a b"'),
     "multipart-post of Ruby": Way(
@@ -147,16 +168,19 @@ WAYS = {
     ),
     "aiohttp: the type first": Way(
         lines(
-            "--edge", "Content-Type: text/plain; charset=utf-8", 'Content-Disposition: form-data; name="«text»"', "",
+            "--edge", "Content-Type: text/plain; charset=utf-8",
+            'Content-Disposition: form-data; name="«text»"', "",
             VALUE, "--edge", JPEG, f"Content-Disposition: {FILE}", "", "«picture»", "--edge--", "",
         )
     ),
     "Dart: headers in lower case": Way(
-        simple(FILE, JPEG).replace("Content-Disposition", "content-disposition").replace("Content-Type", "content-type")
+        simple(FILE, JPEG).replace("Content-Disposition",
+        "content-disposition").replace("Content-Type", "content-type")
     ),
     "Unity: a type and its charset in quotes": Way(
         lines(
-            "--edge", 'Content-Type: text/plain; charset="utf-8"', 'Content-disposition: form-data; name="«text»"', "",
+            "--edge", 'Content-Type: text/plain; charset="utf-8"',
+            'Content-disposition: form-data; name="«text»"', "",
             VALUE, "--edge", JPEG, f"Content-disposition: {FILE}", "", "«picture»", "--edge--", "",
         ),
         '"edge"',
@@ -167,12 +191,16 @@ WAYS = {
     "a name with semicolon and equals sign": Way(
         simple('form-data; filename="a;b=c.jpg"; name="«file»"', JPEG), name="a;b=c.jpg"
     ),
-    "a name with a bare quote": Way(simple('form-data; name="«file»"; filename="a"b.jpg"', JPEG), name='a"b.jpg'),
+    "a name with a bare quote": Way(simple('form-data; name="«file»"; filename="a"b.jpg"', JPEG),
+    name='a"b.jpg'),
     "percents that are no escapes": Way(
-        simple('form-data; name="«file»"; filename="100%25 %C3%A4.jpg"', JPEG), name="100%25 %C3%A4.jpg"
+        simple('form-data; name="«file»"; filename="100%25 %C3%A4.jpg"', JPEG),
+        name="100%25 %C3%A4.jpg"
     ),
-    "a header over two lines": Way(simple('form-data; name="«file»";\r\n filename="photo.jpg"', JPEG)),
-    "preamble and epilogue": Way("This is a form.\r\n" + simple(FILE, JPEG) + "\r\nThat was it.\r\n"),
+    "a header over two lines": Way(simple('form-data; name="«file»";\r\n filename="photo.jpg"',
+    JPEG)),
+    "preamble and epilogue": Way("This is a form.\r\n" + simple(FILE,
+    JPEG) + "\r\nThat was it.\r\n"),
     "an empty line before the first boundary": Way("\r\n" + simple(FILE, JPEG)),
     "spaces after the boundaries": Way(simple(FILE, JPEG).replace("--edge\r\n", "--edge  \r\n")),
 }  # fmt: skip
@@ -188,7 +216,9 @@ class Endpoint:
     status: int
 
     def send(self, client, account, way: Way, **options: Any):
-        body = way.body.replace("«file»", self.file).replace("«text»", self.text).encode(way.encoding)
+        body = (
+            way.body.replace("«file»", self.file).replace("«text»", self.text).encode(way.encoding)
+        )
         picture = "«picture»".encode(way.encoding, "ignore")
         return client.post(
             self.path,
@@ -210,7 +240,9 @@ ENDPOINTS = [
     Endpoint("/compress/batch", "files[]", "maxWidth", 200),
     Endpoint("/v1/images/upload", "image", "name", 201),
 ]
-on_every_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.path)
+on_every_endpoint = pytest.mark.parametrize(
+    "endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.path
+)
 
 
 def test_every_endpoint_that_takes_a_form_is_here(app) -> None:
@@ -233,9 +265,17 @@ def test_forms_as_clients_write_them(client, acme, endpoint, way) -> None:
 
 
 def form(*parts: tuple[str, str, str]) -> Way:
-    """Parts as (disposition after the name, further header, content), under the name that stands first."""
+    """Parts as (disposition after the name, further header, content), under the name that stands
+    first."""
     written = [
-        lines("--edge", f"Content-Disposition: form-data; name={name}", *([header] if header else []), "", content, "")
+        lines(
+            "--edge",
+            f"Content-Disposition: form-data; name={name}",
+            *([header] if header else []),
+            "",
+            content,
+            "",
+        )
         for name, header, content in parts
     ]
     return Way("".join(written) + "--edge--\r\n")
@@ -250,20 +290,29 @@ NOBODY_CHOSE = ('"«file»"; filename=""', OCTETS, "")
 @pytest.mark.parametrize("field", ["{}", "{}[]", "{}[0]", "{}[12]"])
 def test_a_field_of_files_may_be_numbered(client, acme, endpoint, field) -> None:
     name = field.format(endpoint.file.removesuffix("[]"))
-    answer = endpoint.send(client, acme, form(TEXT, (f'"{name}"; filename="photo.jpg"', JPEG, "«picture»")))
+    answer = endpoint.send(
+        client, acme, form(TEXT, (f'"{name}"; filename="photo.jpg"', JPEG, "«picture»"))
+    )
     assert endpoint.arrived(client, acme, answer) == ("photo.jpg", VALUE)
 
 
 def test_numbered_files_come_back_in_the_order_sent(client, acme) -> None:
     fields = ["files[1]", "files[0]", "files", "files[]", "files[2]"]
-    sent = [(f'"{field}"; filename="{number}.jpg"', JPEG, "«picture»") for number, field in enumerate(fields)]
+    sent = [
+        (f'"{field}"; filename="{number}.jpg"', JPEG, "«picture»")
+        for number, field in enumerate(fields)
+    ]
     answer = ENDPOINTS[0].send(client, acme, form(*sent, TEXT))
-    assert [result["originalName"] for result in answer.json["results"]] == [f"{number}.jpg" for number in range(5)]
+    assert [result["originalName"] for result in answer.json["results"]] == [
+        f"{number}.jpg" for number in range(5)
+    ]
 
 
 @on_every_endpoint
 def test_a_field_in_which_nobody_chose_a_file_counts_as_absent(client, acme, endpoint) -> None:
-    answer = endpoint.send(client, acme, form(NOBODY_CHOSE, TEXT, CHOSEN, ('"other"; filename=""', OCTETS, "")))
+    answer = endpoint.send(
+        client, acme, form(NOBODY_CHOSE, TEXT, CHOSEN, ('"other"; filename=""', OCTETS, ""))
+    )
     assert answer.status_code == endpoint.status, answer.text
     assert endpoint.arrived(client, acme, answer) == ("photo.jpg", VALUE)
 
@@ -299,13 +348,17 @@ def test_unknown_text_is_ignored_with_a_warning(client, acme, endpoint) -> None:
     ignored = [('"submit"', "", "Send"), ('"_token"', "", "x" * 40), (f'"{"y" * 99}"', "", "")]
     answer = endpoint.send(client, acme, form(TEXT, CHOSEN, *ignored))
     assert answer.status_code == endpoint.status, answer.text
-    assert answer.json["warnings"] == [f"{name}: unknown field, ignored" for name in ("submit", "_token", "y" * 64)]
+    assert answer.json["warnings"] == [
+        f"{name}: unknown field, ignored" for name in ("submit", "_token", "y" * 64)
+    ]
 
 
 @pytest.mark.parametrize("nothing", ["", "null", "undefined"])
 def test_a_text_field_without_a_value_counts_as_absent(client, acme, nothing) -> None:
     names = ("quality", "maxWidth", "maxHeight", "mimeType", "partial")
-    answer = ENDPOINTS[0].send(client, acme, form(CHOSEN, *((f'"{name}"', "", nothing) for name in names)))
+    answer = ENDPOINTS[0].send(
+        client, acme, form(CHOSEN, *((f'"{name}"', "", nothing) for name in names))
+    )
     assert ENDPOINTS[0].arrived(client, acme, answer) == ("photo.jpg", "64")
     assert answer.json["results"][0]["mimeType"] == "image/jpeg"
 
@@ -317,14 +370,20 @@ def test_jpg_is_jpeg(client, acme) -> None:
 
 @on_every_endpoint
 def test_text_in_the_part_s_own_charset(client, acme, endpoint) -> None:
-    """A number in ISO-8859-1 is one in UTF-8, so that only the image's name shows the difference."""
+    """A number in ISO-8859-1 is one in UTF-8, so that only the image's name shows the
+    difference."""
     way = form((TEXT[0], "Content-Type: text/plain; charset=ISO-8859-1", "32"), CHOSEN)
     assert endpoint.arrived(client, acme, endpoint.send(client, acme, way)) == ("photo.jpg", VALUE)
 
 
 @pytest.mark.parametrize(
     ("encoding", "header"),
-    [("utf-8", ""), ("latin-1", ""), ("latin-1", "Content-Type: text/plain; charset=iso-8859-1"), ("cp1252", "")],
+    [
+        ("utf-8", ""),
+        ("latin-1", ""),
+        ("latin-1", "Content-Type: text/plain; charset=iso-8859-1"),
+        ("cp1252", ""),
+    ],
 )
 def test_names_in_other_alphabets(client, acme, encoding, header) -> None:
     written = form((TEXT[0], header, "Hôtel Zürich"), CHOSEN)
@@ -365,7 +424,12 @@ def test_every_name_survives_the_two_ways_to_escape_it(name) -> None:
             assert clean_name(found["filename"]) == clean_name(name)
 
 
-ARRIVING = ["curl", "URLSession by hand: LF alone", "spaces after the boundaries", "preamble and epilogue"]
+ARRIVING = [
+    "curl",
+    "URLSession by hand: LF alone",
+    "spaces after the boundaries",
+    "preamble and epilogue",
+]
 
 
 class Drip(BytesIO):
@@ -390,7 +454,9 @@ def test_it_does_not_matter_how_a_form_arrives(way, size) -> None:
     body = way.body.encode().replace("«picture»".encode(), PICTURE)
     _, fields, files = parse(body, size, parameters(f"; boundary={way.boundary}")["boundary"])
     assert fields.to_dict() == {"«text»": VALUE}
-    assert [(field, file.filename, file.read()) for field, file in files.items()] == [("«file»", "photo.jpg", PICTURE)]
+    assert [(field, file.filename, file.read()) for field, file in files.items()] == [
+        ("«file»", "photo.jpg", PICTURE)
+    ]
 
 
 def test_text_is_limited_in_all() -> None:
@@ -404,20 +470,30 @@ def test_parts_and_their_headers_are_limited() -> None:
     part = b'--edge\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n'
     with pytest.raises(RequestEntityTooLarge):
         parse(part * 5 + b"--edge--", max_form_parts=4)
-    for filler in (b"X: " + b"x" * 20_000, b'Content-Disposition: form-data; name="' + b"n" * 20_000 + b'"'):
+    for filler in (
+        b"X: " + b"x" * 20_000,
+        b'Content-Disposition: form-data; name="' + b"n" * 20_000 + b'"',
+    ):
         with pytest.raises(TooLarge):
             parse(b"--edge\r\n" + filler + b"\r\n\r\n\r\n--edge--")
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"--edge\r\n", b"--edge\r\n\r\nx\r\n--edge--", b"--edge\r\nX: y\r\n\r\nx\r\n--edge--"]
+    "body",
+    [b"", b"--edge\r\n", b"--edge\r\n\r\nx\r\n--edge--", b"--edge\r\nX: y\r\n\r\nx\r\n--edge--"],
 )
 def test_what_is_no_form_is_refused(body) -> None:
     with pytest.raises(BadRequest):
         parse(body)
 
 
-HOSTILE = ['; a="' * 3000, '; a="\\";' * 2000, ";" + " " * 16_000, '; a="' + "\\" * 16_000, '; a="' + '" ' * 8000]
+HOSTILE = [
+    '; a="' * 3000,
+    '; a="\\";' * 2000,
+    ";" + " " * 16_000,
+    '; a="' + "\\" * 16_000,
+    '; a="' + '" ' * 8000,
+]
 
 
 @pytest.mark.parametrize("header", HOSTILE, ids=range(len(HOSTILE)))

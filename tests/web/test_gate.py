@@ -27,7 +27,8 @@ class Crowd:
         self._threads: list[threading.Thread] = []
 
     def come(self, name: str) -> None:
-        """``name``'s first letter is the group. Returns when it is known whether it is in, waits or is refused."""
+        """``name``'s first letter is the group. Returns when it is known whether it is in, waits or
+        is refused."""
         before = self._known()
         self._leave[name] = threading.Event()
         thread = threading.Thread(target=self._visit, args=(name,), daemon=True)
@@ -43,7 +44,12 @@ class Crowd:
         """Only grows: who comes is counted once it waits, or has been answered."""
         with self.gate._lock:
             waiting = len(self.gate._waiting)
-        return waiting + len(self.inside) + len(self.refused) + sum(e.is_set() for e in self._leave.values())
+        return (
+            waiting
+            + len(self.inside)
+            + len(self.refused)
+            + sum(e.is_set() for e in self._leave.values())
+        )
 
     def _visit(self, name: str) -> None:
         try:
@@ -56,7 +62,11 @@ class Crowd:
 
     def settle(self, inside: str, refused: str = "") -> None:
         wanted = sorted(inside.split()), sorted(refused.split())
-        wait_until(lambda: (sorted(self.inside), sorted(self.refused)) == wanted, f"{wanted}, not {self}", SECONDS)
+        wait_until(
+            lambda: (sorted(self.inside), sorted(self.refused)) == wanted,
+            f"{wanted}, not {self}",
+            SECONDS,
+        )
 
     def __str__(self) -> str:
         return f"{self.inside} inside, {self.refused} refused"
@@ -160,8 +170,12 @@ def test_who_waits_in_vain_is_refused_and_takes_no_place_afterwards() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=30), st.integers(1, 6))
-def test_no_order_of_coming_and_going_breaks_a_bound(steps: list[tuple[str, int]], places: int) -> None:
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=30), st.integers(1, 6)
+)
+def test_no_order_of_coming_and_going_breaks_a_bound(
+    steps: list[tuple[str, int]], places: int
+) -> None:
     """Without patience, so that no thread is needed: who comes is in or refused."""
     gate, inside = Gate(places, patience=0), list[tuple[str, ExitStack]]()
     for group, choice in steps:

@@ -29,7 +29,11 @@ def used(client, account) -> int:
 
 def answers_of(app, account) -> list[Path]:
     """The bodies that are kept for an account."""
-    return list((app.extensions["lightwell"].settings.storage_dir / "idempotency" / account.org_id).glob("*"))
+    return list(
+        (app.extensions["lightwell"].settings.storage_dir / "idempotency" / account.org_id).glob(
+            "*"
+        )
+    )
 
 
 def once(name: str = "order-1") -> dict[str, str]:
@@ -56,7 +60,9 @@ def test_a_repetition_gets_the_same_answer_and_is_free(app, client, acme) -> Non
 
 def test_the_keys_of_two_callers_and_two_names_are_apart(client, acme, globex) -> None:
     answers = [
-        client.compress(account.key, encoded(), headers=once(name)) for account in (acme, globex) for name in ("a", "b")
+        client.compress(account.key, encoded(), headers=once(name))
+        for account in (acme, globex)
+        for name in ("a", "b")
     ]
     assert not [answer for answer in answers if "Idempotent-Replayed" in answer.headers]
     assert used(client, acme) == used(client, globex) == 2
@@ -65,17 +71,25 @@ def test_the_keys_of_two_callers_and_two_names_are_apart(client, acme, globex) -
 @pytest.mark.parametrize("change", ["file", "name", "field"])
 def test_another_request_under_the_same_key_is_422(client, acme, change) -> None:
     client.compress(acme.key, ("a.jpg", encoded()), headers=once())
-    file = ("b.jpg" if change == "name" else "a.jpg", encoded(seed=2) if change == "file" else encoded())
+    file = (
+        "b.jpg" if change == "name" else "a.jpg",
+        encoded(seed=2) if change == "file" else encoded(),
+    )
     fields = {"quality": "0.5"} if change == "field" else {}
     answer = client.compress(acme.key, file, headers=once(), **fields)
     assert (answer.status_code, answer.json["code"]) == (422, "idempotency_mismatch")
     assert used(client, acme) == 1
 
 
-def test_a_refusal_about_the_request_is_kept_and_one_about_the_moment_is_not(client, make_account) -> None:
+def test_a_refusal_about_the_request_is_kept_and_one_about_the_moment_is_not(
+    client, make_account
+) -> None:
     account = make_account(plan="FREE", monthly_images=1, requests_per_second=100)
     assert client.compress(account.key, b"junk", headers=once("bad")).status_code == 422
-    assert client.compress(account.key, b"junk", headers=once("bad")).headers["Idempotent-Replayed"] == "true"
+    assert (
+        client.compress(account.key, b"junk", headers=once("bad")).headers["Idempotent-Replayed"]
+        == "true"
+    )
     for _ in range(2):
         answer = client.compress(account.key, encoded(), encoded(), headers=once("full"))
         assert (answer.status_code, answer.json["code"]) == (429, "monthly_limit_reached")
@@ -85,7 +99,9 @@ def test_a_refusal_about_the_request_is_kept_and_one_about_the_moment_is_not(cli
 @on_both_databases
 def test_a_repetition_while_the_first_still_runs_is_409(app, acme, monkeypatch) -> None:
     with slowly(app, monkeypatch) as (started, finish), ThreadPoolExecutor(1) as thread:
-        first = thread.submit(lambda: app.test_client().compress(acme.key, encoded(), headers=once()))
+        first = thread.submit(
+            lambda: app.test_client().compress(acme.key, encoded(), headers=once())
+        )
         assert started.wait(30)
         second = app.test_client().compress(acme.key, encoded(), headers=once())
         finish.set()
@@ -96,7 +112,9 @@ def test_a_repetition_while_the_first_still_runs_is_409(app, acme, monkeypatch) 
 
 
 @on_both_databases
-def test_a_crash_after_the_charge_is_not_charged_again(app, client, acme, clock, monkeypatch) -> None:
+def test_a_crash_after_the_charge_is_not_charged_again(
+    app, client, acme, clock, monkeypatch
+) -> None:
     """The process dies between settling and keeping the answer; the client tries again."""
 
     with monkeypatch.context() as dying:
@@ -145,7 +163,10 @@ def test_an_answer_that_was_lost_with_its_disk_is_worked_again_for_free(app, cli
         path.unlink()
     again = client.compress(acme.key, encoded(), headers=once())
     assert again.json["results"] == first.json["results"]
-    assert client.compress(acme.key, encoded(), headers=once()).headers["Idempotent-Replayed"] == "true"
+    assert (
+        client.compress(acme.key, encoded(), headers=once()).headers["Idempotent-Replayed"]
+        == "true"
+    )
     assert used(client, acme) == 1
 
 
@@ -155,12 +176,14 @@ def test_a_key_of_the_wrong_length_is_refused(client, acme, name) -> None:
     assert client.compress(acme.key, encoded(), headers=once("x" * 255)).status_code == 200
 
 
-# ── answers that are not kept ────────────────────────────────────────────────────────────────────────────────────────
+# ── answers that are not kept ─────────────────────────────────────────────────────────────────────
 
 
 @on_both_databases
 @pytest.mark.parametrize("evicted", [False, True], ids=["too large", "made room"])
-def test_an_answer_that_is_not_kept_is_worked_again_for_free(app, client, acme, monkeypatch, evicted) -> None:
+def test_an_answer_that_is_not_kept_is_worked_again_for_free(
+    app, client, acme, monkeypatch, evicted
+) -> None:
     if not evicted:
         monkeypatch.setattr(idempotency, "LARGEST", 1000)
     first = client.compress(acme.key, encoded(), encoded(seed=2), headers=once())
@@ -178,11 +201,15 @@ def test_an_answer_that_is_not_kept_is_worked_again_for_free(app, client, acme, 
     assert used(client, acme) == 2
 
 
-def test_one_is_worked_again_once_at_a_time_and_survives_a_refusal(app, client, acme, monkeypatch) -> None:
+def test_one_is_worked_again_once_at_a_time_and_survives_a_refusal(
+    app, client, acme, monkeypatch
+) -> None:
     monkeypatch.setattr(idempotency, "LARGEST", 1000)
     first = client.compress(acme.key, encoded(), headers=once())
     with slowly(app, monkeypatch) as (started, finish), ThreadPoolExecutor(1) as thread:
-        again = thread.submit(lambda: app.test_client().compress(acme.key, encoded(), headers=once()))
+        again = thread.submit(
+            lambda: app.test_client().compress(acme.key, encoded(), headers=once())
+        )
         assert started.wait(30)
         assert client.compress(acme.key, encoded(), headers=once()).status_code == 409
         finish.set()
@@ -233,14 +260,19 @@ def test_a_batch_export_whose_answer_is_gone_is_the_same_batch(app, client, acme
     assert len(client.get("/api/v1/exports", headers=bearer(acme.key)).json["exports"]) == 1
 
 
-# ── leases ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── leases ────────────────────────────────────────────────────────────────────────────────────────
 
 
 @on_both_databases
-def test_a_request_that_was_taken_over_ends_without_a_say(app, client, acme, clock, monkeypatch) -> None:
-    """It hung past its lease: the second one's answer counts, and so do its images. Nothing is left to charge it to."""
+def test_a_request_that_was_taken_over_ends_without_a_say(
+    app, client, acme, clock, monkeypatch
+) -> None:
+    """It hung past its lease: the second one's answer counts, and so do its images. Nothing is left
+    to charge it to."""
     with slowly(app, monkeypatch) as (started, finish), ThreadPoolExecutor(1) as thread:
-        first = thread.submit(lambda: app.test_client().compress(acme.test_key, encoded(), headers=once()))
+        first = thread.submit(
+            lambda: app.test_client().compress(acme.test_key, encoded(), headers=once())
+        )
         assert started.wait(30)
         clock.advance(seconds=31)
         monkeypatch.undo()
@@ -260,7 +292,9 @@ def test_a_request_that_was_taken_over_ends_without_a_say(app, client, acme, clo
 def test_a_lease_is_renewed_while_somebody_works(app, client, acme, clock, monkeypatch) -> None:
     monkeypatch.setattr(app.extensions[HEARTBEAT], "_seconds", 0.01)
     with slowly(app, monkeypatch) as (started, finish), ThreadPoolExecutor(1) as thread:
-        first = thread.submit(lambda: app.test_client().compress(acme.key, encoded(), headers=once()))
+        first = thread.submit(
+            lambda: app.test_client().compress(acme.key, encoded(), headers=once())
+        )
         assert started.wait(30)
         for _ in range(3):
             clock.advance(seconds=29)

@@ -44,7 +44,9 @@ def still(app, monkeypatch) -> StillClock:
     """For buckets, which ask the application's clock, and for windows, which ask Python's."""
     clock = StillClock()
     monkeypatch.setattr("limits.storage.redis.time", clock)
-    monkeypatch.setitem(app.extensions, "lightwell", replace(app.extensions["lightwell"], clock=clock))
+    monkeypatch.setitem(
+        app.extensions, "lightwell", replace(app.extensions["lightwell"], clock=clock)
+    )
     return clock
 
 
@@ -52,11 +54,13 @@ def statuses(client, key: str, times: int, path: str = "/usage") -> list[int]:
     return [client.get(path, headers=bearer(key)).status_code for _ in range(times)]
 
 
-# ── live keys ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── live keys ─────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(("plan", "rate"), [("FREE", 2), ("TEAM", 3), ("BUSINESS", 10)])
-def test_ten_seconds_of_a_plan_s_rate_may_come_at_once(client, make_account, still, plan, rate) -> None:
+def test_ten_seconds_of_a_plan_s_rate_may_come_at_once(
+    client, make_account, still, plan, rate
+) -> None:
     key = make_account(plan=plan).key
     assert statuses(client, key, 10 * rate) == [200] * 10 * rate
     refused = client.get("/usage", headers=bearer(key))
@@ -70,8 +74,11 @@ def test_ten_seconds_of_a_plan_s_rate_may_come_at_once(client, make_account, sti
     assert statuses(client, key, 10 * rate + 1) == [200] * 10 * rate + [429]
 
 
-def test_after_a_burst_the_plan_s_steady_rate_passes_for_as_long_as_one_likes(client, make_account, still) -> None:
-    """What no window of so many requests does: this one would refuse from the fifth second to the tenth."""
+def test_after_a_burst_the_plan_s_steady_rate_passes_for_as_long_as_one_likes(
+    client, make_account, still
+) -> None:
+    """What no window of so many requests does: this one would refuse from the fifth second to the
+    tenth."""
     key = make_account(plan="FREE").key
     assert statuses(client, key, 20) == [200] * 20
     for _ in range(60):
@@ -80,7 +87,9 @@ def test_after_a_burst_the_plan_s_steady_rate_passes_for_as_long_as_one_likes(cl
     assert statuses(client, key, 1) == [429]
 
 
-def test_a_dozen_parallel_calls_pass_and_never_more_than_the_bucket_holds(app, make_account, still) -> None:
+def test_a_dozen_parallel_calls_pass_and_never_more_than_the_bucket_holds(
+    app, make_account, still
+) -> None:
     key = make_account(plan="FREE").key
 
     def ask(_: int) -> int:
@@ -109,16 +118,27 @@ def test_the_bucket_is_one_for_all_surfaces_of_a_key(client, make_account, still
     assert client.get("/usage", headers={"x-api-key": key}).status_code == 429
 
 
-def test_compress_says_rate_limited_where_only_the_rate_is_reached(client, make_account, still) -> None:
-    """Its clients take 429 for a month that is used up: the code and ``Retry-After`` tell the two apart."""
+def test_compress_says_rate_limited_where_only_the_rate_is_reached(
+    client, make_account, still
+) -> None:
+    """Its clients take 429 for a month that is used up: the code and ``Retry-After`` tell the two
+    apart."""
     key = make_account(plan="FREE").key
     statuses(client, key, 20)
     refused = client.post("/compress/batch", headers=bearer(key))
-    assert (refused.status_code, refused.json["code"], refused.headers["Retry-After"]) == (429, "rate_limited", "1")
-    assert refused.json["error"].startswith("Too many requests: the limit is 20 per 10 seconds for one key.")
+    assert (refused.status_code, refused.json["code"], refused.headers["Retry-After"]) == (
+        429,
+        "rate_limited",
+        "1",
+    )
+    assert refused.json["error"].startswith(
+        "Too many requests: the limit is 20 per 10 seconds for one key."
+    )
 
 
-def test_the_workspace_s_seconds_are_counted_by_the_second(client, make_account, make_key, still) -> None:
+def test_the_workspace_s_seconds_are_counted_by_the_second(
+    client, make_account, make_key, still
+) -> None:
     account = make_account(plan="TEAM")
     answers = [client.get("/api/v1/assets", headers=bearer(account.key)) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200] * 3 + [429]
@@ -130,13 +150,17 @@ def test_the_workspace_s_seconds_are_counted_by_the_second(client, make_account,
     assert statuses(client, account.key, 4, "/api/v1/assets") == [200] * 3 + [429]
 
 
-def test_what_is_fetched_on_one_surface_is_missing_on_the_other(client, make_account, still) -> None:
+def test_what_is_fetched_on_one_surface_is_missing_on_the_other(
+    client, make_account, still
+) -> None:
     key = make_account(plan="TEAM").key
     assert statuses(client, key, 28) == [200] * 28
     assert statuses(client, key, 2, "/api/v1/assets") == [200] * 2
     refused = client.get("/api/v1/assets", headers=bearer(key))
     assert refused.status_code == 429
-    assert refused.headers["RateLimit-Policy"] == '"key";q=30;w=10', "that which refused, not the second that is over"
+    assert refused.headers["RateLimit-Policy"] == '"key";q=30;w=10', (
+        "that which refused, not the second that is over"
+    )
     assert refused.headers["Retry-After"] == "1"
 
 
@@ -146,10 +170,14 @@ def test_what_a_second_refuses_takes_nothing_from_the_bucket(client, make_accoun
     assert client.get("/usage", headers=bearer(key)).headers["X-RateLimit-Remaining"] == "26"
 
 
-def test_an_organization_s_keys_together_have_five_times_what_one_has(client, make_account, make_key, still) -> None:
+def test_an_organization_s_keys_together_have_five_times_what_one_has(
+    client, make_account, make_key, still
+) -> None:
     account = make_account(plan="FREE")
     keys = [account.key, *(make_key(account) for _ in range(7))]
-    assert [status for key in keys for status in statuses(client, key, 20)] == [200] * 100 + [429] * 60
+    assert [status for key in keys for status in statuses(client, key, 20)] == [200] * 100 + [
+        429
+    ] * 60
     refused = client.get("/usage", headers=bearer(make_key(account)))
     assert refused.headers["RateLimit-Policy"] == '"organization";q=100;w=10'
     assert refused.headers["Retry-After"] == "1"
@@ -160,14 +188,21 @@ def test_an_organization_s_keys_together_have_five_times_what_one_has(client, ma
     assert statuses(client, make_account(plan="FREE").key, 1) == [200]
 
 
-def test_headers_tell_of_the_limit_that_is_nearest_to_refusing(client, make_account, make_key, still) -> None:
+def test_headers_tell_of_the_limit_that_is_nearest_to_refusing(
+    client, make_account, make_key, still
+) -> None:
     account = make_account(plan="FREE")
     for key in (make_key(account) for _ in range(4)):
         statuses(client, key, 20)
-    answers = [client.get("/usage", headers=bearer(key)) for key in (make_key(account), account.key)]
+    answers = [
+        client.get("/usage", headers=bearer(key)) for key in (make_key(account), account.key)
+    ]
     policies = ['"key";q=20;w=10', '"organization";q=100;w=10']
     assert [answer.headers["RateLimit-Policy"] for answer in answers] == policies
-    assert [answer.headers["RateLimit"] for answer in answers] == ['"key";r=19;t=1', '"organization";r=18;t=1']
+    assert [answer.headers["RateLimit"] for answer in answers] == [
+        '"key";r=19;t=1',
+        '"organization";r=18;t=1',
+    ]
     assert answers[1].headers["X-RateLimit-Remaining"] == "18"
 
 
@@ -191,7 +226,7 @@ def test_every_answer_tells_what_is_left(client, acme, still) -> None:
         assert "Retry-After" not in answer.headers
 
 
-# ── test keys, rotation ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── test keys, rotation ───────────────────────────────────────────────────────────────────────────
 
 
 def test_test_keys_have_ten_a_minute_on_any_plan(client, acme, still) -> None:
@@ -205,7 +240,9 @@ def test_test_keys_have_ten_a_minute_on_any_plan(client, acme, still) -> None:
 
 def test_an_organization_s_test_keys_together_have_fifty(client, acme, make_key) -> None:
     keys = [make_key(acme, Mode.TEST, "test_") for _ in range(6)]
-    assert [status for key in keys for status in statuses(client, key, 10)] == [200] * 50 + [429] * 10
+    assert [status for key in keys for status in statuses(client, key, 10)] == [200] * 50 + [
+        429
+    ] * 10
     refused = client.get("/usage", headers=bearer(acme.test_key))
     assert refused.headers["RateLimit-Policy"] == '"organization";q=50;w=60'
     assert statuses(client, acme.key, 1) == [200]
@@ -250,7 +287,7 @@ def test_an_organization_rotates_five_keys_a_minute(client, acme, globex, make_k
     rotated(client, globex.key)
 
 
-# ── without a key ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── without a key ─────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture(scope="module")
@@ -287,10 +324,13 @@ def test_pages_and_health_checks_are_not_limited(strict_app) -> None:
 
 @pytest.fixture
 def register(make_app):
-    """Open accounts at a server with the registration limits of the default, or others, counted from nothing."""
+    """Open accounts at a server with the registration limits of the default, or others, counted
+    from nothing."""
 
     def server(**settings: str):
-        return partial(register_at, make_app(**{"ratelimit_registrations": "10/hour;20/day", **settings}))
+        return partial(
+            register_at, make_app(**{"ratelimit_registrations": "10/hour;20/day", **settings})
+        )
 
     return server
 
@@ -343,7 +383,9 @@ def test_parallel_registrations_never_pass_the_limit(register) -> None:
     assert found == [201] * 10 + [429] * 14
 
 
-def test_the_server_opens_so_many_accounts_a_day_and_says_when_it_is_enough(small_app, caplog) -> None:
+def test_the_server_opens_so_many_accounts_a_day_and_says_when_it_is_enough(
+    small_app, caplog
+) -> None:
     ask = partial(register_at, small_app)
     answers = [ask(f"198.18.{n + 10}.1") for n in range(8)]
     assert [answer.status_code for answer in answers] == [201] * 7 + [429]
@@ -354,7 +396,7 @@ def test_the_server_opens_so_many_accounts_a_day_and_says_when_it_is_enough(smal
     assert policies == ['"server";q=7;w=86400'] * 9 + ['"registrations";q=9;w=3600']
 
 
-# ── the bucket itself ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the bucket itself ─────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_limiter_takes_the_strategy_from_where_we_have_put_it() -> None:
@@ -369,13 +411,26 @@ def test_the_limiter_takes_the_strategy_from_where_we_have_put_it() -> None:
     window=st.integers(1, 20),
     waits=st.lists(st.integers(0, 4000), min_size=1, max_size=60),
 )
-def test_a_bucket_lets_through_what_it_holds_and_what_flows_in(redis_url, sqlite_app, capacity, window, waits) -> None:
+def test_a_bucket_lets_through_what_it_holds_and_what_flows_in(
+    redis_url, sqlite_app, capacity, window, waits
+) -> None:
     """Against exact arithmetic in thousandths of a request, wait by wait, milliseconds each."""
     clock = StillClock()
-    tools, storage = replace(sqlite_app.extensions["lightwell"], clock=clock), RedisStorage(redis_url)
-    with sqlite_app.app_context(), closing(storage.get_connection()), pytest.MonkeyPatch.context() as patch:
+    tools, storage = (
+        replace(sqlite_app.extensions["lightwell"], clock=clock),
+        RedisStorage(redis_url),
+    )
+    with (
+        sqlite_app.app_context(),
+        closing(storage.get_connection()),
+        pytest.MonkeyPatch.context() as patch,
+    ):
         patch.setitem(sqlite_app.extensions, "lightwell", tools)
-        strategy, item, name = bucket.TokenBucket(storage), parse(f"{capacity} per {window} seconds"), uuid4().hex
+        strategy, item, name = (
+            bucket.TokenBucket(storage),
+            parse(f"{capacity} per {window} seconds"),
+            uuid4().hex,
+        )
         unit = window * 1000
         left = full = capacity * unit
         for wait in waits:
@@ -387,7 +442,7 @@ def test_a_bucket_lets_through_what_it_holds_and_what_flows_in(redis_url, sqlite
             left -= unit if left >= unit else 0
 
 
-# ── without Redis ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── without Redis ─────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture(scope="module")
@@ -403,10 +458,16 @@ def test_with_redis_down_reads_go_on_and_writes_are_503_at_once(app_without_redi
     refused = client.post("/auth/register", json={"email": "a@example.com"})
     assert (refused.status_code, refused.json["code"]) == (503, "dependency_down")
     assert int(refused.headers["Retry-After"]) >= 1
-    assert client.get("/api/v1/assets", headers=bearer(key)).status_code == 402  # a path of windows and buckets both
+    assert (
+        client.get("/api/v1/assets", headers=bearer(key)).status_code == 402
+    )  # a path of windows and buckets both
     alarms = [record.msg["event"] for record in caplog.records if record.levelname == "ERROR"]
     assert alarms == ["limits.redis_down"] * 2, "one wait for Redis a request"
     assert client.get("/healthz").status_code == 200
     ready = client.get("/readyz")
-    assert (ready.status_code, ready.json["redis"], ready.json["database"]) == (503, "unavailable", "ok")
+    assert (ready.status_code, ready.json["redis"], ready.json["database"]) == (
+        503,
+        "unavailable",
+        "ok",
+    )
     assert time.monotonic() - began < 4

@@ -14,7 +14,8 @@ from tests.workspace import finalize, presign
 
 
 def ask(client, path: str, method: str = "GET", **options: Any):
-    """The path as it stands: of a URL that begins with two slashes the test client would make a host."""
+    """The path as it stands: of a URL that begins with two slashes the test client would make a
+    host."""
     return client.open("/", method=method, environ_overrides={"PATH_INFO": path}, **options)
 
 
@@ -68,13 +69,21 @@ def test_ids_are_found_too(client, acme) -> None:
     assert made.status_code == 201
     found = ask(client, f"//api/v1//collections/{made.json['id']}/", headers=bearer(acme.key))
     assert found.json == made.json
-    assert client.get(f"/api/v1/collections/{made.json['id']}/", headers=bearer(acme.test_key)).status_code == 404
+    assert (
+        client.get(
+            f"/api/v1/collections/{made.json['id']}/", headers=bearer(acme.test_key)
+        ).status_code
+        == 404
+    )
 
 
 def test_limits_are_counted_together(client, make_account) -> None:
     """Ten a minute, and eleven spellings."""
     key = make_account().test_key
-    statuses = [ask(client, "/" * times + "usage", headers=bearer(key)).status_code for times in range(1, 12)]
+    statuses = [
+        ask(client, "/" * times + "usage", headers=bearer(key)).status_code
+        for times in range(1, 12)
+    ]
     assert statuses == [200] * 10 + [429]
 
 
@@ -86,7 +95,9 @@ def test_signed_urls_stay_as_they_were_signed(client, acme) -> None:
         assert "/" not in path.removeprefix("/storage/")
         sent = ask(client, spelling.format(path), "PUT", data=data, headers=ticket["headers"])
         assert sent.status_code == 200
-        wrong = ask(client, spelling.format(f"{path}x"), "PUT", data=data, headers=ticket["headers"])
+        wrong = ask(
+            client, spelling.format(f"{path}x"), "PUT", data=data, headers=ticket["headers"]
+        )
         assert wrong.status_code == 403
         assert finalize(client, acme.key, ticket["storageKey"], len(data)).status_code == 201
 

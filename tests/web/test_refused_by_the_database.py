@@ -1,4 +1,5 @@
-"""What the database refuses: another request's doing is a 409, our own mistake a 500 that is logged."""
+"""What the database refuses: another request's doing is a 409, our own mistake a 500 that is
+logged."""
 
 from collections.abc import Callable
 from datetime import date
@@ -55,7 +56,9 @@ def logged(caplog) -> list[tuple[str, str, BaseException]]:
     return [(record.levelname, record.msg["event"], record.msg["exc_info"]) for record in records]
 
 
-@pytest.mark.parametrize("rule", [twice_the_same_secret, twice_the_same_primary_key, of_an_organization_that_is_gone])
+@pytest.mark.parametrize(
+    "rule", [twice_the_same_secret, twice_the_same_primary_key, of_an_organization_that_is_gone]
+)
 def test_what_another_request_can_have_caused_is_a_409(ask, caplog, rule) -> None:
     answer = ask(rule)
     assert (answer.status_code, answer.json["code"]) == (409, "conflict")

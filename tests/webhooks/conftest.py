@@ -38,5 +38,7 @@ def empty_inbox(app: Flask, queue: Queue) -> Iterator[None]:
 @pytest.fixture
 def paying(app: Flask, clock: Clock, empty_inbox: None) -> Iterator[Till]:
     """A provider that cannot be reached: the webhook must not need it."""
-    with open_till(app, clock, payments=StripePayments(ACCOUNT.stripe_secret_key, SECRETS, NOWHERE)) as till:
+    with open_till(
+        app, clock, payments=StripePayments(ACCOUNT.stripe_secret_key, SECRETS, NOWHERE)
+    ) as till:
         yield till

@@ -21,10 +21,17 @@ UPDATED = "customer.subscription.updated"
 
 def event(**changes: Any) -> dict[str, Any]:
     """A subscription changed, as Stripe tells it."""
-    about = {"id": "sub_1", "object": "subscription", "customer": f"cus_{uuid4().hex}", "status": "active"}
+    about = {
+        "id": "sub_1",
+        "object": "subscription",
+        "customer": f"cus_{uuid4().hex}",
+        "status": "active",
+    }
     return {
-        "id": f"evt_{uuid4().hex}", "object": "event", "api_version": "2026-10-28.endive", "created": 1_790_000_000,
-        "livemode": False, "pending_webhooks": 1, "type": UPDATED, "data": {"object": about}, **changes,
+        "id": f"evt_{uuid4().hex}", "object": "event", "api_version": "2026-10-28.endive",
+        "created": 1_790_000_000,
+        "livemode": False, "pending_webhooks": 1, "type": UPDATED, "data": {"object": about},
+        **changes,
     }  # fmt: skip
 
 
@@ -35,7 +42,9 @@ def about(**thing: Any) -> dict[str, Any]:
 def signature(body: bytes, secret: str = SECRETS[0], ago: int = 0) -> str:
     """Stripe's scheme: HMAC-SHA256 over the moment, a dot and the body."""
     moment = int(real_now().timestamp()) - ago
-    return f"t={moment},v1={hmac.new(secret.encode(), b'%d.%b' % (moment, body), sha256).hexdigest()}"
+    return (
+        f"t={moment},v1={hmac.new(secret.encode(), b'%d.%b' % (moment, body), sha256).hexdigest()}"
+    )
 
 
 def post(app: Flask, body: object, header: str | None = None, **how: Any) -> TestResponse:

@@ -1,4 +1,5 @@
-"""``POST /webhooks/stripe``: what is stored, what becomes of it, and that nothing is lost before the job."""
+"""``POST /webhooks/stripe``: what is stored, what becomes of it, and that nothing is lost before
+the job."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,11 @@ def test_an_event_is_stored_and_a_job_waits_for_it(app, paying, queue, clock) ->
     answer = post(app, sent)
     assert (answer.status_code, answer.json) == (200, {"received": True})
     (row,) = stored(app)
-    assert (row.id, row.type, row.subject) == (sent["id"], UPDATED, sent["data"]["object"]["customer"])
+    assert (row.id, row.type, row.subject) == (
+        sent["id"],
+        UPDATED,
+        sent["data"]["object"]["customer"],
+    )
     assert row.created_at == datetime.fromtimestamp(1_790_000_000, UTC)
     assert row.handled_at is None
     assert row.next_attempt_at == row.received_at <= clock()
@@ -45,7 +50,11 @@ def test_an_event_that_comes_again_changes_nothing(app, paying, queue) -> None:
     for again in (header, signature(body)):
         assert post(app, body, again).json == {"received": True}
     (row,) = stored(app)
-    assert (row.handled_at, row.received_at, row.next_attempt_at) == (handled.handled_at, handled.received_at, None)
+    assert (row.handled_at, row.received_at, row.next_attempt_at) == (
+        handled.handled_at,
+        handled.received_at,
+        None,
+    )
     assert queue.is_empty()
 
 
@@ -65,8 +74,15 @@ def test_deliveries_of_one_event_at_one_moment_store_it_once(app, paying) -> Non
 def test_what_is_about_subscriptions_is_looked_into_for_the_customer(app, paying, queue) -> None:
     kinds = inbox.ABOUT_SUBSCRIPTIONS - {"customer.deleted"}
     for kind in kinds:
-        assert post(app, event(type=kind, **about(object="one.of.these", customer=f"cus_{kind}"))).status_code == 200
-    waiting = {(row.type, row.subject) for row in stored(app) if row.next_attempt_at and not row.handled_at}
+        assert (
+            post(
+                app, event(type=kind, **about(object="one.of.these", customer=f"cus_{kind}"))
+            ).status_code
+            == 200
+        )
+    waiting = {
+        (row.type, row.subject) for row in stored(app) if row.next_attempt_at and not row.handled_at
+    }
     assert waiting == {(kind, f"cus_{kind}") for kind in kinds}
 
 
@@ -80,7 +96,11 @@ def test_what_is_about_subscriptions_is_looked_into_for_the_customer(app, paying
             {"id": "in_7", "object": "invoice", "customer": {"id": "cus_8", "object": "customer"}},
             "cus_8",
         ),
-        ("charge.dispute.created", {"id": "du_7", "object": "dispute", "charge": {"id": "ch_8"}}, "ch_8"),
+        (
+            "charge.dispute.created",
+            {"id": "du_7", "object": "dispute", "charge": {"id": "ch_8"}},
+            "ch_8",
+        ),
     ],
 )
 def test_whom_an_event_is_about(app, paying, queue, kind, thing, subject) -> None:
@@ -96,7 +116,10 @@ def test_whom_an_event_is_about(app, paying, queue, kind, thing, subject) -> Non
         ("customer.created", {"id": "cus_7", "object": "customer"}),
         ("balance.available", {"object": "balance", "available": [{"amount": 1}]}),
         ("product.made_up_tomorrow", {"id": "x_1", "object": "something.new", "charge": None}),
-        ("checkout.session.completed", {"id": "cs_7", "object": "checkout.session", "customer": None}),
+        (
+            "checkout.session.completed",
+            {"id": "cs_7", "object": "checkout.session", "customer": None},
+        ),
     ],
 )
 def test_what_does_not_concern_us_is_stored_and_left_alone(app, paying, queue, kind, thing) -> None:
@@ -125,8 +148,12 @@ def test_events_of_the_cashier_are_understood(app, till, queue) -> None:
     news = till.news
     assert {answer.status_code for answer in till.deliver(news)} == {200}
     waiting = {row.type for row in stored(app) if row.handled_at is None}
-    assert waiting == {entry["type"] for entry in news} & (inbox.ABOUT_SUBSCRIPTIONS | {inbox.DISPUTE})
-    assert {row.subject for row in stored(app) if row.type in inbox.ABOUT_SUBSCRIPTIONS} == {customer}
+    assert waiting == {entry["type"] for entry in news} & (
+        inbox.ABOUT_SUBSCRIPTIONS | {inbox.DISPUTE}
+    )
+    assert {row.subject for row in stored(app) if row.type in inbox.ABOUT_SUBSCRIPTIONS} == {
+        customer
+    }
 
 
 # Nothing is lost between the answer and the job
@@ -134,7 +161,9 @@ def test_events_of_the_cashier_are_understood(app, till, queue) -> None:
 
 def test_an_event_is_kept_and_found_later_when_redis_is_down(app, paying, queue) -> None:
     tools = app.extensions["lightwell"]
-    app.extensions["lightwell"] = replace(tools, redis=connect(tools.settings.model_copy(update=REDIS_NOWHERE)))
+    app.extensions["lightwell"] = replace(
+        tools, redis=connect(tools.settings.model_copy(update=REDIS_NOWHERE))
+    )
     assert post(app, event()).status_code == 200
     app.extensions["lightwell"] = tools
     assert queue.is_empty()
@@ -162,7 +191,8 @@ def test_an_event_is_found_later_when_the_process_died_before_telling_the_queue(
 
 
 def test_an_event_that_comes_while_a_job_runs_gets_a_job_of_its_own(app, paying, queue) -> None:
-    """The one that runs may have looked into the inbox for the last time; its end must not take the other along."""
+    """The one that runs may have looked into the inbox for the last time; its end must not take the
+    other along."""
     post(app, event())
     running = queue.fetch_job(queue.pop_job_id() or "")
     post(app, event())
@@ -170,7 +200,9 @@ def test_an_event_that_comes_while_a_job_runs_gets_a_job_of_its_own(app, paying,
     assert [job.func_name for job in queue.jobs] == ["app.jobs.billing"]
 
 
-def test_an_event_is_not_answered_when_it_could_not_be_stored(app, paying, queue, monkeypatch) -> None:
+def test_an_event_is_not_answered_when_it_could_not_be_stored(
+    app, paying, queue, monkeypatch
+) -> None:
     """Anything but 200, and Stripe sends it again."""
 
     def fail(*_: object, **__: object) -> bool:
@@ -186,7 +218,9 @@ def test_an_event_is_not_answered_when_it_could_not_be_stored(app, paying, queue
 # The surface
 
 
-def test_events_count_against_no_rate_limit_and_are_none_of_a_browser_s_business(app, paying) -> None:
+def test_events_count_against_no_rate_limit_and_are_none_of_a_browser_s_business(
+    app, paying
+) -> None:
     answer = post(app, event())
     assert answer.status_code == 200
     assert not [name for name, _ in answer.headers if "ratelimit" in name.lower()]

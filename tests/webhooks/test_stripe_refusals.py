@@ -13,7 +13,16 @@ from werkzeug.test import TestResponse
 from app.adapters.stripe_payments import StripePayments
 from tests.billing import ACCOUNT, SECRETS, open_till
 from tests.databases import on_both_databases
-from tests.webhooks.events import NOWHERE, UPDATED, about, assert_refused, event, post, signature, stored
+from tests.webhooks.events import (
+    NOWHERE,
+    UPDATED,
+    about,
+    assert_refused,
+    event,
+    post,
+    signature,
+    stored,
+)
 
 FORGED = event()
 
@@ -79,7 +88,11 @@ def test_no_altered_byte_is_believed(app, paying, data) -> None:
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
-@given(header=st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), min_size=1, max_size=80))
+@given(
+    header=st.text(
+        st.characters(max_codepoint=255, exclude_characters="\r\n"), min_size=1, max_size=80
+    )
+)
 def test_no_made_up_signature_is_believed(app, paying, header) -> None:
     assert_refused(app, post(app, FORGED, header))
 
@@ -87,7 +100,13 @@ def test_no_made_up_signature_is_believed(app, paying, header) -> None:
 def test_no_altered_field_is_believed(app, paying) -> None:
     sent = event()
     header = signature(json.dumps(sent).encode())
-    changes = {"id": "evt_other", "type": "customer.deleted", "created": 1, "livemode": True, **about(id="sub_2")}
+    changes = {
+        "id": "evt_other",
+        "type": "customer.deleted",
+        "created": 1,
+        "livemode": True,
+        **about(id="sub_2"),
+    }
     for name, value in changes.items():
         assert post(app, sent | {name: value}, header).status_code == 400, name
     assert_refused(app, post(app, {name: sent[name] for name in reversed(sent)}, header))
@@ -111,9 +130,12 @@ def test_both_secrets_hold_while_one_replaces_the_other(app, clock) -> None:
     assert len(stored(app)) == 3
 
 
-@pytest.mark.parametrize(("key", "live"), [("sk_live_1", True), ("rk_live_1", True), ("sk_test_1", False)])
+@pytest.mark.parametrize(
+    ("key", "live"), [("sk_live_1", True), ("rk_live_1", True), ("sk_test_1", False)]
+)
 def test_events_of_the_other_mode_are_refused(app, clock, key, live) -> None:
-    """Live and test endpoints could be given each other's secrets by mistake; play money must buy nothing."""
+    """Live and test endpoints could be given each other's secrets by mistake; play money must buy
+    nothing."""
     with open_till(app, clock, payments=StripePayments(key, SECRETS, NOWHERE)):
         assert_refused(app, post(app, event(livemode=not live)))
         assert post(app, event(livemode=live)).status_code == 200
@@ -133,8 +155,10 @@ SHAPES: dict[str, object] = {
     "number": 7,
     "empty object": {},
     "thin event": {
-        "id": "evt_1", "object": "v2.core.event", "type": "v1.billing.meter.error_report_triggered", "livemode": False,
-        "created": "2026-11-01T00:00:00.000Z", "related_object": {"id": "mtr_1", "type": "billing.meter", "url": "/v1"},
+        "id": "evt_1", "object": "v2.core.event", "type": "v1.billing.meter.error_report_triggered",
+        "livemode": False,
+        "created": "2026-11-01T00:00:00.000Z",
+        "related_object": {"id": "mtr_1", "type": "billing.meter", "url": "/v1"},
     },
     "no mode": {name: value for name, value in event().items() if name != "livemode"},
     "mode that is no boolean": event(livemode="false"),
@@ -153,7 +177,8 @@ SHAPES: dict[str, object] = {
     "created as 1e999": json.dumps(event(created="END")).replace('"END"', "1e999").encode(),
     "created after all years": event(created=10**12),
     "created of 20 digits": event(created=10**20),
-    "created of 5000 digits": json.dumps(event(created="END")).replace('"END"', "9" * 5000).encode(),
+    "created of 5000 "
+    "digits": json.dumps(event(created="END")).replace('"END"', "9" * 5000).encode(),
     "created before 1970": event(created=-1),
     "data that is null": event(data=None),
     "data that is a list": event(data=[]),
@@ -162,11 +187,13 @@ SHAPES: dict[str, object] = {
     "object without a kind": event(**about(id="sub_1", customer="cus_1")),
     "customer that is a number": event(**about(object="subscription", customer=7)),
     "customer that is a list": event(**about(object="subscription", customer=["cus_1"])),
-    "customer with an odd id": event(**about(object="subscription", customer={"id": {"id": "cus_1"}})),
+    "customer with an odd "
+    "id": event(**about(object="subscription", customer={"id": {"id": "cus_1"}})),
     "customer with NUL": event(**about(object="subscription", customer="cus_\0")),
     "too long a customer": event(**about(object="subscription", customer="c" * 256)),
     "half a surrogate": event(**about(object="subscription", customer="cus_\ud800")),
-    "charge that is true": event(type="charge.dispute.created", **about(object="dispute", charge=True)),
+    "charge that is "
+    "true": event(type="charge.dispute.created", **about(object="dispute", charge=True)),
     "deeply nested": nested(5_000),
     "very deeply nested": nested(100_000),
 }  # fmt: skip
@@ -210,7 +237,9 @@ CHUNKED = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
 
 
 def send_stream(app: Flask, body: Body, **environ: object) -> TestResponse:
-    return app.test_client().post("/webhooks/stripe", environ_overrides={"wsgi.input": body, **environ})
+    return app.test_client().post(
+        "/webhooks/stripe", environ_overrides={"wsgi.input": body, **environ}
+    )
 
 
 def test_a_megabyte_is_refused_unread(app, paying) -> None:

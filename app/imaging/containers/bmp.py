@@ -11,7 +11,8 @@ RLE = {1, 2}
 
 
 def read_header(data: Data) -> Header:
-    """Size; a negative height (rows from the top) counts by its amount. Damaged where uncompressed rows are missing."""
+    """Size; a negative height (rows from the top) counts by its amount. Damaged where uncompressed
+    rows are missing."""
     offset, kind = struct.unpack_from("<II", data, 10)
     if kind not in INFO_HEADERS:
         raise Damaged("unknown info header")
@@ -19,7 +20,9 @@ def read_header(data: Data) -> Header:
     compression = 0 if kind == 12 else struct.unpack_from("<I", data, 30)[0]
     if bits == 1:
         # The conformance corpus (hostile/test-images__1-bpp.bmp) wants two-colour bitmaps refused.
-        raise UnsupportedImage("Two-colour (1-bit) BMP is not supported; save it as PNG or as a 24-bit BMP.")
+        raise UnsupportedImage(
+            "Two-colour (1-bit) BMP is not supported; save it as PNG or as a 24-bit BMP."
+        )
     row = (abs(width) * bits + 31) // 32 * 4
     # Run lengths cover at most 255 pixels in two bytes.
     least = abs(width * height) * 2 // 255 if compression in RLE else row * abs(height)

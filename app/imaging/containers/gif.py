@@ -25,7 +25,8 @@ def _colour_table(flags: int) -> int:
 
 
 def blocks(data: Data) -> Iterator[Block]:
-    """Blocks up to the trailer. A missing trailer just ends them, stray zeros between them are skipped.
+    """Blocks up to the trailer. A missing trailer just ends them, stray zeros between them are
+    skipped.
 
     Damaged, or IndexError, where one is cut off or unknown.
     """
@@ -65,7 +66,8 @@ def _u16(data: Data, at: int) -> int:
 
 
 def strip(data: Data) -> bytes:
-    """The same animation without comments, plain text and any application's data but its loop count."""
+    """The same animation without comments, plain text and any application's data but its loop
+    count."""
     kept = bytearray(data[: 13 + _colour_table(data[10])])
     for kind, label, at, end in blocks(data):
         loop = label == APPLICATION and data[at + 3 : at + 14] in LOOPS

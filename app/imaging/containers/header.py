@@ -7,15 +7,17 @@ Data = bytes | mmap.mmap
 
 
 class Damaged(ValueError):
-    """A file that breaks its own format's rules; the text is for logs and tests, not for the user."""
+    """A file that breaks its own format's rules; the text is for logs and tests, not for the
+    user."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """A picture's claims: ``width`` and ``height`` in pixels as stored, ``frames`` of the animation, JPEG's ``scans``.
+    """A picture's claims: ``width`` and ``height`` in pixels as stored, ``frames`` of the
+    animation, JPEG's ``scans``.
 
-    ``quality`` is JPEG's, 1-100, estimated; None for every other format, as is ``subsampled``: whether its colours have
-    fewer samples than its luma. ``lossless`` tells WebP's two kinds apart.
+    ``quality`` is JPEG's, 1-100, estimated; None for every other format, as is ``subsampled``:
+    whether its colours have fewer samples than its luma. ``lossless`` tells WebP's two kinds apart.
     """
 
     width: int

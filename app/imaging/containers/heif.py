@@ -1,4 +1,5 @@
-"""HEIF and AVIF (ISO/IEC 14496-12 boxes, 23008-12 items): sizes of the items, their colours, their metadata."""
+"""HEIF and AVIF (ISO/IEC 14496-12 boxes, 23008-12 items): sizes of the items, their colours, their
+metadata."""
 
 import struct
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ from app.imaging.containers.header import Damaged, Data, Header
 NESTED = {b"moov", b"trak", b"iprp", b"ipco", b"dinf"}
 CODED = {b"av01", b"hvc1", b"grid"}
 METADATA = {b"Exif", b"mime"}
-# An Exif item that says nothing: offset to its TIFF header, then a TIFF with an empty directory (23008-12 §A.2.1).
+# An Exif item that says nothing: offset to its TIFF header, then a TIFF with an empty directory
+# (23008-12 §A.2.1).
 EMPTY_EXIF = b"\0\0\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"
 
 
@@ -23,7 +25,8 @@ class Box(NamedTuple):
 
 
 class Nclx(NamedTuple):
-    """Colours by ITU-T H.273 code points; ``full_range``: luma from 0 to 255, else from 16 to 235."""
+    """Colours by ITU-T H.273 code points; ``full_range``: luma from 0 to 255, else from 16 to
+    235."""
 
     primaries: int
     transfer: int
@@ -42,7 +45,8 @@ class Items:
 
 
 def boxes(data: Data, at: int, stop: int) -> Iterator[Box]:
-    """The boxes of a range; size 0 reaches to its end, 1 means a 64-bit size. Damaged where one reaches past it."""
+    """The boxes of a range; size 0 reaches to its end, 1 means a 64-bit size. Damaged where one
+    reaches past it."""
     while at + 8 <= stop:
         size, kind, head = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], 8
         if size == 1:
@@ -65,11 +69,14 @@ def metas(data: Data, at: int = 0, stop: int | None = None) -> Iterator[Items]:
 
 
 def read_header(data: Data) -> Header:
-    """The largest item's size. Damaged where a coded item has no size (23008-12 §6.5.3) or a grid repeats a tile."""
+    """The largest item's size. Damaged where a coded item has no size (23008-12 §6.5.3) or a grid
+    repeats a tile."""
     sizes = []
     for items in metas(data):
         for item, kind in items.kinds.items():
-            own = [_size(data, box) for box in items.properties.get(item, ()) if box.kind == b"ispe"]
+            own = [
+                _size(data, box) for box in items.properties.get(item, ()) if box.kind == b"ispe"
+            ]
             if kind in CODED and not own:
                 raise Damaged("item without a size")
             sizes += own
@@ -92,7 +99,8 @@ def read_nclx(data: Data) -> Nclx | None:
 
 
 def is_monochrome(data: Data) -> bool:
-    """Whether the primary item is AV1 without chroma (av1-isobmff §2.3.3: a flag of its configuration)."""
+    """Whether the primary item is AV1 without chroma (av1-isobmff §2.3.3: a flag of its
+    configuration)."""
     return any(
         box.kind == b"av1C" and bool(data[box.start + 2] & 0x10)
         for items in metas(data)
@@ -119,7 +127,9 @@ def _items(data: Data, meta: Box) -> Items:
     items, locations, idat, properties = Items(), None, 0, []
     for box in boxes(data, meta.start + 4, meta.end):
         if box.kind == b"pitm":
-            items.primary = int.from_bytes(data[box.start + 4 : box.start + (8 if data[box.start] else 6)], "big")
+            items.primary = int.from_bytes(
+                data[box.start + 4 : box.start + (8 if data[box.start] else 6)], "big"
+            )
         elif box.kind == b"iinf":
             items.kinds = dict(_entries(data, box))
         elif box.kind == b"iloc":
@@ -151,7 +161,10 @@ def _references(data: Data, iref: Box) -> Iterator[tuple[int, list[int]]]:
     wide = 4 if data[iref.start] else 2
     for box in boxes(data, iref.start + 4, iref.end):
         if box.kind == b"dimg":
-            numbers = [int.from_bytes(data[at : at + wide], "big") for at in range(box.start + wide + 2, box.end, wide)]
+            numbers = [
+                int.from_bytes(data[at : at + wide], "big")
+                for at in range(box.start + wide + 2, box.end, wide)
+            ]
             yield int.from_bytes(data[box.start : box.start + wide], "big"), numbers
 
 
@@ -159,7 +172,12 @@ def _extents(data: Data, iloc: Box, idat: int) -> Iterator[tuple[int, list[tuple
     """Where each item's bytes are, as offset and length in the file (14496-12 §8.11.3)."""
     version, at = data[iloc.start], iloc.start + 4
     packed = int.from_bytes(data[at : at + 2], "big")
-    offsets, lengths, bases, indexes = packed >> 12, packed >> 8 & 15, packed >> 4 & 15, packed & 15 if version else 0
+    offsets, lengths, bases, indexes = (
+        packed >> 12,
+        packed >> 8 & 15,
+        packed >> 4 & 15,
+        packed & 15 if version else 0,
+    )
 
     def take(size: int) -> int:
         nonlocal at
@@ -197,7 +215,8 @@ def _associate(data: Data, ipma: Box, properties: list[Box], items: Items) -> No
 
 
 def strip(data: Data) -> bytes:
-    """The same file with its Exif and XMP items emptied in place: every offset in it still holds."""
+    """The same file with its Exif and XMP items emptied in place: every offset in it still
+    holds."""
     emptied = bytearray(data[:])
     for items in metas(data):
         for item, kind in items.kinds.items():
@@ -206,6 +225,8 @@ def strip(data: Data) -> bytes:
             filler = EMPTY_EXIF if kind == b"Exif" else b""
             for at, length in items.extents.get(item, ()):
                 length = min(length, len(data) - at)
-                emptied[at : at + length] = filler[:length].ljust(length, b"\0" if kind == b"Exif" else b" ")
+                emptied[at : at + length] = filler[:length].ljust(
+                    length, b"\0" if kind == b"Exif" else b" "
+                )
                 filler = b""
     return bytes(emptied)

@@ -11,15 +11,18 @@ SOI, EOI, SOS, DQT, DHT = 0xD8, 0xD9, 0xDA, 0xDB, 0xC4
 FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 HUFFMAN_FRAMES = {0xC0, 0xC1, 0xC2}
 APP1, APP2, APP14, COM = 0xE1, 0xE2, 0xEE, 0xFE
-# In entropy-coded data FF is followed by 00 (a stuffed byte) or D0-D7 (a restart): any other byte ends the scan.
+# In entropy-coded data FF is followed by 00 (a stuffed byte) or D0-D7 (a restart): any other byte
+# ends the scan.
 NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-# The sums of luminance steps which libjpeg and mozjpeg call quality 50: T.81 table K.1, and mozjpeg's tables 3 and 5,
-# the latter this service's own. Those are told by their last step, over 20 times the first (K.1: 6 times).
+# The sums of luminance steps which libjpeg and mozjpeg call quality 50: T.81 table K.1, and
+# mozjpeg's tables 3 and 5, the latter this service's own. Those are told by their last step, over
+# 20 times the first (K.1: 6 times).
 STANDARD_SUM, MOZJPEG_SUM, MOZJPEG_RISE = 3685, 5700, 12
 
 
 class Segment(NamedTuple):
-    """A marker with its payload at ``start:end``; for SOS ``end`` is where its entropy-coded data ends."""
+    """A marker with its payload at ``start:end``; for SOS ``end`` is where its entropy-coded data
+    ends."""
 
     marker: int
     at: int
@@ -28,7 +31,8 @@ class Segment(NamedTuple):
 
 
 def segments(data: Data) -> Iterator[Segment]:
-    """The segments from SOI to EOI. A missing EOI just ends them: it is the decoder that judges the data."""
+    """The segments from SOI to EOI. A missing EOI just ends them: it is the decoder that judges the
+    data."""
     at = 2
     while at + 4 <= len(data):
         if data[at] != 0xFF:
@@ -56,7 +60,8 @@ def segments(data: Data) -> Iterator[Segment]:
 
 
 def read_header(data: Data) -> Header:
-    """Size, scans, quality, subsampling. Damaged where there is no frame, or too little data for its blocks."""
+    """Size, scans, quality, subsampling. Damaged where there is no frame, or too little data for
+    its blocks."""
     width = height = scans = coded = frame = 0
     quality = subsampled = None
     for marker, _, start, end in segments(data):
@@ -71,14 +76,16 @@ def read_header(data: Data) -> Header:
         elif marker == DQT and quality is None:
             quality = _quality(data[start:end])
     blocks = -(-width // 8) * -(-height // 8)
-    # Huffman coding takes at least a bit for each block's mean; subsampled chroma can't make it less than this.
+    # Huffman coding takes at least a bit for each block's mean; subsampled chroma can't make it
+    # less than this.
     if frame in HUFFMAN_FRAMES and coded * 8 < blocks // 4:
         raise Damaged("less data than blocks")
     return Header(width, height, scans=scans or 1, quality=quality, subsampled=subsampled)
 
 
 def _quality(tables: bytes) -> int:
-    """libjpeg's quality (jcparam.c) for the first quantisation table of a DQT segment, by the sum of its 64 steps."""
+    """libjpeg's quality (jcparam.c) for the first quantisation table of a DQT segment, by the sum
+    of its 64 steps."""
     steps: tuple[int, ...] = struct.unpack_from(">64H" if tables[0] >> 4 else ">64B", tables, 1)
     standard = MOZJPEG_SUM if steps[-1] > MOZJPEG_RISE * steps[0] else STANDARD_SUM
     scale = 100 * sum(steps) / standard
@@ -88,8 +95,9 @@ def _quality(tables: bytes) -> int:
 def strip(data: Data, *, orientation: int, profile: bytes | None) -> bytes:
     """The same picture with no metadata but what changes its look.
 
-    That is Adobe's transform flag (APP14), an Exif segment that holds only an ``orientation`` of 2-8, and an ICC
-    ``profile``. What follows EOI (gain maps, the second picture of MPO, trailers) goes too.
+    That is Adobe's transform flag (APP14), an Exif segment that holds only an ``orientation`` of
+    2-8, and an ICC ``profile``. What follows EOI (gain maps, the second picture of MPO, trailers)
+    goes too.
     """
     kept = bytearray(b"\xff\xd8")
     if orientation != 1:
@@ -105,7 +113,9 @@ def strip(data: Data, *, orientation: int, profile: bytes | None) -> bytes:
 
 def minimal_exif(orientation: int) -> bytes:
     """A TIFF block whose one entry is Orientation (Exif 2.32 §4.6.4, tag 274)."""
-    return b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0" + bytes([orientation]) + b"\0\0\0\0\0\0"
+    return (
+        b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0" + bytes([orientation]) + b"\0\0\0\0\0\0"
+    )
 
 
 def _profile_segments(profile: bytes) -> bytes:

@@ -8,7 +8,8 @@ from app.imaging.containers.header import Damaged, Data, Header
 from app.imaging.containers.jpeg import minimal_exif
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# What the picture looks like depends on these and on nothing else; animation (APNG) is not among them.
+# What the picture looks like depends on these and on nothing else; animation (APNG) is not among
+# them.
 KEPT = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP"}
 
 
@@ -21,7 +22,8 @@ class Chunk(NamedTuple):
 
 
 def chunks(data: Data) -> Iterator[Chunk]:
-    """All chunks through IEND. Damaged where one reaches past the end of the file, or IEND is missing."""
+    """All chunks through IEND. Damaged where one reaches past the end of the file, or IEND is
+    missing."""
     at = len(SIGNATURE)
     while at + 12 <= len(data):
         kind, end = data[at + 4 : at + 8], at + 12 + int.from_bytes(data[at : at + 4], "big")
@@ -39,11 +41,14 @@ def read_header(data: Data) -> Header:
     kinds = [chunk.kind for chunk in chunks(data)]
     if kinds[0] != b"IHDR":
         raise Damaged("no IHDR")
-    return Header(int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big"), lossless=True)
+    return Header(
+        int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big"), lossless=True
+    )
 
 
 def strip(data: Data, *, orientation: int) -> bytes:
-    """The same picture with only what decides its look, and an eXIf that holds an ``orientation`` of 2-8."""
+    """The same picture with only what decides its look, and an eXIf that holds an ``orientation``
+    of 2-8."""
     kept = bytearray(SIGNATURE)
     for kind, at, end in chunks(data):
         if kind in KEPT:
@@ -54,4 +59,9 @@ def strip(data: Data, *, orientation: int) -> bytes:
 
 
 def _chunk(kind: bytes, payload: bytes) -> bytes:
-    return len(payload).to_bytes(4, "big") + kind + payload + zlib.crc32(kind + payload).to_bytes(4, "big")
+    return (
+        len(payload).to_bytes(4, "big")
+        + kind
+        + payload
+        + zlib.crc32(kind + payload).to_bytes(4, "big")
+    )

@@ -1,7 +1,8 @@
 """Camera RAW: telling it by structure, and whether all of it is there.
 
-LibRaw also "reads" files that were cut off, as black or garbled pictures, so completeness is checked here: TIFF-based
-formats by all their directories, the others by their own tables of offsets.
+LibRaw also "reads" files that were cut off, as black or garbled pictures, so completeness is
+checked here: TIFF-based formats by all their directories, the others by their own tables of
+offsets.
 """
 
 import struct
@@ -10,7 +11,8 @@ from app.imaging.containers import heif, tiff
 from app.imaging.containers.header import Damaged, Data
 
 RAF, X3F, MRW, CRW = b"FUJIFILMCCD-RAW ", b"FOVb", b"\0MRM", b"HEAPCCDR"
-# Cameras that wrote nothing but samples; LibRaw knows them by the size in bytes (its identify_finetune_by_filesize).
+# Cameras that wrote nothing but samples; LibRaw knows them by the size in bytes (its
+# identify_finetune_by_filesize).
 HEADERLESS = {2_247_168: "Kodak EasyShare C330", 3_370_752: "Kodak EasyShare C330"}
 # Panasonic's densest packing: 14 samples in 16 bytes.
 RW2_SAMPLES, RW2_BYTES = 14, 16
@@ -18,11 +20,14 @@ RW2_SAMPLES, RW2_BYTES = 14, 16
 
 def is_raw(data: Data) -> bool:
     """Whether this is a RAW that is not TIFF-based (for those: ``tiff.is_raw``)."""
-    return data[:16] == RAF or data[:4] in (X3F, MRW) or data[6:14] == CRW or data[4:12] == b"ftypcrx "
+    return (
+        data[:16] == RAF or data[:4] in (X3F, MRW) or data[6:14] == CRW or data[4:12] == b"ftypcrx "
+    )
 
 
 def is_headerless(data: Data) -> bool:
-    """Whether this may be one of the RAW formats without any signature. Ask only when nothing else matches."""
+    """Whether this may be one of the RAW formats without any signature. Ask only when nothing else
+    matches."""
     return len(data) in HEADERLESS
 
 
@@ -56,7 +61,8 @@ def _check_cr3(data: Data) -> None:
 
 
 def _check_rw2(data: Data) -> None:
-    """Panasonic gives an offset (tag 280, RawDataOffset) but often no count: the least the samples can take."""
+    """Panasonic gives an offset (tag 280, RawDataOffset) but often no count: the least the samples
+    can take."""
     directory = next(tiff.directories(data))
     offset = directory.first(280) or directory.first(tiff.STRIP_OFFSETS)
     samples = directory.first(2) * directory.first(3)

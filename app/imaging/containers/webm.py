@@ -8,7 +8,8 @@ EBML, DOC_TYPE, SEGMENT = 0x1A45DFA3, 0x4282, 0x18538067
 
 
 class Element(NamedTuple):
-    """An element with its payload at ``start:end``; ``end`` is None where the writer did not know it."""
+    """An element with its payload at ``start:end``; ``end`` is None where the writer did not know
+    it."""
 
     kind: int
     start: int
@@ -37,7 +38,8 @@ def check_complete(data: Data) -> None:
 
 
 def _element(data: Data, at: int) -> Element:
-    """The element at an offset. Its id keeps the bits that tell its length (RFC 8794 §5), its size does not (§6)."""
+    """The element at an offset. Its id keeps the bits that tell its length (RFC 8794 §5), its size
+    does not (§6)."""
     width = _width(data, at)
     kind = int.from_bytes(data[at : at + width], "big")
     at += width

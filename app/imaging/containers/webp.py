@@ -18,7 +18,8 @@ class Chunk(NamedTuple):
 
 
 def chunks(data: Data, at: int = 12, stop: int | None = None) -> Iterator[Chunk]:
-    """The chunks from ``at`` to ``stop``, of the whole file unless told. Damaged where one reaches past it."""
+    """The chunks from ``at`` to ``stop``, of the whole file unless told. Damaged where one reaches
+    past it."""
     stop = min(len(data), 8 + int.from_bytes(data[4:8], "little")) if stop is None else stop
     while at + 8 <= stop:
         start = at + 8
@@ -30,12 +31,16 @@ def chunks(data: Data, at: int = 12, stop: int | None = None) -> Iterator[Chunk]
 
 
 def read_header(data: Data) -> Header:
-    """Canvas and frames; the larger of the canvas and any one bitstream, as a decoder allocates either."""
+    """Canvas and frames; the larger of the canvas and any one bitstream, as a decoder allocates
+    either."""
     width = height = frames = 0
     lossless = True
     for kind, start, end in chunks(data):
         if kind == b"VP8X":
-            width, height = max(width, _u24(data, start + 4) + 1), max(height, _u24(data, start + 7) + 1)
+            width, height = (
+                max(width, _u24(data, start + 4) + 1),
+                max(height, _u24(data, start + 7) + 1),
+            )
         elif kind == b"ANMF":
             frames += 1
             inner = chunks(data, start + 16, end)
@@ -52,7 +57,8 @@ def read_header(data: Data) -> Header:
 
 
 def _bitstream_size(data: Data, part: Chunk) -> tuple[int, int]:
-    """Width and height of a VP8 key frame (RFC 6386 §9.1) or a VP8L stream (RFC 9649 §3.4); 0 x 0 for other chunks."""
+    """Width and height of a VP8 key frame (RFC 6386 §9.1) or a VP8L stream (RFC 9649 §3.4); 0 x 0
+    for other chunks."""
     start = part.start
     if part.kind == b"VP8 ":
         return (
@@ -70,7 +76,8 @@ def _u24(data: Data, at: int) -> int:
 
 
 def strip(data: Data, *, orientation: int, keep_profile: bool) -> bytes:
-    """The same picture without XMP, Exif (but an ``orientation`` of 2-8), unknown chunks and a needless ICC profile."""
+    """The same picture without XMP, Exif (but an ``orientation`` of 2-8), unknown chunks and a
+    needless ICC profile."""
     pictures = (b"ANIM", b"ANMF", b"ALPH", b"VP8 ", b"VP8L") + ((b"ICCP",) if keep_profile else ())
     parts = list(chunks(data))
     dropped = EXIF | XMP | (0 if keep_profile else ICC)
@@ -78,7 +85,8 @@ def strip(data: Data, *, orientation: int, keep_profile: bool) -> bytes:
     for kind, start, end in parts:
         if kind == b"VP8X":
             flags = data[start] & ~dropped | (EXIF if orientation != 1 else 0)
-            # Without any feature VP8X says nothing: the simple format is the same picture in 18 bytes fewer.
+            # Without any feature VP8X says nothing: the simple format is the same picture in 18
+            # bytes fewer.
             if flags & (ANIMATION | ALPHA | ICC | EXIF):
                 body += _chunk(kind, bytes([flags]) + data[start + 1 : end])
         elif kind in pictures:

@@ -1,4 +1,5 @@
-"""From a file to a lazily evaluated libvips picture, shrunk on load where its format can do that."""
+"""From a file to a lazily evaluated libvips picture, shrunk on load where its format can do
+that."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,8 @@ Result = TypeVar("Result")
 
 
 def forgiving(kind: Source, attempt: Callable[..., Result]) -> Result:
-    """What an attempt makes with ``strict``, and without it where a JPEG has a flaw that touches no pixel."""
+    """What an attempt makes with ``strict``, and without it where a JPEG has a flaw that touches no
+    pixel."""
     try:
         return attempt(strict=True)
     except VipsError as error:
@@ -24,12 +26,15 @@ def forgiving(kind: Source, attempt: Callable[..., Result]) -> Result:
     return attempt(strict=False)
 
 
-def decode(path: Path, kind: Source, sizing: Sizing, limits: Limits, *, animated: bool, strict: bool) -> Decoded:
-    """The picture of a file, not smaller than ``sizing`` makes it, in its own colours, not yet turned upright.
+def decode(
+    path: Path, kind: Source, sizing: Sizing, limits: Limits, *, animated: bool, strict: bool
+) -> Decoded:
+    """The picture of a file, not smaller than ``sizing`` makes it, in its own colours, not yet
+    turned upright.
 
-    ``animated`` loads all frames, stacked (libvips' toilet roll, with ``page-height``), else the first. ``strict``
-    False lets those JPEG flaws pass that cost no pixel. Any of the decoders' own exceptions may come out, here or when
-    the pixels are computed.
+    ``animated`` loads all frames, stacked (libvips' toilet roll, with ``page-height``), else the
+    first. ``strict`` False lets those JPEG flaws pass that cost no pixel. Any of the decoders' own
+    exceptions may come out, here or when the pixels are computed.
     """
     name = str(path)
     match kind:

@@ -8,7 +8,8 @@ from app.imaging.vips import Image
 
 
 class Decoded(NamedTuple):
-    """A lazily evaluated picture, maybe shrunk on load, with its full size in pixels, upright, per frame."""
+    """A lazily evaluated picture, maybe shrunk on load, with its full size in pixels, upright, per
+    frame."""
 
     image: Image
     width: int
@@ -23,7 +24,9 @@ class Decoded(NamedTuple):
         """The first frame alone. Its pixels come from a loader that still decodes all of them."""
         if self.frames == 1:
             return self
-        return self._replace(image=self.image.crop(0, 0, self.image.width, self.image.get_page_height()))
+        return self._replace(
+            image=self.image.crop(0, 0, self.image.width, self.image.get_page_height())
+        )
 
     def shrink(self, sizing: Sizing) -> float:
         """How many times larger the full picture is than it is to be: 1 or more."""
@@ -33,4 +36,6 @@ class Decoded(NamedTuple):
 def whole(image: Image) -> Decoded:
     """A picture that was not shrunk on load."""
     width, height = image.width, image.get_page_height()
-    return Decoded(image, height, width) if orient.is_turned(image) else Decoded(image, width, height)
+    return (
+        Decoded(image, height, width) if orient.is_turned(image) else Decoded(image, width, height)
+    )

@@ -1,4 +1,5 @@
-"""HEIC by libheif's own wheel (libvips' has no HEVC), AVIF by libvips. Both apply irot and imir themselves."""
+"""HEIC by libheif's own wheel (libvips' has no HEVC), AVIF by libvips. Both apply irot and imir
+themselves."""
 
 from pathlib import Path
 
@@ -16,7 +17,8 @@ pillow_heif.options.AUX_IMAGES = False
 
 
 def avif(path: Path) -> Image:
-    """The primary item, for a sequence its still. Colours given by code points only are brought to sRGB."""
+    """The primary item, for a sequence its still. Colours given by code points only are brought to
+    sRGB."""
     image = Image.heifload(str(path), access="sequential", fail_on="error")
     data = path.read_bytes()
     nclx = container.read_nclx(data)
@@ -26,7 +28,8 @@ def avif(path: Path) -> Image:
 
 
 def _stretched(image: Image) -> Image:
-    """Gray from 16-235 as 0-255, which libheif does for colour pictures but not for monochrome ones."""
+    """Gray from 16-235 as 0-255, which libheif does for colour pictures but not for monochrome
+    ones."""
     most = 65535 if image.format == "ushort" else 255
     count = 3 if image.bands > 2 else 1
     gray = image.extract_band(0, n=count).linear(255 / 219, -16 / 219 * most).cast(image.format)
@@ -37,7 +40,9 @@ def heic(path: Path) -> Image:
     """The primary item; 10 and 12 bits arrive as 16."""
     heif_file = pillow_heif.open_heif(path, convert_hdr_to_8bit=False)
     picture = heif_file[heif_file.primary_index]
-    bands = {"L": 1, "I": 1, "LA": 2, "RGB": 3, "RGBA": 4, "RGBa": 4}[picture.mode.removesuffix(";16")]
+    bands = {"L": 1, "I": 1, "LA": 2, "RGB": 3, "RGBA": 4, "RGBa": 4}[
+        picture.mode.removesuffix(";16")
+    ]
     wide = picture.mode.endswith(";16")
     image = from_bytes(picture.data, *picture.size, bands, wide=wide)
     if picture.premultiplied_alpha:

@@ -11,15 +11,17 @@ from app.imaging.vips import GValue, Image, VipsError, from_bytes
 
 # LibRaw's flip (after dcraw) as an Exif orientation: 3 is upside down, 5 and 6 lie on a side.
 ORIENTATIONS = {0: 1, 3: 3, 5: 8, 6: 6}
-# A preview may lack a few lines of the sensor; another format (16:9 of a 3:2 sensor) is another picture.
+# A preview may lack a few lines of the sensor; another format (16:9 of a 3:2 sensor) is another
+# picture.
 RATIO_TOLERANCE = 0.01
 
 
 def raw(name: str, sizing: Sizing, limits: Limits) -> Decoded:
     """The sensor's whole image, or a quicker equal where little of it is wanted.
 
-    That is the camera's own JPEG where it shows the same with enough pixels, or else one pixel for each 2 x 2 block
-    (LibRaw's ``half_size``). The size is checked once LibRaw has parsed the file, before it unpacks the samples.
+    That is the camera's own JPEG where it shows the same with enough pixels, or else one pixel for
+    each 2 x 2 block (LibRaw's ``half_size``). The size is checked once LibRaw has parsed the file,
+    before it unpacks the samples.
     """
     try:
         opened = rawpy.imread(name)
@@ -41,7 +43,8 @@ def raw(name: str, sizing: Sizing, limits: Limits) -> Decoded:
 
 
 def _preview(picture: rawpy.RawPy, stored: tuple[int, int], factor: float) -> Image | None:
-    """The embedded JPEG, if it shows the whole picture in ``factor`` times fewer pixels or more of them."""
+    """The embedded JPEG, if it shows the whole picture in ``factor`` times fewer pixels or more of
+    them."""
     try:
         thumbnail = picture.extract_thumb()
         if thumbnail.format is not rawpy.ThumbFormat.JPEG:
@@ -56,7 +59,8 @@ def _preview(picture: rawpy.RawPy, stored: tuple[int, int], factor: float) -> Im
 
 
 def _turn_like(image: Image, orientation: int | None) -> Image | None:
-    """The preview marked to be turned as the sensor's image is; None where its own mark contradicts."""
+    """The preview marked to be turned as the sensor's image is; None where its own mark
+    contradicts."""
     own = image.get("orientation") if image.get_typeof("orientation") else orientation
     if orientation is None or own != orientation:
         return None

@@ -25,10 +25,11 @@ from app.imaging.steps import colour, orient
 from app.imaging.vips import GValue, from_bytes
 
 DEMUXERS = {Source.MP4: "mov", Source.MOV: "mov", Source.WEBM: "matroska"}
-# What phones, cameras, browsers and editors write. FFmpeg has hundreds more, each a parser that a hostile file could
-# choose for itself.
+# What phones, cameras, browsers and editors write. FFmpeg has hundreds more, each a parser that a
+# hostile file could choose for itself.
 DECODERS = (
-    "h264", "hevc", "libdav1d", "vp8", "vp9", "mpeg4", "h263", "mpeg2video", "mjpeg", "prores", "dnxhd", "dvvideo",
+    "h264", "hevc", "libdav1d", "vp8", "vp9", "mpeg4", "h263", "mpeg2video", "mjpeg", "prores",
+    "dnxhd", "dvvideo",
 )  # fmt: skip
 OPTIONS = {
     "codec_whitelist": ",".join(DECODERS),
@@ -39,11 +40,14 @@ OPTIONS = {
     "analyzeduration": "5000000",
     "max_streams": "64",
 }
-# A poster is from a tenth of the way in, since many videos begin in black, but not from later than this.
+# A poster is from a tenth of the way in, since many videos begin in black, but not from later than
+# this.
 LATEST_SECONDS = 3.0
-# From a key frame to the wanted one at most so many pixels are decoded: 96 frames of 1080p, 0.1 to 0.5 s of CPU.
+# From a key frame to the wanted one at most so many pixels are decoded: 96 frames of 1080p, 0.1 to
+# 0.5 s of CPU.
 DECODED_PIXELS = 200_000_000
-# A video that does not say which matrix made its colours (H.273) has BT.709's from this height on, else BT.601's.
+# A video that does not say which matrix made its colours (H.273) has BT.709's from this height on,
+# else BT.601's.
 HD_HEIGHT = 720
 UNSPECIFIED = 2
 
@@ -51,10 +55,13 @@ UNSPECIFIED = 2
 def poster(path: Path, kind: Source, limits: Limits) -> tuple[Decoded, int]:
     """A frame near the beginning of a video, and how many milliseconds the video has.
 
-    The frame is as it was stored: its tag tells how to turn it, and its full size is that of square pixels.
-    UnsupportedImage where there is no track of moving pictures with a codec that is taken.
+    The frame is as it was stored: its tag tells how to turn it, and its full size is that of square
+    pixels. UnsupportedImage where there is no track of moving pictures with a codec that is taken.
     """
-    with path.open("rb") as file, av.open(file, "r", DEMUXERS[kind], OPTIONS, io_open=_refuse) as container:
+    with (
+        path.open("rb") as file,
+        av.open(file, "r", DEMUXERS[kind], OPTIONS, io_open=_refuse) as container,
+    ):
         stream = _moving_pictures(container)
         limits.check(Header(stream.width, stream.height))
         _check_samples(stream, path.stat().st_size)
@@ -81,11 +88,16 @@ def _moving_pictures(container: InputContainer) -> VideoStream:
     tracks = [
         track
         for track in container.streams.video
-        if not track.disposition & stills and track.codec_context and track.codec_context.name in DECODERS
+        if not track.disposition & stills
+        and track.codec_context
+        and track.codec_context.name in DECODERS
     ]
     if not tracks:
         raise UnsupportedImage(UNSUPPORTED_MEDIA)
-    chosen = max(tracks, key=lambda track: (track.disposition & Disposition.default, track.width * track.height))
+    chosen = max(
+        tracks,
+        key=lambda track: (track.disposition & Disposition.default, track.width * track.height),
+    )
     for track in container.streams:
         if track is not chosen:
             track.discard = Discard.all
@@ -93,7 +105,8 @@ def _moving_pictures(container: InputContainer) -> VideoStream:
 
 
 def _check_samples(stream: VideoStream, size: int) -> None:
-    """Damaged where the last sample of a movie's table is not in the file. Only a table of MP4 or MOV has sizes."""
+    """Damaged where the last sample of a movie's table is not in the file. Only a table of MP4 or
+    MOV has sizes."""
     if len(stream.index_entries):
         last = stream.index_entries[-1]
         if last.pos + last.size > size:
@@ -101,7 +114,8 @@ def _check_samples(stream: VideoStream, size: int) -> None:
 
 
 def _duration(container: InputContainer, stream: VideoStream) -> float:
-    """In seconds. What was recorded live has no length written into it; the whole file is gone through for that."""
+    """In seconds. What was recorded live has no length written into it; the whole file is gone
+    through for that."""
     if container.duration:
         return max(0.0, container.duration / av.time_base)
     ends = ((packet.pts or 0) + (packet.duration or 0) for packet in container.demux(stream))
@@ -149,22 +163,33 @@ def _damage_let_be() -> Iterator[None]:
 
 def _decoded(frame: VideoFrame, aspect: Fraction) -> Decoded:
     unspecified = frame.colorspace == UNSPECIFIED
-    matrix = (Colorspace.ITU709 if frame.height >= HD_HEIGHT else Colorspace.ITU601) if unspecified else None
+    matrix = (
+        (Colorspace.ITU709 if frame.height >= HD_HEIGHT else Colorspace.ITU601)
+        if unspecified
+        else None
+    )
     rgb = frame.to_ndarray(format="rgb24", src_colorspace=matrix, threads=1)
     image = from_bytes(rgb.tobytes(), frame.width, frame.height, 3)
     image = colour.from_code_points(image, Nclx(frame.color_primaries, frame.color_trc)).copy()
     orientation = _orientation(frame)
     image.set_type(GValue.gint_type, orient.TAG, orientation)
     width = max(1, round(frame.width * aspect))
-    return Decoded(image, frame.height, width) if orient.is_turned(image) else Decoded(image, width, frame.height)
+    return (
+        Decoded(image, frame.height, width)
+        if orient.is_turned(image)
+        else Decoded(image, width, frame.height)
+    )
 
 
 def _orientation(frame: VideoFrame) -> int:
-    """The display matrix (14496-12 §6.2.2: x' = ax + cy, y' = bx + dy) as an Exif orientation, to the nearest one."""
+    """The display matrix (14496-12 §6.2.2: x' = ax + cy, y' = bx + dy) as an Exif orientation, to
+    the nearest one."""
     matrix = cast(SideDataContainer, frame.side_data).get("DISPLAYMATRIX")
     if matrix is None:
         return 1
     a, b, _, c, d, *_ = struct.unpack("=9i", bytes(matrix))
     if abs(a) + abs(d) >= abs(b) + abs(c):
-        return {(True, True): 1, (False, True): 2, (False, False): 3, (True, False): 4}[a >= 0, d >= 0]
+        return {(True, True): 1, (False, True): 2, (False, False): 3, (True, False): 4}[
+            a >= 0, d >= 0
+        ]
     return {(True, True): 5, (True, False): 6, (False, False): 7, (False, True): 8}[b >= 0, c >= 0]

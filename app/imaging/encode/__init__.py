@@ -16,10 +16,11 @@ def encode(
 ) -> bytes:
     """One picture, or a stack of frames where the format animates.
 
-    ``quality`` is 1-100. At 100 PNG loses nothing; WebP neither, provided that the source was ``lossless`` as well:
-    storing a JPEG's noise exactly would only make it larger. ``ceiling`` is the quality of the
-    tables of a JPEG that becomes one again, ``subsampled`` whether its colours have fewer samples than its luma; None
-    lets ``quality`` decide. ImageTooLarge where the format can't hold the size.
+    ``quality`` is 1-100. At 100 PNG loses nothing; WebP neither, provided that the source was
+    ``lossless`` as well: storing a JPEG's noise exactly would only make it larger. ``ceiling`` is
+    the quality of the tables of a JPEG that becomes one again, ``subsampled`` whether its colours
+    have fewer samples than its luma; None lets ``quality`` decide. ImageTooLarge where the format
+    can't hold the size.
     """
     match output:
         case Format.JPEG:

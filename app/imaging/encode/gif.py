@@ -2,8 +2,8 @@
 
 from app.imaging.vips import Image
 
-# How far, of 255, a pixel may stay behind its last frame's value for each point of quality below 100 (6 at 80): 35 %
-# fewer bytes for a video-like animation. Frames share a palette up to 10 off.
+# How far, of 255, a pixel may stay behind its last frame's value for each point of quality below
+# 100 (6 at 80): 35 % fewer bytes for a video-like animation. Frames share a palette up to 10 off.
 STALENESS = 0.3
 PALETTE_ERROR = 10
 # Quantising a photo takes 0.32 s of CPU a megapixel, half of it for dithering.

@@ -1,4 +1,5 @@
-"""PNG: a palette of 256 colours where it looks the same, else lossless, either one packed by oxipng."""
+"""PNG: a palette of 256 colours where it looks the same, else lossless, either one packed by
+oxipng."""
 
 import math
 
@@ -13,11 +14,12 @@ PALETTE_PIXELS = 20_000_000
 DITHER = 0.5
 # A window of the comparison has 8 pixels a side.
 COMPARABLE_SIDE = 16
-# oxipng's level by the most pixels that it is used for. Seconds of CPU a megapixel of photo: 0.8, 0.4, 0.08; level 2 is
-# worth it for graphics only, which are mostly small.
+# oxipng's level by the most pixels that it is used for. Seconds of CPU a megapixel of photo: 0.8,
+# 0.4, 0.08; level 2 is worth it for graphics only, which are mostly small.
 LEVELS = ((2, 250_000), (1, 4_000_000), (0, 40_000_000))
-# zlib's level past that, by the most pixels, with one filter for all rows: 100 MP of four bands take 2.4 s at level 2
-# and 3.3 s at 3. Level 6 with the best filter for each row takes 13 s, for 1 % fewer bytes of a photo.
+# zlib's level past that, by the most pixels, with one filter for all rows: 100 MP of four bands
+# take 2.4 s at level 2 and 3.3 s at 3. Level 6 with the best filter for each row takes 13 s, for 1
+# % fewer bytes of a photo.
 ZLIB_LEVELS = ((3, 60_000_000), (2, math.inf))
 COLOURS = {
     1: oxipng.ColorType.grayscale,
@@ -28,7 +30,8 @@ COLOURS = {
 
 
 def encode(image: Image, quality: int) -> bytes:
-    """Quality 100 and gray pictures keep each pixel; else colours may be reduced to a palette that passes for them."""
+    """Quality 100 and gray pictures keep each pixel; else colours may be reduced to a palette that
+    passes for them."""
     image = image.copy_memory()
     pixels = image.width * image.height
     level = next((level for level, most in LEVELS if pixels <= most), None)
@@ -40,12 +43,15 @@ def encode(image: Image, quality: int) -> bytes:
     if level is None:
         deflate = next(level for level, most in ZLIB_LEVELS if pixels <= most)
         return bytes(image.pngsave_buffer(compression=deflate, filter="up", keep="none"))
-    raw = oxipng.RawImage(bytes(image.write_to_memory()), image.width, image.height, color_type=COLOURS[image.bands]())
+    raw = oxipng.RawImage(
+        bytes(image.write_to_memory()), image.width, image.height, color_type=COLOURS[image.bands]()
+    )
     return raw.create_optimized_png(level=level)
 
 
 def _passes_for(palette: bytes, image: Image, quality: int) -> bool:
-    """Whether the structural similarity (SSIM) of the two, alpha included, is what ``quality`` asks: 0.94 at 80."""
+    """Whether the structural similarity (SSIM) of the two, alpha included, is what ``quality``
+    asks: 0.94 at 80."""
     reduced = Image.pngload_buffer(palette)
     if min(image.width, image.height) < COMPARABLE_SIDE or reduced.bands != image.bands:
         return False

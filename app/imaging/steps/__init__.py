@@ -1,1 +1,2 @@
-"""What is done to a picture, one small step a file: each takes a libvips image and gives one back."""
+"""What is done to a picture, one small step a file: each takes a libvips image and gives one
+back."""

@@ -1,4 +1,5 @@
-"""Blurring by a Gaussian: narrow ones at full size, wide ones on a smaller copy, for less and with the same look."""
+"""Blurring by a Gaussian: narrow ones at full size, wide ones on a smaller copy, for less and with
+the same look."""
 
 import math
 from functools import lru_cache
@@ -8,13 +9,13 @@ from numpy.typing import NDArray
 
 from app.imaging.vips import Image, from_bytes
 
-# A picture is made smaller until the standard deviation is between this many pixels and twice as many. At 1.5 hard
-# edges are 5 levels of 255 off, at 2 they are 3.
+# A picture is made smaller until the standard deviation is between this many pixels and twice as
+# many. At 1.5 hard edges are 5 levels of 255 off, at 2 they are 3.
 NARROW = 2
 # What lies further away, in standard deviations, weighs less than one level of 255.
 REACH = 3.5
-# By so many levels of 255 whole weights may be off along each side, half a level of it by rounding; and how large the
-# largest of them is, until one fits.
+# By so many levels of 255 whole weights may be off along each side, half a level of it by rounding;
+# and how large the largest of them is, until one fits.
 TOLERANCE, SCALES = 1.0, range(20, 256, 5)
 
 
@@ -32,11 +33,13 @@ def _blur(image: Image, sigma: float) -> Image:
     factor = 2 ** max(0, math.floor(math.log2(sigma / NARROW)))
     if factor == 1:
         return _convolve(image, sigma)
-    # With a whole block of the edge's own pixels on each side, the smaller copy too goes on as the picture does.
+    # With a whole block of the edge's own pixels on each side, the smaller copy too goes on as the
+    # picture does.
     across, down = (factor * (math.ceil(side / factor) + 2) for side in (image.width, image.height))
     padded = image.embed(factor, factor, across, down, extend="copy")
     small = padded.cast("float").shrink(factor, factor).copy_memory()
-    # Averages of blocks, enlarged linearly, are blurred already, with a variance of a quarter of a block.
+    # Averages of blocks, enlarged linearly, are blurred already, with a variance of a quarter of a
+    # block.
     blurred = _convolve(small, math.sqrt((sigma / factor) ** 2 - 0.25))
     return _enlarge(blurred, factor, image.width, image.height)
 
@@ -58,8 +61,8 @@ def _weights(sigma: float) -> NDArray[np.float64]:
 def _integers(sigma: float) -> Image | None:
     """Whole weights, which libvips adds up ten times as fast; None where none come near enough.
 
-    It rounds them once more, to few bits, and that by luck makes a picture brighter or darker: so some scales are tried
-    on steps from each level to each other one.
+    It rounds them once more, to few bits, and that by luck makes a picture brighter or darker: so
+    some scales are tried on steps from each level to each other one.
     """
     exact = _weights(sigma)
     room = len(exact)
@@ -78,5 +81,10 @@ def _enlarge(small: Image, factor: int, width: int, height: int) -> Image:
     """What is inside the first block, linearly."""
     before = (factor - 1) / 2 - factor
     return small.affine(
-        [factor, 0, 0, factor], odx=before, ody=before, oarea=[0, 0, width, height], extend="copy", premultiplied=True
+        [factor, 0, 0, factor],
+        odx=before,
+        ody=before,
+        oarea=[0, 0, width, height],
+        extend="copy",
+        premultiplied=True,
     )

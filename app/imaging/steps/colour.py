@@ -17,7 +17,8 @@ TO_BT709 = {
     P3_D65: [[1.2249, -0.2247, 0.0], [-0.0420, 1.0419, 0.0], [-0.0197, -0.0786, 1.0979]],
 }
 TO_BT709[P3_DCI] = TO_BT709[P3_D65]
-# BT.2408: diffuse white is 203 cd/m2 in PQ, and 75 % of the signal in HLG, which is 0.265 of its linear light.
+# BT.2408: diffuse white is 203 cd/m2 in PQ, and 75 % of the signal in HLG, which is 0.265 of its
+# linear light.
 PQ_WHITE, HLG_WHITE = 203.0, 0.265
 # Light up to here is shown as it is; what is brighter is bent towards white.
 KNEE = 0.6
@@ -53,17 +54,22 @@ def _apart(image: Image) -> tuple[Image, Image | None]:
 
 
 def _by_profile(colours: Image) -> Image:
-    """Through the embedded profile, relative to white, with the black points matched, as browsers show it."""
+    """Through the embedded profile, relative to white, with the black points matched, as browsers
+    show it."""
     try:
-        return colours.icc_transform("srgb", embedded=True, intent="relative", black_point_compensation=True, depth=8)
+        return colours.icc_transform(
+            "srgb", embedded=True, intent="relative", black_point_compensation=True, depth=8
+        )
     except VipsError:
         return colours
 
 
 def from_code_points(image: Image, nclx: Nclx | None) -> Image:
-    """A picture whose colours are given by H.273 code points, as sRGB; the same where they say sRGB or nothing.
+    """A picture whose colours are given by H.273 code points, as sRGB; the same where they say sRGB
+    or nothing.
 
-    HDR (PQ, HLG) is shown as on a screen with BT.2408's diffuse white; highlights above are bent, not cut.
+    HDR (PQ, HLG) is shown as on a screen with BT.2408's diffuse white; highlights above are bent,
+    not cut.
     """
     hdr = nclx is not None and nclx.transfer in (PQ, HLG)
     if nclx is None or image.bands < 3 or not (hdr or nclx.primaries in TO_BT709):
@@ -81,14 +87,21 @@ def from_code_points(image: Image, nclx: Nclx | None) -> Image:
 
 
 def _light(transfer: int, steps: int) -> Image:
-    """Linear light by code value, with diffuse white at 1: ST 2084 (PQ), ARIB STD-B67 (HLG), else the sRGB curve."""
+    """Linear light by code value, with diffuse white at 1: ST 2084 (PQ), ARIB STD-B67 (HLG), else
+    the sRGB curve."""
     value = np.linspace(0.0, 1.0, steps)
     if transfer == PQ:
         root = value ** (32 / 2523)
-        light = (np.maximum(root - 107 / 128, 0) / (2413 / 128 - 2392 / 128 * root)) ** (8192 / 1305)
+        light = (np.maximum(root - 107 / 128, 0) / (2413 / 128 - 2392 / 128 * root)) ** (
+            8192 / 1305
+        )
         light *= 10_000 / PQ_WHITE
     elif transfer == HLG:
-        light = np.where(value <= 0.5, value**2 / 3, (np.exp((value - 0.55991073) / 0.17883277) + 0.28466892) / 12)
+        light = np.where(
+            value <= 0.5,
+            value**2 / 3,
+            (np.exp((value - 0.55991073) / 0.17883277) + 0.28466892) / 12,
+        )
         light /= HLG_WHITE
     else:
         light = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)

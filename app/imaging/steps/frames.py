@@ -1,4 +1,5 @@
-"""An animation is a stack of frames, each of which is stepped on its own, so that none bleeds into the next."""
+"""An animation is a stack of frames, each of which is stepped on its own, so that none bleeds into
+the next."""
 
 from collections.abc import Callable
 
@@ -8,7 +9,8 @@ TIMING = {"delay": GValue.array_int_type, "loop": GValue.gint_type}
 
 
 def each(image: Image, step: Callable[[Image], Image]) -> Image:
-    """A step taken by every frame, at once: a pipeline takes more memory than its pixels, and there may be hundreds.
+    """A step taken by every frame, at once: a pipeline takes more memory than its pixels, and there
+    may be hundreds.
 
     Delays and loop count stay.
     """
@@ -16,7 +18,10 @@ def each(image: Image, step: Callable[[Image], Image]) -> Image:
     count = image.height // height
     if count == 1:
         return step(image)
-    stepped = [step(image.crop(0, number * height, image.width, height)).copy_memory() for number in range(count)]
+    stepped = [
+        step(image.crop(0, number * height, image.width, height)).copy_memory()
+        for number in range(count)
+    ]
     joined = Image.arrayjoin(stepped, across=1).copy()
     joined.set_type(GValue.gint_type, "page-height", stepped[0].height)
     for field, kind in TIMING.items():

@@ -36,7 +36,8 @@ def _scaled(image: Image, width: int, height: int) -> Image:
 
 
 def reframe(image: Image, operation: Operation) -> Image:
-    """To the operation's size by its fit. A picture that is as large as its content already is only framed."""
+    """To the operation's size by its fit. A picture that is as large as its content already is only
+    framed."""
     width, height = operation.size(image.width, image.height)
     image = resize(image, *operation.content(image.width, image.height))
     match operation.fit:

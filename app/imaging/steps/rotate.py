@@ -11,10 +11,11 @@ MARGIN = 3
 
 
 def rotate(image: Image, turn: Rotate) -> Image:
-    """Clockwise; quarter turns only move pixels. The corners of any other are of the turn's background.
+    """Clockwise; quarter turns only move pixels. The corners of any other are of the turn's
+    background.
 
-    Both the picture and, apart from it, how much of each pixel it covers are turned: interpolating between the picture
-    and its background itself would draw a bright or dark line along its edge.
+    Both the picture and, apart from it, how much of each pixel it covers are turned: interpolating
+    between the picture and its background itself would draw a bright or dark line along its edge.
     """
     # Columns are read, which a picture that streams from its decoder can't give.
     image = image.copy_memory()
@@ -33,14 +34,18 @@ def rotate(image: Image, turn: Rotate) -> Image:
     if not image.hasalpha():
         return cover.ifthenelse(_turned(image, turn, "bicubic", extend="copy"), ink, blend=True)
     ground = [value * ink[-1] / OPAQUE for value in ink[:-1]] + [float(ink[-1])]
-    shown = cover.ifthenelse(_turned(image.premultiply(), turn, "bicubic", extend="copy"), ground, blend=True)
+    shown = cover.ifthenelse(
+        _turned(image.premultiply(), turn, "bicubic", extend="copy"), ground, blend=True
+    )
     return shown.unpremultiply().rint().cast("uchar")
 
 
 def _turned(image: Image, turn: Rotate, interpolation: str, *, extend: str) -> Image:
     """The picture about its middle, on as much room as ``turn`` needs."""
     width, height = turn.size(image.width, image.height)
-    wider = image.embed(MARGIN, MARGIN, image.width + 2 * MARGIN, image.height + 2 * MARGIN, extend=extend)
+    wider = image.embed(
+        MARGIN, MARGIN, image.width + 2 * MARGIN, image.height + 2 * MARGIN, extend=extend
+    )
     cos, sin = math.cos(math.radians(turn.angle)), math.sin(math.radians(turn.angle))
     return wider.affine(
         [cos, -sin, sin, cos],

@@ -1,9 +1,11 @@
-"""The mark of a test key: rows of words all over a picture, and under them nothing of the picture itself.
+"""The mark of a test key: rows of words all over a picture, and under them nothing of the picture
+itself.
 
-A mark that is blended in can be taken off again: its answers to black and to white tell how. So each pixel is either
-left as it was or gone. Where it is gone stand letters, and between them a plate like frosted glass, which shows only
-averages of large squares from beside the plate. Where that is, the picture's size alone decides: a mark that moved with
-the pixels, or by chance, could be averaged away.
+A mark that is blended in can be taken off again: its answers to black and to white tell how. So
+each pixel is either left as it was or gone. Where it is gone stand letters, and between them a
+plate like frosted glass, which shows only averages of large squares from beside the plate. Where
+that is, the picture's size alone decides: a mark that moved with the pixels, or by chance, could be
+averaged away.
 """
 
 import math
@@ -18,27 +20,33 @@ from app.imaging.vips import Image, from_bytes
 
 WORDS = "LIGHTWELL TEST"
 SLOPE = math.radians(30)
-# Of the letters: for each pixel of the picture's shorter side; and, in pixels, the least that can be read, and the most
-# that is worth drawing.
+# Of the letters: for each pixel of the picture's shorter side; and, in pixels, the least that can
+# be read, and the most that is worth drawing.
 HEIGHT, LEAST, MOST = 1 / 12, 9, 360
-# The share of the distance between rows that a plate takes, and how bright it is beside what it shows.
+# The share of the distance between rows that a plate takes, and how bright it is beside what it
+# shows.
 COVER, SHADE = 0.45, 0.8
-# The plate is drawn in so many steps for each height of a letter: gradients as soft as these show no finer ones.
+# The plate is drawn in so many steps for each height of a letter: gradients as soft as these show
+# no finer ones.
 STEPS = 24
-# With a shorter side than this there is no room for words, and with less than that none for a picture beside stripes.
+# With a shorter side than this there is no room for words, and with less than that none for a
+# picture beside stripes.
 TINY, LOST = 48, 12
-# Along the rows and columns of a tiny picture: a white stripe, a black one, and the picture to the end of a period.
+# Along the rows and columns of a tiny picture: a white stripe, a black one, and the picture to the
+# end of a period.
 STRIPE, PERIOD = 5, 16
 BLACK, WHITE = 0, 255
 
 
 def stamp(image: Image) -> Image:
-    """Mark an 8-bit picture of sRGB or gray so that it shows on any colour, and where it is transparent."""
+    """Mark an 8-bit picture of sRGB or gray so that it shows on any colour, and where it is
+    transparent."""
     shorter = min(image.width, image.height)
     if shorter < TINY:
         gone, mark = _stripes(image)
     else:
-        # What is under a plate and what it shows are read apart, which a picture that streams can't give.
+        # What is under a plate and what it shows are read apart, which a picture that streams can't
+        # give.
         image = image.copy_memory()
         gone, mark = _words(image, min(max(LEAST, round(shorter * HEIGHT)), MOST))
     return gone.ifthenelse(mark, image).copy(interpretation=image.interpretation)
@@ -66,7 +74,8 @@ def _opaque(ink: Image, image: Image) -> Image:
 
 
 def _frosted(image: Image, side: int, below: int) -> Image:
-    """The averages of squares of so many pixels a side, each shown about so many pixels above its place."""
+    """The averages of squares of so many pixels a side, each shown about so many pixels above its
+    place."""
     weighted = image.premultiply() if image.hasalpha() else image
     squares = weighted.shrink(side, side, ceil=True)
     squares = squares.unpremultiply() if image.hasalpha() else squares
@@ -95,7 +104,8 @@ def _frosted(image: Image, side: int, below: int) -> Image:
 
 @lru_cache(maxsize=1)  # all frames of an animation have the same
 def _tile(height: int) -> Image:
-    """Ink, letters and plate: a row of words on the rising diagonal, that goes on from tile to tile.
+    """Ink, letters and plate: a row of words on the rising diagonal, that goes on from tile to
+    tile.
 
     No letter reaches over its plate.
     """
@@ -117,10 +127,14 @@ def _tile(height: int) -> Image:
     return from_bytes(np.ascontiguousarray(layers).tobytes(), across, down, 3)
 
 
-def _row(font: ImageFont.FreeTypeFont | ImageFont.ImageFont, height: int, length: float) -> Pillow.Image:
+def _row(
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont, height: int, length: float
+) -> Pillow.Image:
     """White words with a black edge."""
     edge = max(1, round(height / 12))
     row = Pillow.new("LA", (math.ceil(length) + 1, 2 * height))
     middle = (row.width / 2, row.height / 2)
-    ImageDraw.Draw(row).text(middle, WORDS, (WHITE, WHITE), font, "mm", stroke_width=edge, stroke_fill=(BLACK, WHITE))
+    ImageDraw.Draw(row).text(
+        middle, WORDS, (WHITE, WHITE), font, "mm", stroke_width=edge, stroke_fill=(BLACK, WHITE)
+    )
     return row

@@ -7,5 +7,8 @@ from app.imaging.vips import Image
 
 
 def upright(image: Image, width: int, height: int) -> Image:
-    """Upright, 8-bit sRGB or gray, ``width`` x ``height``: the costly steps come after it has become small."""
-    return to_srgb(orient(resize(image, height, width) if is_turned(image) else resize(image, width, height)))
+    """Upright, 8-bit sRGB or gray, ``width`` x ``height``: the costly steps come after it has
+    become small."""
+    return to_srgb(
+        orient(resize(image, height, width) if is_turned(image) else resize(image, width, height))
+    )

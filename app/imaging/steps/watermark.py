@@ -10,11 +10,14 @@ TILE = 256
 
 
 def watermark(image: Image, layers: Sequence[tuple[Image, Layer]]) -> Image:
-    """Lay pictures over an 8-bit one of sRGB or gray, in order; its size stays, and its alpha where nothing is laid.
+    """Lay pictures over an 8-bit one of sRGB or gray, in order; its size stays, and its alpha where
+    nothing is laid.
 
-    Each is 8-bit sRGB or gray, has the size that it is shown in, and lies in memory, for it may be read many times.
+    Each is 8-bit sRGB or gray, has the size that it is shown in, and lies in memory, for it may be
+    read many times.
     """
-    # What is under a layer and what is beside it are read apart, which a picture that streams can't give.
+    # What is under a layer and what is beside it are read apart, which a picture that streams can't
+    # give.
     image = image.copy_memory()
     for picture, layer in layers:
         image = _lay(image, picture, layer)

@@ -31,7 +31,9 @@ def test_strip_keeps_frames_delays_and_loops() -> None:
         assert after.convert("RGB").tobytes() == before.convert("RGB").tobytes()
 
 
-@pytest.mark.parametrize("content", [b"GIF89a", b"GIF89a\x01\0\x01\0\0\0\0\x3b", b"GIF89a\x01\0\x01\0\0\0\0\x99"])
+@pytest.mark.parametrize(
+    "content", [b"GIF89a", b"GIF89a\x01\0\x01\0\0\0\0\x3b", b"GIF89a\x01\0\x01\0\0\0\0\x99"]
+)
 def test_nothing_inside_is_damaged(content: bytes) -> None:
     with pytest.raises((Damaged, IndexError)):
         gif.read_header(content)

@@ -7,7 +7,9 @@ from tests.imaging.samples import corners, encoded, noise, opened, oriented
 
 @pytest.mark.parametrize("quality", [20, 30, 50, 75, 92, 100])
 def test_estimates_the_quality_it_was_saved_with(quality: int) -> None:
-    assert jpeg.read_header(encoded(noise(), "JPEG", quality=quality)).quality == pytest.approx(quality, abs=1)
+    assert jpeg.read_header(encoded(noise(), "JPEG", quality=quality)).quality == pytest.approx(
+        quality, abs=1
+    )
 
 
 @pytest.mark.parametrize("progressive", [False, True])
@@ -42,7 +44,9 @@ def test_a_size_that_the_data_cannot_fill_is_damaged() -> None:
         jpeg.read_header(bytes(photo))
 
 
-@pytest.mark.parametrize("content", [b"\xff\xd8\xff\xd9", b"\xff\xd8\xff\xe0\x00\x00", b"\xff\xd8" + b"\xff" * 40])
+@pytest.mark.parametrize(
+    "content", [b"\xff\xd8\xff\xd9", b"\xff\xd8\xff\xe0\x00\x00", b"\xff\xd8" + b"\xff" * 40]
+)
 def test_no_frame_is_damaged(content: bytes) -> None:
     with pytest.raises(Damaged):
         jpeg.read_header(content)

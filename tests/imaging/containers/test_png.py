@@ -15,7 +15,14 @@ def test_strip_keeps_pixels_and_orientation() -> None:
     info = PngInfo()
     info.add_text("Author", "SECRET")
     info.add_itxt("XML:com.adobe.xmp", "SECRET")
-    picture = encoded(corners().convert("P"), "PNG", pnginfo=info, exif=oriented(8), dpi=(300, 300), transparency=0)
+    picture = encoded(
+        corners().convert("P"),
+        "PNG",
+        pnginfo=info,
+        exif=oriented(8),
+        dpi=(300, 300),
+        transparency=0,
+    )
     stripped = png.strip(picture, orientation=8)
     assert b"SECRET" in picture
     assert b"SECRET" not in stripped

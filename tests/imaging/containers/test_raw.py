@@ -18,7 +18,10 @@ def cr3(samples: int, present: int) -> bytes:
 
 
 def rw2(width: int, height: int, length: int) -> bytes:
-    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in ((2, height), (3, width), (280, 64)))
+    entries = b"".join(
+        struct.pack("<HHII", tag, 4, 1, value)
+        for tag, value in ((2, height), (3, width), (280, 64))
+    )
     return (b"IIU\0\x08\0\0\0\x03\0" + entries + bytes(4)).ljust(length, b"\0")
 
 
@@ -27,7 +30,14 @@ def x3f(directory: bytes) -> bytes:
 
 
 COMPLETE = [raf(208), cr3(50, 50), rw2(100, 100, 64 + 10_000), x3f(b"SECd" + bytes(8))]
-CUT = [raf(207), cr3(50, 49), rw2(100, 100, 64 + 9_000), rw2(0, 0, 500), x3f(bytes(12)), cr3(8, 8)[:24]]
+CUT = [
+    raf(207),
+    cr3(50, 49),
+    rw2(100, 100, 64 + 9_000),
+    rw2(0, 0, 500),
+    x3f(bytes(12)),
+    cr3(8, 8)[:24],
+]
 
 
 @pytest.mark.parametrize("content", COMPLETE)

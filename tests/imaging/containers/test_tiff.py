@@ -22,7 +22,9 @@ def test_big_endian() -> None:
 
 def test_a_directory_that_leads_to_itself_is_read_once() -> None:
     entries = struct.pack("<HHIHH", 256, 3, 1, 640, 0) + struct.pack("<HHII", 330, 4, 1, 8)
-    assert len(list(tiff.directories(b"II*\0\x08\0\0\0\x02\0" + entries + struct.pack("<I", 8)))) == 1
+    assert (
+        len(list(tiff.directories(b"II*\0\x08\0\0\0\x02\0" + entries + struct.pack("<I", 8)))) == 1
+    )
 
 
 def test_endless_directories_are_damaged() -> None:

@@ -2,10 +2,21 @@ import pytest
 
 from app.imaging.containers import webp
 from app.imaging.containers.header import Damaged
-from tests.imaging.samples import animated, animation, corners, display_p3, encoded, frames_of, opened, oriented
+from tests.imaging.samples import (
+    animated,
+    animation,
+    corners,
+    display_p3,
+    encoded,
+    frames_of,
+    opened,
+    oriented,
+)
 
 
-@pytest.mark.parametrize(("lossless", "mode"), [(False, "RGB"), (True, "RGB"), (False, "RGBA"), (True, "RGBA")])
+@pytest.mark.parametrize(
+    ("lossless", "mode"), [(False, "RGB"), (True, "RGB"), (False, "RGBA"), (True, "RGBA")]
+)
 def test_header(lossless: bool, mode: str) -> None:
     header = webp.read_header(encoded(corners(70, 31).convert(mode), "WEBP", lossless=lossless))
     assert (header.width, header.height, header.frames, header.lossless) == (70, 31, 1, lossless)

@@ -4,7 +4,16 @@ import numpy as np
 import pillow_heif
 
 from app.imaging import Format, Transform
-from tests.imaging.samples import QUARTERS, colours_at_quarters, converted, corners, display_p3, is_near, opened, pixel
+from tests.imaging.samples import (
+    QUARTERS,
+    colours_at_quarters,
+    converted,
+    corners,
+    display_p3,
+    is_near,
+    opened,
+    pixel,
+)
 
 
 def heic(samples: np.ndarray, mode: str, folder: Path, **options: object) -> bytes:
@@ -16,7 +25,9 @@ def heic(samples: np.ndarray, mode: str, folder: Path, **options: object) -> byt
 
 def test_ten_bits(tmp_path: Path) -> None:
     wide = np.asarray(corners(), np.uint16) * 257
-    _, result = converted(tmp_path, heic(wide, "RGB;16", tmp_path, quality=90), Transform(Format.PNG))
+    _, result = converted(
+        tmp_path, heic(wide, "RGB;16", tmp_path, quality=90), Transform(Format.PNG)
+    )
     for found, wanted in zip(colours_at_quarters(opened(result)), QUARTERS, strict=True):
         assert is_near(found, wanted)
 

@@ -14,9 +14,9 @@ def tiff(folder: Path, samples: np.ndarray, interpretation: str) -> bytes:
     path = folder / "made.tif"
     height, width, bands = samples.shape
     wide = samples.dtype == np.uint16
-    from_bytes(samples.tobytes(), width, height, bands, wide=wide).copy(interpretation=interpretation).tiffsave(
-        str(path)
-    )
+    from_bytes(samples.tobytes(), width, height, bands, wide=wide).copy(
+        interpretation=interpretation
+    ).tiffsave(str(path))
     return path.read_bytes()
 
 
@@ -30,7 +30,9 @@ def test_tiffs_without_a_named_space(tmp_path: Path, kind: type, bands: int) -> 
 
 
 def test_floats_beyond_one_are_stretched(tmp_path: Path) -> None:
-    ramp = Image.fromarray(np.linspace(-50, 950, 256, dtype=np.float32).reshape(1, 256).repeat(16, 0))
+    ramp = Image.fromarray(
+        np.linspace(-50, 950, 256, dtype=np.float32).reshape(1, 256).repeat(16, 0)
+    )
     _, result = converted(tmp_path, encoded(ramp, "TIFF"), Transform(Format.PNG, quality=100))
     gray = np.asarray(opened(result).convert("L"), int)[8]
     assert (gray[0], gray[255]) == (0, 255)
@@ -38,5 +40,7 @@ def test_floats_beyond_one_are_stretched(tmp_path: Path) -> None:
 
 
 def test_a_large_webp_is_scaled_while_decoding(tmp_path: Path) -> None:
-    picture, result = converted(tmp_path, encoded(corners(1600, 960), "WEBP"), Transform(max_width=100))
+    picture, result = converted(
+        tmp_path, encoded(corners(1600, 960), "WEBP"), Transform(max_width=100)
+    )
     assert (picture.width, picture.height) == opened(result).size == (100, 60)

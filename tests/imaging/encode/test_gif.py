@@ -4,7 +4,9 @@ from tests.imaging.samples import animated, frames_of, noise, opened
 
 
 def moving() -> Image:
-    frames = [noise(seed=1).point(lambda value, step=step: value * (20 + step) // 24) for step in range(4)]
+    frames = [
+        noise(seed=1).point(lambda value, step=step: value * (20 + step) // 24) for step in range(4)
+    ]
     return Image.gifload_buffer(animated("GIF", frames, duration=40, loop=2), n=-1)
 
 

@@ -39,7 +39,13 @@ def test_a_ceiling_is_not_passed() -> None:
 def test_progressive_and_bare() -> None:
     content = jpeg.encode(picture(), 80)
     assert opened(content).info["progressive"]
-    assert {segment.marker for segment in container.segments(content)} <= {0xC2, 0xC4, 0xDA, 0xDB, 0xE0}
+    assert {segment.marker for segment in container.segments(content)} <= {
+        0xC2,
+        0xC4,
+        0xDA,
+        0xDB,
+        0xE0,
+    }
 
 
 def test_smaller_than_plain_and_as_good() -> None:

@@ -9,8 +9,12 @@ from tests.imaging.samples import noise, opened
 def test_lossless() -> None:
     source = noise()
     image = from_bytes(source.tobytes(), *source.size, 3)
-    assert opened(webp.encode(image, 100, lossless=True)).convert("RGB").tobytes() == source.tobytes()
-    assert len(webp.encode(image, 80, lossless=False)) < 0.3 * len(webp.encode(image, 100, lossless=True))
+    assert (
+        opened(webp.encode(image, 100, lossless=True)).convert("RGB").tobytes() == source.tobytes()
+    )
+    assert len(webp.encode(image, 80, lossless=False)) < 0.3 * len(
+        webp.encode(image, 100, lossless=True)
+    )
 
 
 @pytest.mark.parametrize("size", [(16_384, 1), (1, 16_384)])

@@ -44,12 +44,17 @@ def image_of(pixels: np.ndarray) -> Image:
 def test_the_subject_stays_and_its_background_becomes_transparent() -> None:
     removed = remove_background(image_of(ball()), str(U2NET))
     pixels = removed.numpy()
-    assert (removed.interpretation, removed.format, pixels.shape) == ("srgb", "uchar", (HEIGHT, WIDTH, 4))
+    assert (removed.interpretation, removed.format, pixels.shape) == (
+        "srgb",
+        "uchar",
+        (HEIGHT, WIDTH, 4),
+    )
     assert (pixels[..., :3] == ball()).all()
     alpha = pixels[..., 3]
     assert alpha[110:190, 160:240].min() > 250
     assert max(alpha[:40].max(), alpha[-40:].max(), alpha[:, :80].max(), alpha[:, -80:].max()) < 5
-    # Where the mask stands: as much is left of the ball's middle as right of it, and above as below.
+    # Where the mask stands: as much is left of the ball's middle as right of it, and above as
+    # below.
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
     assert (alpha * x).sum() / alpha.sum() == pytest.approx(200, abs=1.5)
     assert (alpha * y).sum() / alpha.sum() == pytest.approx(150, abs=1.5)
@@ -57,7 +62,8 @@ def test_the_subject_stays_and_its_background_becomes_transparent() -> None:
 
 @needs_models
 def test_the_network_sees_the_colours_that_it_was_trained_on() -> None:
-    """As much is kept as rembg 2.0.86 keeps; with red and blue exchanged it would be a fifth less."""
+    """As much is kept as rembg 2.0.86 keeps; with red and blue exchanged it would be a fifth
+    less."""
     alpha = remove_background(image_of(fish()), str(U2NET)).numpy()[..., 3]
     assert alpha.mean() == pytest.approx(32.48, abs=0.5)
 
@@ -108,7 +114,9 @@ def test_a_child_removes_backgrounds_in_a_fraction_of_the_default_memory(tmp_pat
     try:
         for number in range(2):
             derivation = Derivation(wanted, tmp_path / f"{number}.webp")
-            derived = pool.derive(tmp_path / "ball.jpg", tmp_path / f"{number}.png", derivation, "acme").result()
+            derived = pool.derive(
+                tmp_path / "ball.jpg", tmp_path / f"{number}.png", derivation, "acme"
+            ).result()
             assert (derived.picture.format, derived.picture.width) == (Format.PNG, WIDTH)
     finally:
         pool.close()

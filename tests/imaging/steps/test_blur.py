@@ -32,7 +32,9 @@ def weights(length: int, sigma: float) -> NDArray[np.float64]:
 
 def exactly(pixels: Pixels, sigma: float) -> NDArray[np.float64]:
     down, across = (weights(length, sigma) for length in pixels.shape[:2])
-    blurred: NDArray[np.float64] = np.einsum("yv,vuc,xu->yxc", down, pixels.astype(float), across, optimize=True)
+    blurred: NDArray[np.float64] = np.einsum(
+        "yv,vuc,xu->yxc", down, pixels.astype(float), across, optimize=True
+    )
     return blurred
 
 
@@ -73,13 +75,22 @@ def test_nothing_shines_through_from_where_nothing_is_seen(sigma: float) -> None
     st.lists(st.integers(0, 255), min_size=1, max_size=4),
     st.floats(0.3, 1000),
 )
-def test_one_colour_stays_as_it_is_in_any_size(width: int, height: int, pixel: list[int], sigma: float) -> None:
+def test_one_colour_stays_as_it_is_in_any_size(
+    width: int, height: int, pixel: list[int], sigma: float
+) -> None:
     pixels = np.full((height, width, len(pixel)), pixel, np.uint8)
     blurred = blur(image_of(pixels), sigma)
-    assert (blurred.width, blurred.height, blurred.bands, blurred.format) == (width, height, len(pixel), "uchar")
+    assert (blurred.width, blurred.height, blurred.bands, blurred.format) == (
+        width,
+        height,
+        len(pixel),
+        "uchar",
+    )
     assert blurred.interpretation == ("b-w" if len(pixel) < 3 else "srgb")
     seen = np.array(pixel) if len(pixel) % 2 or pixel[-1] else np.zeros(len(pixel))
-    assert np.array_equal(blurred.numpy().reshape(pixels.shape), np.broadcast_to(seen, pixels.shape))
+    assert np.array_equal(
+        blurred.numpy().reshape(pixels.shape), np.broadcast_to(seen, pixels.shape)
+    )
 
 
 @pytest.mark.parametrize("sigma", [3.9, 40])
@@ -87,4 +98,6 @@ def test_a_picture_that_streams_from_its_decoder(sigma: float, tmp_path: Path) -
     photo = noise(256, 640)
     photo.save(tmp_path / "photo.png")
     streamed = blur(Image.pngload(str(tmp_path / "photo.png"), access="sequential"), sigma)
-    assert np.array_equal(streamed.copy_memory().numpy(), blur(image_of(np.asarray(photo)), sigma).numpy())
+    assert np.array_equal(
+        streamed.copy_memory().numpy(), blur(image_of(np.asarray(photo)), sigma).numpy()
+    )

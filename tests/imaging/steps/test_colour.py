@@ -11,7 +11,9 @@ from tests.imaging.samples import display_p3, srgb_profile
 
 def swatch(*pixel: int, wide: bool = False) -> Image:
     kind = np.uint16 if wide else np.uint8
-    return from_bytes(np.full((4, 4, len(pixel)), pixel, kind).tobytes(), 4, 4, len(pixel), wide=wide)
+    return from_bytes(
+        np.full((4, 4, len(pixel)), pixel, kind).tobytes(), 4, 4, len(pixel), wide=wide
+    )
 
 
 def with_profile(image: Image, profile: bytes) -> Image:
@@ -31,8 +33,11 @@ def test_srgb_passes_untouched() -> None:
 
 
 def test_display_p3() -> None:
-    # P3's (200, 100, 50) by hand: linear by gamma 2.2, times EG 432-1's matrix to BT.709, through the sRGB curve.
-    assert seen(to_srgb(with_profile(swatch(200, 100, 50), display_p3()))) == pytest.approx([216, 93, 24], abs=2)
+    # P3's (200, 100, 50) by hand: linear by gamma 2.2, times EG 432-1's matrix to BT.709, through
+    # the sRGB curve.
+    assert seen(to_srgb(with_profile(swatch(200, 100, 50), display_p3()))) == pytest.approx(
+        [216, 93, 24], abs=2
+    )
 
 
 def test_a_broken_profile_is_ignored() -> None:
@@ -45,7 +50,11 @@ def test_a_profile_of_another_space_is_ignored() -> None:
 
 @pytest.mark.parametrize(
     ("wide", "narrow"),
-    [((65535, 0, 25700), [255, 0, 100]), ((65535, 0, 25700, 32896), [255, 0, 100, 128]), ((25700,), [100])],
+    [
+        ((65535, 0, 25700), [255, 0, 100]),
+        ((65535, 0, 25700, 32896), [255, 0, 100, 128]),
+        ((25700,), [100]),
+    ],
 )
 def test_sixteen_bits(wide: tuple[int, ...], narrow: list[int]) -> None:
     assert seen(to_srgb(swatch(*wide, wide=True))) == pytest.approx(narrow, abs=1)
@@ -77,13 +86,17 @@ def test_code_points_that_say_srgb_change_nothing() -> None:
 
 def test_p3_by_code_points() -> None:
     # The same by hand with the sRGB curve: 0.578, 0.127, 0.032 become 0.679, 0.108, 0.0136.
-    assert seen(to_srgb(from_code_points(swatch(200, 100, 50), Nclx(12, 13)))) == pytest.approx([215, 93, 31], abs=1)
+    assert seen(to_srgb(from_code_points(swatch(200, 100, 50), Nclx(12, 13)))) == pytest.approx(
+        [215, 93, 31], abs=1
+    )
 
 
 def test_diffuse_white_of_pq_is_bright_and_highlights_keep_their_order() -> None:
     def shown(signal: float) -> int:
         code = round(signal * 65535)
-        return seen(to_srgb(from_code_points(swatch(code, code, code, 65535, wide=True), Nclx(9, 16))))[0]
+        return seen(
+            to_srgb(from_code_points(swatch(code, code, code, 65535, wide=True), Nclx(9, 16)))
+        )[0]
 
     # BT.2408: 203 cd/m2 is 58 % of the signal; 1000 cd/m2 is 75 %; 26 cd/m2 (18 % gray) is 38 %.
     gray, white, highlight, peak = shown(0.38), shown(0.58), shown(0.75), shown(1.0)
@@ -93,4 +106,9 @@ def test_diffuse_white_of_pq_is_bright_and_highlights_keep_their_order() -> None
 
 
 def test_alpha_of_hdr_stays() -> None:
-    assert seen(to_srgb(from_code_points(swatch(30000, 30000, 30000, 32896, wide=True), Nclx(9, 18))))[3] == 128
+    assert (
+        seen(to_srgb(from_code_points(swatch(30000, 30000, 30000, 32896, wide=True), Nclx(9, 18))))[
+            3
+        ]
+        == 128
+    )

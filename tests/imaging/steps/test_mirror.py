@@ -17,4 +17,6 @@ from tests.imaging.samples import noise
 )
 def test_every_pixel_changes_places(axis: Axis, mirrored: tuple[slice, ...]) -> None:
     pixels = np.asarray(noise())
-    assert (mirror(from_bytes(pixels.tobytes(), 256, 192, 3), axis).numpy() == pixels[mirrored]).all()
+    assert (
+        mirror(from_bytes(pixels.tobytes(), 256, 192, 3), axis).numpy() == pixels[mirrored]
+    ).all()

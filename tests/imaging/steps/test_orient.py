@@ -10,7 +10,9 @@ def tagged(value: int) -> Image:
     return image
 
 
-@pytest.mark.parametrize(("value", "turned"), [(1, False), (2, False), (4, False), (5, True), (6, True), (8, True)])
+@pytest.mark.parametrize(
+    ("value", "turned"), [(1, False), (2, False), (4, False), (5, True), (6, True), (8, True)]
+)
 def test_turned(value: int, turned: bool) -> None:
     assert orient.is_turned(tagged(value)) is turned
     upright = orient.orient(tagged(value))

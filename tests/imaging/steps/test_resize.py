@@ -35,7 +35,8 @@ def test_wide_samples_stay_wide() -> None:
 
 @pytest.mark.parametrize("size", [(160, 96), (200, 100), (330, 48), (81, 49), (120, 20)])
 def test_enlarging_is_bicubic_and_in_place(size: tuple[int, int]) -> None:
-    """As Pillow has it, which neither moves the picture nor loses its edges; one side may shrink meanwhile."""
+    """As Pillow has it, which neither moves the picture nor loses its edges; one side may shrink
+    meanwhile."""
     picture = noise(80, 48)
     large = resize(from_bytes(picture.tobytes(), 80, 48, 3), *size).numpy().astype(int)
     down = picture.resize((80, min(48, size[1])), Image.Resampling.LANCZOS)
@@ -79,7 +80,10 @@ def test_positions(position: Position, x: int, y: int) -> None:
     assert (bars == expected).all()
     bars = reframe(image, Resize(80, 60, Fit.CONTAIN, position, (1, 2, 3, 255))).numpy()
     assert (bars[y * 6 : y * 6 + 48] == pixels).all()
-    assert len(np.unique(np.delete(bars, np.s_[y * 6 : y * 6 + 48], axis=0).reshape(-1, 3), axis=0)) == 1
+    assert (
+        len(np.unique(np.delete(bars, np.s_[y * 6 : y * 6 + 48], axis=0).reshape(-1, 3), axis=0))
+        == 1
+    )
     cut = reframe(image, Resize(40, 48, Fit.COVER, position)).numpy()
     assert (cut == pixels[:, x * 20 : x * 20 + 40]).all()
     cut = reframe(image, Resize(80, 20, Fit.COVER, position)).numpy()

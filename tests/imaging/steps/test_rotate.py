@@ -19,13 +19,18 @@ def waves(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def picture(*bands: int | np.ndarray) -> Image:
     """A picture of constant bands, or of waves."""
     pixels = np.stack(
-        [np.broadcast_to(np.asarray(band).round().astype(np.uint8), (HEIGHT, WIDTH)) for band in bands], 2
+        [
+            np.broadcast_to(np.asarray(band).round().astype(np.uint8), (HEIGHT, WIDTH))
+            for band in bands
+        ],
+        2,
     )
     return from_bytes(pixels.tobytes(), WIDTH, HEIGHT, len(bands))
 
 
 def origin(turn: Rotate) -> tuple[np.ndarray, np.ndarray]:
-    """Where in the picture each pixel of the turned one comes from, both turned about their middles."""
+    """Where in the picture each pixel of the turned one comes from, both turned about their
+    middles."""
     width, height = turn.size(WIDTH, HEIGHT)
     y, x = np.mgrid[0:height, 0:width]
     across, down = x - (width - 1) / 2, y - (height - 1) / 2
@@ -46,7 +51,9 @@ def test_clockwise_about_the_middle(degrees: float, bands: int) -> None:
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
     waved = waves(x, y)
     turn = Rotate(degrees, (10, 200, 30, 255))
-    turned = rotate(picture(*[waved] * min(bands, 3), *[255] * (bands == 4)), turn).numpy().astype(int)
+    turned = (
+        rotate(picture(*[waved] * min(bands, 3), *[255] * (bands == 4)), turn).numpy().astype(int)
+    )
     assert turned.shape[1::-1] == turn.size(WIDTH, HEIGHT)
     x, y = origin(turn)
     inside = (x > 2) & (x < WIDTH - 3) & (y > 2) & (y < HEIGHT - 3)
@@ -57,7 +64,9 @@ def test_clockwise_about_the_middle(degrees: float, bands: int) -> None:
 
 def test_no_fringe_along_the_edge() -> None:
     """Neither brighter nor darker than both, and as much of the picture as there was."""
-    turned = rotate(picture(200, 200, 200), Rotate(33, (50, 50, 50, 255))).numpy()[..., 0].astype(int)
+    turned = (
+        rotate(picture(200, 200, 200), Rotate(33, (50, 50, 50, 255))).numpy()[..., 0].astype(int)
+    )
     assert (turned.min(), turned.max()) == (50, 200)
     assert len(np.unique(turned)) > 50, "the edge goes over smoothly"
     assert (turned - 50).sum() / 150 == pytest.approx(WIDTH * HEIGHT, rel=0.001)

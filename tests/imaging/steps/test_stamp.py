@@ -1,4 +1,5 @@
-"""What a test key's pictures show, on whatever there was, and what is left of the picture under it."""
+"""What a test key's pictures show, on whatever there was, and what is left of the picture under
+it."""
 
 import math
 from collections.abc import Callable
@@ -65,7 +66,8 @@ def quarters(mask: Mask) -> list[Mask]:
 
 @pytest.mark.parametrize(
     "pixel",
-    [(255, 255, 255), (0, 0, 0), (128, 128, 128), (230, 30, 60), (0,), (255,), (128,), (0, 0), (255, 0, 0, 128),
+    [(255, 255, 255), (0, 0, 0), (128, 128, 128), (230, 30, 60), (0,), (255,), (128,), (0, 0),
+     (255, 0, 0, 128),
      (0, 0, 0, 0), (255, 255, 255, 0)],
     ids=str,
 )  # fmt: skip
@@ -73,7 +75,9 @@ def quarters(mask: Mask) -> list[Mask]:
     ("width", "height"),
     [(2, 6), (1, 300), (10_000, 1), (16, 16), (24, 24), (48, 48), (700, 30), (60, 960), (320, 240)],
 )
-def test_it_shows_on_any_colour_in_any_size(pixel: tuple[int, ...], width: int, height: int) -> None:
+def test_it_shows_on_any_colour_in_any_size(
+    pixel: tuple[int, ...], width: int, height: int
+) -> None:
     assert changed(filled(width, height, *pixel)).mean() > 0.05
 
 
@@ -122,7 +126,7 @@ def test_frames_are_marked_alike_and_none_shows_in_another() -> None:
     assert np.array_equal(marked.numpy(), expected)
 
 
-# ── what is left ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── what is left ──────────────────────────────────────────────────────────────────────────────────
 
 
 def decibels(original: Pixels, guess: NDArray[np.float64], where: Mask) -> float:
@@ -142,18 +146,34 @@ def cloudy(width: int, height: int, seed: int) -> Pixels:
 
 
 def chosen(width: int, height: int) -> list[Pixels]:
-    """Twenty pictures that an attacker has stamped: flat, sloping, checked, noisy, and like photos."""
+    """Twenty pictures that an attacker has stamped: flat, sloping, checked, noisy, and like
+    photos."""
     flat = [filled(width, height, level, level, level) for level in (0, 255, 64, 128, 192)]
-    along = np.broadcast_to(np.linspace(0, 255, width).astype(np.uint8)[:, np.newaxis], (height, width, 3))
-    down = np.broadcast_to(np.linspace(0, 255, height).astype(np.uint8)[:, np.newaxis, np.newaxis], along.shape)
-    checked = np.where(np.indices((height, width)).sum(axis=0)[..., np.newaxis] % 2, 255, 0).astype(np.uint8)
+    along = np.broadcast_to(
+        np.linspace(0, 255, width).astype(np.uint8)[:, np.newaxis], (height, width, 3)
+    )
+    down = np.broadcast_to(
+        np.linspace(0, 255, height).astype(np.uint8)[:, np.newaxis, np.newaxis], along.shape
+    )
+    checked = np.where(np.indices((height, width)).sum(axis=0)[..., np.newaxis] % 2, 255, 0).astype(
+        np.uint8
+    )
     noises = [static(width, height) for _ in range(5)]
     photos = [cloudy(width, height, seed) for seed in range(6)]
-    return [*flat, along, down, 255 - along, np.broadcast_to(checked, along.shape), *noises, *photos]
+    return [
+        *flat,
+        along,
+        down,
+        255 - along,
+        np.broadcast_to(checked, along.shape),
+        *noises,
+        *photos,
+    ]
 
 
 def subtracted(photo: Pixels) -> NDArray[np.float64]:
-    """The mark as one line a sample, ``mark = slope * picture + level`` by least squares, and that undone."""
+    """The mark as one line a sample, ``mark = slope * picture + level`` by least squares, and that
+    undone."""
     pictures = np.stack(chosen(photo.shape[1], photo.shape[0])).astype(float)
     assert len(pictures) == 20
     marks = np.stack([stamped(picture.astype(np.uint8)) for picture in pictures]).astype(float)
@@ -161,19 +181,27 @@ def subtracted(photo: Pixels) -> NDArray[np.float64]:
     slope = (spread * (marks - marks.mean(axis=0))).mean(axis=0) / (spread**2).mean(axis=0)
     level = marks.mean(axis=0) - slope * pictures.mean(axis=0)
     known = np.abs(slope) > 0.02
-    guess: NDArray[np.float64] = np.where(known, (stamped(photo) - level) / np.where(known, slope, 1), 128)
+    guess: NDArray[np.float64] = np.where(
+        known, (stamped(photo) - level) / np.where(known, slope, 1), 128
+    )
     return guess
 
 
 def regressed(photo: Pixels) -> NDArray[np.float64]:
-    """What is most likely, by ridge regression over the twenty: each sample told by what is shown at it and around."""
+    """What is most likely, by ridge regression over the twenty: each sample told by what is shown
+    at it and around."""
     reach = photo.shape[0] // 12
 
     def around(mark: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Each sample's own, four shown beside it, four farther off, and a constant; the last axis counts them."""
+        """Each sample's own, four shown beside it, four farther off, and a constant; the last axis
+        counts them."""
         steps = [
             (0, 0),
-            *((by * x, by * y) for by in (reach, 2 * reach) for x, y in ((0, 1), (1, 0), (0, -1), (-1, 0))),
+            *(
+                (by * x, by * y)
+                for by in (reach, 2 * reach)
+                for x, y in ((0, 1), (1, 0), (0, -1), (-1, 0))
+            ),
         ]
         wide = np.pad(mark, ((2 * reach,) * 2, (2 * reach,) * 2, (0, 0)), "edge")
         height, width = mark.shape[:2]
@@ -185,13 +213,16 @@ def regressed(photo: Pixels) -> NDArray[np.float64]:
         shown = around(stamped(picture).astype(float))
         products = products + shown[..., :, np.newaxis] * shown[..., np.newaxis, :]
         targets = targets + shown * picture[..., np.newaxis]
-    weights = np.linalg.solve(products + 0.1 * np.eye(10), np.asarray(targets)[..., np.newaxis])[..., 0]
+    weights = np.linalg.solve(products + 0.1 * np.eye(10), np.asarray(targets)[..., np.newaxis])[
+        ..., 0
+    ]
     guess: NDArray[np.float64] = (around(stamped(photo).astype(float)) * weights).sum(axis=-1)
     return guess
 
 
 def patched(photo: Pixels) -> NDArray[np.float64]:
-    """What is gone, drawn anew from its surroundings: coarse first, then smoothed from all sides."""
+    """What is gone, drawn anew from its surroundings: coarse first, then smoothed from all
+    sides."""
 
     def fill(pixels: NDArray[np.float64], hidden: Mask) -> NDArray[np.float64]:
         height, width = hidden.shape
@@ -239,7 +270,7 @@ def test_nor_do_they_of_a_real_photo(path) -> None:
         assert decibels(photo, attack(photo), hidden) < WORTHLESS, attack
 
 
-# ── transparency ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── transparency ──────────────────────────────────────────────────────────────────────────────────
 
 
 def test_transparent_parts_become_visible() -> None:
@@ -250,7 +281,8 @@ def test_transparent_parts_become_visible() -> None:
 
 @pytest.mark.parametrize("alpha", [0, 1, 255])
 def test_no_colour_hides_under_transparency(alpha: int) -> None:
-    """Of what nobody sees nothing is shown either, and of what is hardly seen no more than of the rest."""
+    """Of what nobody sees nothing is shown either, and of what is hardly seen no more than of the
+    rest."""
     hidden = gone(160, 120)
     one, other = (np.dstack([static(160, 120), filled(160, 120, alpha)]) for _ in range(2))
     for pixels in (one, other):

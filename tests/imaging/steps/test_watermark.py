@@ -42,7 +42,10 @@ def laid(base: Pixels, mark: Pixels, layer: Layer) -> NDArray[np.float64]:
         row = row % len(mark) if layer.repetition in DOWN else row
         column = column % len(mark[0]) if layer.repetition in ACROSS else column
         if 0 <= row < len(mark) and 0 <= column < len(mark[0]):
-            above, below = over[row, column, 3] / 255, result[y, x, 3] / 255 * (1 - over[row, column, 3] / 255)
+            above, below = (
+                over[row, column, 3] / 255,
+                result[y, x, 3] / 255 * (1 - over[row, column, 3] / 255),
+            )
             if above + below:
                 mixed = over[row, column, :3] * above + result[y, x, :3] * below
                 result[y, x] = [*mixed / (above + below), (above + below) * 255]
@@ -59,7 +62,12 @@ def laid(base: Pixels, mark: Pixels, layer: Layer) -> NDArray[np.float64]:
     st.integers(0, 99),
 )
 def test_blended_where_it_lies(
-    base: tuple[int, int, int], mark: tuple[int, int, int], left: int, top: int, repetition: Repetition, seed: int
+    base: tuple[int, int, int],
+    mark: tuple[int, int, int],
+    left: int,
+    top: int,
+    repetition: Repetition,
+    seed: int,
 ) -> None:
     random = np.random.default_rng(seed)
     below, above = (random.integers(0, 256, shape[::-1], dtype=np.uint8) for shape in (base, mark))
@@ -75,18 +83,24 @@ def test_blended_where_it_lies(
 
 def test_what_is_beside_it_stays_exactly() -> None:
     below = np.random.default_rng(3).integers(0, 256, (40, 50, 4), dtype=np.uint8)
-    result = pixels_of(watermark(image_of(below), [(filled(8, 6, 9, 9, 9, 200), Layer("mark", 20, 10))]))
+    result = pixels_of(
+        watermark(image_of(below), [(filled(8, 6, 9, 9, 9, 200), Layer("mark", 20, 10))])
+    )
     result[10:16, 20:28] = below[10:16, 20:28]
     assert np.array_equal(result, below)
 
 
 def test_later_layers_lie_above() -> None:
     red, blue = filled(10, 10, 255, 0, 0), filled(10, 10, 0, 0, 255)
-    result = pixels_of(watermark(filled(20, 10, 0, 0, 0), [(red, Layer("red")), (blue, Layer("blue", 5))]))
+    result = pixels_of(
+        watermark(filled(20, 10, 0, 0, 0), [(red, Layer("red")), (blue, Layer("blue", 5))])
+    )
     assert result[5, [2, 7, 17]].tolist() == [[255, 0, 0], [0, 0, 255], [0, 0, 0]]
 
 
-@pytest.mark.parametrize(("mark", "bands"), [((200,), 1), ((200, 128), 1), ((200, 0, 0), 3), ((200, 0, 0, 128), 3)])
+@pytest.mark.parametrize(
+    ("mark", "bands"), [((200,), 1), ((200, 128), 1), ((200, 0, 0), 3), ((200, 0, 0, 128), 3)]
+)
 def test_gray_becomes_colour_where_colour_is_laid(mark: tuple[int, ...], bands: int) -> None:
     image = watermark(filled(20, 20, 100), [(filled(4, 4, *mark), Layer("mark", 3, 3))])
     assert (image.bands, image.interpretation) == (bands, "b-w" if bands == 1 else "srgb")
