@@ -7,9 +7,12 @@ from flask.cli import AppGroup, with_appcontext
 from app.errors import AppError
 from app.extensions import transaction
 from app.models import Mode
-from app.services import flags, hosts, identity, inbox, inventory, keys, plans, reconciliation
+from app.services import inventory
+from app.services.accounts import identity, keys
+from app.services.billing import inbox, plans, reconciliation, review_flags
+from app.services.library import allowed_hosts
 from app.services.sweep import sweep
-from app.web.context import needed_provider, now, toolbox
+from app.web.context import container, needed_provider, now
 
 
 class Commands(AppGroup):
@@ -72,7 +75,7 @@ def unflag(email: str) -> None:
     with transaction() as session:
         organization = identity.organization_of(session, email)
     with transaction(organization.id) as session:
-        flag = flags.put(session, None, OPERATOR, now())
+        flag = review_flags.set_flag(session, None, OPERATOR, now())
     click.echo(
         f"{organization.id} is not flagged any more: {flag}"
         if flag
@@ -90,10 +93,10 @@ def allow_host(email: str, host: str, forget: bool) -> None:
         organization = identity.organization_of(session, email)
     with transaction(organization.id) as session:
         if forget:
-            hosts.forget(session, host)
+            allowed_hosts.forget(session, host)
             click.echo(f"Images are not fetched from {host} any more.")
         else:
-            click.echo(f"Images may be fetched from {hosts.allow(session, host)}.")
+            click.echo(f"Images may be fetched from {allowed_hosts.allow(session, host)}.")
 
 
 def _scopes(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, ...]:
@@ -132,20 +135,20 @@ def create_key(email: str, mode: str, scopes: tuple[str, ...], name: str) -> Non
 
 
 @billing.command("reconcile")
-@click.option("--mend", is_flag=True, help="Take over what the payment provider says.")
+@click.option("--repair", is_flag=True, help="Take over what the payment provider says.")
 @click.pass_context
-def reconcile(context: click.Context, mend: bool) -> None:
+def reconcile(context: click.Context, repair: bool) -> None:
     """Compare all organizations with the payment provider. Exits with 1 while there are
     differences."""
     provider = needed_provider()
     found = list(reconciliation.differences(provider))
     left = 0
     for difference in found:
-        mended = mend and reconciliation.mend(provider, difference)
-        left += not mended
+        repaired = repair and reconciliation.repair(provider, difference)
+        left += not repaired
         who = " ".join(name for name in (difference.org_id, difference.customer_id) if name)
-        click.echo(f"{who}: {difference.problem}{' (mended)' if mended else ''}")
-    click.echo(f"Differences: {len(found)}, mended: {len(found) - left}.")
+        click.echo(f"{who}: {difference.problem}{' (repaired)' if repaired else ''}")
+    click.echo(f"Differences: {len(found)}, repaired: {len(found) - left}.")
     context.exit(1 if left else 0)
 
 
@@ -170,11 +173,11 @@ def compare(context: click.Context, remove: bool) -> None:
     """Compare stored objects older than an hour with the rows, both ways. Exits with 1 while there
     are differences."""
     found = removed = 0
-    for difference in inventory.compare(toolbox().storage, now()):
+    for difference in inventory.compare(container().storage, now()):
         found += 1
         is_stray = difference.size is not None
         if remove and is_stray:
-            toolbox().storage.delete([difference.key])
+            container().storage.delete([difference.key])
             removed += 1
         click.echo(
             f"{difference.key} {difference.problem}{' (removed)' if remove and is_stray else ''}"
@@ -187,7 +190,7 @@ def compare(context: click.Context, remove: bool) -> None:
 @with_appcontext
 def sweep_now() -> None:
     """Give back what crashed requests hold, and remove what has expired."""
-    swept = sweep(toolbox().storage, toolbox().settings.spool_dir, now())
+    swept = sweep(container().storage, container().settings.spool_dir, now())
     click.echo(
         f"Released {swept.reservations} reservations. Forgot {swept.uploads} abandoned uploads, "
         f"{swept.renditions} unused renditions, {swept.exports} expired exports and "

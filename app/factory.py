@@ -24,12 +24,12 @@ from app.delivery import storage as delivery
 from app.docs import pages
 from app.extensions import db, migrate
 from app.imaging import ImagingPool, Limits
-from app.services.prices import Prices
-from app.services.principal import MEGABYTE
-from app.services.provider import Provider
-from app.web.context import Toolbox
+from app.services.accounts.principal import MEGABYTE
+from app.services.billing.prices import Prices
+from app.services.billing.provider import Provider
+from app.web.concurrency import ConcurrencyLimiter
+from app.web.context import Container
 from app.web.errors import ErrorBody, invalid_request
-from app.web.gate import Gate
 from app.web.paths import PlainPaths
 from app.web.request import JSON_BYTES, OTHER_FIELDS, ApiRequest
 from app.webhooks import stripe as stripe_webhook
@@ -189,7 +189,7 @@ def _provider(settings: Settings, clock: Callable[[], datetime]) -> Provider | N
     )
 
 
-def _toolbox(settings: Settings, clock: Callable[[], datetime]) -> Toolbox:
+def _toolbox(settings: Settings, clock: Callable[[], datetime]) -> Container:
     limits = Limits(
         max_pixels=settings.max_pixels,
         max_frames=settings.max_frames,
@@ -198,14 +198,14 @@ def _toolbox(settings: Settings, clock: Callable[[], datetime]) -> Toolbox:
         wall_seconds=settings.imaging_wall_seconds,
         memory_bytes=settings.imaging_memory_mb * MEGABYTE,
     )
-    return Toolbox(
+    return Container(
         settings=settings,
         clock=clock,
         storage=_storage(settings),
         redis=connect(settings),
-        gate=Gate(settings.compress_concurrency),
-        outbound=Gate(settings.fetch_concurrency),
-        streams=Gate(settings.compress_concurrency),
+        image_work=ConcurrencyLimiter(settings.compress_concurrency),
+        outbound_calls=ConcurrencyLimiter(settings.fetch_concurrency),
+        zip_streams=ConcurrencyLimiter(settings.compress_concurrency),
         imaging=ImagingPool(settings.imaging_processes, limits),
         background=ImagingPool(
             1, replace(limits, **BACKGROUND, memory_bytes=settings.background_memory_mb * MEGABYTE)

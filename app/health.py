@@ -9,7 +9,7 @@ from sqlalchemy import select
 from app.extensions import transaction
 from app.models import Plan
 from app.web.authentication import needs_nothing
-from app.web.context import toolbox
+from app.web.context import container
 
 blueprint = Blueprint("health", __name__)
 log = structlog.get_logger()
@@ -28,8 +28,8 @@ def readyz() -> tuple[dict[str, str], int]:
     """Database, Redis and storage answer; 503 names those that don't."""
     checks: dict[str, Callable[[], object]] = {
         "database": _check_database,
-        "redis": toolbox().redis.ping,
-        "storage": toolbox().storage.check,
+        "redis": container().redis.ping,
+        "storage": container().storage.check,
     }
     states = {name: _state(name, check) for name, check in checks.items()}
     ready = all(state == "ok" for state in states.values())

@@ -57,7 +57,7 @@ def refusal(status: int) -> bytes:
     return b"\r\n".join([*lines, b"Connection: close", b"", body])
 
 
-class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
+class HttpConnection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
     """One connection: what HTTP/1.1 says on it is gunicorn's, how long it may take is ours."""
 
     worker: "HttpWorker"
@@ -172,7 +172,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
 class HttpWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.connections: set[Connection] = set()
+        self.connections: set[HttpConnection] = set()
         self.addresses: Counter[str] = Counter()
 
     def load_wsgi(self) -> None:
@@ -216,7 +216,7 @@ class HttpWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no typ
         stalled.cancel()
 
     async def _end_stalled(self) -> None:
-        stalled: set[Connection] = set()
+        stalled: set[HttpConnection] = set()
         while True:
             for connection in stalled:
                 if connection.is_stalled:
@@ -233,4 +233,4 @@ def _bound_unsent(transport: asyncio.Transport) -> None:
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, option, UNSENT_BYTES)
 
 
-gasgi.ASGIProtocol = Connection  # what the worker makes of each connection
+gasgi.ASGIProtocol = HttpConnection  # what the worker makes of each connection

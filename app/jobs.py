@@ -8,7 +8,9 @@ from app.adapters.queue import DEFAULT, EXPORTS
 from app.config import Settings
 from app.extensions import transaction
 from app.factory import create_app
-from app.services import batches, inbox, inventory, metering, subscriptions
+from app.services import inventory
+from app.services.billing import inbox, metering, subscriptions
+from app.services.exports import export_jobs
 from app.services.sweep import sweep as sweep_all
 from app.tenancy import unscoped
 
@@ -22,21 +24,21 @@ COMPARED_DAILY = "40 3 * * *"
 def sweep() -> None:
     """Tidy up; enqueued every minute by every worker, harmless when two of them do."""
     app = create_app(Settings.from_env())
-    tools = app.extensions["lightwell"]
+    container = app.extensions["lightwell"]
     with app.app_context():
-        sweep_all(tools.storage, tools.settings.spool_dir, tools.clock())
-        if tools.provider:
-            subscriptions.check_unheard(tools.provider)
-            metering.report(tools.provider)
+        sweep_all(container.storage, container.settings.spool_dir, container.clock())
+        if container.provider:
+            subscriptions.check_unheard(container.provider)
+            metering.report(container.provider)
 
 
 def compare_storage() -> None:
     """Report objects that no row knows and rows whose object is missing; enqueued once a day by
     every worker."""
     app = create_app(Settings.from_env())
-    tools = app.extensions["lightwell"]
+    container = app.extensions["lightwell"]
     with app.app_context():
-        inventory.report(tools.storage, tools.clock())
+        inventory.report(container.storage, container.clock())
 
 
 def billing() -> None:
@@ -51,34 +53,34 @@ def billing() -> None:
 def export(org_id: str, mode: str, export_id: str) -> None:
     """Make the ZIP of a batch export; harmless when it is done, or when another worker is at it."""
     app = create_app(Settings.from_env())
-    tools = app.extensions["lightwell"]
+    container = app.extensions["lightwell"]
     try:
         with app.app_context():
-            batches.work(org_id, mode, export_id, tools.workshop)
+            export_jobs.work(org_id, mode, export_id, container.processing_context)
     finally:
-        tools.close()
+        container.close()
 
 
 def resume_exports(app: Flask) -> None:
     """Enqueue again what a dead worker left."""
-    tools = app.extensions["lightwell"]
+    container = app.extensions["lightwell"]
     with transaction() as session, unscoped(session, "resume exports"):
-        due = batches.take_due(session, tools.clock())
+        due = export_jobs.take_due(session, container.clock())
     for one in due:
-        batches.send(tools.redis, one)
+        export_jobs.send(container.redis, one)
 
 
 def resume_billing(app: Flask) -> None:
     """Enqueue what was lost between the inbox and the queue, and what is to be tried again."""
-    tools = app.extensions["lightwell"]
-    if tools.provider is None:
+    container = app.extensions["lightwell"]
+    if container.provider is None:
         return
     with transaction() as session:
-        is_due = inbox.has_due(session, tools.clock())
+        is_due = inbox.has_due(session, container.clock())
     if is_due:
-        inbox.send(tools.redis)
+        inbox.send(container.redis)
 
 
-TICKS: tuple[Callable[[Flask], None], ...] = (resume_exports, resume_billing)
+PERIODIC: tuple[Callable[[Flask], None], ...] = (resume_exports, resume_billing)
 """What every worker does every 5 seconds, in an application context, whether or not its queues get
 on."""

@@ -35,7 +35,7 @@ class Stopped(BaseException):
     """A signal asked for the end."""
 
 
-class Kept:
+class SupervisedProcess:
     """A process in a session of its own, so that Ctrl-C in a terminal reaches it through its
     supervisor only."""
 
@@ -95,7 +95,7 @@ def keep(
     main thread. Returns the exit code: 0, or 1 when it gave up. Nothing that it started is left.
     """
     kept = [
-        Kept(name, command, patience.get(name, PATIENCE_SECONDS))
+        SupervisedProcess(name, command, patience.get(name, PATIENCE_SECONDS))
         for name, command in commands.items()
     ]
     try:
@@ -118,7 +118,7 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
     raise Stopped
 
 
-def _end(kept: Sequence[Kept]) -> None:
+def _end(kept: Sequence[SupervisedProcess]) -> None:
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
     for process in kept:

@@ -30,7 +30,7 @@ from app.config import Settings
 from app.extensions import db, transaction
 from app.factory import create_app
 from app.models import MediaType
-from app.services.listing import Filter, Page, Sort, page_of
+from app.services.library.listing import AssetPage, Filter, Sort, page_of
 from bench import library
 from bench.report import tell
 
@@ -217,7 +217,7 @@ def _start(app: Flask, case: Case) -> Start:
     return halfway if case.by_number else Start(cursor=_timed(app, case, halfway)[1].next_cursor)
 
 
-def _timed(app: Flask, case: Case, start: Start) -> tuple[float, Page]:
+def _timed(app: Flask, case: Case, start: Start) -> tuple[float, AssetPage]:
     """Seconds, and the page."""
     with app.app_context():
         began = time.perf_counter()

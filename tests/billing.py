@@ -20,9 +20,10 @@ from app.config import Settings
 from app.embedded import cashier_account
 from app.extensions import transaction
 from app.models import AuditEntry, BillingAccount, Organization
-from app.services import inbox, keys
-from app.services.prices import Prices
-from app.services.provider import Provider
+from app.services.accounts import keys
+from app.services.billing import inbox
+from app.services.billing.prices import Prices
+from app.services.billing.provider import Provider
 from tests.cashier.wire import InProcess
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ METERED = "price_images_metered"
 
 
 @dataclass
-class Till:
+class BillingEnv:
     """An application, the cashier's ``books``, and the wire between them."""
 
     app: Flask
@@ -106,7 +107,9 @@ class Till:
 
 
 @contextmanager
-def open_till(app: Flask, clock: Callable[[], datetime], **changes: Any) -> Iterator[Till]:
+def open_billing_env(
+    app: Flask, clock: Callable[[], datetime], **changes: Any
+) -> Iterator[BillingEnv]:
     """Give an application a provider for the length of the block: an empty cashier. ``changes`` are
     of the Provider."""
     cashier = create_cashier(ACCOUNT.stripe_secret_key, SECRETS[0], None, None, clock)
@@ -115,9 +118,9 @@ def open_till(app: Flask, clock: Callable[[], datetime], **changes: Any) -> Iter
     )
     provider = Provider(payments, Prices(ACCOUNT.stripe_prices, ()), timedelta(days=7), "", clock)
     provider = replace(provider, **changes)
-    tools = app.extensions["lightwell"]
-    app.extensions["lightwell"] = replace(tools, provider=provider)
+    container = app.extensions["lightwell"]
+    app.extensions["lightwell"] = replace(container, provider=provider)
     try:
-        yield Till(app, cashier.extensions["books"], provider)
+        yield BillingEnv(app, cashier.extensions["books"], provider)
     finally:
-        app.extensions["lightwell"] = tools
+        app.extensions["lightwell"] = container

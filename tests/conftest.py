@@ -35,8 +35,9 @@ from app.factory import create_app
 from app.logs import configure
 from app.models import Mode, Plan
 from app.serve import free_port
-from app.services import identity, keys, plans
-from tests.billing import Till, open_till
+from app.services.accounts import identity, keys
+from app.services.billing import plans
+from tests.billing import BillingEnv, open_billing_env
 from tests.client import ApiClient
 from tests.clock import NOON, Clock, file_now
 from tests.s3 import S3Server, running_s3
@@ -195,9 +196,9 @@ def make_app(session_folder: Path, redis_url: str, session_clock: Clock) -> Iter
 def release(app: Flask) -> None:
     with app.app_context():
         db.engine.dispose()
-    tools = app.extensions["lightwell"]
-    tools.close()
-    tools.redis.close()
+    container = app.extensions["lightwell"]
+    container.close()
+    container.redis.close()
 
 
 @pytest.fixture(scope="session")
@@ -315,10 +316,10 @@ def client(app: Flask) -> ApiClient:
 
 
 @pytest.fixture
-def till(app: Flask, clock: Clock) -> Iterator[Till]:
+def billing_env(app: Flask, clock: Clock) -> Iterator[BillingEnv]:
     """Payments: an empty test cashier, for the application of the test."""
-    with open_till(app, clock) as till:
-        yield till
+    with open_billing_env(app, clock) as billing_env:
+        yield billing_env
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import delete
 
 from app.models import Asset, AssetCount, AssetTag, Collection, MediaType
-from app.services import counts
+from app.services.library import facet_counts
 from app.tenancy import TenantSession
 
 MOMENT = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -40,7 +40,7 @@ def store(session: TenantSession, assets: Iterable[Asset]) -> None:
         for asset in assets
         for tag in asset.tags
     )
-    numbers = Counter(facet for asset in assets for facet in counts.facets_of(asset))
+    numbers = Counter(facet for asset in assets for facet in facet_counts.facets_of(asset))
     session.add_all(AssetCount(facet=facet, count=number) for facet, number in numbers.items())
     session.flush()
 

@@ -92,10 +92,10 @@ def test_a_killed_worker_s_export_ends_whole_and_is_counted_once(service, librar
 
 
 def test_an_export_killed_before_it_was_claimed_is_not_lost(service, library) -> None:
-    """The horse is killed while it starts: RQ has taken the job from the queue, and the row is
-    still queued."""
+    """The job process is killed while it starts: RQ has taken the job from the queue, and the row
+    is still queued."""
     export = Running(service, library, width=700)
-    wait_until(lambda: kill(service, "app.worker.horse"), "the horse to start")
+    wait_until(lambda: kill(service, "app.worker.job_process"), "the job process to start")
     export.wait(lambda state: state["status"] == "done", "the export to be done")
 
 

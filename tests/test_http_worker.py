@@ -8,18 +8,18 @@ from gunicorn.asgi.protocol import ASGIProtocol, BodyReceiver
 from gunicorn.workers import gasgi
 from gunicorn.workers.gasgi import ASGIWorker
 
-from app.http_worker import Connection
+from app.http_worker import HttpConnection
 from app.server.lanes import HEALTH, HEAVY, Lanes
 
 LONG = re.compile(
-    r"workshop|imaging|background|\.gate|\.outbound|fetcher|painter|at_work|storage\.put|_made\("
+    r"processing|imaging|background|\.image_work|\.outbound_calls|fetcher|painter|storage\.put|_made\("
 )
 """What views do that takes long: images, other servers, large files."""
 
 
 def test_gunicorn_makes_its_connections_of_ours() -> None:
     assert "ASGIProtocol(self)" in inspect.getsource(ASGIWorker._serve)
-    assert gasgi.ASGIProtocol is Connection
+    assert gasgi.ASGIProtocol is HttpConnection
     assert {"_complete", "signal_disconnect"} <= set(dir(BodyReceiver))
     assert "write_paused" in inspect.getsource(ASGIProtocol)
 

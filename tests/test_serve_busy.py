@@ -37,8 +37,8 @@ def until_served(service: Service, key: dict[str, str]) -> requests.Response:
 
 
 def test_forty_slow_renditions_keep_nobody_else_waiting(service) -> None:
-    """Every thread but those of the gate goes on answering, and another organization has its turn
-    before the crowd."""
+    """Every thread but those that work on images goes on answering, and another organization has
+    its turn before the crowd."""
     crowd = [register(service, f"crowd{number}", "ENTERPRISE") for number in range(3)]
     other = register(service, "bystander", "ENTERPRISE")
     assets = [uploaded(service, key, number) for number, key in enumerate(crowd)]

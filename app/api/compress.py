@@ -12,11 +12,11 @@ from app.api.schema import SECURITY, errors
 from app.api.usage import UsageNow
 from app.errors import TooLarge
 from app.imaging import Format, Transform, media
-from app.services.compress import Batch, Failure, Result, Upload, compress
-from app.services.principal import Principal
+from app.services.accounts.principal import Principal
+from app.services.compress import Batch, Failure, Result, SourceFile, compress
 from app.web.answers import Base64File, stream
 from app.web.authentication import needs_key
-from app.web.context import at_work, principal, toolbox
+from app.web.context import container, principal, processing
 
 blueprint = APIBlueprint(
     "compress",
@@ -127,12 +127,12 @@ def batch() -> Response:
     """
     form = forms.received(FILES, CompressForm)
     _check_count(len(form.files), principal())
-    with at_work(toolbox().gate) as shop:
+    with processing(container().image_work) as context:
         done = compress(
             principal(),
-            [Upload(file.name, file.path, file.size) for file in form.files],
+            [SourceFile(file.name, file.path, file.size) for file in form.files],
             form.fields.transform,
-            shop,
+            context,
             partial=form.fields.partial,
             reference=g.claim.id if g.claim else None,
         )

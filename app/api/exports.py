@@ -8,14 +8,14 @@ from flask import Response, g, jsonify, stream_with_context
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
-from app.api.schema import SECURITY, Body, ById, Id, Moment, Query, Recipe, at_most, errors
+from app.api.schema import SECURITY, Body, ById, Id, Moment, Query, TransformFields, at_most, errors
 from app.extensions import transaction
 from app.imaging import Transform
 from app.models import Export, ExportStatus
-from app.services import batches, exports
-from app.services.exports import Config, Progress
+from app.services.exports import export_jobs, exports
+from app.services.exports.exports import Config, Progress
 from app.web.authentication import needs_workspace
-from app.web.context import at_work, now, principal, toolbox
+from app.web.context import container, now, principal, processing
 from app.web.links import download
 
 blueprint = APIBlueprint(
@@ -29,7 +29,7 @@ AT_ONCE = 500
 """Assets of an export that is streamed; more take a batch."""
 
 
-class ExportConfig(Recipe, Body):
+class ExportConfig(TransformFields, Body):
     """How the assets are transformed and named."""
 
     renameOnExport: bool = Field(
@@ -39,7 +39,9 @@ class ExportConfig(Recipe, Body):
 
 class NewExport(Body):
     assetIds: list[Id] = Field(
-        min_length=1, max_length=batches.MOST_ASSETS, examples=[["image_0mpn9k2ucq3vd1x7b8e5h4zt"]]
+        min_length=1,
+        max_length=export_jobs.MOST_ASSETS,
+        examples=[["image_0mpn9k2ucq3vd1x7b8e5h4zt"]],
     )
     config: ExportConfig = Field(default_factory=ExportConfig)
     async_: bool | None = Field(
@@ -147,8 +149,8 @@ def create(body: NewExport) -> Response | tuple[Response, int, dict[str, str]]:
     if not body.async_:
         return _streamed(body)
     with transaction(*who.partition) as session:
-        export = batches.create(session, who, body.assetIds, body.wanted, now(), g.claim)
-    batches.send(toolbox().redis, batches.due(export))
+        export = export_jobs.create(session, who, body.assetIds, body.wanted, now(), g.claim)
+    export_jobs.send(container().redis, export_jobs.due(export))
     answer = jsonify(ExportState.of(export).model_dump(mode="json"))
     return answer, 202, {"Location": f"{blueprint.url_prefix}/{export.id}"}
 
@@ -163,8 +165,10 @@ def _streamed(body: NewExport) -> Response:
     with transaction(*who.partition) as session:
         exports.check(session, who, body.assetIds, body.wanted, now())
     with ExitStack() as cleanup:
-        shop = cleanup.enter_context(at_work(toolbox().streams))
-        chunks = exports.archive_of(who, body.assetIds, body.wanted, shop.patient, Progress())
+        context = cleanup.enter_context(processing(container().zip_streams))
+        chunks = exports.zip_of(
+            who, body.assetIds, body.wanted, context.without_deadline, Progress()
+        )
         response = Response(stream_with_context(chunks), mimetype="application/zip")
         response.headers["Content-Disposition"] = 'attachment; filename="export.zip"'
         response.call_on_close(cleanup.pop_all().close)
@@ -181,7 +185,7 @@ def _streamed(body: NewExport) -> Response:
 def index(query: ExportQuery) -> dict[str, Any]:
     """The newest batch exports; they are remembered for 30 days."""
     with transaction(*principal().partition) as session:
-        found = batches.newest(session, query.pageSize)
+        found = export_jobs.newest(session, query.pageSize)
     return ExportList(exports=[ExportState.of(export) for export in found]).model_dump(mode="json")
 
 
@@ -195,7 +199,7 @@ def index(query: ExportQuery) -> dict[str, Any]:
 def show(path: ById) -> dict[str, Any]:
     """How far it is, and where its ZIP is for a day, or until newer ones take its place."""
     with transaction(*principal().partition) as session:
-        return ExportState.of(batches.get(session, path.id)).model_dump(mode="json")
+        return ExportState.of(export_jobs.get(session, path.id)).model_dump(mode="json")
 
 
 @blueprint.delete(
@@ -208,5 +212,5 @@ def show(path: ById) -> dict[str, Any]:
 def delete(path: ById) -> tuple[str, int]:
     """Ends one that is unfinished. A finished one is forgotten, and its ZIP removed."""
     with transaction(*principal().partition) as session:
-        batches.cancel(session, path.id, now())
+        export_jobs.cancel(session, path.id, now())
     return "", 204

@@ -28,11 +28,11 @@ from app.errors import BadRequest
 from app.extensions import transaction
 from app.imaging import ImagingError
 from app.models import Asset
-from app.services import images, making, publishing
-from app.services.images import ImageFile
-from app.services.making import Job
+from app.services.library import create_image, images, publishing
+from app.services.library.create_image import ImageRequest
+from app.services.library.images import ImageFile
 from app.web.authentication import needs_key
-from app.web.context import at_work, principal, toolbox
+from app.web.context import container, principal, processing
 from app.web.files import send_image
 from app.web.links import absolute, own_path
 
@@ -165,12 +165,15 @@ def index(query: ImageQuery) -> dict[str, Any]:
 @needs_key
 def create_from_url(body: ImageOfUrl) -> tuple[Response, int]:
     """Fetches the image, within 20 seconds and the plan's size of a file, and keeps it as it is."""
-    tools = toolbox()
     if published := publishing.at(own_path(body.url) or ""):
-        with at_work(tools.gate) as shop, _naming("url"):
-            return created(making.create_of_published(job(body.name), published, shop))
-    with at_work(tools.outbound) as shop, _naming("url"):
-        return created(making.create_from_url(job(body.name), body.url, tools.fetcher, shop))
+        with processing(container().image_work) as context, _naming("url"):
+            return created(
+                create_image.from_published(image_request(body.name), published, context)
+            )
+    with processing(container().outbound_calls) as context, _naming("url"):
+        return created(
+            create_image.from_url(image_request(body.name), body.url, container().fetcher, context)
+        )
 
 
 @blueprint.post(
@@ -191,8 +194,10 @@ def upload() -> tuple[Response, int]:
     if len(form.files) != 1:
         raise BadRequest("Send one image.", errors=["image: must be one file"])
     file = form.files[0]
-    with at_work(toolbox().gate) as shop, _naming("image"):
-        image = making.create(job(form.fields.name), file.path, file.name, shop)
+    with processing(container().image_work) as context, _naming("image"):
+        image = create_image.from_upload(
+            image_request(form.fields.name), file.path, file.name, context
+        )
     return created(image, warnings=form.warnings)
 
 
@@ -207,9 +212,10 @@ def imagine(body: ImageOfWords) -> tuple[Response, int]:
     """Has the server's provider paint it. With a test key no provider is asked: a sample is drawn,
     from the seed."""
     order = Order(body.prompt, body.negative_prompt, body.seed, body.model)
-    tools = toolbox()
-    with at_work(tools.outbound) as shop:
-        return created(making.imagine(job(body.name), order, tools.painter, shop))
+    with processing(container().outbound_calls) as context:
+        return created(
+            create_image.from_prompt(image_request(body.name), order, container().painter, context)
+        )
 
 
 @blueprint.get(
@@ -253,7 +259,7 @@ def download(path: ById) -> Response:
     """The image's bytes. Takes `Range` and `If-None-Match`."""
     with transaction(*principal().partition) as session:
         image = ImageFile.of(images.get(session, path.id))
-    return send_image(toolbox().storage, image, inline=False)
+    return send_image(container().storage, image, inline=False)
 
 
 @blueprint.post(
@@ -298,9 +304,9 @@ def _naming(field: str) -> Iterator[None]:
         raise
 
 
-def job(name: str, counting: int = 1) -> Job:
+def image_request(name: str, counting: int = 1) -> ImageRequest:
     """What this request asks for; repeated under its Idempotency-Key, it is not paid again."""
-    return Job(principal(), name, g.claim, counting)
+    return ImageRequest(principal(), name, g.claim, counting)
 
 
 def created(image: Asset, counted: int = 1, warnings: Sequence[str] = ()) -> tuple[Response, int]:

@@ -290,22 +290,22 @@ class TransformBody(Named):
             raise ValueError(f"at most {MOST_WATERMARKS} watermarks in all")
         return value
 
-    def asked(self) -> list["Asked"]:
+    def asked(self) -> list["AskedOperation"]:
         return [
-            Asked(step.chosen, f"operations.{number}.{step.name}.")
+            AskedOperation(step.chosen, f"operations.{number}.{step.name}.")
             for number, step in enumerate(self.operations)
         ]
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedOperation:
     """One operation of a request, and what the names of its fields begin with."""
 
     step: Any
     prefix: str = ""
 
 
-def transform_of(asked: Sequence[Asked]) -> Transform:
+def transform_of(asked: Sequence[AskedOperation]) -> Transform:
     """All of it, as imaging does it. What isn't converted keeps its format, and its quality."""
     output: tuple[Format | None, int | None] = (None, None)
     operations: list[Operation] = []
@@ -317,7 +317,7 @@ def transform_of(asked: Sequence[Asked]) -> Transform:
     return Transform(*output, operations=tuple(operations))
 
 
-def watermark_ids(asked: Sequence[Asked]) -> dict[str, str]:
+def watermark_ids(asked: Sequence[AskedOperation]) -> dict[str, str]:
     """The ids of all watermarks, by the fields that they stand in."""
     return {
         f"{one.prefix}watermarks.{number}.id": watermark.id
@@ -327,7 +327,7 @@ def watermark_ids(asked: Sequence[Asked]) -> dict[str, str]:
     }
 
 
-def check_crops(asked: Sequence[Asked], width: int, height: int) -> None:
+def check_crops(asked: Sequence[AskedOperation], width: int, height: int) -> None:
     """Raise BadRequest for corners outside an image of this size, or of the size that it has come
     to by then."""
     for one in asked:

@@ -6,11 +6,11 @@ from flask import Response, jsonify
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
-from app.api.schema import SECURITY, Body, Moment, Name, Recipe, errors, shown
+from app.api.schema import SECURITY, Body, Moment, Name, TransformFields, errors, shown
 from app.extensions import transaction
 from app.imaging import Transform
 from app.models import ExportPreset
-from app.services import presets
+from app.services.exports import presets
 from app.web.authentication import needs_workspace
 from app.web.context import now, principal
 
@@ -53,7 +53,7 @@ class PresetList(BaseModel):
     presets: list[Preset]
 
 
-class NewPreset(Recipe, Body):
+class NewPreset(TransformFields, Body):
     """What is left out gets its default, also in a preset that exists."""
 
     name: Name = Field(examples=["shopify-thumb"])

@@ -8,16 +8,17 @@ from flask_openapi import APIBlueprint
 from pydantic import BaseModel, Field
 
 from app.api.assets import blueprint as assets_blueprint
-from app.api.schema import SECURITY, ById, Moment, Name, Query, Recipe, errors, shown
+from app.api.schema import SECURITY, ById, Moment, Name, Query, TransformFields, errors, shown
 from app.errors import BadRequest
 from app.extensions import transaction
 from app.imaging import Transform
 from app.models import MediaType
-from app.services import assets, presets, renditions
-from app.services.names import Names
-from app.services.renditions import Found, Original
+from app.services.exports import presets
+from app.services.filenames import Names
+from app.services.library import assets, renditions
+from app.services.library.renditions import Found, RenditionSource
 from app.web.authentication import needs_workspace
-from app.web.context import at_work, now, principal, toolbox
+from app.web.context import container, now, principal, processing
 from app.web.links import download
 
 blueprint = APIBlueprint(
@@ -25,7 +26,7 @@ blueprint = APIBlueprint(
 )
 
 
-class ExportUrlQuery(Recipe, Query):
+class ExportUrlQuery(TransformFields, Query):
     preset: Name | None = Field(None, description="A saved preset; parameters beside it win.")
     ttl: Annotated[int, Field(ge=60, le=86_400)] = Field(
         3600, description="Seconds that the URL is valid."
@@ -71,8 +72,12 @@ def export_url(path: ById, query: ExportUrlQuery) -> Response:
             "This asset is a video, and copies are made of images only. Its poster is the "
             "thumbnailUrl."
         )
-    original, wanted, ttl = Original.of(asset), query.over(base), timedelta(seconds=query.ttl)
-    found = renditions.find(who, original, wanted, now(), ttl) or _rendered(original, wanted, ttl)
+    original, wanted, ttl = (
+        RenditionSource.of(asset),
+        query.over(base),
+        timedelta(seconds=query.ttl),
+    )
+    found = renditions.reuse(who, original, wanted, now(), ttl) or _rendered(original, wanted, ttl)
     expires_at = now().replace(microsecond=0) + ttl
     name = Names().unique(asset.name, found.format.extension)
     answer = ExportUrl(
@@ -89,6 +94,6 @@ def export_url(path: ById, query: ExportUrlQuery) -> Response:
     return response
 
 
-def _rendered(original: Original, wanted: Transform, ttl: timedelta) -> Found:
-    with at_work(toolbox().gate) as shop, shop.folder() as folder:
-        return renditions.render(principal(), original, wanted, folder / "rendition", shop, ttl)
+def _rendered(original: RenditionSource, wanted: Transform, ttl: timedelta) -> Found:
+    with processing(container().image_work) as context, context.folder() as folder:
+        return renditions.render(principal(), original, wanted, folder / "rendition", context, ttl)

@@ -33,10 +33,12 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-Kept = Annotated[Any, Field(None, description="As it was got, or left out: it can't be changed.")]
+Unchangeable = Annotated[
+    Any, Field(None, description="As it was got, or left out: it can't be changed.")
+]
 
 
-def check_kept(sent: BaseModel, fields: Iterable[str], shown: BaseModel) -> None:
+def check_unchanged(sent: BaseModel, fields: Iterable[str], shown: BaseModel) -> None:
     """Raise BadRequest for those of ``fields`` that were sent with another value than the thing is
     shown with.
 
@@ -164,7 +166,7 @@ Quality = Annotated[int, Field(ge=1, le=100)]
 Side = Annotated[int, Field(ge=1, le=100_000)]
 
 
-class Recipe(BaseModel):
+class TransformFields(BaseModel):
     """What presets, export URLs and exports have in common: how an image is transformed."""
 
     format: AnyFormat = Field(

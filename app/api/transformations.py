@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from flask import Response
 from flask_openapi import APIBlueprint
 
-from app.api.images import CREATED, created, job
+from app.api.images import CREATED, created, image_request
 from app.api.images import blueprint as images_blueprint
 from app.api.operations import (
-    Asked,
+    AskedOperation,
     BlurBody,
     ConvertBody,
     CropBody,
@@ -29,9 +29,9 @@ from app.extensions import transaction
 from app.imaging import Format, Transform
 from app.imaging.models import missing_for_background
 from app.imaging.operations import RemoveBackground
-from app.services import images, making
+from app.services.library import create_image, images
 from app.web.authentication import needs_key
-from app.web.context import at_work, principal, toolbox
+from app.web.context import container, principal, processing
 
 blueprint = APIBlueprint(
     "transformations", __name__, url_prefix="/v1/images", abp_tags=images_blueprint.abp_tags
@@ -113,14 +113,13 @@ def remove_background(path: ById, body: Named) -> tuple[Response, int]:
     images."""
     with transaction(*principal().partition) as session:
         image = images.get(session, path.id)
-    weights = toolbox().settings.weights
+    weights = container().settings.weights
     if problem := missing_for_background(weights):
         raise NotConfigured(problem)
     wanted = Transform(Format.PNG, None, operations=(RemoveBackground(str(weights)),))
-    asked = job(body.name or image.name, BACKGROUND_IMAGES)
-    tools = toolbox()
-    with at_work(tools.gate, tools.background) as shop:
-        return created(making.transform(asked, image, wanted, shop), BACKGROUND_IMAGES)
+    asked = image_request(body.name or image.name, BACKGROUND_IMAGES)
+    with processing(container().image_work, container().background) as context:
+        return created(create_image.from_image(asked, image, wanted, context), BACKGROUND_IMAGES)
 
 
 @blueprint.post(
@@ -135,10 +134,10 @@ def transform(path: ById, body: TransformBody) -> tuple[Response, int]:
     return _made(path, body, body.asked())
 
 
-def _made(path: ById, body: Named, asked: Sequence[Asked] = ()) -> tuple[Response, int]:
+def _made(path: ById, body: Named, asked: Sequence[AskedOperation] = ()) -> tuple[Response, int]:
     """The image that comes of another by what is asked: the whole body, unless that has several
     parts."""
-    asked = asked or [Asked(body)]
+    asked = asked or [AskedOperation(body)]
     fields = watermark_ids(asked)
     with transaction(*principal().partition) as session:
         image = images.get(session, path.id)
@@ -155,7 +154,9 @@ def _made(path: ById, body: Named, asked: Sequence[Asked] = ()) -> tuple[Respons
         )
     check_crops(asked, image.width, image.height)
     wanted = transform_of(asked)
-    with at_work(toolbox().gate) as shop:
+    with processing(container().image_work) as context:
         return created(
-            making.transform(job(body.name or image.name), image, wanted, shop, layers=layers)
+            create_image.from_image(
+                image_request(body.name or image.name), image, wanted, context, layers=layers
+            )
         )

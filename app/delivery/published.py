@@ -3,9 +3,9 @@
 from flask import Blueprint, Response
 
 from app.errors import NotFound
-from app.services import publishing
+from app.services.library import publishing
 from app.web.authentication import needs_nothing
-from app.web.context import toolbox
+from app.web.context import container
 from app.web.files import send_image
 
 blueprint = Blueprint("published", __name__)
@@ -21,6 +21,6 @@ def image(token: str, extension: str) -> Response:
     found = publishing.find(token)
     if found is None or found.extension != extension:
         raise NotFound("No image is published here. It may have been unpublished.")
-    response = send_image(toolbox().storage, found, inline=True)
+    response = send_image(container().storage, found, inline=True)
     response.headers["Cache-Control"] = CACHED
     return response

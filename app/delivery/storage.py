@@ -13,7 +13,7 @@ from app.adapters.storage import content_disposition
 from app.errors import BadRequest, Forbidden, NotFound
 from app.web.admission import before_body
 from app.web.authentication import needs_nothing
-from app.web.context import now, toolbox
+from app.web.context import container, now
 from app.web.files import GONE, send
 
 blueprint = Blueprint("delivery", __name__)
@@ -67,7 +67,7 @@ def download(token: str) -> Response:
 
 
 def _local_storage() -> LocalStorage:
-    storage = toolbox().storage
+    storage = container().storage
     if not isinstance(storage, LocalStorage):
         raise NotFound("This server keeps its files elsewhere. Ask for a new URL.")
     return storage

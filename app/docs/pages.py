@@ -29,7 +29,7 @@ from app.errors import AppError, NotFound
 from app.extensions import transaction
 from app.models import Plan
 from app.web.authentication import needs_nothing
-from app.web.context import toolbox
+from app.web.context import container
 
 blueprint = Blueprint("docs", __name__)
 
@@ -133,7 +133,7 @@ def billing() -> Response:
     with transaction() as session:
         plans = session.scalars(select(Plan).where(Plan.listed).order_by(Plan.position)).all()
     notices = [RETURNS[arrival] for arrival in request.args.items() if arrival in RETURNS]
-    settings = toolbox().settings
+    settings = container().settings
     return _page(
         "docs/billing.html",
         plans=plans,

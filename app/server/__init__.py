@@ -11,7 +11,7 @@ from flask import Flask
 from app.server.front import Front
 from app.server.lanes import Lanes
 from app.server.spool import Spool
-from app.services.principal import MEGABYTE
+from app.services.accounts.principal import MEGABYTE
 
 
 def front_of(app: Flask) -> Front:

@@ -15,9 +15,9 @@ from app.server.environ import environ_of, path_of
 from app.server.lanes import Lanes
 from app.server.reception import ClientGone, Reception
 from app.server.refusals import Headers, page
-from app.server.spool import Body, Spool
+from app.server.spool import Spool, SpooledBody
 from app.server.types import CONNECTION, Application, Connection, Environ, Receive, Scope, Send
-from app.web.admission import ASKED, Asked
+from app.web.admission import ASKED, Admission
 
 log = structlog.get_logger()
 
@@ -38,7 +38,7 @@ class Front:
         await Exchange(self, scope, receive, send).run()
 
 
-class Refused(Exception):
+class RefusedEarly(Exception):
     """The application's own refusal of a request whose body it has not seen."""
 
     def __init__(self, status: int, headers: Headers, body: bytes) -> None:
@@ -65,7 +65,7 @@ class Exchange:
         self._is_begun = False
 
     async def run(self) -> None:
-        body = Body(self._spool)
+        body = SpooledBody(self._spool)
         reception = Reception(self._scope, self._receive, body, self._front.patience_seconds)
         call = None
         try:
@@ -75,10 +75,10 @@ class Exchange:
             await self._answer(call)
         except ClientGone:
             pass
-        except (Refused, AppError) as refusal:
+        except (RefusedEarly, AppError) as refusal:
             body.close()  # the client may go on sending; what it has sent need not lie there
             await self._refuse(
-                reception, *(refusal.answer if isinstance(refusal, Refused) else page(refusal))
+                reception, *(refusal.answer if isinstance(refusal, RefusedEarly) else page(refusal))
             )
         finally:
             if call is None:
@@ -87,12 +87,12 @@ class Exchange:
     async def _ask(self) -> int:
         """Put the request to the application without its body: how many bytes may that have?
 
-        Raises Refused, and Overloaded, also where the whole request would be.
+        Raises RefusedEarly, and Overloaded, also where the whole request would be.
         """
         self._lane.check()
         light = self._front.lanes.light
         light.check()
-        asked = Asked()
+        asked = Admission()
         call = self._call({**environ_of(self._scope, BytesIO(), None), ASKED: asked}, lambda: None)
         body = b""
         while not call.is_done:
@@ -101,7 +101,7 @@ class Exchange:
         if call.error:
             raise _defect(call.error)
         if asked.most_bytes is None:
-            raise Refused(call.status, call.headers, body)
+            raise RefusedEarly(call.status, call.headers, body)
         return asked.most_bytes
 
     async def _refuse(

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from app.errors import RequestTimeout, TooLarge
-from app.server.spool import Body
+from app.server.spool import SpooledBody
 from app.server.types import Receive, Scope
 
 AT_ONCE_BYTES = 64 * 1024
@@ -26,7 +26,9 @@ class ClientGone(Exception):
 class Reception:
     """The body of one request on its way into ``body``."""
 
-    def __init__(self, scope: Scope, receive: Receive, body: Body, patience_seconds: float) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, body: SpooledBody, patience_seconds: float
+    ) -> None:
         headers = dict(scope["headers"])
         self._receive = receive
         self._body = body

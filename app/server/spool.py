@@ -54,7 +54,7 @@ class Spool:
             self.memory_bytes += change
 
 
-class Body:
+class SpooledBody:
     """The body of one request. Its file has no name, so that nothing is left of a process that is
     killed."""
 

@@ -12,9 +12,9 @@ from app.errors import AppError, MonthlyLimitReached, Overloaded, TooLarge, Unpr
 from app.extensions import transaction
 from app.imaging import ImagingInterrupted, Picture, Transform, Turn
 from app.services import usage
-from app.services.principal import Principal
+from app.services.accounts.principal import Principal
+from app.services.processing_context import ProcessingContext, busy
 from app.services.usage import Reservation, Summary
-from app.services.workshop import Workshop, busy
 
 IN_FLIGHT_PER_PROCESS = 2
 """Files of one batch that wait in the pool at one time; the rest waits here, so that batches take
@@ -27,7 +27,7 @@ it."""
 
 
 @dataclass(frozen=True)
-class Upload:
+class SourceFile:
     """A file as it came: the client's name for it, and where its bytes are."""
 
     name: str
@@ -39,7 +39,7 @@ class Upload:
 class Result:
     """A compressed file."""
 
-    upload: Upload
+    upload: SourceFile
     picture: Picture
     path: Path
 
@@ -48,7 +48,7 @@ class Result:
 class Failure:
     """A file that could not be compressed, and why."""
 
-    upload: Upload
+    upload: SourceFile
     error: AppError
 
 
@@ -64,9 +64,9 @@ class Batch:
 
 def compress(
     principal: Principal,
-    uploads: Sequence[Upload],
+    uploads: Sequence[SourceFile],
     transform: Transform,
-    shop: Workshop,
+    context: ProcessingContext,
     *,
     partial: bool = False,
     reference: str | None = None,
@@ -84,19 +84,19 @@ def compress(
             principal,
             "compress",
             len(uploads),
-            shop.clock(),
+            context.clock(),
             reference,
             MonthlyLimitReached,
         )
     try:
-        outcomes = _work(principal, uploads, principal.marked(transform), shop, reservation)
+        outcomes = _work(principal, uploads, principal.marked(transform), context, reservation)
         results = [outcome for outcome in outcomes if isinstance(outcome, Result)]
         failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
         if failures and not (partial and results):
             raise _refusal(failures)
         with transaction(principal.org_id) as session:
             usage.settle(session, reservation, len(results))
-            summary = usage.summarise(session, principal, shop.clock())
+            summary = usage.summarise(session, principal, context.clock())
     except BaseException:
         with transaction(principal.org_id) as session:
             usage.release(session, reservation)
@@ -106,17 +106,17 @@ def compress(
 
 def _work(
     principal: Principal,
-    uploads: Sequence[Upload],
+    uploads: Sequence[SourceFile],
     transform: Transform,
-    shop: Workshop,
+    context: ProcessingContext,
     reservation: Reservation,
 ) -> list[Result | Failure]:
     """The outcome of each upload, while the reservation is kept alive."""
     outcomes: dict[int, Result | Failure] = {}
-    renewed = progressed = shop.clock()
-    with closing(_converted(principal, uploads, transform, shop)) as finished:
+    renewed = progressed = context.clock()
+    with closing(_converted(principal, uploads, transform, context)) as finished:
         for number, outcome in finished:
-            now = shop.clock()
+            now = context.clock()
             if outcome is not None:
                 outcomes[number] = outcome
                 progressed = now
@@ -133,7 +133,10 @@ def _work(
 
 
 def _converted(
-    principal: Principal, uploads: Sequence[Upload], transform: Transform, shop: Workshop
+    principal: Principal,
+    uploads: Sequence[SourceFile],
+    transform: Transform,
+    context: ProcessingContext,
 ) -> Generator[tuple[int, Result | Failure | None], None, None]:
     """Outcomes as they come, with the upload's place in the batch; an empty one after a while in
     which none came.
@@ -143,16 +146,18 @@ def _converted(
     """
     waiting = iter(enumerate(uploads))
     running: dict[Turn[Picture], int] = {}
-    at_once, begun = shop.imaging.processes * IN_FLIGHT_PER_PROCESS, shop.patience is None
+    at_once, begun = context.imaging.processes * IN_FLIGHT_PER_PROCESS, context.patience is None
     try:
         while True:
             for number, upload in islice(waiting, at_once - len(running)):
                 running[
-                    shop.imaging.submit(upload.path, _target(upload), transform, principal.org_id)
+                    context.imaging.submit(
+                        upload.path, _target(upload), transform, principal.org_id
+                    )
                 ] = number
             if not running:
                 return
-            wait(running, PATIENCE_SECONDS if begun else shop.patience, FIRST_COMPLETED)
+            wait(running, PATIENCE_SECONDS if begun else context.patience, FIRST_COMPLETED)
             begun = begun or any(turn.begun or turn.done() for turn in running)
             if not begun:
                 raise busy()
@@ -167,7 +172,7 @@ def _converted(
             turn.cancel()
 
 
-def _outcome(upload: Upload, future: Future[Picture]) -> Result | Failure:
+def _outcome(upload: SourceFile, future: Future[Picture]) -> Result | Failure:
     """What came of one file. Raises what is the server's fault, not the file's."""
     try:
         return Result(upload, future.result(), _target(upload))
@@ -183,7 +188,7 @@ def _outcome(upload: Upload, future: Future[Picture]) -> Result | Failure:
         upload.path.unlink(missing_ok=True)
 
 
-def _target(upload: Upload) -> Path:
+def _target(upload: SourceFile) -> Path:
     return upload.path.with_name(f"{upload.path.name}.out")
 
 

@@ -16,7 +16,7 @@ class Heartbeat(Generic[Claim]):
     """Calls ``renew`` every ``seconds`` with all that is worked on, in a thread that lives as long
     as there is any.
 
-    What it raises is logged, and it is called again at the next beat.
+    What it raises is logged, and it is called again at the next heartbeat.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Heartbeat(Generic[Claim]):
         with self._changed:
             self._claims.add(claim)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._beat, name=self._name, daemon=True)
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
 
     def discard(self, claim: Claim) -> None:
@@ -50,7 +50,7 @@ class Heartbeat(Generic[Claim]):
         finally:
             self.discard(claim)
 
-    def _beat(self) -> None:
+    def _run(self) -> None:
         while claims := self._next():
             try:
                 self._renew(claims)
@@ -58,8 +58,8 @@ class Heartbeat(Generic[Claim]):
                 log.exception("heartbeat.failed", claims=self._name)
 
     def _next(self) -> frozenset[Claim]:
-        """What is worked on when the next beat is due; none, where all has ended before, and then
-        the thread does."""
+        """What is worked on when the next heartbeat is due; none, where all has ended before, and
+        then the thread does."""
         with self._changed:
             self._changed.wait_for(lambda: not self._claims, self._seconds)
             if not self._claims:

@@ -17,8 +17,8 @@ from sqlalchemy import ColumnElement, Update, delete, select, tuple_, update
 from app.errors import IdempotencyConflict, IdempotencyMismatch, Overloaded
 from app.models import IdempotentRequest, Kept, new_id
 from app.models.idempotency import HAS_BODY
-from app.services import kept, space
-from app.services.principal import MEGABYTE, Principal
+from app.services import discarded_objects, kept
+from app.services.accounts.principal import MEGABYTE, Principal
 from app.tenancy import TenantSession, insert_if_absent
 
 KEPT = timedelta(hours=24)
@@ -37,7 +37,7 @@ class KeptAnswer:
 
 
 @dataclass(frozen=True)
-class Claim:
+class RequestClaim:
     """The right to work a request, as one of its attempts."""
 
     id: str
@@ -54,7 +54,7 @@ def claim(
     key: str,
     fingerprint: str,
     now: datetime,
-) -> Claim | KeptAnswer:
+) -> RequestClaim | KeptAnswer:
     """Claim a request, or find its kept answer. Raises IdempotencyConflict, IdempotencyMismatch."""
     identity = {"key_id": principal.key_id, "method": method, "path": path, "idempotency_key": key}
     outdated = (
@@ -69,7 +69,7 @@ def claim(
     if insert_if_absent(
         session, IdempotentRequest, id=claim_id, fingerprint=fingerprint, **identity, **lease
     ):
-        return Claim(claim_id, 1)
+        return RequestClaim(claim_id, 1)
     row = session.scalars(select(IdempotentRequest).filter_by(**identity)).one()
     if row.fingerprint != fingerprint:
         raise IdempotencyMismatch(
@@ -77,9 +77,9 @@ def claim(
         )
     if row.status is not None and row.body_key is not None:
         return KeptAnswer(row.status, row.headers or {}, row.body_key, row.body_size or 0)
-    mine = Claim(row.id, row.attempt + 1, row.status)
+    mine = RequestClaim(row.id, row.attempt + 1, row.status)
     taken_over = session.change(
-        _held(Claim(row.id, row.attempt))
+        _held(RequestClaim(row.id, row.attempt))
         .where(IdempotentRequest.lease_until <= now)
         .values(attempt=mine.attempt, lease_until=now + LEASE)
     )
@@ -91,7 +91,7 @@ def claim(
     return mine
 
 
-def renew(session: TenantSession, claims: Iterable[Claim], now: datetime) -> None:
+def renew(session: TenantSession, claims: Iterable[RequestClaim], now: datetime) -> None:
     """Renew what is worked on in this process, whosever it is; ``session`` must be unscoped."""
     held = tuple_(IdempotentRequest.id, IdempotentRequest.attempt).in_(
         [(one.id, one.attempt) for one in claims]
@@ -100,7 +100,11 @@ def renew(session: TenantSession, claims: Iterable[Claim], now: datetime) -> Non
 
 
 def keep(
-    session: TenantSession, principal: Principal, claim: Claim, answer: KeptAnswer, now: datetime
+    session: TenantSession,
+    principal: Principal,
+    claim: RequestClaim,
+    answer: KeptAnswer,
+    now: datetime,
 ) -> bool:
     """Keep the answer of a claimed request, whose body is stored. False where it can't be: the body
     is removed then."""
@@ -115,16 +119,16 @@ def keep(
         if session.change(_ended(claim, now).values(**values)):
             return True
         kept.shift(session, Kept.ANSWER, -answer.size)
-    space.discard(session, [answer.body_key])
+    discarded_objects.discard(session, [answer.body_key])
     return False
 
 
-def end(session: TenantSession, claim: Claim, status: int, now: datetime) -> None:
+def end(session: TenantSession, claim: RequestClaim, status: int, now: datetime) -> None:
     """Note that a request was answered, without keeping the answer."""
     session.change(_ended(claim, now).values(status=status))
 
 
-def forget(session: TenantSession, claim: Claim, now: datetime) -> None:
+def forget(session: TenantSession, claim: RequestClaim, now: datetime) -> None:
     """Give a claim up, so that the request can be tried again; what an earlier attempt has paid
     stays paid."""
     if claim.answered is not None:
@@ -138,7 +142,7 @@ def lose(session: TenantSession, answer: KeptAnswer) -> None:
     _remove_bodies(session, IdempotentRequest.body_key == answer.body_key)
 
 
-def remember(session: TenantSession, request: Claim | None, result_id: str) -> None:
+def remember(session: TenantSession, request: RequestClaim | None, result_id: str) -> None:
     """Note what a request made, with it. Raises Overloaded where another attempt has taken over."""
     if request and not session.change(_held(request).values(result_id=result_id)):
         raise Overloaded(
@@ -146,7 +150,7 @@ def remember(session: TenantSession, request: Claim | None, result_id: str) -> N
         )
 
 
-def result_of(session: TenantSession, request: Claim | None) -> str | None:
+def result_of(session: TenantSession, request: RequestClaim | None) -> str | None:
     """The id of what an earlier attempt at the same request made."""
     if request is None:
         return None
@@ -155,7 +159,7 @@ def result_of(session: TenantSession, request: Claim | None) -> str | None:
     )
 
 
-def body_key(principal: Principal, claim: Claim) -> str:
+def body_key(principal: Principal, claim: RequestClaim) -> str:
     """Where an attempt's answer lies; used once."""
     return f"idempotency/{principal.org_id}/{claim.id}-{claim.attempt}"
 
@@ -174,17 +178,17 @@ def partitions_with_expired(session: TenantSession, now: datetime) -> set[tuple[
     return {(row.org_id, row.mode) for row in rows}
 
 
-def _its(claim: Claim) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+def _its(claim: RequestClaim) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return IdempotentRequest.id == claim.id, IdempotentRequest.attempt == claim.attempt
 
 
-def _held(claim: Claim) -> Update:
+def _held(claim: RequestClaim) -> Update:
     """A change of the request, as long as the claim still is the one that counts."""
     return update(IdempotentRequest).where(*_its(claim))
 
 
-def _ended(claim: Claim, now: datetime) -> Update:
-    """As ``_held``; nothing that the claim says, nor a late beat of its heart, counts after it."""
+def _ended(claim: RequestClaim, now: datetime) -> Update:
+    """As ``_held``; nothing that the claim says, nor a late heartbeat, counts after it."""
     return _held(claim).values(attempt=claim.attempt + 1, lease_until=now)
 
 
@@ -201,7 +205,7 @@ def _remove_bodies(session: TenantSession, condition: ColumnElement[bool]) -> in
     )
     rows = session.execute(bodies).all()
     kept.shift(session, Kept.ANSWER, -sum(row.body_size or 0 for row in rows))
-    space.discard(session, [str(row.body_key) for row in rows])
+    discarded_objects.discard(session, [str(row.body_key) for row in rows])
     return session.change(
         update(IdempotentRequest).where(condition, HAS_BODY).values(body_key=None, body_size=None)
     )

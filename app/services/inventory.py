@@ -21,8 +21,9 @@ from sqlalchemy.orm import InstrumentedAttribute
 from app.adapters.storage import Storage, Stored
 from app.extensions import transaction
 from app.models import Asset, DiscardedObject, Export, IdempotentRequest, Rendition, Upload
-from app.services import batches, intake
-from app.services.intake import INCOMING
+from app.services.exports import export_jobs
+from app.services.library import ingest
+from app.services.library.ingest import INCOMING
 from app.tenancy import TenantSession, unscoped
 
 log = structlog.get_logger()
@@ -67,7 +68,7 @@ NEEDS = (
 
 
 @dataclass(frozen=True)
-class Difference:
+class StorageDifference:
     """``size`` is None where the object is missing, and its bytes where no row knows it."""
 
     key: str
@@ -82,7 +83,7 @@ class Difference:
         )
 
 
-def compare(storage: Storage, now: datetime) -> Iterator[Difference]:
+def compare(storage: Storage, now: datetime) -> Iterator[StorageDifference]:
     """All differences older than an hour. Changes meanwhile make none."""
     met = Counter[tuple[str, str]]()
     for page in storage.pages():
@@ -90,7 +91,7 @@ def compare(storage: Storage, now: datetime) -> Iterator[Difference]:
             known = _known(session, page, met, now)
         for found in page:
             if found.key not in known and found.modified_at <= now - SETTLED:
-                yield Difference(found.key, found.size)
+                yield StorageDifference(found.key, found.size)
     for need in NEEDS:
         for org_id in _incomplete(need, met, now):
             yield from _missing(storage, need, org_id, now)
@@ -137,10 +138,10 @@ def _expected(session: TenantSession, keys: Sequence[str], org_ids: set[str]) ->
         Upload.org_id.in_(org_ids), or_(Upload.storage_key.in_(names), Upload.id.in_(thumbnails))
     )
     exports = select(Export).where(
-        Export.org_id.in_(org_ids), Export.status.in_(batches.UNFINISHED)
+        Export.org_id.in_(org_ids), Export.status.in_(export_jobs.UNFINISHED)
     )
-    known = {key for upload in session.scalars(uploads) for key in intake.objects(upload)}
-    known |= {batches.zip_key(export, export.attempt) for export in session.scalars(exports)}
+    known = {key for upload in session.scalars(uploads) for key in ingest.objects(upload)}
+    known |= {export_jobs.zip_key(export, export.attempt) for export in session.scalars(exports)}
     for column in (Rendition.storage_key, DiscardedObject.storage_key):
         known.update(
             session.scalars(
@@ -159,7 +160,9 @@ def _incomplete(need: Need, met: "Counter[tuple[str, str]]", now: datetime) -> l
         return [org_id for org_id, count in needed if count > met[need.prefix, org_id]]
 
 
-def _missing(storage: Storage, need: Need, org_id: str, now: datetime) -> Iterator[Difference]:
+def _missing(
+    storage: Storage, need: Need, org_id: str, now: datetime
+) -> Iterator[StorageDifference]:
     rows = (
         select(need.key)
         .where(need.org_id == org_id, need.settled(now))
@@ -171,7 +174,7 @@ def _missing(storage: Storage, need: Need, org_id: str, now: datetime) -> Iterat
         for key in keys:
             # Looked for once more, since both may have gone meanwhile.
             if storage.size(key) is None and _page(rows.where(need.key == key)):
-                yield Difference(key, None)
+                yield StorageDifference(key, None)
         last = keys[-1]
 
 

@@ -12,7 +12,7 @@ from itertools import accumulate, pairwise
 from sqlalchemy import Select, case, select, update
 
 from app.models import Kept, KeptBytes
-from app.services.principal import MEGABYTE, Principal
+from app.services.accounts.principal import MEGABYTE, Principal
 from app.tenancy import TenantSession, insert_if_absent
 
 PERCENT = {Kept.ANSWER: 5, Kept.RENDITION: 25, Kept.EXPORT: 50}

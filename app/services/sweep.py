@@ -13,7 +13,10 @@ from sqlalchemy import delete, select
 from app.adapters.storage import Storage
 from app.extensions import transaction
 from app.models import DiscardedObject
-from app.services import assets, batches, idempotency, inbox, intake, plans, renditions, usage
+from app.services import idempotency, usage
+from app.services.billing import inbox, plans
+from app.services.exports import export_jobs
+from app.services.library import assets, ingest, renditions
 from app.tenancy import unscoped
 
 LEFT_BEHIND = timedelta(hours=1)
@@ -46,7 +49,7 @@ def sweep(storage: Storage, spool_dir: Path, now: datetime) -> Swept:
         partitions = set[tuple[str, str]]().union(
             *(
                 service.partitions_with_expired(session, now)
-                for service in (intake, renditions, batches, idempotency)
+                for service in (ingest, renditions, export_jobs, idempotency)
             )
         )
         of_test_keys = assets.partitions_with_expired(session, now)
@@ -59,9 +62,9 @@ def sweep(storage: Storage, spool_dir: Path, now: datetime) -> Swept:
     ended = Counter[str]()
     for partition in sorted(partitions):
         with transaction(*partition) as session:
-            ended["uploads"] += intake.release_expired(session, now)
+            ended["uploads"] += ingest.release_expired(session, now)
             ended["renditions"] += renditions.release_expired(session, now)
-            ended["exports"] += batches.release_expired(session, now)
+            ended["exports"] += export_jobs.release_expired(session, now)
             ended["answers"] += idempotency.release_expired(session, now)
     for partition in sorted(of_test_keys):
         with transaction(*partition) as session:
@@ -102,10 +105,10 @@ def _remove_late(storage: Storage) -> int:
     Only what is on its way lies there, so that these are few to look at.
     """
     removed = 0
-    for page in storage.pages(intake.INCOMING):
+    for page in storage.pages(ingest.INCOMING):
         keys = [arrived.key for arrived in page]
         with transaction() as session, unscoped(session, "sweep"):
-            late = set(keys) - intake.awaited(session, keys)
+            late = set(keys) - ingest.awaited(session, keys)
         storage.delete(late)
         removed += len(late)
     return removed

@@ -27,7 +27,7 @@ from app.models import (
     UsageEntry,
     new_id,
 )
-from app.services.principal import Principal
+from app.services.accounts.principal import Principal
 from app.tenancy import TenantSession, insert_if_absent
 
 LEASE = timedelta(minutes=5)

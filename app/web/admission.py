@@ -24,7 +24,7 @@ ASKED = "lightwell.asked"
 
 
 @dataclass
-class Asked:
+class Admission:
     """``most_bytes`` is what the body may have; None where the answer is a refusal."""
 
     most_bytes: int | None = None
@@ -46,7 +46,7 @@ def before_body(check: Callable[..., object]) -> Callable[[View], View]:
 
 def begin() -> Response | None:
     """Answer a request that only asks. The rate limit comes with the request itself."""
-    asked: Asked | None = request.environ.get(ASKED)
+    asked: Admission | None = request.environ.get(ASKED)
     if asked is None:
         return None
     if request.routing_exception:

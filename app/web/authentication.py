@@ -8,9 +8,9 @@ import structlog
 from flask import current_app, g, request
 
 from app.errors import Forbidden, Unauthenticated, UpgradeRequired
-from app.services import keys
+from app.services.accounts import keys
 from app.web import media
-from app.web.context import now, toolbox
+from app.web.context import container, now
 from app.web.request import api_request
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -53,7 +53,7 @@ def identify() -> None:
     if authentication_of_view() != "key" or not (key := sent_key()):
         return
     try:
-        g.principal = keys.authenticate(key, now(), toolbox().settings.test_images_per_day)
+        g.principal = keys.authenticate(key, now(), container().settings.test_images_per_day)
     except Unauthenticated as refusal:
         g.refusal = refusal
         return

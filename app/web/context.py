@@ -15,19 +15,20 @@ from app.adapters.storage import Storage
 from app.config import Settings
 from app.errors import NotConfigured
 from app.imaging import ImagingPool
-from app.services.principal import Principal
-from app.services.provider import Provider
-from app.services.workshop import Workshop
-from app.web.gate import Gate
+from app.services.accounts.principal import Principal
+from app.services.billing.provider import Provider
+from app.services.processing_context import ProcessingContext
+from app.web.concurrency import ConcurrencyLimiter
 
 
 @dataclass(frozen=True)
-class Toolbox:
+class Container:
     """The long-lived parts of one application.
 
-    ``background`` works on what takes a neural network and its memory. Whoever uses either pool has
-    a place: at ``gate`` for work on images, at ``outbound`` where other servers are waited for, at
-    ``streams`` where a reader is: slow ones must not keep our own work out.
+    ``background`` works on what takes a neural network and its memory. Whoever uses either pool is
+    admitted by a limiter: ``image_work`` for work on images, ``outbound_calls`` for waiting for
+    other servers, ``zip_streams`` for waiting for a reader. Slow readers must not keep our own work
+    out.
     """
 
     settings: Settings
@@ -39,9 +40,9 @@ class Toolbox:
     fetcher: Fetcher
     painter: Painter | None
     provider: Provider | None
-    gate: Gate
-    outbound: Gate
-    streams: Gate
+    image_work: ConcurrencyLimiter
+    outbound_calls: ConcurrencyLimiter
+    zip_streams: ConcurrencyLimiter
 
     def close(self) -> None:
         """End all child processes."""
@@ -49,33 +50,35 @@ class Toolbox:
         self.background.close()
 
     @property
-    def workshop(self) -> Workshop:
+    def processing_context(self) -> ProcessingContext:
         settings = self.settings
-        return Workshop(
+        return ProcessingContext(
             self.storage, self.imaging, self.clock, settings.spool_dir, settings.test_images_per_day
         )
 
 
-def toolbox() -> Toolbox:
-    return cast(Toolbox, current_app.extensions["lightwell"])
+def container() -> Container:
+    return cast(Container, current_app.extensions["lightwell"])
 
 
 @contextmanager
-def at_work(gate: Gate, pool: ImagingPool | None = None) -> Iterator[Workshop]:
-    """A place among what ``gate`` admits, for the length of the block, and the workshop: the only
-    way to it for a view.
+def processing(
+    limiter: ConcurrencyLimiter, pool: ImagingPool | None = None
+) -> Iterator[ProcessingContext]:
+    """A place at ``limiter`` for the length of the block, and the processing context with it. A
+    view gets the context in no other way.
 
     ``pool`` where it isn't the usual one. Raises Overloaded where no place becomes free in time; so
     does the work that waits for its turn when the patience that is left is over.
     """
-    shop = toolbox().workshop
-    with gate.admitted(principal().org_id) as patience:
-        yield replace(shop, imaging=pool or shop.imaging, patience=patience)
+    context = container().processing_context
+    with limiter.admitted(principal().org_id) as patience:
+        yield replace(context, imaging=pool or context.imaging, patience=patience)
 
 
 def needed_provider() -> Provider:
     """Who takes the money. Raises NotConfigured where there is nobody."""
-    if provider := toolbox().provider:
+    if provider := container().provider:
         return provider
     raise NotConfigured(
         "Payments are not configured on this server. Ask its operator to change the plan."
@@ -84,7 +87,7 @@ def needed_provider() -> Provider:
 
 def now() -> datetime:
     """The moment, in UTC, as the application's clock tells it."""
-    return toolbox().clock()
+    return container().clock()
 
 
 def principal() -> Principal:

@@ -8,8 +8,8 @@ from werkzeug.wsgi import wrap_file
 
 from app.adapters.storage import Storage, content_disposition
 from app.errors import AppError, NotFound
-from app.services.images import ImageFile
-from app.services.names import Names
+from app.services.filenames import Names
+from app.services.library.images import ImageFile
 
 CHUNK_BYTES = 64 * 1024
 GONE = "The file that this URL led to was deleted."

@@ -13,9 +13,9 @@ from app.errors import BadRequest
 from app.extensions import transaction
 from app.services import idempotency
 from app.services.heartbeat import Heartbeat
-from app.services.idempotency import Claim, KeptAnswer
+from app.services.idempotency import KeptAnswer, RequestClaim
 from app.tenancy import unscoped
-from app.web.context import now, principal, toolbox
+from app.web.context import container, now, principal
 from app.web.media import FORM
 from app.web.request import api_request
 
@@ -75,7 +75,7 @@ def begin() -> Response | None:
     return None
 
 
-def _find_or_claim(key: str, asked: str) -> Claim | KeptAnswer:
+def _find_or_claim(key: str, asked: str) -> RequestClaim | KeptAnswer:
     with transaction(*principal().partition) as session:
         return idempotency.claim(
             session, principal(), request.method, request.path, key, asked, now()
@@ -110,7 +110,7 @@ def finish(response: Response) -> Response:
     A large answer is only noted: asked for once more, it is made again. A stream without an end in
     sight is not even that: nobody pays for it twice.
     """
-    claim: Claim | None = g.get("claim")
+    claim: RequestClaim | None = g.get("claim")
     if claim is None:
         return response
     _heartbeat().discard(claim)
@@ -126,8 +126,8 @@ def finish(response: Response) -> Response:
     return response
 
 
-def _keep(response: Response, claim: Claim, size: int) -> bool:
-    body_key, storage = idempotency.body_key(principal(), claim), toolbox().storage
+def _keep(response: Response, claim: RequestClaim, size: int) -> bool:
+    body_key, storage = idempotency.body_key(principal(), claim), container().storage
     body = response.get_data()
     storage.put(body_key, [body])
     headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
@@ -142,17 +142,17 @@ def _let_go(_error: BaseException | None) -> None:
         _heartbeat().discard(claim)
 
 
-def _heartbeat() -> Heartbeat[Claim]:
-    return cast("Heartbeat[Claim]", current_app.extensions[HEARTBEAT])
+def _heartbeat() -> Heartbeat[RequestClaim]:
+    return cast("Heartbeat[RequestClaim]", current_app.extensions[HEARTBEAT])
 
 
-def _renew(app: Flask, claims: frozenset[Claim]) -> None:
+def _renew(app: Flask, claims: frozenset[RequestClaim]) -> None:
     with app.app_context(), transaction() as session, unscoped(session, "renew claims"):
         idempotency.renew(session, claims, app.extensions["lightwell"].clock())
 
 
 def _replay(answer: KeptAnswer) -> Response:
-    body = toolbox().storage.open(answer.body_key)
+    body = container().storage.open(answer.body_key)
     response = Response(_chunks(body), status=answer.status, headers=answer.headers)
     response.headers["Idempotent-Replayed"] = "true"
     return response

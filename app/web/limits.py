@@ -25,7 +25,7 @@ from app.adapters.redis import connection_options
 from app.errors import DependencyDown
 from app.web import bucket
 from app.web.authentication import READING, authentication_of_view
-from app.web.context import toolbox
+from app.web.context import container
 
 View = TypeVar("View", bound=Callable[..., Any])
 log = structlog.get_logger()
@@ -89,7 +89,7 @@ def network(ipv4_bits: int) -> str:
 
 
 def without_a_key() -> str:
-    return "" if g.principal else toolbox().settings.ratelimit_anonymous
+    return "" if g.principal else container().settings.ratelimit_anonymous
 
 
 def in_a_window(keys: int) -> str:
@@ -98,7 +98,7 @@ def in_a_window(keys: int) -> str:
     if g.principal is None:
         return ""
     if not g.principal.is_live:
-        return _times(keys, toolbox().settings.ratelimit_test_keys)
+        return _times(keys, container().settings.ratelimit_test_keys)
     if request.path.startswith(SECONDS_COUNT):
         return f"{keys * g.principal.allowance.requests_per_second} per second"
     return ""
@@ -121,11 +121,11 @@ def rotations() -> str:
 
 
 def registrations() -> str:
-    return toolbox().settings.ratelimit_registrations if _is("registration") else ""
+    return container().settings.ratelimit_registrations if _is("registration") else ""
 
 
 def server_registrations() -> str:
-    return toolbox().settings.ratelimit_server_registrations if _is("registration") else ""
+    return container().settings.ratelimit_server_registrations if _is("registration") else ""
 
 
 def _times(factor: int, rate: str) -> str:

@@ -6,7 +6,7 @@ from urllib.parse import urljoin, urlsplit
 from flask import request
 
 from app.adapters.origins import PORTS
-from app.web.context import now, toolbox
+from app.web.context import container, now
 
 THUMBNAIL_VALID = timedelta(hours=2)
 
@@ -33,7 +33,7 @@ def download(
     key: str, filename: str, content_type: str, expires_at: datetime, *, inline: bool = False
 ) -> str:
     """A signed URL of an object."""
-    storage = toolbox().storage
+    storage = container().storage
     return absolute(
         storage.presign_get(
             key,
@@ -49,7 +49,7 @@ def download(
 def thumbnail(key: str) -> str:
     """A signed URL that stays the same for an hour, so that browsers may keep what they got."""
     hour = now().replace(minute=0, second=0, microsecond=0)
-    url = toolbox().storage.presign_get(
+    url = container().storage.presign_get(
         key,
         filename="thumbnail.webp",
         content_type="image/webp",

@@ -10,9 +10,9 @@ from flask import Request, request
 
 from app.errors import BadRequest, TooLarge, UnsupportedMediaType
 from app.models import new_id
-from app.services.names import clean_name
-from app.services.principal import MEGABYTE, Allowance
-from app.web.context import now, toolbox
+from app.services.accounts.principal import MEGABYTE, Allowance
+from app.services.filenames import clean_name
+from app.web.context import container, now
 from app.web.forms import FormParser, parameters
 from app.web.media import FORM
 
@@ -74,7 +74,7 @@ class ApiRequest(Request):
     @cached_property
     def spool(self) -> Path:
         """A folder of this request's own, gone when it is answered."""
-        folder = toolbox().settings.spool_dir / self.id
+        folder = container().settings.spool_dir / self.id
         folder.mkdir(parents=True)
         return folder
 
@@ -95,7 +95,7 @@ class ApiRequest(Request):
         self.max_form_parts = allowance.batch_files + OTHER_FIELDS
         if uploads and self.mimetype == FORM:
             self.max_content_length = min(
-                toolbox().settings.max_request_mb * MEGABYTE,
+                container().settings.max_request_mb * MEGABYTE,
                 allowance.batch_files * allowance.file_bytes + MEGABYTE,
             )
 

@@ -6,11 +6,11 @@ from flask import Blueprint, request
 from app.adapters.payments import Forged
 from app.errors import BadRequest
 from app.extensions import transaction
-from app.services import inbox
-from app.services.provider import Provider
+from app.services.billing import inbox
+from app.services.billing.provider import Provider
 from app.web.admission import before_body
 from app.web.authentication import needs_nothing
-from app.web.context import needed_provider, now, toolbox
+from app.web.context import container, needed_provider, now
 
 log = structlog.get_logger()
 
@@ -44,5 +44,5 @@ def receive() -> dict[str, bool]:
     with transaction() as session:
         is_due = inbox.receive(session, event, now())
     if is_due:
-        inbox.send(toolbox().redis)
+        inbox.send(container().redis)
     return {"received": True}

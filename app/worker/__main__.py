@@ -1,4 +1,4 @@
-"""The parent of the worker: keeps the queues' processes running and ticks."""
+"""The parent of the worker: keeps the queues' processes running and schedules what is periodic."""
 
 import sys
 
@@ -7,7 +7,7 @@ from app.factory import create_app
 from app.jobs import QUEUES
 from app.logs import configure
 from app.supervisor import keep
-from app.worker import ticks
+from app.worker import scheduler
 
 
 def main() -> int:
@@ -17,7 +17,7 @@ def main() -> int:
     except ConfigurationError as error:
         raise SystemExit(str(error)) from None
     configure(settings)
-    ticks.start(create_app(settings), settings)
+    scheduler.start(create_app(settings), settings)
     return keep({queue: [sys.executable, "-m", "app.worker.queues", queue] for queue in QUEUES})
 
 

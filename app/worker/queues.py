@@ -30,7 +30,7 @@ CLEANING_SECONDS = 60
 
 
 class QueueWorker(SpawnWorker):
-    """RQ's worker with ``app.worker.horse`` for its horses, which stops at once.
+    """RQ's worker, with ``app.worker.job_process`` for each job, that stops at once.
 
     Jobs run in spawned processes because libvips does not survive a fork.
     """
@@ -38,13 +38,13 @@ class QueueWorker(SpawnWorker):
     max_connection_wait_time = 5.0
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
-        """Start a horse of our own: RQ's would forget the encryption of the connection, and outlive
-        its worker."""
+        """Start our own job process: RQ's would forget the encryption of the connection, and would
+        outlive its worker."""
         execution = cast(Execution, self.execution)
-        command = [sys.executable, "-m", "app.worker.horse", str(os.getpid())]
+        command = [sys.executable, "-m", "app.worker.job_process", str(os.getpid())]
         command += [self.name, queue.name, job.id, execution.id]
-        # Passed on, not read. The group is set from the first moment on, because RQ kills a horse
-        # by its group.
+        # Passed on, not read. The group is set from the first moment on, because RQ kills
+        # the job process by its group.
         self._horse_pid = os.posix_spawn(sys.executable, command, os.environ, setpgroup=0)  # noqa: TID251
         if self._stop_requested:
             self.kill_horse()
@@ -53,10 +53,9 @@ class QueueWorker(SpawnWorker):
         """Called on SIGTERM. RQ would wait for the job, but any job of ours may be killed and is
         taken up again."""
         if self.horse_pid:
-            log.info("worker.job_interrupted", horse=self.horse_pid)
-            logging.getLogger("rq.worker").setLevel(
-                logging.ERROR
-            )  # it warns of horses that were killed
+            log.info("worker.job_interrupted", pid=self.horse_pid)
+            # It warns of job processes that were killed.
+            logging.getLogger("rq.worker").setLevel(logging.ERROR)
             self.kill_horse()
 
 

@@ -114,14 +114,14 @@ def test_all_calls_over_a_real_connection(clock, caplog) -> None:
     assert KEY not in caplog.text
 
 
-def test_all_subscriptions_are_read_page_by_page(till, monkeypatch) -> None:
+def test_all_subscriptions_are_read_page_by_page(billing_env, monkeypatch) -> None:
     monkeypatch.setattr(stripe_payments, "PAGE", 2)
-    customer = till.books.create_customer("a@example.com")["id"]
-    made = [till.books.subscribe(customer, ["price_team_month"])["id"] for _ in range(5)]
-    assert sorted(one.id for one in till.provider.payments.subscriptions_of(customer)) == sorted(
-        made
-    )
-    assert sorted(one.id for one in till.provider.payments.subscriptions()) == sorted(made)
+    customer = billing_env.books.create_customer("a@example.com")["id"]
+    made = [billing_env.books.subscribe(customer, ["price_team_month"])["id"] for _ in range(5)]
+    assert sorted(
+        one.id for one in billing_env.provider.payments.subscriptions_of(customer)
+    ) == sorted(made)
+    assert sorted(one.id for one in billing_env.provider.payments.subscriptions()) == sorted(made)
 
 
 def test_what_is_sent(impatient) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from app.extensions import transaction
-from app.services import space, uploads
+from app.services.library import storage_quota, uploads
 from app.services.sweep import sweep
 from tests.client import bearer
 from tests.databases import on_both_databases
@@ -304,7 +304,7 @@ def test_a_file_over_the_plan_s_size_is_413(client, make_account) -> None:
 
 def space_used(app, account) -> int:
     with app.app_context(), transaction(account.org_id) as session:
-        return space.used(session)
+        return storage_quota.used(session)
 
 
 @on_both_databases

@@ -16,7 +16,9 @@ from app.errors import DependencyDown
 from app.extensions import transaction
 from app.imaging import ImagingPool
 from app.models import Kept
-from app.services import batches, kept, renditions
+from app.services import kept
+from app.services.exports import export_jobs
+from app.services.library import renditions
 from app.services.sweep import sweep
 from app.tenancy import unscoped
 from tests.client import bearer
@@ -206,9 +208,9 @@ def test_a_part_of_the_server_that_is_down_ends_the_stream(
 
 def run(app, client, account, answer):
     """Work on a batch export as the worker does."""
-    tools = app.extensions["lightwell"]
+    container = app.extensions["lightwell"]
     with app.app_context():
-        batches.work(account.org_id, "live", answer.json["id"], tools.workshop)
+        export_jobs.work(account.org_id, "live", answer.json["id"], container.processing_context)
     return state(client, account, answer)
 
 
@@ -218,7 +220,7 @@ def state(client, account, answer):
 
 def take_due(app, clock) -> list[str]:
     with app.app_context(), transaction() as session, unscoped(session, "a test"):
-        return [due.export_id for due in batches.take_due(session, clock())]
+        return [due.export_id for due in export_jobs.take_due(session, clock())]
 
 
 @on_both_databases
@@ -242,13 +244,13 @@ def test_a_batch_is_queued_worked_and_downloaded(app, client, acme, clock, expor
     assert used(client, acme) == 3
     clock.advance(hours=24)
     assert state(client, acme, answer)["downloadUrl"] is None
-    tools = app.extensions["lightwell"]
+    container = app.extensions["lightwell"]
     with app.app_context():
-        assert sweep(tools.storage, tools.settings.spool_dir, clock()).exports >= 1
+        assert sweep(container.storage, container.settings.spool_dir, clock()).exports >= 1
     assert get(client, done["downloadUrl"]).status_code in (403, 404)
     clock.advance(days=31)
     with app.app_context():
-        sweep(tools.storage, tools.settings.spool_dir, clock())
+        sweep(container.storage, container.settings.spool_dir, clock())
     assert client.get(f"{URL}/{done['id']}", headers=bearer(acme.key)).status_code == 404
 
 
@@ -326,7 +328,7 @@ def test_a_worker_whose_claim_was_taken_stops_and_leaves_the_other_s_work(
 
 @on_both_databases
 def test_cancelling_stops_a_running_export(app, client, acme, export, monkeypatch) -> None:
-    monkeypatch.setattr(batches, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(export_jobs, "HEARTBEAT_SECONDS", 0.01)
     ids = [upload(client, acme.key, encoded(width=100 + n, height=70))["id"] for n in range(30)]
     answer = export(ids, **{"async": True})
     url = f"{URL}/{answer.json['id']}"
@@ -350,9 +352,9 @@ def test_deleting_a_finished_export_removes_its_zip(app, client, acme, clock, ex
     done = run(app, client, acme, answer := export(library(client, acme.key, 1), **{"async": True}))
     assert client.delete(f"{URL}/{done['id']}", headers=bearer(acme.key)).status_code == 204
     assert client.get(f"{URL}/{done['id']}", headers=bearer(acme.key)).status_code == 404
-    tools = app.extensions["lightwell"]
+    container = app.extensions["lightwell"]
     with app.app_context():
-        sweep(tools.storage, tools.settings.spool_dir, clock())
+        sweep(container.storage, container.settings.spool_dir, clock())
     assert get(client, done["downloadUrl"]).status_code == 404
     assert answer.json["status"] == "queued"
 
@@ -360,7 +362,7 @@ def test_deleting_a_finished_export_removes_its_zip(app, client, acme, clock, ex
 def test_an_export_that_always_fails_ends_as_failed(
     app, client, acme, clock, export, monkeypatch
 ) -> None:
-    monkeypatch.setattr(batches, "MOST_ATTEMPTS", 2)
+    monkeypatch.setattr(export_jobs, "MOST_ATTEMPTS", 2)
     answer = export(library(client, acme.key, 1), **{"async": True})
     monkeypatch.setattr(type(app.extensions["lightwell"].storage), "put", lambda *_: 1 / 0)
     for _ in range(2):
@@ -389,7 +391,7 @@ def test_a_queue_that_is_down_loses_nothing(app, client, acme, clock, export, mo
     def down(*_):
         raise RedisDown
 
-    monkeypatch.setattr(batches, "enqueue_export", down)
+    monkeypatch.setattr(export_jobs, "enqueue_export", down)
     answer = export(ids, **{"async": True})
     assert answer.status_code == 202
     clock.advance(seconds=16)
@@ -420,7 +422,7 @@ def test_a_repeated_batch_is_one_batch_and_a_streamed_zip_is_not_kept(
 
 
 def test_unfinished_exports_are_bounded(client, acme, export, monkeypatch) -> None:
-    monkeypatch.setattr(batches, "MOST_UNFINISHED", 2)
+    monkeypatch.setattr(export_jobs, "MOST_UNFINISHED", 2)
     ids = library(client, acme.key, 1)
     for _ in range(2):
         assert export(ids, **{"async": True}).status_code == 202
@@ -448,9 +450,9 @@ def test_newer_zips_take_the_place_of_older_ones_which_then_are_expired(
     oldest, *others = (state(client, account, answer) for answer in answers)
     assert (oldest["status"], oldest["downloadUrl"]) == ("done", None)
     assert datetime.fromisoformat(oldest["expiresAt"]) <= clock()
-    tools = app.extensions["lightwell"]
+    container = app.extensions["lightwell"]
     with app.app_context():
-        sweep(tools.storage, tools.settings.spool_dir, clock())
+        sweep(container.storage, container.settings.spool_dir, clock())
     assert get(client, states[0]["downloadUrl"]).status_code == 404
     assert [get(client, other["downloadUrl"]).status_code for other in others] == [200, 200]
     for answer in answers:

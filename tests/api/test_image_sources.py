@@ -8,7 +8,7 @@ import pytest
 
 from app.adapters.exchange import Network
 from app.adapters.fetch import Fetcher
-from app.services import publishing
+from app.services.library import publishing
 from tests.adapters.origin import page, running_origin
 from tests.adapters.painter_server import KEY, running_painter, says
 from tests.images import encoded

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from app.adapters.local_storage import LocalStorage
 from app.extensions import transaction
 from app.models import Upload
-from app.services import space
+from app.services.library import storage_quota
 from tests.client import bearer
 from tests.databases import on_both_databases
 from tests.images import encoded, opened
@@ -131,7 +131,7 @@ def test_a_failure_leaves_room_for_the_next(app, client, make_account, monkeypat
         assert images.send(data, name="x").status_code == 500
     for used in (0, len(data)):
         with app.app_context(), transaction(account.org_id, "live") as session:
-            assert space.used(session) == used
+            assert storage_quota.used(session) == used
             assert session.scalars(select(Upload)).all() == []
         if not used:
             images.upload(data)

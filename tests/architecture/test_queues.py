@@ -13,7 +13,7 @@ from rq import Queue
 from app import jobs
 from app.adapters.queue import enqueue_billing, enqueue_export
 from app.worker import __main__ as worker
-from app.worker.ticks import Timetable
+from app.worker.scheduler import Schedule
 from tests.clock import real_now
 from tests.conftest import ROOT
 
@@ -38,14 +38,14 @@ def test_the_worker_serves_every_queue(app, connection, monkeypatch) -> None:
     is enqueued here."""
     enqueue_export(connection, "org", "live", "exp", "exp-0")
     enqueue_billing(connection)
-    timetable = Timetable(connection)
+    schedule = Schedule(connection)
     monkeypatch.setattr("rq.cron.now", lambda: real_now() + timedelta(days=1))
-    timetable.enqueue_due()
+    schedule.enqueue_due()
     queues = Queue.all(connection=connection)
     kinds = {
         f"{jobs.__name__}.{name}"
         for name, one in vars(jobs).items()
-        if isfunction(one) and one.__module__ == jobs.__name__ and one not in jobs.TICKS
+        if isfunction(one) and one.__module__ == jobs.__name__ and one not in jobs.PERIODIC
     }
     assert {job.func_name for queue in queues for job in queue.jobs} == kinds
 
@@ -55,7 +55,7 @@ def test_the_worker_serves_every_queue(app, connection, monkeypatch) -> None:
     )
     monkeypatch.setattr(worker, "create_app", lambda _: app)
     monkeypatch.setattr(worker, "configure", lambda _: None)
-    monkeypatch.setattr(worker, "ticks", SimpleNamespace(start=lambda *_: None))
+    monkeypatch.setattr(worker, "scheduler", SimpleNamespace(start=lambda *_: None))
     monkeypatch.setattr(worker, "keep", lambda processes: kept.update(processes) or 0)
     assert worker.main() == 0
     assert kept == {

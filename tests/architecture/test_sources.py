@@ -111,7 +111,7 @@ SURFACES = [
 
 @pytest.mark.parametrize("path", SURFACES, ids=relative)
 def test_surfaces_come_to_a_pool_through_a_gate_only(path) -> None:
-    """``at_work`` gives a view its workshop; the pool for backgrounds is named to it, and to
+    """``processing`` gives a view its context; the pool for backgrounds is named to it, and to
     nothing else."""
     tree = ast.parse(path.read_text())
     named = {
@@ -124,7 +124,7 @@ def test_surfaces_come_to_a_pool_through_a_gate_only(path) -> None:
     }
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and id(node) not in named:
-            assert node.attr not in ("workshop", "imaging", "background"), (
+            assert node.attr not in ("processing_context", "imaging", "background"), (
                 f"{relative(path)}:{node.lineno}"
             )
 

@@ -75,8 +75,8 @@ def local(tmp_path) -> LocalStorage:
 
 @pytest.fixture
 def make_local(app, real_time, local, origin, monkeypatch) -> Store:
-    tools = app.extensions["lightwell"]
-    monkeypatch.setitem(app.extensions, "lightwell", replace(tools, storage=local))
+    container = app.extensions["lightwell"]
+    monkeypatch.setitem(app.extensions, "lightwell", replace(container, storage=local))
     return Store(local, origin)
 
 

@@ -12,8 +12,8 @@ from app.adapters.s3_storage import S3Storage
 from app.adapters.storage import Storage
 from app.extensions import transaction
 from app.models import Asset, new_id
-from app.services import assets, publishing
-from app.services.assets import Label
+from app.services.library import assets, publishing
+from app.services.library.assets import Label
 from app.web.files import CHUNK_BYTES
 from tests.databases import on_both_databases
 from tests.library import make_asset

@@ -58,10 +58,10 @@ def test_takers_are_shared_before_anybody_has_a_second() -> None:
 def test_who_comes_anew_is_next_when_the_others_have_been_served() -> None:
     queue = filled(a=9, b=9)
     served(queue, 6)
-    at_work = queue.take()
+    processing = queue.take()
     queue.put(Item("new"))
-    assert at_work
-    queue.done(at_work, 1.0)
+    assert processing
+    queue.done(processing, 1.0)
     assert queue.take() == Item("new")
 
 
@@ -111,16 +111,16 @@ Steps = st.lists(
 def test_nothing_is_lost_or_doubled_and_each_group_s_order_is_kept(
     steps: list[tuple[str, int]], takers: int
 ) -> None:
-    queue, at_work, sent, taken = FairQueue[Item](), list[Item](), list[Item](), list[Item]()
+    queue, processing, sent, taken = FairQueue[Item](), list[Item](), list[Item](), list[Item]()
     waiting = Counter[str]()
 
     def take() -> None:
         item = queue.take()
         assert item
-        busy = Counter(other.group for other in at_work)
+        busy = Counter(other.group for other in processing)
         assert busy[item.group] <= min(busy[group] for group in waiting if waiting[group])
         waiting[item.group] -= 1
-        at_work.append(item)
+        processing.append(item)
         taken.append(item)
 
     for number, (step, choice) in enumerate(steps):
@@ -129,13 +129,13 @@ def test_nothing_is_lost_or_doubled_and_each_group_s_order_is_kept(
             queue.put(item)
             sent.append(item)
             waiting[item.group] += 1
-        elif step == "take" and waiting.total() and len(at_work) < takers:
+        elif step == "take" and waiting.total() and len(processing) < takers:
             take()
-        elif step == "done" and at_work:
-            queue.done(at_work.pop(choice % len(at_work)), choice / 10)
-    while waiting.total() or at_work:
-        if at_work:
-            queue.done(at_work.pop(), 1.0)
+        elif step == "done" and processing:
+            queue.done(processing.pop(choice % len(processing)), choice / 10)
+    while waiting.total() or processing:
+        if processing:
+            queue.done(processing.pop(), 1.0)
         if waiting.total():
             take()
     for group in GROUPS:

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from app.services.keys import new_secret
+from app.services.accounts.keys import new_secret
 from tests.server.rig import FORM
 
 pytestmark = pytest.mark.xdist_group("rig")

@@ -16,9 +16,10 @@ from app.imaging import (
     UnreadableImage,
 )
 from app.services import compress as service
-from app.services import keys, usage
-from app.services.compress import Failure, Result, Upload, compress
-from app.services.workshop import Workshop
+from app.services import usage
+from app.services.accounts import keys
+from app.services.compress import Failure, Result, SourceFile, compress
+from app.services.processing_context import ProcessingContext
 
 pytestmark = pytest.mark.usefixtures("context")
 PICTURE = Picture(Format.JPEG, 1, 1, 1, False, "jpeg", 1)
@@ -51,18 +52,18 @@ def principal(make_account, clock):
 
 @pytest.fixture
 def uploads(tmp_path):
-    made = [Upload(f"{number}.jpg", tmp_path / str(number), 1) for number in range(7)]
+    made = [SourceFile(f"{number}.jpg", tmp_path / str(number), 1) for number in range(7)]
     for upload in made:
         upload.path.write_bytes(b"x")
     return made
 
 
 @pytest.fixture
-def shop(clock, tmp_path):
-    """A workshop whose pool follows a script."""
+def context(clock, tmp_path):
+    """A context whose pool follows a script."""
 
-    def make(script, patience: float | None = None) -> Workshop:
-        return Workshop(
+    def make(script, patience: float | None = None) -> ProcessingContext:
+        return ProcessingContext(
             cast(Any, None), cast(ImagingPool, ScriptedPool(script)), clock, tmp_path, 500, patience
         )
 
@@ -75,7 +76,7 @@ def left(principal, now) -> tuple[int, int | None]:
     return summary.used, summary.remaining
 
 
-def test_a_batch_takes_turns_and_keeps_its_order(principal, uploads, clock, shop) -> None:
+def test_a_batch_takes_turns_and_keeps_its_order(principal, uploads, clock, context) -> None:
     """Two files are in the pool at one time, and the later of the two ends first."""
 
     def in_pairs_backwards(pool, _future) -> None:
@@ -83,7 +84,7 @@ def test_a_batch_takes_turns_and_keeps_its_order(principal, uploads, clock, shop
             for future in reversed(pool.open):
                 future.set_result(PICTURE)
 
-    room = shop(in_pairs_backwards)
+    room = context(in_pairs_backwards)
     batch = compress(principal, uploads[:6], Transform(), room)
     assert [result.upload.name for result in batch.results] == [
         f"{number}.jpg" for number in range(6)
@@ -94,7 +95,7 @@ def test_a_batch_takes_turns_and_keeps_its_order(principal, uploads, clock, shop
     assert not [upload for upload in uploads[:6] if upload.path.exists()]
 
 
-def test_the_outcomes_of_files_stay_apart(principal, uploads, clock, shop) -> None:
+def test_the_outcomes_of_files_stay_apart(principal, uploads, clock, context) -> None:
     names = iter(range(7))
 
     def odd_ones_fail(_pool, future) -> None:
@@ -103,14 +104,14 @@ def test_the_outcomes_of_files_stay_apart(principal, uploads, clock, shop) -> No
         else:
             future.set_result(PICTURE)
 
-    batch = compress(principal, uploads, Transform(), shop(odd_ones_fail), partial=True)
+    batch = compress(principal, uploads, Transform(), context(odd_ones_fail), partial=True)
     assert all(isinstance(result, Result) for result in batch.results)
     assert [failure.upload.name for failure in batch.failures] == ["1.jpg", "3.jpg", "5.jpg"]
     assert all(isinstance(failure, Failure) for failure in batch.failures)
     assert left(principal, clock()) == (4, 96)
 
 
-def test_long_work_keeps_its_reservation(principal, uploads, clock, shop) -> None:
+def test_long_work_keeps_its_reservation(principal, uploads, clock, context) -> None:
     """Seven files of two minutes each outlive the lease of five, while every minute a sweep comes
     by."""
 
@@ -120,7 +121,7 @@ def test_long_work_keeps_its_reservation(principal, uploads, clock, shop) -> Non
             assert usage.release_expired(session, clock()) == 0
         future.set_result(PICTURE)
 
-    assert len(compress(principal, uploads, Transform(), shop(slowly)).results) == 7
+    assert len(compress(principal, uploads, Transform(), context(slowly)).results) == 7
     assert left(principal, clock()) == (7, 93)
 
 
@@ -137,20 +138,20 @@ def interrupted(_pool, future) -> None:
 @pytest.mark.parametrize("partial", [False, True])
 @pytest.mark.parametrize("script", [cancelled, interrupted])
 def test_a_stopped_server_is_503_and_free(
-    principal, uploads, clock, shop, script, partial, patience
+    principal, uploads, clock, context, script, partial, patience
 ) -> None:
     with pytest.raises(ImagingInterrupted) as refusal:
-        compress(principal, uploads, Transform(), shop(script, patience), partial=partial)
+        compress(principal, uploads, Transform(), context(script, patience), partial=partial)
     assert refusal.value.status == 503
     assert left(principal, clock()) == (0, 100)
 
 
 def test_a_stalled_batch_is_given_up_and_its_files_cancelled(
-    principal, uploads, clock, shop, monkeypatch
+    principal, uploads, clock, context, monkeypatch
 ) -> None:
     monkeypatch.setattr(service, "PATIENCE_SECONDS", 0.01)
     monkeypatch.setattr(service, "STALLED", service.HEARTBEAT * 0)
-    room = shop(lambda *_: None)
+    room = context(lambda *_: None)
     with pytest.raises(Overloaded):
         compress(principal, uploads, Transform(), room)
     assert len(room.imaging.open) == 2
@@ -158,9 +159,11 @@ def test_a_stalled_batch_is_given_up_and_its_files_cancelled(
     assert left(principal, clock()) == (0, 100)
 
 
-def test_a_batch_whose_turn_does_not_come_is_503_and_free(principal, uploads, clock, shop) -> None:
+def test_a_batch_whose_turn_does_not_come_is_503_and_free(
+    principal, uploads, clock, context
+) -> None:
     """However patient the work itself would be."""
-    room = shop(lambda *_: None, patience=0.01)
+    room = context(lambda *_: None, patience=0.01)
     with pytest.raises(Overloaded) as refusal:
         compress(principal, uploads, Transform(), room)
     assert refusal.value.headers["Retry-After"]
@@ -170,20 +173,20 @@ def test_a_batch_whose_turn_does_not_come_is_503_and_free(principal, uploads, cl
 
 
 def test_a_batch_that_was_begun_is_no_longer_hurried(
-    principal, uploads, clock, shop, monkeypatch
+    principal, uploads, clock, context, monkeypatch
 ) -> None:
     """Its first file is at work when the patience ends, and done after that; the second never had
     to hurry."""
     monkeypatch.setattr(service, "PATIENCE_SECONDS", 0.02)
 
-    def at_work(_pool, turn) -> None:
+    def processing(_pool, turn) -> None:
         turn.begun = True
 
-    room = shop(at_work, patience=0.0)
+    room = context(processing, patience=0.0)
     extend = usage.extend
     beats = []
 
-    def beat(*arguments) -> None:
+    def heartbeat(*arguments) -> None:
         beats.append(1)
         for turn in room.imaging.open:
             if not turn.done():
@@ -191,6 +194,6 @@ def test_a_batch_that_was_begun_is_no_longer_hurried(
         extend(*arguments)
 
     monkeypatch.setattr(service, "HEARTBEAT", service.HEARTBEAT * 0)
-    monkeypatch.setattr(usage, "extend", beat)
+    monkeypatch.setattr(usage, "extend", heartbeat)
     assert len(compress(principal, uploads[:2], Transform(), room).results) == 2
     assert beats

@@ -7,7 +7,8 @@ import pytest
 import requests
 
 from app.adapters.local_storage import LocalStorage
-from app.services import batches, inventory
+from app.services import inventory
+from app.services.exports import export_jobs
 from app.services.sweep import sweep
 from tests.client import bearer
 from tests.conftest import AppMaker
@@ -71,7 +72,7 @@ def differences(app, clock, storage):
 @pytest.fixture
 def filled(app, client, acme, clock) -> list[str]:
     """An account with one of each. The keys that its rows name."""
-    tools = app.extensions["lightwell"]
+    container = app.extensions["lightwell"]
     image = ImagesClient(client, acme.key).upload()
     client.get(f"/api/v1/assets/{image['id']}/export-url?maxWidth=50", headers=bearer(acme.key))
     once = {**bearer(acme.key), "Idempotency-Key": "once"}
@@ -79,16 +80,16 @@ def filled(app, client, acme, clock) -> list[str]:
     export = {"assetIds": [image["id"]], "async": True}
     batch = client.post("/api/v1/exports", headers=bearer(acme.key), json=export).json
     with app.app_context():
-        batches.work(acme.org_id, "live", batch["id"], tools.workshop)
+        export_jobs.work(acme.org_id, "live", batch["id"], container.processing_context)
     ticket = presign(client, acme.key, len(encoded())).json
-    if isinstance(tools.storage, LocalStorage):
+    if isinstance(container.storage, LocalStorage):
         put(client, ticket, encoded())
     else:
         requests.put(
             ticket["uploadUrl"], encoded(), headers=ticket["headers"], timeout=30
         ).raise_for_status()
     return sorted(
-        one.key for page in tools.storage.pages() for one in page if acme.org_id in one.key
+        one.key for page in container.storage.pages() for one in page if acme.org_id in one.key
     )
 
 
@@ -156,9 +157,9 @@ def test_what_was_discarded_is_no_stray(
         )
     assert images
     assert differences() == {}
-    tools = app.extensions["lightwell"]
+    container = app.extensions["lightwell"]
     with app.app_context():
-        sweep(storage, tools.settings.spool_dir, clock())
+        sweep(storage, container.settings.spool_dir, clock())
     assert differences() == {}
 
 

@@ -15,11 +15,14 @@ from sqlalchemy import event, func, select
 from app.extensions import db, transaction
 from app.imaging import Format, Picture, Transform
 from app.models import DiscardedObject, Export, IdempotentRequest, Kept, Rendition, new_id
-from app.services import assets, batches, idempotency, kept, keys, renditions, zips
-from app.services.assets import Label
-from app.services.exports import Config, Progress
-from app.services.idempotency import Claim, KeptAnswer
-from app.services.renditions import Found, Original
+from app.services import idempotency, kept
+from app.services.accounts import keys
+from app.services.exports import export_jobs, export_zips
+from app.services.exports.exports import Config, Progress
+from app.services.idempotency import KeptAnswer, RequestClaim
+from app.services.library import assets, renditions
+from app.services.library.assets import Label
+from app.services.library.renditions import Found, RenditionSource
 from tests.databases import on_both_databases
 from tests.library import make_asset
 
@@ -44,18 +47,18 @@ class Tenant:
             who, allowance=dataclasses.replace(who.allowance, storage_bytes=STORAGE)
         )
         self.clock = clock
-        self.shop = app.extensions["lightwell"].workshop
+        self.context = app.extensions["lightwell"].processing_context
         with transaction(*self.who.partition) as session:
             asset = make_asset(new_id("image", clock()), uploaded_at=clock())
             assets.add(session, asset, Label("a"))
-            self.original = Original.of(asset)
+            self.original = RenditionSource.of(asset)
         self.numbers = count(1)
 
     def answer(self, size: int) -> None:
         with transaction(*self.who.partition) as session:
             key = f"k{next(self.numbers)}"
             claim = idempotency.claim(session, self.who, "POST", "/x", key, "f", self.clock())
-            assert isinstance(claim, Claim)
+            assert isinstance(claim, RequestClaim)
             answer = KeptAnswer(200, {}, idempotency.body_key(self.who, claim), size)
             assert idempotency.keep(session, self.who, claim, answer, self.clock()) == (size <= 50)
 
@@ -65,7 +68,7 @@ class Tenant:
             claim = renditions._find_or_claim(
                 session, self.who, self.original, transform, self.clock(), ttl
             )
-        assert isinstance(claim, renditions.Claim)
+        assert isinstance(claim, renditions.RenditionClaim)
         picture = Picture(Format.PNG, 1, 1, size, False, "jpeg", 1)
         found = Found(claim.storage_key, Format.PNG, size, 0, cached=False)
         renditions._keep(
@@ -76,22 +79,22 @@ class Tenant:
     def export(self, size: int) -> None:
         with transaction(*self.who.partition) as session:
             config = Config(Transform())
-            export = batches.create(
+            export = export_jobs.create(
                 session, self.who, [self.original.asset_id], config, self.clock()
             )
         with transaction(*self.who.partition) as session:
-            attempt = batches._claim(session, export.id, self.clock())
+            attempt = export_jobs._claim(session, export.id, self.clock())
         assert attempt is not None
-        self.shop.storage.put(attempt.storage_key, [bytes(size)])
+        self.context.storage.put(attempt.storage_key, [bytes(size)])
         try:
-            batches._finish(self.who, attempt, Progress(), self.shop)
-        except zips.TooMuch:
+            export_jobs._finish(self.who, attempt, Progress(), self.context)
+        except export_zips.TooMuch:
             assert size > 500
-            batches._fail(self.who, attempt, 500, self.clock())
+            export_jobs._fail(self.who, attempt, 500, self.clock())
 
     def expire(self, hours: int) -> None:
         self.clock.advance(hours=hours)
-        for service in (idempotency, renditions, batches):
+        for service in (idempotency, renditions, export_jobs):
             with transaction(*self.who.partition) as session:
                 service.release_expired(session, self.clock())
 
@@ -99,7 +102,7 @@ class Tenant:
         with transaction(*self.who.partition) as session:
             renditions.remove_all(session, self.original.content)
             for export_id in session.scalars(select(Export.id)).all():
-                batches.cancel(session, export_id, self.clock())
+                export_jobs.cancel(session, export_id, self.clock())
 
     def sums(self) -> dict[Kept, tuple[int, int]]:
         """The bytes of the rows, and what is counted."""

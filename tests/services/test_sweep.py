@@ -9,8 +9,8 @@ from sqlalchemy import event, select
 
 from app.extensions import db, transaction
 from app.models import Asset, StripeEvent, new_id
-from app.services import assets, counts, space
-from app.services.assets import Label
+from app.services.library import assets, facet_counts, storage_quota
+from app.services.library.assets import Label
 from app.services.sweep import sweep
 from app.tenancy import unscoped
 from tests.client import bearer
@@ -70,20 +70,20 @@ def objects_of(storage, account) -> set[str]:
 def test_what_test_keys_made_is_deleted_after_ninety_days(app, client, acme, clock) -> None:
     """As by hand: out of lists and counts, its space given back, its renditions and objects
     removed."""
-    tools = app.extensions["lightwell"]
+    container = app.extensions["lightwell"]
 
     def run():
-        return sweep(tools.storage, tools.settings.spool_dir, clock())
+        return sweep(container.storage, container.settings.spool_dir, clock())
 
     def status(asset, key: str) -> int:
         return client.get(f"/api/v1/assets/{asset['id']}", headers=bearer(key)).status_code
 
     live = upload(client, acme.key, encoded(width=64, height=48))
-    kept = objects_of(tools.storage, acme)
+    kept = objects_of(container.storage, acme)
     test = upload(client, acme.test_key, encoded(width=80, height=60), tags=["tried"])
     exported = client.get(f"/api/v1/assets/{test['id']}/export-url", headers=bearer(acme.test_key))
     assert exported.status_code == 200
-    assert len(objects_of(tools.storage, acme)) == len(kept) + 3
+    assert len(objects_of(container.storage, acme)) == len(kept) + 3
     clock.advance(days=89, hours=23)
     run()
     assert status(test, acme.test_key) == 200
@@ -91,33 +91,33 @@ def test_what_test_keys_made_is_deleted_after_ninety_days(app, client, acme, clo
     assert run().test_assets >= 1
     assert run().test_assets == 0
     assert (status(test, acme.test_key), status(live, acme.key)) == (404, 200)
-    assert objects_of(tools.storage, acme) == kept
+    assert objects_of(container.storage, acme) == kept
     with transaction(acme.org_id, "test") as session:
-        assert counts.of(session, [counts.ALL, counts.of_tag("tried")]) == {
-            counts.ALL: 0,
-            counts.of_tag("tried"): 0,
+        assert facet_counts.of(session, [facet_counts.ALL, facet_counts.of_tag("tried")]) == {
+            facet_counts.ALL: 0,
+            facet_counts.of_tag("tried"): 0,
         }
-        assert space.used(session) == live["size"]
+        assert storage_quota.used(session) == live["size"]
     clock.advance(days=1000)
     run()
     assert status(live, acme.key) == 200
 
 
-def test_events_that_were_handled_are_forgotten_after_ninety_days(app, till, clock) -> None:
+def test_events_that_were_handled_are_forgotten_after_ninety_days(app, billing_env, clock) -> None:
     """Those that wait stay, however long."""
-    tools = app.extensions["lightwell"]
-    customer = till.books.create_customer("old@example.com")["id"]
-    till.books.subscribe(customer, ["price_team_month"])
-    till.catch_up()
-    handled = {one["id"] for one in till.books.events()}
-    till.books.delete_customer(customer)
-    till.deliver(till.news)
+    container = app.extensions["lightwell"]
+    customer = billing_env.books.create_customer("old@example.com")["id"]
+    billing_env.books.subscribe(customer, ["price_team_month"])
+    billing_env.catch_up()
+    handled = {one["id"] for one in billing_env.books.events()}
+    billing_env.books.delete_customer(customer)
+    billing_env.deliver(billing_env.news)
     waiting = {
-        one["id"] for one in till.books.events() if one["type"].startswith("customer.")
+        one["id"] for one in billing_env.books.events() if one["type"].startswith("customer.")
     } - handled
 
     def left() -> set[str]:
-        sweep(tools.storage, tools.settings.spool_dir, clock())
+        sweep(container.storage, container.settings.spool_dir, clock())
         with transaction() as session:
             return set(session.scalars(select(StripeEvent.id))) & (handled | waiting)
 

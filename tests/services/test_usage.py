@@ -12,7 +12,8 @@ from sqlalchemy import func, select
 from app.errors import DependencyDown, QuotaExceeded, RateLimited
 from app.extensions import transaction
 from app.models import DailyCounter, EntryState, UsageCounter, UsageEntry
-from app.services import keys, usage
+from app.services import usage
+from app.services.accounts import keys
 from app.services.sweep import sweep
 from tests.databases import on_both_databases
 

@@ -7,8 +7,9 @@ import pytest
 
 from app.errors import QuotaExceeded
 from app.extensions import transaction
-from app.services import keys, usage
-from app.services.principal import Principal
+from app.services import usage
+from app.services.accounts import keys
+from app.services.accounts.principal import Principal
 
 pytestmark = pytest.mark.usefixtures("context")
 

@@ -7,7 +7,7 @@ from sqlalchemy import event, select, update
 
 from app.extensions import db, transaction
 from app.models import ApiKey, Mode
-from app.services.keys import BASE62
+from app.services.accounts.keys import BASE62
 from tests.client import bearer
 from tests.databases import on_both_databases
 

@@ -7,7 +7,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.errors import AppError
 from app.imaging import UnsupportedImage
-from app.services import keys
+from app.services.accounts import keys
 from tests.client import bearer
 
 FIELDS = {"error", "code", "status", "type", "requestId", "message"}

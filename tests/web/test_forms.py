@@ -15,7 +15,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.sansio.multipart import MultipartDecoder
 
 from app.errors import BadRequest, TooLarge
-from app.services.names import clean_name
+from app.services.filenames import clean_name
 from app.web.forms import HEADER_BYTES, FormParser, parameters
 from tests.client import bearer
 from tests.images import encoded

@@ -149,11 +149,11 @@ def test_an_answer_is_kept_for_a_day(app, client, acme, clock) -> None:
     assert answer.status_code == 200
     assert "Idempotent-Replayed" not in answer.headers
 
-    tools = app.extensions["lightwell"]
+    container = app.extensions["lightwell"]
     clock.advance(hours=25)
     assert answers_of(app, acme)
     with app.app_context():
-        assert sweep(tools.storage, tools.settings.spool_dir, clock()).answers >= 1
+        assert sweep(container.storage, container.settings.spool_dir, clock()).answers >= 1
     assert not answers_of(app, acme)
 
 
@@ -215,8 +215,8 @@ def test_one_is_worked_again_once_at_a_time_and_survives_a_refusal(
         finish.set()
         assert again.result().json == first.json
     with monkeypatch.context() as patch:
-        patch.setattr(app.extensions["lightwell"].gate, "places", 0)
-        patch.setattr(app.extensions["lightwell"].gate, "patience", 0.0)
+        patch.setattr(app.extensions["lightwell"].image_work, "places", 0)
+        patch.setattr(app.extensions["lightwell"].image_work, "patience", 0.0)
         busy = client.compress(acme.key, encoded(), headers=once())
         assert (busy.status_code, "Idempotent-Replayed" in busy.headers) == (503, False)
     assert client.compress(acme.key, encoded(), headers=once()).json == first.json
@@ -280,9 +280,9 @@ def test_a_request_that_was_taken_over_ends_without_a_say(
         bodies = answers_of(app, acme)
         finish.set()
         assert (first.result().status_code, second.status_code) == (503, 200)
-    tools = app.extensions["lightwell"]
+    container = app.extensions["lightwell"]
     with app.app_context():
-        sweep(tools.storage, tools.settings.spool_dir, clock())
+        sweep(container.storage, container.settings.spool_dir, clock())
     assert answers_of(app, acme) == bodies
     assert len(bodies) == 1
     replayed = client.compress(acme.test_key, encoded(), headers=once())
@@ -298,7 +298,7 @@ def test_a_lease_is_renewed_while_somebody_works(app, client, acme, clock, monke
         assert started.wait(30)
         for _ in range(3):
             clock.advance(seconds=29)
-            wait_until(lambda: lease_of(app, acme) > clock() + timedelta(seconds=20), "a beat")
+            wait_until(lambda: lease_of(app, acme) > clock() + timedelta(seconds=20), "a heartbeat")
             assert client.compress(acme.key, encoded(), headers=once()).status_code == 409
         finish.set()
         assert first.result().status_code == 200
@@ -331,13 +331,13 @@ def slowly(app, monkeypatch) -> Iterator[tuple[Event, Event]]:
 
 def make_room(app, account) -> None:
     """Newer answers take the place of all that is kept."""
-    tools = app.extensions["lightwell"]
+    container = app.extensions["lightwell"]
     with app.app_context():
         with transaction(account.org_id, "live") as session:
             assert kept.total(session, Kept.ANSWER)
             assert kept.add(session, idempotency.SHELF, 1, 1)
             kept.shift(session, Kept.ANSWER, -1)
-        sweep(tools.storage, tools.settings.spool_dir, tools.clock())
+        sweep(container.storage, container.settings.spool_dir, container.clock())
 
 
 def die(*_: object) -> None:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, update
 
 from app.models import ApiKey, UsageCounter
-from app.services import collections
+from app.services.library import collections
 from app.tenancy import TenantSession
 from tests.client import bearer
 from tests.databases import on_both_databases

@@ -11,7 +11,7 @@ import pytest
 
 from app.adapters.redis import connect
 from app.jobs import resume_billing
-from app.services import inbox
+from app.services.billing import inbox
 from tests.databases import on_both_databases
 from tests.webhooks.events import UPDATED, about, event, post, signature, stored
 
@@ -138,15 +138,15 @@ def test_many_events_are_one_job_s_work(app, paying, queue) -> None:
     assert len(stored(app)) == 30
 
 
-def test_events_of_the_cashier_are_understood(app, till, queue) -> None:
+def test_events_of_the_cashier_are_understood(app, billing_env, queue) -> None:
     """All that the test cashier tells of a life: each in Stripe's own shape."""
-    customer = till.books.create_customer("a@example.com")["id"]
-    subscription = till.books.subscribe(customer, ["price_team_month"])["id"]
-    till.books.dispute(till.books.charges_of(customer)[0]["id"])
-    till.books.cancel(subscription)
-    till.books.delete_customer(customer)
-    news = till.news
-    assert {answer.status_code for answer in till.deliver(news)} == {200}
+    customer = billing_env.books.create_customer("a@example.com")["id"]
+    subscription = billing_env.books.subscribe(customer, ["price_team_month"])["id"]
+    billing_env.books.dispute(billing_env.books.charges_of(customer)[0]["id"])
+    billing_env.books.cancel(subscription)
+    billing_env.books.delete_customer(customer)
+    news = billing_env.news
+    assert {answer.status_code for answer in billing_env.deliver(news)} == {200}
     waiting = {row.type for row in stored(app) if row.handled_at is None}
     assert waiting == {entry["type"] for entry in news} & (
         inbox.ABOUT_SUBSCRIPTIONS | {inbox.DISPUTE}
@@ -160,12 +160,12 @@ def test_events_of_the_cashier_are_understood(app, till, queue) -> None:
 
 
 def test_an_event_is_kept_and_found_later_when_redis_is_down(app, paying, queue) -> None:
-    tools = app.extensions["lightwell"]
+    container = app.extensions["lightwell"]
     app.extensions["lightwell"] = replace(
-        tools, redis=connect(tools.settings.model_copy(update=REDIS_NOWHERE))
+        container, redis=connect(container.settings.model_copy(update=REDIS_NOWHERE))
     )
     assert post(app, event()).status_code == 200
-    app.extensions["lightwell"] = tools
+    app.extensions["lightwell"] = container
     assert queue.is_empty()
     with app.app_context():
         resume_billing(app)

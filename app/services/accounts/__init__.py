@@ -1,0 +1,1 @@
+"""Who there is: keys, people and their organizations, and who is asking."""

@@ -1,0 +1,125 @@
+"""People and their organizations."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from argon2 import PasswordHasher
+from email_validator import EmailNotValidError, validate_email
+from sqlalchemy import select
+
+from app.errors import BadRequest, Conflict, NotFound
+from app.models import FREE, Membership, Mode, Organization, Plan, Role, User, new_id
+from app.services.accounts import keys
+from app.tenancy import TenantSession, insert_if_absent
+
+GMAIL = ("gmail.com", "googlemail.com")
+"""Two names of one provider, which ignores the dots before them:
+support.google.com/mail/answer/7436150."""
+
+
+@dataclass(frozen=True)
+class NewAccount:
+    """What a new account gets. The keys are shown once."""
+
+    api_key: str
+    test_api_key: str
+    plan: str
+    monthly_limit: int | None
+
+
+def normalise_email(email: str) -> str:
+    """The one spelling of an address: NFC, lower case, IDNA domain. Raises BadRequest.
+
+    Sub-addresses (``+tag``) stay: mail goes where its owner wants it. ``mailbox_of`` tells who that
+    is.
+    """
+    try:
+        return validate_email(
+            email, check_deliverability=False, test_environment=True
+        ).normalized.lower()
+    except EmailNotValidError as error:
+        raise BadRequest("The e-mail address is not valid.", errors=[f"email: {error}"]) from None
+
+
+def mailbox_of(email: str) -> str:
+    """One spelling for all normalised addresses of one mailbox: without ``+tag``, and as Gmail
+    reads it."""
+    local, _, domain = email.rpartition("@")
+    local = local[:1] + local[1:].partition("+")[0]
+    if domain in GMAIL:
+        local, domain = local.replace(".", ""), GMAIL[0]
+    return f"{local}@{domain}"
+
+
+def create_account(
+    session: TenantSession,
+    email: str,
+    now: datetime,
+    *,
+    password: str | None = None,
+    is_staff: bool = False,
+) -> Organization:
+    """A user with an organization of their own on the first plan. Raises Conflict for a known
+    mailbox."""
+    email = normalise_email(email)
+    user_id = new_id("user", now)
+    created = insert_if_absent(
+        session,
+        User,
+        id=user_id,
+        email=email,
+        mailbox=mailbox_of(email),
+        password_hash=PasswordHasher().hash(password) if password else None,
+        is_staff=is_staff,
+        created_at=now,
+    )
+    if not created:
+        raise Conflict(
+            "An account with this e-mail already exists. Keys are shown only once; rotate via POST "
+            "/auth/rotate-key."
+        )
+    organization = Organization(
+        id=new_id("org", now), name=email.partition("@")[0], plan_code=FREE, created_at=now
+    )
+    session.add(organization)
+    session.flush()
+    session.add(
+        Membership(org_id=organization.id, user_id=user_id, role=Role.OWNER, created_at=now)
+    )
+    session.flush()
+    return organization
+
+
+def register(session: TenantSession, email: str, now: datetime) -> NewAccount:
+    """An account without a password, with one live and one test key. Raises BadRequest,
+    Conflict."""
+    organization = create_account(session, email, now)
+    return NewAccount(
+        api_key=keys.issue(
+            session, org_id=organization.id, mode=Mode.LIVE, prefix="psx_", name="Default", now=now
+        ),
+        test_api_key=keys.issue(
+            session,
+            org_id=organization.id,
+            mode=Mode.TEST,
+            prefix="test_",
+            name="Default (test)",
+            now=now,
+        ),
+        plan=FREE,
+        monthly_limit=session.get_one(Plan, FREE).monthly_images,
+    )
+
+
+def organization_of(session: TenantSession, email: str) -> Organization:
+    """The organization that the user with this address owns. Raises BadRequest, NotFound."""
+    organization = session.scalar(
+        select(Organization)
+        .join(Membership, Membership.org_id == Organization.id)
+        .join(User, User.id == Membership.user_id)
+        .where(User.email == normalise_email(email), Membership.role == Role.OWNER)
+        .order_by(Organization.id)
+    )
+    if organization is None:
+        raise NotFound(f"There is no account with the e-mail {email}.")
+    return organization

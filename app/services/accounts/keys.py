@@ -1,0 +1,194 @@
+"""API keys: make, recognise, rotate.
+
+A key is ``<prefix><secret>``. The secret is 32 random base62 characters (190 bits) and their CRC-32
+in 6 base62 characters, so that a typo is refused without a look-up (the idea of GitHub's token
+format). The secret authenticates; the prefix only says the mode.
+"""
+
+import hashlib
+import re
+import secrets
+import string
+import zlib
+from datetime import datetime, timedelta
+
+from sqlalchemy import Select, or_, select, update
+
+from app.config import TEST_IMAGES_PER_DAY
+from app.errors import Unauthenticated
+from app.extensions import transaction
+from app.models import ApiKey, Mode, Organization, Plan, new_id
+from app.services.accounts.principal import Allowance, Principal
+from app.tenancy import TenantSession
+
+BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
+RANDOM_CHARACTERS = 32
+CHECKSUM_CHARACTERS = 6
+PREFIX_MODES = {
+    "psx_": Mode.LIVE,
+    "ak_live_": Mode.LIVE,
+    "live_": Mode.LIVE,
+    "test_": Mode.TEST,
+    "ak_test_": Mode.TEST,
+}
+SCOPES = ("read", "write")
+LAST_USED_RESOLUTION = timedelta(minutes=1)
+
+_KEY = re.compile(
+    rf"({'|'.join(PREFIX_MODES)})([0-9A-Za-z]{{{RANDOM_CHARACTERS + CHECKSUM_CHARACTERS}}})",
+    re.ASCII,
+)
+
+
+def checksum(random_part: str) -> str:
+    """CRC-32 of ``random_part`` in six base62 digits."""
+    number = zlib.crc32(random_part.encode())
+    digits = ""
+    for _ in range(CHECKSUM_CHARACTERS):
+        number, digit = divmod(number, len(BASE62))
+        digits = BASE62[digit] + digits
+    return digits
+
+
+def new_secret() -> str:
+    random_part = "".join(secrets.choice(BASE62) for _ in range(RANDOM_CHARACTERS))
+    return random_part + checksum(random_part)
+
+
+def digest(secret: str) -> str:
+    """How a secret is stored. It is random, so a plain SHA-256 is enough: there is nothing to
+    guess."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def parse(key: str) -> tuple[Mode, str]:
+    """The mode and the secret of a key. Raises Unauthenticated for anything that was never
+    issued."""
+    match = _KEY.fullmatch(key)
+    if not match or not secrets.compare_digest(
+        checksum(match[2][:RANDOM_CHARACTERS]), match[2][RANDOM_CHARACTERS:]
+    ):
+        raise Unauthenticated("This is not a valid API key: check that it was copied whole.")
+    return PREFIX_MODES[match[1]], match[2]
+
+
+def issue(
+    session: TenantSession,
+    *,
+    org_id: str,
+    mode: Mode,
+    prefix: str,
+    name: str,
+    now: datetime,
+    scopes: tuple[str, ...] = SCOPES,
+    expires_at: datetime | None = None,
+    line_id: str | None = None,
+) -> str:
+    """Make a key and return it whole. It can't be shown again: only its digest is kept."""
+    secret = new_secret()
+    session.add(
+        ApiKey(
+            id=new_id("key", now),
+            org_id=org_id,
+            name=name,
+            prefix=prefix,
+            secret_sha256=digest(secret),
+            last4=secret[-4:],
+            mode=mode,
+            scopes=list(scopes),
+            created_at=now,
+            expires_at=expires_at,
+            line_id=line_id,
+        )
+    )
+    session.flush()
+    return prefix + secret
+
+
+def authenticate(key: str, now: datetime, test_images: int = TEST_IMAGES_PER_DAY) -> Principal:
+    """The principal that ``key`` stands for, read from the database each time: a revocation holds
+    at once.
+
+    ``test_images`` bounds what test keys make in a day. Raises Unauthenticated.
+    """
+    mode, secret = parse(key)
+    with transaction() as session:
+        row = session.execute(
+            _with_plan(now).where(ApiKey.secret_sha256 == digest(secret))
+        ).one_or_none()
+        if row is None or row[0].mode != mode or row[0].revoked_at:
+            raise Unauthenticated("This API key is unknown or was revoked.")
+        api_key, organization, plan = row
+        if api_key.expires_at and api_key.expires_at <= now:
+            raise Unauthenticated("This API key has expired.")
+        stale = now - LAST_USED_RESOLUTION
+        if api_key.last_used_at is None or api_key.last_used_at <= stale:
+            session.change(
+                update(ApiKey)
+                .where(
+                    ApiKey.id == api_key.id,
+                    or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at <= stale),
+                )
+                .values(last_used_at=now)
+            )
+        return _principal(api_key, organization, plan, now, test_images)
+
+
+def principal_of(key_id: str, now: datetime, test_images: int = TEST_IMAGES_PER_DAY) -> Principal:
+    """The principal that a job works for, as its plan is now; the key may have been revoked since
+    it asked."""
+    with transaction() as session:
+        api_key, organization, plan = session.execute(
+            _with_plan(now).where(ApiKey.id == key_id)
+        ).one()
+        return _principal(api_key, organization, plan, now, test_images)
+
+
+def _with_plan(now: datetime) -> Select[ApiKey, Organization, Plan]:
+    """Keys with their organization, and the plan that holds for it at this moment."""
+    return (
+        select(ApiKey, Organization, Plan)
+        .join(Organization, Organization.id == ApiKey.org_id)
+        .join(Plan, Plan.code == Organization.plan_code_at(now))
+    )
+
+
+def _principal(
+    api_key: ApiKey, organization: Organization, plan: Plan, now: datetime, test_images: int
+) -> Principal:
+    return Principal(
+        org_id=api_key.org_id,
+        key_id=api_key.id,
+        line_id=api_key.line_id or api_key.id,
+        mode=Mode(api_key.mode),
+        scopes=frozenset(api_key.scopes),
+        allowance=Allowance.of(plan, organization, now),
+        test_images=test_images,
+    )
+
+
+def rotate(session: TenantSession, principal: Principal, now: datetime) -> str:
+    """Replace the principal's key by one with the same name, scopes, mode, expiry and line, and
+    return it.
+
+    Of several requests that race to rotate one key, one wins; the others raise Unauthenticated.
+    """
+    revoked = session.change(
+        update(ApiKey)
+        .where(ApiKey.id == principal.key_id, ApiKey.revoked_at.is_(None))
+        .values(revoked_at=now)
+    )
+    if not revoked:
+        raise Unauthenticated("This API key is unknown or was revoked.")
+    old = session.get_one(ApiKey, principal.key_id)
+    return issue(
+        session,
+        org_id=old.org_id,
+        mode=principal.mode,
+        prefix="psx_" if principal.is_live else "test_",
+        name=old.name,
+        now=now,
+        scopes=tuple(old.scopes),
+        expires_at=old.expires_at,
+        line_id=principal.line_id,
+    )

@@ -1,0 +1,176 @@
+"""What a customer does about money: buy a plan, change it, look after card and invoices."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+
+from app.adapters.payments import CustomerGone, Refused, Subscription
+from app.errors import BadRequest, Conflict, DependencyDown
+from app.extensions import transaction
+from app.models import BillingAccount, Membership, Organization, Plan, Role, User
+from app.services import audit
+from app.services.accounts.principal import BY_PORTAL
+from app.services.billing import plans, subscriptions
+from app.services.billing.prices import UnknownPrice
+from app.services.billing.provider import Provider
+from app.services.billing.subscriptions import SubscriptionState
+from app.tenancy import TenantSession, insert_if_absent
+
+
+@dataclass(frozen=True)
+class PlanPurchase:
+    """What is to be bought, and the codes of all plans, the lowest first."""
+
+    org_id: str
+    plan: str
+    interval: str
+    return_url: str
+    plan_ranks: Sequence[str]
+
+
+def open_checkout(
+    provider: Provider, org_id: str, actor: str, plan: str, interval: str, return_url: str
+) -> str:
+    """The URL of a page that sells ``plan`` for an ``interval`` of ``month`` or ``year``; ``actor``
+    is who asks.
+
+    A new subscription is sold by a checkout; who has one confirms there that it is for another plan
+    from now on. ``return_url`` is where the page leads back to; ``?checkout=done`` or ``cancelled``
+    is added. Raises BadRequest, Conflict, DependencyDown.
+    """
+    with transaction(org_id) as session:
+        wanted = PlanPurchase(org_id, plan.upper(), interval, return_url, plans.plan_ranks(session))
+        _check_for_sale(session, provider, wanted)
+        _check_grant(session, wanted)
+    for _ in range(2):
+        customer_id = _kept_customer(provider, org_id, actor)
+        try:
+            url = _page(provider, customer_id, wanted)
+        except CustomerGone:
+            subscriptions.synchronise(provider, customer_id, actor)
+        else:
+            with transaction(org_id) as session:
+                subscriptions.expect(session, provider.clock())
+            return url
+    raise DependencyDown(
+        "The payment provider has no customer for this workspace. Repeat the request shortly."
+    )
+
+
+def open_portal(provider: Provider, org_id: str, actor: str, return_url: str) -> str:
+    """The URL of the page where subscription, card and invoices are looked after. Raises Conflict,
+    DependencyDown."""
+    with transaction(org_id) as session:
+        customer_id = session.scalar(select(BillingAccount.customer_id))
+    if customer_id is not None:
+        try:
+            return provider.payments.portal(customer_id, f"{return_url}?portal=done")
+        except CustomerGone:
+            subscriptions.synchronise(provider, customer_id, actor)
+    raise Conflict("There is nothing to look after yet. POST /billing/checkout buys a plan.")
+
+
+def _page(provider: Provider, customer_id: str, wanted: PlanPurchase) -> str:
+    """The page that fits what the customer has now. Raises CustomerGone."""
+    found = provider.payments.subscriptions_of(customer_id)
+    current = _standing(provider, wanted, found)
+    lines = provider.prices.lines(wanted.plan, wanted.interval)
+    done, cancelled = (
+        f"{wanted.return_url}?checkout={outcome}" for outcome in ("done", "cancelled")
+    )
+    if not current.is_running:
+        return provider.payments.checkout(wanted.org_id, customer_id, lines, done, cancelled)
+    if current.is_overdue:
+        raise Conflict(f"The last payment failed. Pay it before changing the plan: {BY_PORTAL}")
+    if not current.is_paying:
+        raise Conflict(
+            f"The subscription is {current.status}. Take it up again before changing the plan: "
+            f"{BY_PORTAL}"
+        )
+    if (current.plan, current.interval) == (wanted.plan, wanted.interval):
+        raise Conflict(
+            f"The {wanted.plan} plan is paid by the {wanted.interval} already. To change or cancel "
+            f"it: {BY_PORTAL}"
+        )
+    subscription = next(one for one in found if one.id == current.subscription_id)
+    if len(subscription.items) != 1 or len(lines) != 1:
+        raise Conflict(
+            "This subscription has several prices and can't be changed. Cancel it first: "
+            f"{BY_PORTAL}"
+        )
+    try:
+        return provider.payments.change(subscription, lines, done)
+    except Refused:
+        raise Conflict(
+            f"Plans can't be changed here while they run. Cancel this one first: {BY_PORTAL}"
+        ) from None
+
+
+def _check_for_sale(session: TenantSession, provider: Provider, wanted: PlanPurchase) -> None:
+    code, on_sale = wanted.plan, provider.prices.plans()
+    plan = session.get(Plan, code)
+    if plan is not None and plan.price_cents is None:
+        raise _not_for_sale(f"{code} is sold by contract: write to us.")
+    if plan is not None and plan.price_cents == 0:
+        raise _not_for_sale(
+            f"{code} costs nothing: cancel the subscription to return to it. {BY_PORTAL}"
+        )
+    if plan is None or code not in on_sale:
+        raise _not_for_sale(f"There is no plan {code} for sale. Plans: {', '.join(on_sale)}.")
+    if not provider.prices.lines(code, wanted.interval):
+        raise BadRequest(
+            f"The {code} plan is not sold by the {wanted.interval}.", errors=["interval: not sold"]
+        )
+
+
+def _not_for_sale(reason: str) -> BadRequest:
+    return BadRequest(reason, errors=["plan: not for sale"])
+
+
+def _check_grant(session: TenantSession, wanted: PlanPurchase) -> None:
+    """Nobody pays for what was granted."""
+    granted, plan_ranks = (
+        session.get_one(Organization, session.org_id).granted_plan_code,
+        wanted.plan_ranks,
+    )
+    if granted and plan_ranks.index(granted) >= plan_ranks.index(wanted.plan):
+        raise Conflict(
+            f"The workspace is on the {granted} plan already, without paying for it here."
+        )
+
+
+def _kept_customer(provider: Provider, org_id: str, actor: str) -> str:
+    """The organization's one customer, made when there is none."""
+    with transaction(org_id) as session:
+        insert_if_absent(session, BillingAccount, customers=0, revision=0)
+        account = session.scalars(select(BillingAccount)).one()
+        organization = session.get_one(Organization, org_id)
+        email = session.scalar(
+            select(User.email)
+            .join(Membership, Membership.user_id == User.id)
+            .where(Membership.org_id == org_id, Membership.role == Role.OWNER)
+            .order_by(User.created_at, User.id)
+        )
+    if account.customer_id:
+        return account.customer_id
+    number = account.customers + 1
+    made = provider.payments.create_customer(org_id, number, organization.name, email or "")
+    with transaction(org_id) as session:
+        unclaimed = update(BillingAccount).where(BillingAccount.customers == account.customers)
+        if session.change(unclaimed.values(customer_id=made, customers=number)):
+            audit.record(
+                session, actor, "customer.created", {}, {"customer": made}, provider.clock()
+            )
+        return session.scalars(select(BillingAccount.customer_id)).one() or made
+
+
+def _standing(
+    provider: Provider, wanted: PlanPurchase, found: Sequence[Subscription]
+) -> SubscriptionState:
+    try:
+        return subscriptions.subscription_state(provider.prices, wanted.plan_ranks, found)
+    except UnknownPrice:
+        raise Conflict(
+            "The subscription pays a price of its own. Write to us to change it."
+        ) from None

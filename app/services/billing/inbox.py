@@ -1,0 +1,194 @@
+"""The inbox of the payment provider's webhooks: stored at once, acted on by a job, found again by a
+sweep."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import structlog
+from redis import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import Select, delete, select, update
+
+from app.adapters.payments import CustomerGone, Event
+from app.adapters.queue import enqueue_billing
+from app.errors import DependencyDown
+from app.extensions import transaction
+from app.models import StripeEvent
+from app.services.billing import review_flags, subscriptions
+from app.services.billing.prices import UnknownPrice
+from app.services.billing.provider import Provider
+from app.services.billing.subscriptions import Also
+from app.tenancy import TenantSession, insert_if_absent
+
+log = structlog.get_logger()
+
+ACTOR = "stripe"
+ABOUT_SUBSCRIPTIONS = frozenset(
+    {
+        "checkout.session.completed",
+        "customer.deleted",
+        "customer.subscription.created",
+        "customer.subscription.deleted",
+        "customer.subscription.paused",
+        "customer.subscription.resumed",
+        "customer.subscription.updated",
+        "invoice.paid",
+        "invoice.payment_failed",
+    }
+)
+DISPUTE = "charge.dispute.created"
+LEASE = timedelta(seconds=60)
+"""How long a job may take over a subject before another takes it up."""
+FIRST_PAUSE = timedelta(seconds=15)
+LONGEST_PAUSE = timedelta(hours=1)
+KEPT = timedelta(days=90)
+"""How long a handled event is remembered; what is sent again later than five minutes after is
+refused anyway."""
+OUTCOME_CHARACTERS = 500
+
+
+def receive(session: TenantSession, event: Event, now: datetime) -> bool:
+    """Put an event into the inbox, once. True where there is something to do about it."""
+    concerns_us = event.subject is not None and (
+        event.type in ABOUT_SUBSCRIPTIONS or event.type == DISPUTE
+    )
+    is_new = insert_if_absent(
+        session,
+        StripeEvent,
+        id=event.id,
+        type=event.type,
+        subject=event.subject,
+        created_at=event.created_at,
+        received_at=now,
+        attempts=0,
+        **({"next_attempt_at": now} if concerns_us else {"handled_at": now, "outcome": "ignored"}),
+    )
+    return is_new and concerns_us
+
+
+def send(connection: Redis) -> None:
+    """Tell the queue. Where it does not answer, the worker finds the events by itself a little
+    later."""
+    try:
+        enqueue_billing(connection)
+    except RedisError as error:
+        log.warning("billing.not_enqueued", error=str(error))
+
+
+def has_due(session: TenantSession, now: datetime) -> bool:
+    return session.scalar(select(_due(now).exists())) or False
+
+
+def work(provider: Provider) -> None:
+    """Handle what is due, one subject after the other, until nothing is, or the provider does not
+    answer."""
+    while subject := _take(provider.clock()):
+        if not handle(provider, subject):
+            return
+
+
+def _due(now: datetime) -> Select[str | None]:
+    return select(StripeEvent.subject).where(StripeEvent.next_attempt_at <= now)
+
+
+def _take(now: datetime) -> str | None:
+    """A subject with due events, which others leave alone for the length of the lease."""
+    while True:
+        with transaction() as session:
+            subject = session.scalar(_due(now).order_by(StripeEvent.next_attempt_at).limit(1))
+            taken = update(StripeEvent).where(
+                StripeEvent.subject == subject, StripeEvent.next_attempt_at <= now
+            )
+            if subject is None or session.change(taken.values(next_attempt_at=now + LEASE)):
+                return subject
+
+
+def handle(provider: Provider, subject: str) -> bool:
+    """Do what the unhandled events about ``subject`` ask for, all at once; harmless when there are
+    none.
+
+    False where the provider does not answer.
+    """
+    with transaction() as session:
+        waiting = select(StripeEvent).where(
+            StripeEvent.subject == subject, StripeEvent.handled_at.is_(None)
+        )
+        events = session.scalars(waiting.order_by(StripeEvent.created_at, StripeEvent.id)).all()
+    if not events:
+        return True
+
+    def mark(session: TenantSession, outcome: str) -> None:
+        done = update(StripeEvent).where(StripeEvent.id.in_([event.id for event in events]))
+        session.change(
+            done.values(handled_at=provider.clock(), next_attempt_at=None, outcome=outcome)
+        )
+
+    try:
+        if all(event.type == DISPUTE for event in events):
+            known = _flag(provider, subject, events[-1].id, mark)
+        else:
+            known = subscriptions.synchronise(provider, subject, ACTOR, events[-1].id, mark)
+    except UnknownPrice as error:
+        log.error("billing.unknown_price", customer=subject, error=str(error))
+        _postpone(events, provider.clock(), str(error))
+    except DependencyDown as error:
+        log.warning("billing.postponed", subject=subject, error=str(error))
+        _postpone(events, provider.clock(), error.message)
+        return False
+    except Exception as error:  # one that goes wrong must not keep the others waiting
+        log.exception("billing.defect", subject=subject)
+        _postpone(events, provider.clock(), repr(error))
+    else:
+        if not known:
+            with transaction() as session:
+                mark(session, "not a customer of ours")
+    return True
+
+
+def _postpone(events: Sequence[StripeEvent], now: datetime, reason: str) -> None:
+    """Try again later, and later each time."""
+    attempts = max(event.attempts for event in events) + 1
+    pause = min(FIRST_PAUSE * 2 ** min(attempts, 10), LONGEST_PAUSE)
+    later = {
+        "attempts": attempts,
+        "next_attempt_at": now + pause,
+        "outcome": reason[:OUTCOME_CHARACTERS],
+    }
+    with transaction() as session:
+        waiting = update(StripeEvent).where(
+            StripeEvent.id.in_([event.id for event in events]), StripeEvent.handled_at.is_(None)
+        )
+        session.change(waiting.values(**later))
+
+
+def unhandled(session: TenantSession) -> Sequence[StripeEvent]:
+    """What waits, the oldest first."""
+    return session.scalars(
+        select(StripeEvent)
+        .where(StripeEvent.handled_at.is_(None))
+        .order_by(StripeEvent.received_at)
+    ).all()
+
+
+def release_expired(session: TenantSession, now: datetime) -> int:
+    """Forget what was handled long ago. Returns how many."""
+    return session.change(delete(StripeEvent).where(StripeEvent.handled_at <= now - KEPT))
+
+
+def _flag(provider: Provider, charge_id: str, event_id: str, also: Also) -> bool:
+    """Flag the organization that paid a charge which its bank takes back. False where it is none of
+    ours."""
+    try:
+        customer_id = provider.payments.customer_of_charge(charge_id)
+    except CustomerGone:
+        return False
+    account = subscriptions.find(customer_id) if customer_id else None
+    if account is None:
+        return False
+    with transaction(account.org_id) as session:
+        review_flags.set_flag(
+            session, f"The charge {charge_id} is disputed.", ACTOR, provider.clock(), event_id
+        )
+        also(session, "flagged")
+    log.error("billing.dispute", org_id=account.org_id, charge=charge_id)
+    return True

@@ -1,0 +1,24 @@
+"""Organizations that staff should look into. A flag changes nothing for the organization itself."""
+
+from datetime import datetime
+
+from app.models import Organization
+from app.services import audit
+from app.tenancy import TenantSession
+
+
+def set_flag(
+    session: TenantSession,
+    reason: str | None,
+    actor: str,
+    now: datetime,
+    event_id: str | None = None,
+) -> str | None:
+    """Flag the session's organization, or with None take the flag off. Returns the reason that
+    stood there before."""
+    organization = session.get_one(Organization, session.org_id, with_for_update=True)
+    before, organization.flag = organization.flag, reason
+    audit.record(
+        session, actor, "organization.flagged", {"flag": before}, {"flag": reason}, now, event_id
+    )
+    return before

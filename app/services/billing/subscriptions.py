@@ -1,0 +1,254 @@
+"""Bringing an organization's plan into line with what the payment provider says.
+
+The provider promises neither order nor number of its messages, so none is believed: each is only a
+reason to ask for the customer's subscriptions as they are now. Two that ask at one time can't
+overwrite a newer answer with an older one: an answer counts only when no other was applied since it
+was asked for (``BillingAccount.revision``).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import or_, select, update
+
+from app.adapters.payments import CustomerGone, Subscription
+from app.errors import DependencyDown
+from app.extensions import transaction
+from app.models import BillingAccount, Organization
+from app.services import audit
+from app.services.billing import plans
+from app.services.billing.prices import Prices, UnknownPrice
+from app.services.billing.provider import Provider
+from app.tenancy import TenantSession, unscoped
+
+log = structlog.get_logger()
+
+RANKS = {"incomplete": 1, "paused": 2, "unpaid": 3, "past_due": 4, "trialing": 5, "active": 5}
+"""Stripe's states of a subscription that has not ended; of several, the one of the highest rank
+counts."""
+PAYING = frozenset({"past_due", "trialing", "active"})
+"""States in which the plan holds; in ``past_due`` for the grace period."""
+OVERDUE = frozenset({"past_due", "unpaid"})
+MOST_ATTEMPTS = 10
+LATE = timedelta(hours=2)
+"""After the end of a period, when the next must have begun: Stripe keeps its invoice open for an
+hour before it asks for the money."""
+LATER = timedelta(hours=6)
+OFTEN = timedelta(days=1)
+"""How often is asked about a subscription that is not paid, and may be at any time."""
+SOON = timedelta(hours=1)
+CHECKED_AT_ONCE = 20
+
+Also = Callable[[TenantSession, str], None]
+"""What else is written in the transaction that applies something, given what came of it."""
+
+
+@dataclass(frozen=True)
+class SubscriptionState:
+    """What a customer's subscriptions amount to. ``plan`` is the code of what is paid for, None for
+    nothing."""
+
+    subscription_id: str | None = None
+    status: str | None = None
+    plan: str | None = None
+    interval: str | None = None
+    period_end: datetime | None = None
+    cancel_at: datetime | None = None
+    metered: bool = False
+
+    @property
+    def is_running(self) -> bool:
+        """There is a subscription that goes on, or could."""
+        return self.status not in (None, "incomplete")
+
+    @property
+    def is_paying(self) -> bool:
+        return self.status in PAYING
+
+    @property
+    def is_overdue(self) -> bool:
+        return self.status in OVERDUE
+
+
+@dataclass(frozen=True)
+class Account:
+    """A billing account before the provider is asked. ``plan_ranks`` holds the codes of all plans,
+    the lowest first."""
+
+    org_id: str
+    revision: int
+    plan_ranks: Sequence[str]
+
+
+def subscription_state(
+    prices: Prices, plan_ranks: Sequence[str], subscriptions: Sequence[Subscription]
+) -> SubscriptionState:
+    """What the subscriptions amount to: the best state counts, in it the highest plan, and of
+    equals the newest.
+
+    Raises UnknownPrice where one that holds a plan pays for something that we do not know.
+    """
+    paid = {one.id: prices.of(one) for one in subscriptions if one.status in PAYING}
+    if missing := {known.plan for known in paid.values()} - set(plan_ranks):
+        raise UnknownPrice(f"STRIPE_PRICES names plans that do not exist: {', '.join(missing)}")
+    if len(paid) > 1:
+        log.error("billing.several_subscriptions", subscriptions=sorted(paid))
+
+    def order(one: Subscription) -> tuple[int, int, datetime, str]:
+        height = plan_ranks.index(paid[one.id].plan) if one.id in paid else 0
+        return RANKS[one.status], height, one.created_at, one.id
+
+    found = max((one for one in subscriptions if one.status in RANKS), key=order, default=None)
+    if found is None:
+        return SubscriptionState()
+    known = paid.get(found.id)
+    return SubscriptionState(
+        subscription_id=found.id,
+        status=found.status,
+        plan=known.plan if known else None,
+        interval=known.interval if known else None,
+        period_end=max((item.period_end for item in found.items), default=None),
+        cancel_at=found.cancel_at,
+        metered=known is not None and prices.is_metered(found),
+    )
+
+
+def synchronise(
+    provider: Provider,
+    customer_id: str,
+    actor: str,
+    event_id: str | None = None,
+    also: Also | None = None,
+) -> bool:
+    """Ask the provider what a customer has, and apply it. False where it is no customer of ours.
+
+    ``also`` is called with what came of it, to write more in the same transaction. Raises
+    DependencyDown, UnknownPrice: then nothing has changed.
+    """
+    for _ in range(MOST_ATTEMPTS):
+        account = find(customer_id)
+        if account is None:
+            return False
+        try:
+            subscriptions = provider.payments.subscriptions_of(customer_id)
+            found: SubscriptionState | None = subscription_state(
+                provider.prices, account.plan_ranks, subscriptions
+            )
+        except CustomerGone:
+            found = None
+        with transaction(account.org_id) as session:
+            if _claim(session, account):
+                outcome = _apply(session, found, provider, actor, event_id)
+                if also:
+                    also(session, outcome)
+                return True
+    raise DependencyDown(
+        "The subscription changes faster than it can be read. Repeat the request shortly."
+    )
+
+
+def find(customer_id: str) -> Account | None:
+    with transaction() as session, unscoped(session, "whose customer it is"):
+        wanted = select(BillingAccount.org_id, BillingAccount.revision).where(
+            BillingAccount.customer_id == customer_id
+        )
+        row = session.execute(wanted).one_or_none()
+        return Account(*row, plan_ranks=plans.plan_ranks(session)) if row else None
+
+
+def _claim(session: TenantSession, account: Account) -> bool:
+    """Whether nothing was applied since the provider was asked."""
+    unchanged = update(BillingAccount).where(BillingAccount.revision == account.revision)
+    return bool(session.change(unchanged.values(revision=BillingAccount.revision + 1)))
+
+
+def _apply(
+    session: TenantSession,
+    found: SubscriptionState | None,
+    provider: Provider,
+    actor: str,
+    event_id: str | None,
+) -> str:
+    """Apply what was found, None where the customer is gone."""
+    now = provider.clock()
+    row = session.scalars(select(BillingAccount)).one()
+    organization = session.get_one(Organization, row.org_id, with_for_update=True)
+    before = state(row, organization)
+    if found is None:
+        row.customer_id = None
+    _take_over(row, organization, found or SubscriptionState(), provider.grace, now)
+    plans.update_plan(session, organization, row.plan_code, now)
+    after = state(row, organization)
+    audit.record(session, actor, "subscription.changed", before, after, now, event_id)
+    return "applied" if before != after else "nothing new"
+
+
+def _take_over(
+    row: BillingAccount,
+    organization: Organization,
+    found: SubscriptionState,
+    grace: timedelta,
+    now: datetime,
+) -> None:
+    row.subscription_id, row.status = found.subscription_id, found.status
+    row.plan_code, row.interval = found.plan, found.interval
+    row.period_end, row.cancel_at = found.period_end, found.cancel_at
+    row.overdue_since = (row.overdue_since or now) if found.is_overdue else None
+    row.check_at = _next_check(found, now)
+    organization.metered = found.metered
+    organization.plan_lapses_at = row.overdue_since + grace if row.overdue_since else None
+    if found.status == "unpaid" and organization.plan_lapses_at:
+        organization.plan_lapses_at = min(organization.plan_lapses_at, now)
+
+
+def _next_check(found: SubscriptionState, now: datetime) -> datetime | None:
+    """When the provider must have changed something by itself, or may well have: if that is not
+    heard, we ask then."""
+    if found.subscription_id is None:
+        return None
+    if found.is_overdue or not found.is_paying:
+        return now + OFTEN
+    ends = [moment for moment in (found.period_end, found.cancel_at) if moment]
+    return max(min(ends) + LATE, now + LATER) if ends else None
+
+
+def expect(session: TenantSession, now: datetime) -> None:
+    """The session's customer is about to change something: if that is not heard, ask."""
+    soon = or_(BillingAccount.check_at.is_(None), BillingAccount.check_at > now + SOON)
+    session.change(update(BillingAccount).where(soon).values(check_at=now + SOON))
+
+
+def state(row: BillingAccount, organization: Organization) -> dict[str, Any]:
+    """What the audit tells of a subscription."""
+    return plans.state(organization) | {
+        "customer": row.customer_id,
+        "subscription": row.subscription_id,
+        "status": row.status,
+        "paidPlan": row.plan_code,
+        "interval": row.interval,
+        "periodEnd": row.period_end,
+        "cancelAt": row.cancel_at,
+    }
+
+
+def check_unheard(provider: Provider) -> None:
+    """Ask about customers of whom news should have come and did not, some of them at a time."""
+    now = provider.clock()
+    with transaction() as session, unscoped(session, "news that did not come"):
+        due = select(BillingAccount).where(
+            BillingAccount.check_at <= now, BillingAccount.customer_id.is_not(None)
+        )
+        rows = session.scalars(due.order_by(BillingAccount.check_at).limit(CHECKED_AT_ONCE)).all()
+        customers = [row.customer_id for row in rows if row.customer_id]
+        for row in rows:
+            row.check_at = now + LATER
+    for customer_id in customers:
+        try:
+            synchronise(provider, customer_id, "check")
+        except UnknownPrice as error:
+            log.error("billing.unknown_price", customer=customer_id, error=str(error))
+        except DependencyDown:
+            return

@@ -1,0 +1,46 @@
+"""The ZIPs of batch exports: kept for a day, and no more of them than fit (``services/kept``)."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, case, select, update
+
+from app.models import Export, Kept
+from app.models.exports import HAS_ZIP
+from app.services import discarded_objects, kept
+from app.tenancy import TenantSession
+
+
+class TooMuch(Exception):
+    """A ZIP is larger than all that is kept of ZIPs."""
+
+
+def within(limit: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """``chunks``, as long as they are no more than ``limit`` bytes. Raises TooMuch."""
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > limit:
+            raise TooMuch
+        yield chunk
+
+
+def remove(session: TenantSession, condition: ColumnElement[bool], now: datetime) -> int:
+    """Give ZIPs up, whose exports are expired then. Returns how many."""
+    kept.lock(session, Kept.EXPORT)
+    zips = session.execute(select(Export.storage_key, Export.size).where(condition, HAS_ZIP)).all()
+    discarded_objects.discard(session, [str(one.storage_key) for one in zips])
+    kept.shift(session, Kept.EXPORT, -sum(one.size or 0 for one in zips))
+    ends = case((Export.expires_at > now, now), else_=Export.expires_at)
+    session.change(
+        update(Export).where(condition, HAS_ZIP).values(storage_key=None, expires_at=ends)
+    )
+    return len(zips)
+
+
+def shelf(now: datetime) -> kept.Shelf:
+    return kept.Shelf(
+        Kept.EXPORT,
+        select(Export.id, Export.size).where(HAS_ZIP).order_by(Export.finished_at),
+        lambda session, ids: remove(session, Export.id.in_(ids), now),
+    )

@@ -1,0 +1,1 @@
+"""A workspace's library: assets, collections, uploads, images and their renditions."""

@@ -1,0 +1,162 @@
+"""Collections: folders of assets, in a tree."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select, update
+
+from app.errors import BadRequest, Conflict, NotFound
+from app.models import Asset, Collection, Organization, new_id
+from app.services.library import facet_counts
+from app.tenancy import TenantSession, insert_if_absent
+
+MOST = 10_000
+ANY: Any = object()
+"""Any parent, where None means the top."""
+
+
+def find(
+    session: TenantSession, name: str | None = None, parent_id: str | None = ANY
+) -> list[Collection]:
+    """Collections by exact name and by parent, in the order of their names."""
+    statement = select(Collection).order_by(Collection.name, Collection.id)
+    if name is not None:
+        statement = statement.where(Collection.name == name)
+    if parent_id is not ANY:
+        statement = statement.where(Collection.parent_id == parent_id)
+    return list(session.scalars(statement))
+
+
+def get(session: TenantSession, collection_id: str) -> Collection:
+    """Raises NotFound."""
+    if found := session.scalar(select(Collection).where(Collection.id == collection_id)):
+        return found
+    raise NotFound(f"Collection '{collection_id}' does not exist in this workspace.")
+
+
+def check(session: TenantSession, collection_id: str | None, field: str = "collectionId") -> None:
+    """Raises BadRequest where a body names a collection that isn't there."""
+    if collection_id is not None and not session.scalar(
+        select(Collection.id).where(Collection.id == collection_id)
+    ):
+        raise BadRequest(
+            f"Collection '{collection_id}' does not exist in this workspace.",
+            errors=[f"{field}: does not exist"],
+        )
+
+
+def create(
+    session: TenantSession, name: str, parent_id: str | None, color: str | None, now: datetime
+) -> tuple[Collection, bool]:
+    """The collection of this name under this parent, and whether it was made now. Raises
+    BadRequest, Conflict.
+
+    ``ANY`` finds it wherever it lies, and makes it at the top. Parallel calls agree on one: the
+    database keeps siblings' names apart.
+    """
+    if parent_id is ANY:
+        if found := _anywhere(session, name):
+            return found, False
+        parent_id = None
+    check(session, parent_id, "parentId")
+    place = _place(parent_id, name)
+    if found := _at(session, place):
+        return found, False
+    _lock_tree(session)
+    if (session.scalar(select(func.count()).select_from(Collection)) or 0) >= MOST:
+        raise Conflict(f"A workspace holds at most {MOST:,} collections: delete some first.")
+    made = insert_if_absent(
+        session,
+        Collection,
+        id=new_id("col", now),
+        name=name,
+        parent_id=parent_id,
+        place=place,
+        color=color,
+        created_at=now,
+        updated_at=now,
+    )
+    found = _at(session, place)
+    if found is None:
+        raise Conflict("The collection was deleted while it was made; try again.")
+    return found, made
+
+
+def change(
+    session: TenantSession, collection_id: str, changes: dict[str, Any], now: datetime
+) -> Collection:
+    """Rename, recolour or move. Raises NotFound, BadRequest for a cycle, Conflict for a sibling of
+    the same name."""
+    _lock_tree(session)
+    collection = get(session, collection_id)
+    if "parent_id" in changes:
+        check(session, changes["parent_id"], "parentId")
+        _check_no_cycle(session, collection_id, changes["parent_id"])
+    for field, value in changes.items():
+        setattr(collection, field, value)
+    collection.place = _place(collection.parent_id, collection.name)
+    collection.updated_at = now
+    with session.no_autoflush:
+        sibling = _at(session, collection.place)
+    if sibling is not None and sibling.id != collection_id:
+        raise Conflict(
+            f"There is a collection '{collection.name}' there already; choose another name."
+        )
+    return collection
+
+
+def delete(session: TenantSession, collection_id: str) -> None:
+    """Take a collection away; its assets stay, without one. Raises NotFound, Conflict where it has
+    sub-collections."""
+    _lock_tree(session)
+    collection = get(session, collection_id)
+    inside = session.scalar(
+        select(func.count()).select_from(Collection).where(Collection.parent_id == collection_id)
+    )
+    if inside:
+        raise Conflict(
+            f"'{collection.name}' has {inside} collections in it: move or delete them first."
+        )
+    facet_counts.drop_collection(session, collection_id)
+    session.change(
+        update(Asset).where(Asset.collection_id == collection_id).values(collection_id=None)
+    )
+    session.delete(collection)
+
+
+def _place(parent_id: str | None, name: str) -> str:
+    return f"{parent_id or ''}/{name}"
+
+
+def _at(session: TenantSession, place: str) -> Collection | None:
+    return session.scalar(select(Collection).where(Collection.place == place))
+
+
+def _anywhere(session: TenantSession, name: str) -> Collection | None:
+    """One at the top before others, then the oldest."""
+    named = select(Collection).where(Collection.name == name)
+    order = (Collection.parent_id.is_not(None), Collection.created_at, Collection.id)
+    return session.scalar(named.order_by(*order).limit(1))
+
+
+def _lock_tree(session: TenantSession) -> None:
+    """One change to an organization's trees at a time: two moves could close a circle that neither
+    of them sees."""
+    session.change(
+        update(Organization).where(Organization.id == session.org_id).values(name=Organization.name)
+    )
+
+
+def _check_no_cycle(session: TenantSession, collection_id: str, parent_id: str | None) -> None:
+    parents = {
+        row.id: row.parent_id
+        for row in session.execute(select(Collection.id, Collection.parent_id))
+    }
+    above = parent_id
+    while above is not None:
+        if above == collection_id:
+            raise BadRequest(
+                "A collection can't lie within itself.",
+                errors=["parentId: is this collection, or lies within it"],
+            )
+        above = parents[above]

@@ -1,0 +1,99 @@
+"""Images, as the images dialect sees the workspace's assets: newest first, without the videos."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+from sqlalchemy import select, tuple_
+
+from app.errors import NotFound
+from app.imaging import Format
+from app.models import Asset, MediaType, moment_of
+from app.services.library import assets
+from app.tenancy import TenantSession
+
+
+@dataclass(frozen=True)
+class ImagePage:
+    """Images, newest first, and the ids that the pages beside this one begin with."""
+
+    images: list[Asset]
+    previous: str | None
+    next: str | None
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image as it is sent. ``size`` in bytes, ``content`` is the SHA-256 of them, ``extension``
+    without a dot."""
+
+    storage_key: str
+    size: int
+    content: str
+    mime_type: str
+    extension: str
+    name: str
+    uploaded_at: datetime
+
+    @classmethod
+    def of(cls, asset: Asset) -> Self:
+        return cls(
+            storage_key=asset.storage_key,
+            size=asset.size,
+            content=asset.content,
+            mime_type=asset.mime_type,
+            extension=_extension_of(asset),
+            name=asset.name,
+            uploaded_at=asset.uploaded_at,
+        )
+
+
+def get(session: TenantSession, image_id: str) -> Asset:
+    """Raises NotFound, for a video and another organization's image as for one that never was."""
+    if found := among(session, [image_id]).get(image_id):
+        return found
+    raise NotFound(f"Image '{image_id}' does not exist in this workspace.")
+
+
+def among(session: TenantSession, image_ids: Iterable[str]) -> dict[str, Asset]:
+    """Those of the ids that are images of this workspace, by id."""
+    wanted = select(Asset).where(Asset.id.in_(set(image_ids)), Asset.media_type == MediaType.IMAGE)
+    return {image.id: image for image in session.scalars(wanted)}
+
+
+def remove(session: TenantSession, image_id: str) -> None:
+    """Raises NotFound."""
+    assets.remove(session, get(session, image_id).id)
+
+
+def page_of(session: TenantSession, take: int, first: str | None) -> ImagePage:
+    """``take`` images, from the id ``first`` on, which may have been deleted; without it, from the
+    newest."""
+    place = tuple_(Asset.uploaded_at, Asset.id)
+    older = select(Asset).where(Asset.media_type == MediaType.IMAGE)
+    newer: list[str] = []
+    if first is not None:
+        here = (moment_of(first), first)
+        older = older.where(place <= here)
+        before = select(Asset.id).where(Asset.media_type == MediaType.IMAGE, place > here)
+        newer = list(session.scalars(before.order_by(Asset.uploaded_at, Asset.id).limit(take)))
+    found = session.scalars(
+        older.order_by(Asset.uploaded_at.desc(), Asset.id.desc()).limit(take + 1)
+    ).all()
+    return ImagePage(
+        images=list(found[:take]),
+        previous=newer[-1] if newer else None,
+        next=found[take].id if len(found) > take else None,
+    )
+
+
+def _extension_of(asset: Asset) -> str:
+    """The usual file name extension of an asset's own format; a camera's own for RAW."""
+    match asset.kind:
+        case "jpeg":
+            return Format.JPEG.extension
+        case "heif" | "raw":
+            # image/heic, image/heif; image/x-canon-cr2, image/x-adobe-dng, image/x-raw.
+            return asset.mime_type.rpartition("/")[2].rpartition("-")[2]
+    return asset.kind

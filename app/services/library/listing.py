@@ -1,0 +1,130 @@
+"""Lists of assets: filtered, in an order, a page at a time; a million assets take about as long as
+ten thousand.
+
+There are two ways to a page. *Walking* goes through an index that is in the wanted order and keeps
+what matches, until the page is full: fast where much matches. *Finding* reads all that matches and
+sorts it: fast where little does. The total comes first and decides. It is kept (``facet_counts``)
+where a filter asks for one thing only; otherwise it is counted, but never past ``COUNTED_AT_MOST``.
+See docs/decisions/007-listing-totals.md.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, select, tuple_
+
+from app.models import Asset
+from app.services.library import asset_query, facet_counts
+from app.services.library import cursor as cursors
+from app.services.library.asset_query import VALUES, Filter
+from app.services.library.cursor import Place, Sort
+from app.tenancy import TenantSession
+
+__all__ = ["AssetPage", "Filter", "Sort", "page_of"]
+
+DENSE = 0.1
+"""The share of matches from which on walking meets a page of them sooner than finding meets all."""
+
+
+@dataclass(frozen=True)
+class AssetPage:
+    """``total`` is over all pages; where it is not exact, there are more. ``next_cursor``: None on
+    the last page."""
+
+    assets: list[Asset]
+    total: int
+    total_is_exact: bool
+    next_cursor: str | None
+
+
+def page_of(
+    session: TenantSession,
+    chosen: Filter,
+    sort: Sort,
+    size: int,
+    *,
+    page: int = 1,
+    cursor: str | None = None,
+) -> AssetPage:
+    """``size`` assets of the workspace: those after ``cursor`` where it is given, else the
+    ``page``-th so many, from 1.
+
+    Raises BadRequest for a cursor that no list in this order gave.
+    """
+    after = None if cursor is None else cursors.decode(cursor, sort)
+    offset = 0 if after else (page - 1) * size
+    plan = _plan(session, chosen) if chosen.can_match else None
+    if plan is None or not plan.total:
+        return AssetPage([], 0, total_is_exact=True, next_cursor=None)
+    rows = _rows(session, chosen, sort.field, plan)
+    assets = list(session.scalars(_assets(rows, sort, after, offset, size + 1)))
+    has_more = len(assets) > size
+    return AssetPage(
+        assets=assets[:size],
+        total=plan.total,
+        total_is_exact=plan.is_exact,
+        next_cursor=cursors.encode(sort, _place(assets[size - 1], sort)) if has_more else None,
+    )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How a filter is looked up: from its rarest facet, or by its text. ``numbers`` are those of
+    all its facets."""
+
+    numbers: dict[str, int]
+    rarest: str
+    by_text: bool
+    total: int
+    is_exact: bool
+
+
+def _plan(session: TenantSession, chosen: Filter) -> _Plan:
+    numbers = facet_counts.of(session, [facet_counts.ALL, *chosen.facets])
+    rarest = min(numbers, key=numbers.__getitem__)
+    if not numbers[rarest] or (not chosen.words and len(chosen.facets) <= 1):
+        return _Plan(numbers, rarest, by_text=False, total=numbers[rarest], is_exact=True)
+    by_text = asset_query.may_use_text_index(session, chosen, numbers[rarest])
+    counted, most = (
+        asset_query.count(session, chosen, rarest, by_text=by_text),
+        asset_query.COUNTED_AT_MOST,
+    )
+    return _Plan(numbers, rarest, by_text, min(counted, most), is_exact=counted <= most)
+
+
+def _rows(session: TenantSession, chosen: Filter, field: str, plan: _Plan) -> Select[Any]:
+    """``id`` and ``value`` of what matches, by the better way: ready to be walked, or found and
+    ready to be sorted."""
+    walked = plan.rarest if asset_query.is_in_order(plan.rarest, field) else facet_counts.ALL
+    must_find = plan.by_text or walked != plan.rarest
+    is_dense = plan.total >= min(asset_query.COUNTED_AT_MOST, DENSE * plan.numbers[walked])
+    if is_dense or not must_find:
+        return asset_query.select_matching(session, chosen, walked, field)
+    rows = asset_query.select_matching(session, chosen, plan.rarest, field, by_text=plan.by_text)
+    # A limit that cuts nothing off, because it keeps planners from walking after all.
+    found = rows.limit(asset_query.COUNTED_AT_MOST).subquery()
+    return select(found.c.id, found.c.value)
+
+
+def _assets(
+    rows: Select[Any], sort: Sort, after: Place | None, offset: int, limit: int
+) -> Select[Asset]:
+    """The assets of a page. Its ids come first: what is skipped is read from an index alone."""
+    key = (rows.selected_columns.value, rows.selected_columns.id)
+    if after:
+        rows = rows.where(tuple_(*key) < after if sort.is_descending else tuple_(*key) > after)
+    page = rows.order_by(*_directed(key, sort)).offset(offset).limit(limit).subquery("page")
+    return (
+        select(Asset)
+        .join(page, page.c.id == Asset.id)
+        .order_by(*_directed((page.c.value, page.c.id), sort))
+    )
+
+
+def _directed(key: Iterable[ColumnElement[Any]], sort: Sort) -> list[ColumnElement[Any]]:
+    return [part.desc() if sort.is_descending else part.asc() for part in key]
+
+
+def _place(asset: Asset, sort: Sort) -> Place:
+    return Place(getattr(asset, VALUES[sort.field].key), asset.id)

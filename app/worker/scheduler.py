@@ -1,0 +1,108 @@
+"""The worker's scheduler: it enqueues what is due, and does what must go on even when the queues
+are blocked."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import structlog
+from flask import Flask
+from redis import Redis
+from redis.exceptions import RedisError
+from rq.cron import CronScheduler
+from rq.scheduler import RQScheduler
+
+from app.adapters.queue import DEFAULT, EXPORTS, LONGEST_SECONDS
+from app.adapters.redis import connect
+from app.config import Settings
+from app.jobs import COMPARED_DAILY, PERIODIC, QUEUES, SWEEP_SECONDS, compare_storage, sweep
+
+log = structlog.get_logger()
+
+ENQUEUE_SECONDS = 1.0
+PERIOD_SECONDS = 5.0
+
+
+class PeriodicTask:
+    """Work that is done again every ``seconds``. Its failure is logged and ends nothing."""
+
+    def __init__(self, name: str, seconds: float, work: Callable[[], None]) -> None:
+        self._name = name
+        self._seconds = seconds
+        self._work = work
+        self._due = 0.0
+
+    def run_if_due(self, now: float) -> None:
+        """``now`` and everything else in seconds of a clock that never goes back."""
+        if now < self._due:
+            return
+        self._due = now + self._seconds
+        try:
+            self._work()
+        except RedisError as error:
+            log.warning("periodic.redis_down", task=self._name, error=str(error))
+            self._due = now + PERIOD_SECONDS
+        except Exception:
+            log.exception("periodic.failed", task=self._name)
+
+
+class Schedule:
+    """What RQ is to do at a certain time: the cron's jobs, and those that were scheduled or wait to
+    be retried.
+
+    RQ's worker would schedule in a forked process of its own, which outlives it when it is killed.
+    """
+
+    def __init__(self, connection: Redis) -> None:
+        self._cron = CronScheduler(connection=connection, logging_level="WARNING")
+        self._cron.register(sweep, queue_name=DEFAULT, interval=SWEEP_SECONDS, result_ttl=0)
+        self._cron.register(
+            compare_storage,
+            queue_name=EXPORTS,
+            cron=COMPARED_DAILY,
+            job_timeout=LONGEST_SECONDS,
+            result_ttl=0,
+        )
+        # Named after the machine, so that one that was killed does not keep its successor waiting
+        # for the lock.
+        self._scheduler = RQScheduler(
+            QUEUES, connection, logging_level="WARNING", name=socket.gethostname()
+        )
+
+    def enqueue_due(self) -> None:
+        """Raises RedisError."""
+        self._cron.enqueue_jobs()
+        self._scheduler.acquire_locks()  # type: ignore[no-untyped-call]
+        self._scheduler.enqueue_scheduled_jobs()  # type: ignore[no-untyped-call]
+
+
+def start(app: Flask, settings: Settings) -> None:
+    """Run the periodic tasks in a thread of their own, for as long as this process lives."""
+    tasks = periodic_tasks(app, Schedule(connect(settings)), PERIODIC)
+    threading.Thread(target=_run, args=(tasks,), name="scheduler", daemon=True).start()
+
+
+def periodic_tasks(
+    app: Flask, schedule: Schedule, periodic: Sequence[Callable[[Flask], None]]
+) -> list[PeriodicTask]:
+    return [
+        PeriodicTask("enqueue", ENQUEUE_SECONDS, schedule.enqueue_due),
+        *(
+            PeriodicTask(work.__name__, PERIOD_SECONDS, partial(_in_context, app, work))
+            for work in periodic
+        ),
+    ]
+
+
+def _in_context(app: Flask, work: Callable[[Flask], None]) -> None:
+    with app.app_context():
+        work(app)
+
+
+def _run(tasks: Sequence[PeriodicTask]) -> None:
+    while True:
+        for task in tasks:
+            task.run_if_due(time.monotonic())
+        time.sleep(ENQUEUE_SECONDS)

@@ -1,0 +1,282 @@
+"""Images that are paid one by one: each reaches the provider's meter once, whatever happens on the
+way."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select
+
+from app.config import PlanPrice
+from app.errors import DependencyDown
+from app.extensions import transaction
+from app.models import EntryState, MeterEvent, UsageEntry
+from app.services import usage
+from app.services.accounts import keys
+from app.services.billing import metering
+from app.services.billing.prices import Prices
+from tests.billing import ACCOUNT, METERED, open_billing_env
+from tests.databases import on_both_databases
+from tests.images import encoded
+
+pytestmark = pytest.mark.usefixtures("context")
+METERED_TEAM = PlanPrice("TEAM", "month", METERED)
+
+
+@pytest.fixture
+def metered_till(app, clock):
+    """TEAM is sold by the month, and its images one by one besides."""
+    with open_billing_env(
+        app, clock, prices=Prices(ACCOUNT.stripe_prices, (METERED_TEAM,)), meter="images"
+    ) as billing_env:
+        yield billing_env
+
+
+@pytest.fixture
+def acme(metered_till, make_account):
+    """Pays by the image."""
+    account = make_account("acme", plan="FREE")
+    buy(metered_till, account)
+    return account
+
+
+def hear(billing_env) -> None:
+    """One of the news about a subscription is enough: each is only a reason to ask."""
+    billing_env.deliver(
+        [one for one in billing_env.news if one["type"].startswith("customer.subscription.")][-1:]
+    )
+    billing_env.work()
+
+
+def buy(billing_env, account) -> str:
+    """Pay what the checkout of TEAM sells. Returns the id of the subscription."""
+    customer = billing_env.customer(account)
+    (session,) = (
+        one
+        for one in billing_env.books.all("checkout.session", customer)
+        if one["status"] == "open"
+    )
+    subscription = billing_env.books.complete_checkout(session["id"])["subscription"]
+    hear(billing_env)
+    return str(subscription)
+
+
+def reserve(key: str, images: int, clock) -> usage.Reservation:
+    principal = keys.authenticate(key, clock())
+    with transaction(principal.org_id) as session:
+        return usage.reserve(session, principal, "test", images, clock())
+
+
+def settle(account, reservation, images: int) -> None:
+    with transaction(account.org_id) as session:
+        usage.settle(session, reservation, images)
+
+
+def spend(account, images: int, clock) -> str:
+    """The id of a ledger entry with so many images."""
+    reservation = reserve(account.key, images, clock)
+    settle(account, reservation, images)
+    return reservation.entry_id
+
+
+def waiting(account) -> set[str]:
+    """Ledger entries that are yet to be reported."""
+    with transaction(account.org_id) as session:
+        return set(session.scalars(select(MeterEvent.entry_id)))
+
+
+def counted(billing_env, account) -> dict[str, int]:
+    """Images by ledger entry, as the meter counts them; it would count an entry twice if it were
+    told twice."""
+    customer = billing_env.billing(account).customer_id
+    payloads = [
+        (event["identifier"], event["payload"])
+        for event in billing_env.books.meter_events()
+        if (event["event_name"], event["payload"]["stripe_customer_id"]) == ("images", customer)
+    ]
+    assert len(dict(payloads)) == len(payloads)
+    return {entry_id: int(payload["value"]) for entry_id, payload in payloads}
+
+
+class Breaking:
+    """A provider that answers so many of its meter's calls, and then no more."""
+
+    def __init__(self, payments, answers: int) -> None:
+        self._payments = payments
+        self._answers = answers
+        self.calls: list[str] = []
+
+    def meter(self, event_name: str, entry_id: str, *rest: object) -> None:
+        self.calls.append(entry_id)
+        if len(self.calls) > self._answers:
+            raise DependencyDown("nobody there")
+        self._payments.meter(event_name, entry_id, *rest)
+
+
+def test_metering_is_off_unless_it_is_configured(billing_env, make_account, clock) -> None:
+    account = make_account(plan="FREE")
+    buy(billing_env, account)
+    assert billing_env.plan(account) == "TEAM"
+    assert not keys.authenticate(account.key, clock()).allowance.metered
+    spend(account, 3, clock)
+    assert waiting(account) == set()
+    assert metering.report(billing_env.provider) == 0
+
+
+def test_every_settled_image_of_a_live_key_is_counted_once(
+    client, metered_till, acme, clock
+) -> None:
+    photo = encoded(width=64, height=48)
+    compressed = client.compress(acme.key, photo, photo)
+    assert compressed.status_code == 200
+    assert client.compress(acme.key, b"no image").status_code == 422
+    settle(acme, reserve(acme.test_key, 9, clock), 9)
+    settle(acme, reserve(acme.key, 9, clock), 7)
+    settle(acme, reserve(acme.key, 9, clock), 0)
+    reserve(acme.key, 5, clock)
+    with transaction(acme.org_id) as session:
+        ledger = {entry.id: entry for entry in session.scalars(select(UsageEntry)) if entry.images}
+    settled = {
+        entry.id: entry.images for entry in ledger.values() if entry.state == EntryState.SETTLED
+    }
+    assert sorted(settled.values()) == [2, 7]
+    assert waiting(acme) == set(settled)
+    clock.advance(days=20)
+    for _ in range(2):
+        metering.report(metered_till.provider)
+        assert counted(metered_till, acme) == settled
+        assert waiting(acme) == set()
+    for event in metered_till.books.meter_events():
+        assert event["timestamp"] == int(ledger[event["identifier"]].created_at.timestamp())
+
+
+def test_those_who_pay_no_metered_price_are_not_metered(metered_till, make_account, clock) -> None:
+    """They bought before it was sold, say."""
+    account = make_account(plan="FREE")
+    metered_till.books.subscribe(metered_till.customer(account), ["price_team_month"])
+    hear(metered_till)
+    assert metered_till.plan(account) == "TEAM"
+    spend(account, 3, clock)
+    assert waiting(account) == set()
+
+
+@pytest.mark.parametrize(
+    ("licensed", "sold"), [(ACCOUNT.stripe_prices, ["price_team_month", METERED]), ((), [METERED])]
+)
+def test_a_checkout_sells_metered_prices_with_the_others_or_alone(
+    app, make_account, clock, licensed, sold
+) -> None:
+    """Without a quantity, which the cashier would refuse as Stripe does."""
+    account = make_account(plan="FREE")
+    with open_billing_env(
+        app, clock, prices=Prices(licensed, (METERED_TEAM,)), meter="images"
+    ) as billing_env:
+        subscription = billing_env.books.subscription(buy(billing_env, account))
+        assert [item["price"]["id"] for item in subscription["items"]["data"]] == sold
+        assert billing_env.plan(account) == "TEAM"
+        entry = spend(account, 4, clock)
+        metering.report(billing_env.provider)
+        assert counted(billing_env, account) == {entry: 4}
+
+
+def test_metering_ends_with_the_subscription_and_what_was_used_is_still_counted(
+    metered_till, acme, make_account, clock
+) -> None:
+    last = spend(acme, 2, clock)
+    under_way = reserve(acme.key, 3, clock)
+    metered_till.books.cancel(metered_till.billing(acme).subscription_id)
+    hear(metered_till)
+    assert not metered_till.organization(acme).metered
+    spend(acme, 5, clock)
+    settle(acme, under_way, 3)
+    assert waiting(acme) == {last, under_way.entry_id}
+    metering.report(metered_till.provider)
+    assert counted(metered_till, acme) == {last: 2, under_way.entry_id: 3}
+
+
+def test_an_overdue_payment_does_not_end_metering(metered_till, acme, clock) -> None:
+    account = metered_till.billing(acme)
+    metered_till.books.set_card(account.customer_id, "declines")
+    metered_till.books.end_period(account.subscription_id)
+    hear(metered_till)
+    entry = spend(acme, 2, clock)
+    assert waiting(acme) == {entry}
+    metering.report(metered_till.provider)
+
+
+@on_both_databases
+def test_what_the_provider_did_not_take_waits_for_the_next_time(
+    metered_till, acme, clock, monkeypatch
+) -> None:
+    monkeypatch.setattr(metering, "AT_ONCE", 2)
+    entries = {spend(acme, images, clock): images for images in (1, 2, 3, 4, 5)}
+    provider = metered_till.provider
+    assert metering.report(replace(provider, payments=Breaking(provider.payments, 3))) == 3
+    assert len(counted(metered_till, acme)) == 3
+    assert waiting(acme) == set(entries) - set(counted(metered_till, acme))
+    assert metering.report(replace(provider, payments=Breaking(provider.payments, 0))) == 0
+    assert len(waiting(acme)) == 2
+    assert metering.report(provider) == 2
+    assert counted(metered_till, acme) == entries
+    assert waiting(acme) == set()
+
+
+def test_a_provider_that_is_down_is_not_asked_about_everything(metered_till, acme, clock) -> None:
+    entries = {spend(acme, 1, clock) for _ in range(2 * metering.THREADS + 4)}
+    broken = Breaking(metered_till.provider.payments, 0)
+    metering.report(replace(metered_till.provider, payments=broken))
+    assert metering.THREADS <= len(broken.calls) < 2 * metering.THREADS
+    assert waiting(acme) == entries
+    metering.report(metered_till.provider)
+    assert waiting(acme) == set()
+
+
+def test_a_crash_between_telling_and_noting_it_counts_nothing_twice(
+    metered_till, acme, clock, monkeypatch
+) -> None:
+    entries = {spend(acme, images, clock): images for images in (1, 2)}
+    with monkeypatch.context() as crash:
+        crash.setattr(metering, "_forget", lambda _readings: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            metering.report(metered_till.provider)
+    assert counted(metered_till, acme) == entries
+    assert waiting(acme) == set(entries)
+    entries[spend(acme, 3, clock)] = 3
+    clock.advance(days=2)
+    metering.report(metered_till.provider)
+    assert counted(metered_till, acme) == entries
+    assert waiting(acme) == set()
+
+
+@on_both_databases
+def test_parallel_reporters_count_everything_once(app, metered_till, acme, clock) -> None:
+    entries = {spend(acme, images, clock): images for images in range(1, 13)}
+
+    def report(_: int) -> None:
+        with app.app_context():
+            metering.report(metered_till.provider)
+
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(report, range(3)))
+    assert counted(metered_till, acme) == entries
+    assert waiting(acme) == set()
+
+
+def test_what_is_too_old_or_nobody_s_is_given_up_and_told(
+    metered_till, acme, make_account, clock, caplog
+) -> None:
+    gone = make_account("gone", plan="FREE")
+    buy(metered_till, gone)
+    old = spend(acme, 3, clock)
+    clock.advance(days=34, minutes=1)
+    fresh, lost = spend(acme, 4, clock), spend(gone, 5, clock)
+    metered_till.books.delete_customer(metered_till.billing(gone).customer_id)
+    metering.report(metered_till.provider)
+    assert (waiting(acme), waiting(gone)) == (set(), set())
+    assert counted(metered_till, acme) == {fresh: 4}
+    given_up = [line for line in caplog.messages if "metering.lost" in line]
+    assert len(given_up) == 2
+    for entry, images, account in ((old, 3, acme), (lost, 5, gone)):
+        (line,) = (line for line in given_up if entry in line)
+        assert account.org_id in line
+        assert str(images) in line

@@ -1,0 +1,366 @@
+"""``flask billing reconcile``: what differs from the payment provider is found, told, and
+repaired."""
+
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import event, func, select, update
+
+from app.adapters import stripe_payments
+from app.adapters.payments import Payments
+from app.config import PlanPrice
+from app.errors import DependencyDown
+from app.extensions import db, transaction
+from app.models import FREE, BillingAccount, Organization
+from app.services.billing import plans, reconciliation, subscriptions
+from app.services.billing.prices import Prices
+from app.tenancy import unscoped
+from tests.billing import ACCOUNT, METERED, open_billing_env
+from tests.databases import on_both_databases
+from tests.services.billing.faults import forget_everybody
+
+pytestmark = pytest.mark.usefixtures("alone")
+
+
+@pytest.fixture
+def alone(context) -> None:
+    """Everybody is compared, so whoever is left here of earlier tests has never been at the
+    till."""
+    forget_everybody()
+    with transaction() as session:
+        unpaid = func.coalesce(Organization.granted_plan_code, FREE)
+        session.change(update(Organization).values(plan_code=unpaid, metered=False))
+
+
+@pytest.fixture
+def acme(make_account):
+    return make_account("acme", plan="FREE")
+
+
+@pytest.fixture
+def run(app):
+    def invoke(*arguments: str) -> tuple[int, list[str]]:
+        """The exit code of ``flask billing`` and the lines it printed."""
+        done = app.test_cli_runner().invoke(args=["billing", *arguments])
+        assert "Traceback" not in done.output
+        return done.exit_code, done.output.splitlines()
+
+    return invoke
+
+
+def subscribe(billing_env, account, *prices: str) -> str:
+    """The id of a subscription of which nothing was heard."""
+    return str(
+        billing_env.books.subscribe(billing_env.customer(account), prices or ["price_team_month"])[
+            "id"
+        ]
+    )
+
+
+def hear(billing_env, account) -> None:
+    """Any news does: each is only a reason to ask."""
+    assert subscriptions.synchronise(
+        billing_env.provider, billing_env.billing(account).customer_id, "test"
+    )
+
+
+def edit(account, model: type, **values: object) -> None:
+    """What somebody does to a row by hand."""
+    with transaction(account.org_id) as session:
+        rows = model.org_id if model is BillingAccount else model.id
+        assert session.change(update(model).where(rows == account.org_id).values(**values))
+
+
+def differences(billing_env) -> list[reconciliation.BillingDifference]:
+    return list(reconciliation.differences(billing_env.provider))
+
+
+def check(run, billing_env, account, problem: str) -> None:
+    """It is found and told, left alone until it is to be repaired, and gone then."""
+    who = f"{account.org_id} {billing_env.billing(account).customer_id}: "
+    before = billing_env.plan(account)
+    code, lines = run("reconcile")
+    assert (code, lines[1:]) == (1, ["Differences: 1, repaired: 0."])
+    assert lines[0].startswith(who)
+    assert problem in lines[0]
+    assert billing_env.plan(account) == before
+    assert run("reconcile", "--repair") == (
+        0,
+        [f"{lines[0]} (repaired)", "Differences: 1, repaired: 1."],
+    )
+    assert run("reconcile") == (0, ["Differences: 0, repaired: 0."])
+    assert billing_env.audit(account)[-1].actor == "reconcile"
+
+
+def test_a_life_of_which_nothing_was_heard(run, billing_env, acme, clock) -> None:
+    one, books = subscribe(billing_env, acme), billing_env.books
+    customer = billing_env.billing(acme).customer_id
+    check(
+        run,
+        billing_env,
+        acme,
+        "status is None, should be active; plan is None, should be TEAM; interval is None, should ",
+    )
+    steps = [
+        (lambda: books.end_period(one), "period_end is ", "TEAM"),
+        (
+            lambda: books.change_prices(one, ["price_business_year"]),
+            "plan is TEAM, should be BUSINESS; interval is month, should be year; period_end is ",
+            "BUSINESS",
+        ),
+        (
+            lambda: books.cancel(one, at_period_end=True),
+            "cancel_at is None, should be 20",
+            "BUSINESS",
+        ),
+        (lambda: books.keep(one), ", should be None", "BUSINESS"),
+        (
+            lambda: books.set_card(customer, "declines") and books.end_period(one),
+            "active, should be past_due",
+            "BUSINESS",
+        ),
+        (
+            lambda: books.give_up(one, "unpaid"),
+            "past_due, should be unpaid; plan is BUSINESS, should be None",
+            "FREE",
+        ),
+        (
+            lambda: books.set_card(customer, "works"),
+            "unpaid, should be active; plan is None, should be ",
+            "BUSINESS",
+        ),
+        (
+            lambda: books.pause(one),
+            "active, should be paused; plan is BUSINESS, should be None",
+            "FREE",
+        ),
+        (
+            lambda: books.subscribe(customer, ["price_team_month"]),
+            "plan is None, should be TEAM",
+            "TEAM",
+        ),
+        (lambda: books.resume(one), "plan is TEAM, should be BUSINESS", "BUSINESS"),
+        (lambda: books.cancel(one), "plan is BUSINESS, should be TEAM", "TEAM"),
+        (
+            lambda: books.delete_customer(customer),
+            "status is active, should be None; plan is TEAM, ",
+            "FREE",
+        ),
+    ]
+    for happens, problem, plan in steps:
+        clock.advance(hours=1)
+        happens()
+        check(run, billing_env, acme, problem)
+        assert billing_env.plan(acme) == plan
+
+
+EDITED = [
+    (Organization, {"plan_code": "BUSINESS"}, "plan in force is BUSINESS, should be TEAM"),
+    (Organization, {"metered": True}, "metered is True, should be False"),
+    (
+        Organization,
+        {"plan_lapses_at": datetime(2026, 1, 1, tzinfo=UTC)},
+        "overdue is True, should be False",
+    ),
+    (BillingAccount, {"status": "unpaid"}, "status is unpaid, should be active"),
+    (BillingAccount, {"plan_code": None}, "plan is None, should be TEAM"),
+    (BillingAccount, {"interval": "year"}, "interval is year, should be month"),
+    (BillingAccount, {"period_end": None}, "period_end is None, should be 20"),
+    (BillingAccount, {"subscription_id": "sub_x"}, "subscription_id is sub_x, should be sub_"),
+]
+
+
+def test_rows_that_were_edited_by_hand(run, billing_env, acme) -> None:
+    subscribe(billing_env, acme)
+    hear(billing_env, acme)
+    for model, values, problem in EDITED:
+        edit(acme, model, **values)
+        check(run, billing_env, acme, problem)
+        assert billing_env.plan(acme) == "TEAM"
+
+
+@pytest.mark.usefixtures("till")
+def test_an_organization_that_never_paid(run, acme) -> None:
+    for values, problem in (
+        ({"plan_code": "TEAM"}, "plan in force is TEAM, should be FREE"),
+        ({"metered": True}, "metered is True, should be False"),
+    ):
+        edit(acme, Organization, **values)
+        assert run("reconcile") == (
+            1,
+            [f"{acme.org_id}: {problem}", "Differences: 1, repaired: 0."],
+        )
+        assert run("reconcile", "--repair")[0] == 0
+        assert run("reconcile") == (0, ["Differences: 0, repaired: 0."])
+
+
+def test_a_price_that_nobody_named_is_told_and_left_alone(run, app, clock, acme) -> None:
+    """Until it is named."""
+    without_business = [price for price in ACCOUNT.stripe_prices if price.plan != "BUSINESS"]
+    with open_billing_env(app, clock, prices=Prices(without_business, ())) as billing_env:
+        subscription = subscribe(billing_env, acme)
+        hear(billing_env, acme)
+        billing_env.books.change_prices(subscription, ["price_business_month"])
+        who = f"{acme.org_id} {billing_env.billing(acme).customer_id}"
+        problem = (
+            f"{who}: {subscription} pays price_business_month, which STRIPE_PRICES does not name"
+        )
+        for arguments in ([], ["--repair"]):
+            assert run("reconcile", *arguments) == (1, [problem, "Differences: 1, repaired: 0."])
+        assert billing_env.plan(acme) == "TEAM"
+        found = differences(billing_env)
+        named = replace(billing_env.provider, prices=Prices(ACCOUNT.stripe_prices, ()))
+        assert [reconciliation.repair(named, one) for one in found] == [True]
+        assert billing_env.plan(acme) == "BUSINESS"
+
+
+def test_a_customer_who_pays_and_is_nobody_here_is_told(run, billing_env) -> None:
+    stranger = billing_env.books.create_customer("stranger@example.com")["id"]
+    billing_env.books.subscribe(stranger, ["price_business_year"])
+    problem = f"{stranger}: pays for BUSINESS, and is no workspace's customer"
+    for arguments in ([], ["--repair"]):
+        assert run("reconcile", *arguments) == (1, [problem, "Differences: 1, repaired: 0."])
+
+
+def test_other_things_that_the_same_account_sells_are_nobody_s_business(run, billing_env) -> None:
+    """Nor is what was never paid."""
+    other, former = (
+        billing_env.books.create_customer(f"{name}@example.com")["id"]
+        for name in ("other", "former")
+    )
+    billing_env.books.subscribe(other, [METERED])
+    billing_env.books.expire_incomplete(
+        billing_env.books.subscribe(former, ["price_team_month"], card="declines")["id"]
+    )
+    billing_env.books.delete_customer(former)
+    assert run("reconcile") == (0, ["Differences: 0, repaired: 0."])
+
+
+LIVES = [
+    ("change_prices cancel_later keep end_period pause resume cancel", {}),
+    ("end_period declines end_period works declines end_period unpaid works", {"trial_days": 14}),
+    ("declines end_period week day works declines end_period give_up", {}),
+    ("expire subscribe", {"card": "declines"}),
+]
+
+
+@pytest.mark.parametrize(("life", "begins"), LIVES)
+def test_nothing_differs_in_a_life_that_was_heard_of(
+    billing_env, acme, clock, life, begins
+) -> None:
+    """Nor once a plan has lapsed, which no news tells."""
+    customer, books = billing_env.customer(acme), billing_env.books
+    one = books.subscribe(customer, ["price_team_month"], **begins)["id"]
+    steps = {
+        "change_prices": lambda: books.change_prices(one, ["price_business_month"]),
+        "cancel_later": lambda: books.cancel(one, at_period_end=True),
+        "keep": lambda: books.keep(one),
+        "end_period": lambda: books.end_period(one),
+        "pause": lambda: books.pause(one),
+        "resume": lambda: books.resume(one),
+        "declines": lambda: books.set_card(customer, "declines"),
+        "works": lambda: books.set_card(customer, "works"),
+        "unpaid": lambda: books.give_up(one, "unpaid"),
+        "give_up": lambda: books.give_up(one, "canceled"),
+        "expire": lambda: books.expire_incomplete(one),
+        "cancel": lambda: books.cancel(one),
+        "subscribe": lambda: books.subscribe(customer, ["price_team_year"]),
+    }
+    time = {"week": {"days": 7}, "day": {"days": 1}}
+    for step in [None, *life.split()]:
+        if step in time:
+            clock.advance(**time[step])
+        else:
+            steps.get(step, lambda: None)()
+            hear(billing_env, acme)
+        assert differences(billing_env) == [], step
+
+
+def test_nothing_differs_where_plans_were_granted(billing_env, make_account, clock) -> None:
+    for granted in ("TEAM", "ENTERPRISE"):
+        account = make_account(plan=granted)
+        with transaction(account.org_id) as session:
+            plans.grant(session, "FREE", "test", clock())
+        subscribe(billing_env, account)
+        hear(billing_env, account)
+        with transaction(account.org_id) as session:
+            plans.grant(session, granted, "test", clock())
+    assert differences(billing_env) == []
+
+
+@contextmanager
+def statements():
+    """What is asked of the database."""
+    asked: list[str] = []
+
+    def note(_connection, _cursor, statement, *_rest) -> None:
+        asked.append(statement)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        yield asked
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+
+
+@on_both_databases
+def test_the_work_does_not_grow_with_the_organizations(
+    billing_env, make_account, monkeypatch
+) -> None:
+    """One query for all, read in parts, as are the provider's lists."""
+    monkeypatch.setattr(reconciliation, "ROWS", 3)
+    monkeypatch.setattr(stripe_payments, "PAGE", 3)
+    counts = []
+    for accounts in (1, 7):
+        for _ in range(accounts):
+            subscribe(billing_env, make_account(plan="FREE"))
+        with statements() as asked:
+            differences(billing_env)
+        counts.append(len(asked))
+    assert counts[0] == counts[1]
+    found = differences(billing_env)
+    assert len({one.org_id for one in found}) == 8
+    assert all(reconciliation.repair(billing_env.provider, one) for one in found)
+    assert differences(billing_env) == []
+    with transaction() as session, unscoped(session, "a test"):
+        repaired = select(Organization.plan_code).where(
+            Organization.id.in_([one.org_id for one in found])
+        )
+        assert set(session.scalars(repaired)) == {"TEAM"}
+
+
+class Down(Payments):
+    """A provider that does not answer."""
+
+    def subscriptions(self):
+        raise DependencyDown("The payment provider does not answer just now.")
+
+
+def test_a_provider_that_is_down_is_a_sentence(run, app, billing_env) -> None:
+    container = app.extensions["lightwell"]
+    app.extensions["lightwell"] = replace(
+        container, provider=replace(billing_env.provider, payments=Down())
+    )
+    for arguments in ([], ["--repair"]):
+        assert run("reconcile", *arguments) == (
+            1,
+            ["Error: The payment provider does not answer just now."],
+        )
+
+
+def test_without_a_provider_there_is_nothing_to_compare_with(run) -> None:
+    code, lines = run("reconcile")
+    assert code == 1
+    assert lines == [
+        "Error: Payments are not configured on this server. Ask its operator to change the plan."
+    ]
+
+
+def test_a_metered_subscription_that_was_not_heard_of(app, run, clock, acme) -> None:
+    prices = Prices(ACCOUNT.stripe_prices, (PlanPrice("TEAM", "month", METERED),))
+    with open_billing_env(app, clock, prices=prices, meter="images") as billing_env:
+        subscribe(billing_env, acme, "price_team_month", METERED)
+        check(run, billing_env, acme, "metered is False, should be True")
+        assert billing_env.organization(acme).metered
