@@ -57,7 +57,7 @@ def test_production_logs_json_with_ids_and_without_keys(tmp_path, redis_url) -> 
 import sys
 from wsgi import app
 from flask_migrate import upgrade
-from app.services import keys
+from app.services.accounts import keys
 with app.app_context():
     upgrade()
 client = app.test_client()

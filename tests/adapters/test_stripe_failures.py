@@ -126,7 +126,7 @@ def test_a_slow_stripe_holds_back_only_so_many_requests(
 ) -> None:
     """The customer's others are turned away once their patience is over, and all that needs no
     Stripe goes on."""
-    outbound = app.extensions["lightwell"].outbound
+    outbound = app.extensions["lightwell"].outbound_calls
     places = outbound.most
     monkeypatch.setattr(outbound, "patience", 0.0)
 

@@ -144,7 +144,7 @@ def test_every_view_that_has_work_on_images_is_tried(app) -> None:
     assert set(REQUESTS) == {
         endpoint
         for endpoint, view in app.view_functions.items()
-        if hasattr(unwrap(view), "__code__") and "at_work" in names_of(unwrap(view))
+        if hasattr(unwrap(view), "__code__") and "processing" in names_of(unwrap(view))
     }
 
 

@@ -110,7 +110,7 @@ SURFACES = [
 
 
 @pytest.mark.parametrize("path", SURFACES, ids=relative)
-def test_surfaces_come_to_a_pool_through_a_gate_only(path) -> None:
+def test_surfaces_come_to_a_pool_through_a_limiter_only(path) -> None:
     """``processing`` gives a view its context; the pool for backgrounds is named to it, and to
     nothing else."""
     tree = ast.parse(path.read_text())
@@ -119,7 +119,7 @@ def test_surfaces_come_to_a_pool_through_a_gate_only(path) -> None:
         for call in ast.walk(tree)
         if isinstance(call, ast.Call)
         and isinstance(call.func, ast.Name)
-        and call.func.id == "at_work"
+        and call.func.id == "processing"
         for argument in call.args
     }
     for node in ast.walk(tree):

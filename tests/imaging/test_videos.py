@@ -169,7 +169,7 @@ def samples(content: bytes, folder: Path) -> list[tuple[int, int]]:
     path = folder / "samples"
     path.write_bytes(content)
     with av.open(path) as container:
-        return [(entry.pos, entry.size) for entry in container.zip_streams.video[0].index_entries]
+        return [(entry.pos, entry.size) for entry in container.streams.video[0].index_entries]
 
 
 def without(content: bytes, spoilt: list[tuple[int, int]]) -> bytes:

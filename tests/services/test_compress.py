@@ -59,7 +59,7 @@ def uploads(tmp_path):
 
 
 @pytest.fixture
-def context(clock, tmp_path):
+def make_context(clock, tmp_path):
     """A context whose pool follows a script."""
 
     def make(script, patience: float | None = None) -> ProcessingContext:
@@ -76,7 +76,7 @@ def left(principal, now) -> tuple[int, int | None]:
     return summary.used, summary.remaining
 
 
-def test_a_batch_takes_turns_and_keeps_its_order(principal, uploads, clock, context) -> None:
+def test_a_batch_takes_turns_and_keeps_its_order(principal, uploads, clock, make_context) -> None:
     """Two files are in the pool at one time, and the later of the two ends first."""
 
     def in_pairs_backwards(pool, _future) -> None:
@@ -84,7 +84,7 @@ def test_a_batch_takes_turns_and_keeps_its_order(principal, uploads, clock, cont
             for future in reversed(pool.open):
                 future.set_result(PICTURE)
 
-    room = context(in_pairs_backwards)
+    room = make_context(in_pairs_backwards)
     batch = compress(principal, uploads[:6], Transform(), room)
     assert [result.upload.name for result in batch.results] == [
         f"{number}.jpg" for number in range(6)
@@ -95,7 +95,7 @@ def test_a_batch_takes_turns_and_keeps_its_order(principal, uploads, clock, cont
     assert not [upload for upload in uploads[:6] if upload.path.exists()]
 
 
-def test_the_outcomes_of_files_stay_apart(principal, uploads, clock, context) -> None:
+def test_the_outcomes_of_files_stay_apart(principal, uploads, clock, make_context) -> None:
     names = iter(range(7))
 
     def odd_ones_fail(_pool, future) -> None:
@@ -104,14 +104,14 @@ def test_the_outcomes_of_files_stay_apart(principal, uploads, clock, context) ->
         else:
             future.set_result(PICTURE)
 
-    batch = compress(principal, uploads, Transform(), context(odd_ones_fail), partial=True)
+    batch = compress(principal, uploads, Transform(), make_context(odd_ones_fail), partial=True)
     assert all(isinstance(result, Result) for result in batch.results)
     assert [failure.upload.name for failure in batch.failures] == ["1.jpg", "3.jpg", "5.jpg"]
     assert all(isinstance(failure, Failure) for failure in batch.failures)
     assert left(principal, clock()) == (4, 96)
 
 
-def test_long_work_keeps_its_reservation(principal, uploads, clock, context) -> None:
+def test_long_work_keeps_its_reservation(principal, uploads, clock, make_context) -> None:
     """Seven files of two minutes each outlive the lease of five, while every minute a sweep comes
     by."""
 
@@ -121,7 +121,7 @@ def test_long_work_keeps_its_reservation(principal, uploads, clock, context) -> 
             assert usage.release_expired(session, clock()) == 0
         future.set_result(PICTURE)
 
-    assert len(compress(principal, uploads, Transform(), context(slowly)).results) == 7
+    assert len(compress(principal, uploads, Transform(), make_context(slowly)).results) == 7
     assert left(principal, clock()) == (7, 93)
 
 
@@ -138,20 +138,20 @@ def interrupted(_pool, future) -> None:
 @pytest.mark.parametrize("partial", [False, True])
 @pytest.mark.parametrize("script", [cancelled, interrupted])
 def test_a_stopped_server_is_503_and_free(
-    principal, uploads, clock, context, script, partial, patience
+    principal, uploads, clock, make_context, script, partial, patience
 ) -> None:
     with pytest.raises(ImagingInterrupted) as refusal:
-        compress(principal, uploads, Transform(), context(script, patience), partial=partial)
+        compress(principal, uploads, Transform(), make_context(script, patience), partial=partial)
     assert refusal.value.status == 503
     assert left(principal, clock()) == (0, 100)
 
 
 def test_a_stalled_batch_is_given_up_and_its_files_cancelled(
-    principal, uploads, clock, context, monkeypatch
+    principal, uploads, clock, make_context, monkeypatch
 ) -> None:
     monkeypatch.setattr(service, "PATIENCE_SECONDS", 0.01)
     monkeypatch.setattr(service, "STALLED", service.HEARTBEAT * 0)
-    room = context(lambda *_: None)
+    room = make_context(lambda *_: None)
     with pytest.raises(Overloaded):
         compress(principal, uploads, Transform(), room)
     assert len(room.imaging.open) == 2
@@ -160,10 +160,10 @@ def test_a_stalled_batch_is_given_up_and_its_files_cancelled(
 
 
 def test_a_batch_whose_turn_does_not_come_is_503_and_free(
-    principal, uploads, clock, context
+    principal, uploads, clock, make_context
 ) -> None:
     """However patient the work itself would be."""
-    room = context(lambda *_: None, patience=0.01)
+    room = make_context(lambda *_: None, patience=0.01)
     with pytest.raises(Overloaded) as refusal:
         compress(principal, uploads, Transform(), room)
     assert refusal.value.headers["Retry-After"]
@@ -173,7 +173,7 @@ def test_a_batch_whose_turn_does_not_come_is_503_and_free(
 
 
 def test_a_batch_that_was_begun_is_no_longer_hurried(
-    principal, uploads, clock, context, monkeypatch
+    principal, uploads, clock, make_context, monkeypatch
 ) -> None:
     """Its first file is at work when the patience ends, and done after that; the second never had
     to hurry."""
@@ -182,7 +182,7 @@ def test_a_batch_that_was_begun_is_no_longer_hurried(
     def processing(_pool, turn) -> None:
         turn.begun = True
 
-    room = context(processing, patience=0.0)
+    room = make_context(processing, patience=0.0)
     extend = usage.extend
     beats = []
 

@@ -17,7 +17,7 @@ def context_with(patience: float | None) -> ProcessingContext:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch) -> None:
-    monkeypatch.setattr(processing_context, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(processing_context, "HEARTBEAT_SECONDS", 0.01)
 
 
 def test_work_whose_turn_does_not_come_is_called_off() -> None:

@@ -253,7 +253,7 @@ class Life:
     def check_out(self, _: Random) -> None:
         """As somebody does who has left, too: Lightwell makes a new customer of them."""
         with suppress(Conflict):
-            page = open_checkout.open_checkout(
+            page = open_checkout(
                 self.billing_env.provider,
                 self.who.org_id,
                 "key",

@@ -181,7 +181,7 @@ def test_rows_that_were_edited_by_hand(run, billing_env, acme) -> None:
         assert billing_env.plan(acme) == "TEAM"
 
 
-@pytest.mark.usefixtures("till")
+@pytest.mark.usefixtures("billing_env")
 def test_an_organization_that_never_paid(run, acme) -> None:
     for values, problem in (
         ({"plan_code": "TEAM"}, "plan in force is TEAM, should be FREE"),
