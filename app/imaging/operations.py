@@ -2,7 +2,7 @@
 comes of it.
 
 Sizes and places are in pixels of the upright picture; places count from its upper left corner.
-Needs no decoder: whoever asks for an operation can tell beforehand whether it fits.
+They need no decoder, so a caller can tell beforehand whether an operation fits.
 """
 
 import math
@@ -14,8 +14,8 @@ from app.imaging.geometry import scaled
 Colour = tuple[int, int, int, int]
 """sRGB and alpha, 0-255 each."""
 BLACK: Colour = (0, 0, 0, 255)
-# By so little the corner of the largest picture moves a quarter of a pixel: 1.5708 radians are
-# meant as a quarter turn.
+# An angle this small moves the corner of the largest picture by a quarter of a pixel. So 1.5708
+# radians count as a quarter turn.
 UNSEEN_DEGREES = 0.001
 
 

@@ -152,7 +152,9 @@ def _examine(path: Path, upload: Upload, declared: Declared, shop: Workshop) -> 
     if media.accepted(declared.mime_type) != media.accepted(upload.mime_type):
         raise _mismatch("mimeType", f"the upload was declared as '{upload.mime_type}'")
     thumbnail = path.with_name("thumbnail")
-    examined = shop.imaging.examine(path, thumbnail, upload.org_id, stamp=upload.mode == Mode.TEST)
+    examined = shop.imaging.examine(
+        path, thumbnail, upload.org_id, watermarked_for_test=upload.mode == Mode.TEST
+    )
     original = shop.outcome(examined)
     if not media.matches(declared.mime_type, original):
         raise _mismatch(

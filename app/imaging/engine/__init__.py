@@ -1,0 +1,1 @@
+"""What decodes, changes and encodes pictures. Only worker processes, tests and benchmarks load it."""
