@@ -1,4 +1,5 @@
-"""The examination of a customer's original: what to do and what was found, as plain frozen values."""
+"""The examination of a customer's original: what to do and what was found, as plain frozen
+values."""
 
 from dataclasses import dataclass
 

@@ -203,7 +203,8 @@ class _Making:
         wanted: Transform,
         layers: Mapping[str, Path] | None = None,
     ) -> Asset:
-        """The image that comes of another file, with a watermark for a test key. Raises ImagingError."""
+        """The image that comes of another file, with a watermark for a test key. Raises
+        ImagingError."""
         target, thumbnail = self.folder / "target", self.folder / "thumbnail"
         order = Derivation(self.job.principal.watermarked_for_test(wanted), thumbnail, layers or {})
         made = self.outcome(

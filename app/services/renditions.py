@@ -87,8 +87,8 @@ def render(
     """The rendition of an original, from the cache or made now; then its file is at ``target``,
     too.
 
-    A test key's has a watermark. ``ttl`` is how long a URL will lead to it; without one it may be larger
-    than all that is kept, and then is made anew the next time.
+    A test key's has a watermark. ``ttl`` is how long a URL will lead to it; without one it may be
+    larger than all that is kept, and then is made anew the next time.
 
     Raises QuotaExceeded, ImagingError, Unprocessable where the original's object is missing,
     NotFound where the asset was deleted meanwhile, Overloaded. Nothing is counted then.

@@ -33,8 +33,8 @@ class FairQueue(Generic[Item]):
         self._waiting: dict[str, deque[Item]] = {}
         self._at_work: Counter[str] = Counter()
         self._taken: dict[str, float] = {}
-        """Seconds by group, for those that wait or are at work, and for those that left having taken
-        more than the least served."""
+        """Seconds by group: those that wait or are at work, and those that left after taking more
+        than the least served."""
         self._closed = False
 
     def put(self, item: Item) -> None:

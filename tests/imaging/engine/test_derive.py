@@ -384,12 +384,12 @@ def test_every_kind_of_operation_in_one_go(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF"])
-def test_what_is_stamped_is_never_handed_back_bare(tmp_path: Path, kind: str) -> None:
+def test_what_is_watermarked_is_never_handed_back_bare(tmp_path: Path, kind: str) -> None:
     """Even where encoding saves so little that a plain conversion returns the original."""
     _, content = converted(tmp_path, encoded(corners(640, 480), kind))
     bare, _ = converted(tmp_path, content)
-    stamped, result = converted(tmp_path, content, Transform(watermarked_for_test=True))
-    assert (bare.kept_original, stamped.kept_original) == (True, False)
+    watermarked, result = converted(tmp_path, content, Transform(watermarked_for_test=True))
+    assert (bare.kept_original, watermarked.kept_original) == (True, False)
     changed = (
         np.abs(np.asarray(opened(result).convert("RGB"), int) - np.asarray(corners(640, 480))).max(
             axis=2
@@ -401,7 +401,7 @@ def test_what_is_stamped_is_never_handed_back_bare(tmp_path: Path, kind: str) ->
     assert not turned.kept_original
 
 
-def test_thumbnails_show_the_stamp(tmp_path: Path) -> None:
+def test_thumbnails_show_the_watermark(tmp_path: Path) -> None:
     _, shown, thumbnail = derived(
         tmp_path, encoded(corners(960, 720), "PNG"), watermarked_for_test=True
     )

@@ -1,4 +1,4 @@
-"""The pool with children that misbehave. They do so by a task of the tests' own, or by a hostile
+"""The pool with worker processes that misbehave, by a task of the tests' own or by a hostile
 file."""
 
 import ctypes
@@ -66,15 +66,13 @@ def misbehave(source: Path, target: Path, work: Work, limits: Limits) -> Result:
 
 
 def spin(source: Path, target: Path, work: Work, limits: Limits) -> Result:
-    """As ``worker_main.run``, with an engine that never ends."""
+    """Like ``worker_main.run``, with an engine that never ends."""
 
-    class Engine:
-        @staticmethod
-        def perform(*_: object) -> Result:
-            while True:
-                pass
+    def perform(*_: object) -> Result:
+        while True:
+            pass
 
-    worker_main._engine = lambda: Engine  # type: ignore[assignment,return-value]
+    worker_main._load_engine = lambda: perform
     return worker_main.run(source, target, work, limits)
 
 
@@ -99,12 +97,12 @@ def order(pool: ImagingPool, folder: Path, what: str) -> Turn[Picture]:
     return pool.submit(source, folder / f"{what}.out", Transform(), "acme")
 
 
-def children() -> list[psutil.Process]:
+def worker_processes() -> list[psutil.Process]:
     found = []
-    for child in psutil.Process().children():
+    for process in psutil.Process().children():
         with suppress(psutil.NoSuchProcess):  # gone, or not yet buried
-            if "spawn_main" in " ".join(child.cmdline()):
-                found.append(child)
+            if "spawn_main" in " ".join(process.cmdline()):
+                found.append(process)
     return found
 
 
@@ -214,7 +212,7 @@ def test_cpu_time_is_bounded_and_counted_anew_for_each_file(photo: Path, tmp_pat
         assert time.monotonic() - started < PATIENCE / 2
     finally:
         pool.close()
-    others = children()
+    others = worker_processes()
     patient = ImagingPool(1, Limits(cpu_seconds=1))
     try:
         for number in range(12):
@@ -223,15 +221,15 @@ def test_cpu_time_is_bounded_and_counted_anew_for_each_file(photo: Path, tmp_pat
                 .result(PATIENCE)
                 .size
             )
-        (child,) = set(children()) - set(others)
-        assert sum(child.cpu_times()[:2]) > 1, (
+        (process,) = set(worker_processes()) - set(others)
+        assert sum(process.cpu_times()[:2]) > 1, (
             "the files together must have passed the bound of one"
         )
     finally:
         patient.close()
 
 
-def test_a_file_that_needs_more_memory_than_its_child_may_have(tmp_path: Path) -> None:
+def test_a_file_that_needs_more_memory_than_its_process_may_have(tmp_path: Path) -> None:
     pool = ImagingPool(1, Limits(memory_bytes=150_000_000))
     source = tmp_path / "source"
     source.write_bytes(encoded(Image.new("RGB", (8000, 8000)), "JPEG", progressive=True))
@@ -244,7 +242,7 @@ def test_a_file_that_needs_more_memory_than_its_child_may_have(tmp_path: Path) -
         pool.close()
 
 
-def test_an_idle_child_that_is_killed_is_replaced(photo: Path, tmp_path: Path) -> None:
+def test_an_idle_process_that_is_killed_is_replaced(photo: Path, tmp_path: Path) -> None:
     pool = ImagingPool(1, SHORT, task=misbehave)
     try:
         order(pool, tmp_path, "pid").exception(PATIENCE)
@@ -261,15 +259,15 @@ def test_an_idle_child_that_is_killed_is_replaced(photo: Path, tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_whenever_children_are_killed_nothing_waits_for_ever(photo: Path, tmp_path: Path) -> None:
-    """A child is killed at a random moment around the hand-over of files: that costs one file at
+def test_whenever_processes_are_killed_nothing_waits_for_ever(photo: Path, tmp_path: Path) -> None:
+    """A process is killed at a random moment around the hand-over of files: that costs one file at
     the most."""
     pool = ImagingPool(2, SHORT)
     moment = random.Random(7)
     try:
         pool.warm()
         for number in range(30):
-            victim = moment.choice(children())
+            victim = moment.choice(worker_processes())
             threading.Timer(moment.random() * 0.01, victim.kill).start()
             files = [
                 pool.submit(photo, tmp_path / f"{number}-{file}", Transform(), "acme")
@@ -311,16 +309,16 @@ def test_groups_take_turns_and_what_waits_has_not_begun(photo: Path, tmp_path: P
         pool.close()
 
 
-def test_the_children_end_with_the_pool(tmp_path: Path) -> None:
+def test_the_worker_processes_end_with_the_pool(tmp_path: Path) -> None:
     pool = ImagingPool(1, SHORT, task=misbehave)
     order(pool, tmp_path, "pid").exception(PATIENCE)
-    child = psutil.Process(int((tmp_path / "pid.out").read_text()))
+    process = psutil.Process(int((tmp_path / "pid.out").read_text()))
     waiting = [order(pool, tmp_path, "sleep") for _ in range(3)]
     time.sleep(0.3)
-    assert child.is_running()
+    assert process.is_running()
     pool.close()
     pool.close()
-    assert not child.is_running()
+    assert not process.is_running()
     for future in waiting:
         with pytest.raises((CancelledError, ImagingError)):
             future.result(PATIENCE)
@@ -328,15 +326,15 @@ def test_the_children_end_with_the_pool(tmp_path: Path) -> None:
         pool.submit(tmp_path / "sleep", tmp_path / "out", Transform(), "acme")
 
 
-def test_the_children_end_with_a_parent_that_is_killed() -> None:
+def test_the_worker_processes_end_with_a_parent_that_is_killed() -> None:
     code = """
 import time, psutil
 from app.imaging import ImagingPool, Limits
 if __name__ == "__main__":
     pool = ImagingPool(2, Limits()); pool.warm()
     children = psutil.Process().children()
-    spawned = (child for child in children if "spawn_main" in " ".join(child.cmdline()))
-    print(*(child.pid for child in spawned), flush=True)
+    spawned = (process for process in children if "spawn_main" in " ".join(process.cmdline()))
+    print(*(process.pid for process in spawned), flush=True)
     time.sleep(60)
 """
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -351,17 +349,19 @@ if __name__ == "__main__":
         psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
         for pid in pids
     ):
-        assert time.monotonic() < deadline, "a child outlived its parent"
+        assert time.monotonic() < deadline, "a worker process outlived its parent"
         time.sleep(0.05)
 
 
-def test_a_child_is_nice_and_ignores_ctrl_c(pool: ImagingPool, photo: Path, tmp_path: Path) -> None:
+def test_a_worker_process_is_nice_and_ignores_ctrl_c(
+    pool: ImagingPool, photo: Path, tmp_path: Path
+) -> None:
     assert pool.submit(photo, tmp_path / "out", Transform(), "acme").result(PATIENCE)
-    family = children()
+    family = worker_processes()
     assert family
-    for child in family:
-        assert child.nice() >= worker_main.NICENESS
-        child.send_signal(signal.SIGINT)
+    for process in family:
+        assert process.nice() >= worker_main.NICENESS
+        process.send_signal(signal.SIGINT)
     assert pool.submit(photo, tmp_path / "out", Transform(), "acme").result(PATIENCE)
 
 
@@ -383,7 +383,7 @@ if __name__ == "__main__":
     assert (done.stdout, done.stderr) == ("True\n", "")
 
 
-def test_a_child_that_ends_by_itself_is_logged(
+def test_a_worker_process_that_ends_by_itself_is_logged(
     pool: ImagingPool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):

@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 def forgiving(kind: Source, attempt: Callable[..., Result]) -> Result:
-    """The result of ``attempt`` with ``strict``, or without it where a JPEG has a flaw that touches no
+    """The result of ``attempt``: strict, or not strict where a JPEG has a flaw that touches no
     pixel."""
     try:
         return attempt(strict=True)

@@ -78,12 +78,12 @@ def poster(path: Path, kind: Source, limits: Limits) -> tuple[Decoded, int]:
 
 
 def _refuse(url: str, *_: object) -> NoReturn:
-    """Whatever else the file asks to have opened, by its data references for one."""
+    """Refuse to open anything else that the file asks for, such as by its data references."""
     raise PermissionError(url)
 
 
 def _moving_pictures(container: InputContainer) -> VideoStream:
-    """The default video track, or else the largest; cover art is none."""
+    """The default video track, or else the largest. Cover art does not count."""
     stills = Disposition.attached_pic | Disposition.timed_thumbnails
     tracks = [
         track
@@ -114,8 +114,8 @@ def _check_samples(stream: VideoStream, size: int) -> None:
 
 
 def _duration(container: InputContainer, stream: VideoStream) -> float:
-    """In seconds. What was recorded live has no length written into it; the whole file is gone
-    through for that."""
+    """The length in seconds. A live recording does not have it written down, so the whole file is
+    read for it."""
     if container.duration:
         return max(0.0, container.duration / av.time_base)
     ends = ((packet.pts or 0) + (packet.duration or 0) for packet in container.demux(stream))
@@ -125,7 +125,7 @@ def _duration(container: InputContainer, stream: VideoStream) -> float:
 def _frame(container: InputContainer, stream: VideoStream, moment: float) -> VideoFrame:
     """The frame at a moment, in seconds, else the first that decodes. Damaged where none does."""
     for wanted in (moment, 0.0):
-        with _damage_let_be():
+        with _skipping_damage():
             if frame := _frame_at(container, stream, wanted):
                 return frame
     raise Damaged("no frame decodes")
@@ -146,13 +146,13 @@ def _frame_at(container: InputContainer, stream: VideoStream, moment: float) -> 
 def _frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
     """All frames from here on that decode without errors."""
     for packet in container.demux(stream):
-        with _damage_let_be():
+        with _skipping_damage():
             yield from [frame for frame in stream.decode(packet) if not frame.is_corrupt]
 
 
 @contextmanager
-def _damage_let_be() -> Iterator[None]:
-    """Go on behind whatever FFmpeg does not understand. Want of memory is no damage."""
+def _skipping_damage() -> Iterator[None]:
+    """Go on after whatever FFmpeg does not understand. Lack of memory is no damage."""
     try:
         yield
     except MemoryError:

@@ -1,4 +1,4 @@
-"""Telling a subject from its background by U²-Net (Qin et al., Pattern Recognition 106, 2020)."""
+"""Tell a subject from its background by U²-Net (Qin et al., Pattern Recognition 106, 2020)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,10 +24,10 @@ DEVIATION = (0.229, 0.224, 0.225)
 
 
 def remove_background(image: Image, weights: str) -> Image:
-    """An 8-bit sRGB or gray picture as RGBA: all but its subject transparent, the colours as they
-    were.
+    """An 8-bit sRGB or gray picture as RGBA: everything but its subject is transparent, and the
+    colours stay.
 
-    ``weights`` is the file of the network. What was transparent already stays so. Raises
+    ``weights`` is the file of the network. What was transparent before stays so. Raises
     NotConfigured.
     """
     image = image.copy_memory()  # it is read twice, and may stream from its decoder
@@ -40,8 +40,7 @@ def remove_background(image: Image, weights: str) -> Image:
 
 
 def _subject(pixels: NDArray[np.uint8], weights: str) -> Image:
-    """How much of each pixel is of the subject, 0-255, the least and the most of all as 0 and
-    255."""
+    """How much of each pixel belongs to the subject, stretched to 0-255."""
     light = pixels / np.float32(max(pixels.max(), 1))
     batch = ((light - MEAN) / DEVIATION).astype(np.float32).transpose(2, 0, 1)[np.newaxis]
     with _worded_errors():
@@ -56,8 +55,7 @@ def _subject(pixels: NDArray[np.uint8], weights: str) -> Image:
 
 @cache
 def _network(weights: str) -> Any:
-    """The network, loaded once: it takes half a second and 300 MB, which a process that never needs
-    it does not pay."""
+    """The network, loaded once and only where it is needed: it takes half a second and 300 MB."""
     if missing := missing_for_background(Path(weights)):
         raise NotConfigured(missing)
     runtime = import_module("onnxruntime")
@@ -72,8 +70,8 @@ def _network(weights: str) -> Any:
 
 @contextmanager
 def _worded_errors() -> Iterator[None]:
-    """What the runtime raises is no picture's content: memory was too little, or the file is no
-    u2net."""
+    """Type the runtime's errors. They never come from the picture: there was too little memory, or
+    the file is no u2net."""
     try:
         yield
     except (NotConfigured, MemoryError):

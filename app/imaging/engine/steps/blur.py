@@ -1,5 +1,5 @@
-"""Blurring by a Gaussian: narrow ones at full size, wide ones on a smaller copy, for less and with
-the same look."""
+"""Blur by a Gaussian: a narrow one at full size, a wide one on a smaller copy, which costs less and
+looks the same."""
 
 import math
 from functools import lru_cache
@@ -12,17 +12,18 @@ from app.imaging.engine.vips import Image, from_bytes
 # A picture is made smaller until the standard deviation is between this many pixels and twice as
 # many. At 1.5 hard edges are 5 levels of 255 off, at 2 they are 3.
 NARROW = 2
-# What lies further away, in standard deviations, weighs less than one level of 255.
+# Pixels further away than this, in standard deviations, weigh less than one level of 255.
 REACH = 3.5
-# By so many levels of 255 whole weights may be off along each side, half a level of it by rounding;
-# and how large the largest of them is, until one fits.
+# Whole weights may be off by so many levels of 255 along each side, half a level of it by rounding.
+# The largest weight is tried at these values until one fits.
 TOLERANCE, SCALES = 1.0, range(20, 256, 5)
 
 
 def blur(image: Image, sigma: float) -> Image:
-    """Convolve an 8-bit picture with a Gaussian of ``sigma`` pixels. It goes on as at its edge.
+    """Convolve an 8-bit picture with a Gaussian of ``sigma`` pixels. Beyond its edge it
+    continues as at the edge.
 
-    Colours are weighted by their alpha, so that none shines through from where nothing is seen.
+    Colours are weighted by their alpha, so that invisible ones don't shine through.
     """
     if image.hasalpha():
         return _blur(image.premultiply(), sigma).unpremultiply().rint().cast("uchar")
@@ -33,7 +34,7 @@ def _blur(image: Image, sigma: float) -> Image:
     factor = 2 ** max(0, math.floor(math.log2(sigma / NARROW)))
     if factor == 1:
         return _convolve(image, sigma)
-    # With a whole block of the edge's own pixels on each side, the smaller copy too goes on as the
+    # A whole block of the edge's own pixels on each side makes the smaller copy continue as the
     # picture does.
     across, down = (factor * (math.ceil(side / factor) + 2) for side in (image.width, image.height))
     padded = image.embed(factor, factor, across, down, extend="copy")
@@ -61,8 +62,8 @@ def _weights(sigma: float) -> NDArray[np.float64]:
 def _integers(sigma: float) -> Image | None:
     """Whole weights, which libvips adds up ten times as fast; None where none come near enough.
 
-    It rounds them once more, to few bits, and that by luck makes a picture brighter or darker: so
-    some scales are tried on steps from each level to each other one.
+    libvips rounds them once more, to few bits, which may make a picture brighter or darker. So
+    several scales are tried on steps between levels.
     """
     exact = _weights(sigma)
     room = len(exact)
@@ -78,7 +79,7 @@ def _integers(sigma: float) -> Image | None:
 
 
 def _enlarge(small: Image, factor: int, width: int, height: int) -> Image:
-    """What is inside the first block, linearly."""
+    """Enlarge linearly what is inside the padding."""
     before = (factor - 1) / 2 - factor
     return small.affine(
         [factor, 0, 0, factor],

@@ -9,8 +9,8 @@ OPAQUE = 255
 def canvas_fill(image: Image, colour: Colour) -> tuple[Image, list[int]]:
     """The picture with the bands that ``colour`` needs, and the colour as values of its bands.
 
-    A gray picture becomes one in colours where the colour isn't gray. An opaque one gets alpha where
-    the colour is transparent.
+    A gray picture becomes one in colours where the colour isn't gray. An opaque one gets alpha
+    where the colour is transparent.
     """
     *rgb, alpha = colour
     if image.bands < 3 and len(set(rgb)) > 1:

@@ -1,4 +1,4 @@
-"""Every colour space ends as 8-bit sRGB, or as gray where the picture has no colour."""
+"""Turn every colour space into 8-bit sRGB, or into gray where the picture has no colour."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ TO_BT709[P3_DCI] = TO_BT709[P3_D65]
 # BT.2408: diffuse white is 203 cd/m2 in PQ, and 75 % of the signal in HLG, which is 0.265 of its
 # linear light.
 PQ_WHITE, HLG_WHITE = 203.0, 0.265
-# Light up to here is shown as it is; what is brighter is bent towards white.
+# Light up to here is shown as it is; brighter light is bent towards white.
 KNEE = 0.6
 
 

@@ -9,7 +9,7 @@ def mirror(image: Image, axis: Axis) -> Image:
     match axis:
         case Axis.HORIZONTAL:
             return image.fliphor()
-        # These begin with the last row, and a picture that streams from its decoder begins with the first.
+        # These read the last row first, and a picture that streams from its decoder gives it last.
         case Axis.VERTICAL:
             return image.copy_memory().flipver()
         case Axis.BOTH:

@@ -36,8 +36,8 @@ def _scaled(image: Image, width: int, height: int) -> Image:
 
 
 def reframe(image: Image, operation: Operation) -> Image:
-    """Bring a picture to the operation's size by its fit. One that has its content's size already only
-    gets its frame."""
+    """Bring a picture to the operation's size by its fit. One that already has its content's size
+    only gets its frame."""
     width, height = operation.size(image.width, image.height)
     image = resize(image, *operation.content(image.width, image.height))
     match operation.fit:

@@ -1,10 +1,10 @@
 """The watermark of a test key: rows of words all over a picture, which hide what is under them.
 
 A watermark that is blended in can be taken off again: what it makes of black and of white tells
-how. So each pixel is either left as it was or replaced. Letters replace it, and between them a plate
-like frosted glass, which shows only averages of large squares from beside the plate. The picture's
-size alone decides their place: a watermark that moved with the pixels, or by chance, could be
-averaged away.
+how. So each pixel is either left as it was or replaced: by letters, or between them by a plate like
+frosted glass, which shows only averages of large squares from beside the plate. The picture's size
+alone decides their place: a watermark that moved with the pixels, or by chance, could be averaged
+away.
 """
 
 import math

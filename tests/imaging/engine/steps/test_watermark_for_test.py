@@ -30,7 +30,7 @@ def image_of(pixels: Pixels) -> Image:
     return from_bytes(np.ascontiguousarray(pixels).tobytes(), width, height, bands)
 
 
-def stamped(pixels: Pixels) -> Pixels:
+def watermarked(pixels: Pixels) -> Pixels:
     image = watermark_for_test(image_of(pixels))
     assert (image.height, image.width, image.bands, image.format) == (*pixels.shape, "uchar")
     assert image.interpretation == ("b-w" if pixels.shape[2] < 3 else "srgb")
@@ -43,8 +43,8 @@ def filled(width: int, height: int, *pixel: int) -> Pixels:
 
 
 def changed(pixels: Pixels) -> Mask:
-    """Where the stamped picture looks different, on a background of any kind."""
-    visible: Mask = (np.abs(stamped(pixels).astype(int) - pixels) > VISIBLE).any(axis=2)
+    """Where the watermarked picture looks different, on a background of any kind."""
+    visible: Mask = (np.abs(watermarked(pixels).astype(int) - pixels) > VISIBLE).any(axis=2)
     return visible
 
 
@@ -56,7 +56,7 @@ def static(width: int, height: int, bands: int = 3) -> Pixels:
 def gone(width: int, height: int) -> Mask:
     """Where pictures of this size show something else than their pixels."""
     noises = [static(width, height) for _ in range(4)]
-    replaced: Mask = np.any([stamped(noise) != noise for noise in noises], axis=(0, 3))
+    replaced: Mask = np.any([watermarked(noise) != noise for noise in noises], axis=(0, 3))
     return replaced
 
 
@@ -97,16 +97,16 @@ def test_no_quarter_of_a_picture_is_free(side: int, ratio: float) -> None:
 
 def test_beside_the_mark_the_picture_stays() -> None:
     photo = np.asarray(noise(320, 240))
-    assert (stamped(photo) == photo).all(axis=2).mean() > 0.5
+    assert (watermarked(photo) == photo).all(axis=2).mean() > 0.5
 
 
 def test_the_same_picture_gets_the_same_mark_and_the_mark_ignores_the_pixels() -> None:
     photo = static(320, 240)
-    assert np.array_equal(stamped(photo), stamped(photo))
+    assert np.array_equal(watermarked(photo), watermarked(photo))
     hidden = gone(320, 240)
     for other in (noise(320, 240), noise(320, 240, seed=2)):
         pixels = np.asarray(other)
-        assert np.array_equal(stamped(pixels)[~hidden], pixels[~hidden])
+        assert np.array_equal(watermarked(pixels)[~hidden], pixels[~hidden])
 
 
 def test_the_words_grow_with_the_picture() -> None:
@@ -122,7 +122,7 @@ def test_frames_are_marked_alike_and_none_shows_in_another() -> None:
     roll.set_type(GValue.gint_type, "page-height", 80)
     marked = each(roll, watermark_for_test)
     assert marked.get_page_height() == 80
-    expected = np.concatenate([stamped(frame) for frame in frames])
+    expected = np.concatenate([watermarked(frame) for frame in frames])
     assert np.array_equal(marked.numpy(), expected)
 
 
@@ -146,7 +146,7 @@ def cloudy(width: int, height: int, seed: int) -> Pixels:
 
 
 def chosen(width: int, height: int) -> list[Pixels]:
-    """Twenty pictures that an attacker has stamped: flat, sloping, checked, noisy, and like
+    """Twenty pictures that an attacker has watermarked: flat, sloping, checked, noisy, and like
     photos."""
     flat = [filled(width, height, level, level, level) for level in (0, 255, 64, 128, 192)]
     along = np.broadcast_to(
@@ -176,13 +176,13 @@ def subtracted(photo: Pixels) -> NDArray[np.float64]:
     undone."""
     pictures = np.stack(chosen(photo.shape[1], photo.shape[0])).astype(float)
     assert len(pictures) == 20
-    marks = np.stack([stamped(picture.astype(np.uint8)) for picture in pictures]).astype(float)
+    marks = np.stack([watermarked(picture.astype(np.uint8)) for picture in pictures]).astype(float)
     spread = pictures - pictures.mean(axis=0)
     slope = (spread * (marks - marks.mean(axis=0))).mean(axis=0) / (spread**2).mean(axis=0)
     level = marks.mean(axis=0) - slope * pictures.mean(axis=0)
     known = np.abs(slope) > 0.02
     guess: NDArray[np.float64] = np.where(
-        known, (stamped(photo) - level) / np.where(known, slope, 1), 128
+        known, (watermarked(photo) - level) / np.where(known, slope, 1), 128
     )
     return guess
 
@@ -210,13 +210,13 @@ def regressed(photo: Pixels) -> NDArray[np.float64]:
 
     products, targets = 0.0, 0.0
     for picture in chosen(photo.shape[1], photo.shape[0]):
-        shown = around(stamped(picture).astype(float))
+        shown = around(watermarked(picture).astype(float))
         products = products + shown[..., :, np.newaxis] * shown[..., np.newaxis, :]
         targets = targets + shown * picture[..., np.newaxis]
     weights = np.linalg.solve(products + 0.1 * np.eye(10), np.asarray(targets)[..., np.newaxis])[
         ..., 0
     ]
-    guess: NDArray[np.float64] = (around(stamped(photo).astype(float)) * weights).sum(axis=-1)
+    guess: NDArray[np.float64] = (around(watermarked(photo).astype(float)) * weights).sum(axis=-1)
     return guess
 
 
@@ -241,7 +241,7 @@ def patched(photo: Pixels) -> NDArray[np.float64]:
             guess = (wide[:-2, 1:-1] + wide[2:, 1:-1] + wide[1:-1, :-2] + wide[1:-1, 2:]) / 4
         return np.where(hidden[..., np.newaxis], guess, pixels)
 
-    return fill(stamped(photo).astype(float), gone(photo.shape[1], photo.shape[0]))
+    return fill(watermarked(photo).astype(float), gone(photo.shape[1], photo.shape[0]))
 
 
 ATTACKS = (subtracted, regressed, patched)
@@ -255,7 +255,7 @@ def test_twenty_chosen_pictures_do_not_bring_back_what_is_gone(
     photo = cloudy(width, height, seed=99)
     hidden = gone(width, height)
     assert decibels(photo, attack(photo), hidden) < WORTHLESS
-    assert decibels(photo, stamped(photo).astype(float), ~hidden) == math.inf
+    assert decibels(photo, watermarked(photo).astype(float), ~hidden) == math.inf
 
 
 @pytest.mark.corpus
@@ -287,7 +287,7 @@ def test_no_colour_hides_under_transparency(alpha: int) -> None:
     one, other = (np.dstack([static(160, 120), filled(160, 120, alpha)]) for _ in range(2))
     for pixels in (one, other):
         pixels[:53] = (90, 120, 150, 255)
-    first, second = (stamped(pixels)[hidden].astype(int) for pixels in (one, other))
+    first, second = (watermarked(pixels)[hidden].astype(int) for pixels in (one, other))
     assert np.abs(first - second).max() < (1 if alpha == 0 else 90)
     assert (np.corrcoef(first[:, :3].ravel(), one[hidden][:, :3].ravel())[0, 1]) < 0.1
 
@@ -296,7 +296,7 @@ def test_alpha_itself_carries_nothing_under_the_mark() -> None:
     hidden = gone(240, 180)
     photo = cloudy(240, 180, seed=5)[..., :1]
     pixels = np.dstack([filled(240, 180, 90, 120, 150), photo])
-    shown = stamped(pixels)[..., 3:]
+    shown = watermarked(pixels)[..., 3:]
     assert decibels(photo, shown.astype(float), hidden) < WORTHLESS
 
 
@@ -304,7 +304,7 @@ def test_a_plate_shows_the_colours_that_are_seen() -> None:
     """Red beside what is transparent: no black of invisible pixels darkens it."""
     pixels = filled(400, 300, 0, 0, 0, 0)
     pixels[:, 200:] = (200, 0, 0, 255)
-    shown = stamped(pixels)
+    shown = watermarked(pixels)
     plates = (shown[..., 3] > 30) & (shown[..., 1] == 0) & gone(400, 300) & (shown[..., 0] > 0)
     assert plates.any()
     # Shaded red, and the ends of the letters' dark edges.
