@@ -16,8 +16,8 @@ SAMPLE_SECONDS = 0.3
 class Memory(NamedTuple):
     """Bytes: PSS where the system tells it, so that shared pages count once, else RSS.
 
-    ``web``: the processes that answer HTTP. ``imaging``: the processes of ``ImagingPool``. ``tree``:
-    all of a side's.
+    ``web``: the processes that answer HTTP. ``imaging``: those of ``ImagingPool``. ``tree``: all
+    of a side's.
     """
 
     web: int = 0
