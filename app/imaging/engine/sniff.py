@@ -1,4 +1,4 @@
-"""Telling a file by its content, against a list of what is supported; never by its name."""
+"""Tell a file's format by its content, never by its name, among the formats that are supported."""
 
 from app.imaging.engine.containers import movie, raw, tiff, webm
 from app.imaging.engine.containers.header import Damaged, Data

@@ -85,7 +85,7 @@ def run(source: Path, target: Path, work: Work, limits: Limits) -> Result:
 def _load_engine() -> Task:
     """The engine's way in. It is imported here because the parent loads this module too, and must
     not load libvips."""
-    from app.imaging.engine.perform import perform  # noqa: PLC0415  # libvips before a fork hangs the child (docs/decisions/002)
+    from app.imaging.engine.perform import perform  # noqa: PLC0415  # libvips hangs after a fork (docs/decisions/002)
 
     return perform
 

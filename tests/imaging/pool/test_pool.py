@@ -332,8 +332,8 @@ import time, psutil
 from app.imaging import ImagingPool, Limits
 if __name__ == "__main__":
     pool = ImagingPool(2, Limits()); pool.warm()
-    children = psutil.Process().children()
-    spawned = (process for process in children if "spawn_main" in " ".join(process.cmdline()))
+    started = psutil.Process().children()
+    spawned = (process for process in started if "spawn_main" in " ".join(process.cmdline()))
     print(*(process.pid for process in spawned), flush=True)
     time.sleep(60)
 """

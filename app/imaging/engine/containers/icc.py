@@ -1,4 +1,4 @@
-"""ICC profiles (ICC.1:2022): telling the most common one."""
+"""ICC profiles (ICC.1:2022): recognise the most common one."""
 
 import struct
 

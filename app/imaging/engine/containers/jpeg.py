@@ -31,7 +31,7 @@ class Segment(NamedTuple):
 
 
 def segments(data: Data) -> Iterator[Segment]:
-    """The segments from SOI to EOI. A missing EOI just ends them: it is the decoder that judges the
+    """The segments from SOI to EOI. A missing EOI just ends them: the decoder judges the
     data."""
     at = 2
     while at + 4 <= len(data):
@@ -93,10 +93,10 @@ def _quality(tables: bytes) -> int:
 
 
 def strip(data: Data, *, orientation: int, profile: bytes | None) -> bytes:
-    """The same picture with no metadata but what changes its look.
+    """The same picture, without metadata that does not change its look.
 
-    That is Adobe's transform flag (APP14), an Exif segment that holds only an ``orientation`` of
-    2-8, and an ICC ``profile``. What follows EOI (gain maps, the second picture of MPO, trailers)
+    Adobe's transform flag (APP14) stays, an Exif segment that holds only an ``orientation`` of 2-8,
+    and an ICC ``profile``. What follows EOI (gain maps, the second picture of MPO, trailers)
     goes too.
     """
     kept = bytearray(b"\xff\xd8")

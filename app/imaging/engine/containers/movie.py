@@ -13,7 +13,7 @@ MP4_BRANDS = {
     b"avc1", b"hvc1", b"av01", b"dash", b"msdh", b"msix", b"cmfc", b"M4V ", b"M4VH", b"M4VP",
     b"MSNV", b"XAVC",
 }  # fmt: skip
-# What a QuickTime file from before there were brands begins with.
+# A QuickTime file from before there were brands begins with one of these.
 FIRST = {b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"}
 NEEDED = {b"moov", b"moof", b"mdat"}
 
@@ -25,8 +25,8 @@ def is_unbranded(data: Data) -> bool:
 
 
 def check_complete(data: Data) -> None:
-    """Damaged where the movie or its samples reach past the end of the file. What others append is
-    let be."""
+    """Damaged where the movie or its samples reach past the end of the file. Other boxes at
+    the end don't matter."""
     if any(kind in NEEDED and end > len(data) for kind, end in _parts(data)):
         raise Damaged("cut off inside a box")
 

@@ -8,7 +8,7 @@ from app.imaging.engine.containers.header import Damaged, Data, Header
 from app.imaging.engine.containers.jpeg import minimal_exif
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# What the picture looks like depends on these and on nothing else; animation (APNG) is not among
+# The look of the picture depends on these and on nothing else. Animation (APNG) is not among
 # them.
 KEPT = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP"}
 

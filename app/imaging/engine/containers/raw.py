@@ -1,4 +1,4 @@
-"""Camera RAW: telling it by structure, and whether all of it is there.
+"""Camera RAW: recognise it by its structure, and check that it is complete.
 
 LibRaw also "reads" files that were cut off, as black or garbled pictures, so completeness is
 checked here: TIFF-based formats by all their directories, the others by their own tables of

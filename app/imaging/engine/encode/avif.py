@@ -19,8 +19,8 @@ def encode(image: Image, quality: int) -> bytes:
             "AVIF is written up to 60 megapixels; set maxWidth or maxHeight, or take WebP."
         )
     effort = next((effort for effort, most in EFFORTS if pixels <= most), LEAST_EFFORT)
-    # A decoder's errors come out here: what is left can only be libaom's want of memory, which it
-    # leaves unsaid.
+    # A decoder's errors come out here. An error after this can only be libaom's lack of memory,
+    # which it does not name.
     image = image.copy_memory()
     try:
         return bytes(

@@ -19,7 +19,7 @@ TRELLIS_PIXELS = 40_000_000
 # photos, where sharp's choice (table 3, optimised scans) is 1: 0.996 with this table, 1.025 with
 # table 3, both without those scans.
 QUANTISATION = 5
-# What quality is for others (table 3, optimised scans), and what looks the same with this table:
+# The quality of others (table 3, optimised scans), and the one that looks the same with this table:
 # median SSIMULACRA2 of eight photos at 800 px.
 LOOKS_LIKE = (
     (1, 1),
@@ -68,7 +68,7 @@ def scaled(quality: int) -> int:
 
 
 def usual(quality: int) -> int:
-    """The other way round: the quality that ``scaled`` makes this one of."""
+    """The inverse of ``scaled``: the usual quality for one of our table."""
     theirs, ours = zip(*LOOKS_LIKE, strict=True)
     return round(float(np.interp(quality, ours, theirs)))
 
@@ -82,9 +82,9 @@ class Tables(NamedTuple):
 
 
 def tables(path: Path, *, sideways: bool) -> Tables | None:
-    """Those of a file, for its picture turned by a quarter where ``sideways``.
+    """The tables of a file, for its picture turned by a quarter where ``sideways``.
 
-    None for CMYK, whose colours go, and where Pillow minds what libjpeg let pass.
+    None for CMYK, whose colours are converted, and where Pillow refuses what libjpeg accepts.
     """
     try:
         with JpegImageFile(path) as stored:
@@ -98,15 +98,15 @@ def tables(path: Path, *, sideways: bool) -> Tables | None:
         steps = [
             [table[row * 8 + column] for column in range(8) for row in range(8)] for table in steps
         ]
-    # Chroma of half the width, turned, is of half the height, which Pillow does not write; nor does
-    # it rarer kinds.
+    # Chroma of half the width is of half the height when turned. Pillow writes neither that nor
+    # rarer kinds.
     known = subsampling in (SAME, HALF) or (subsampling == HALF_WIDTH and not sideways)
     return Tables(steps, subsampling if known else SAME)
 
 
 def encode_alike(image: Image, tables: Tables) -> bytes:
-    """With another JPEG's tables: what it held on the same grid of blocks comes out nearly the
-    same."""
+    """Encode with another JPEG's tables: its own picture on the same grid of blocks comes out
+    nearly the same."""
     mode = "L" if image.bands == 1 else "RGB"
     picture = Pillow.frombuffer(
         mode, (image.width, image.height), image.write_to_memory(), "raw", mode, 0, 1

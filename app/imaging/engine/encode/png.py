@@ -30,8 +30,8 @@ COLOURS = {
 
 
 def encode(image: Image, quality: int) -> bytes:
-    """Quality 100 and gray pictures keep each pixel; else colours may be reduced to a palette that
-    passes for them."""
+    """Quality 100 and gray pictures keep each pixel. Otherwise colours may be reduced to a palette
+    that looks the same."""
     image = image.copy_memory()
     pixels = image.width * image.height
     level = next((level for level, most in LEVELS if pixels <= most), None)
@@ -60,5 +60,5 @@ def _passes_for(palette: bytes, image: Image, quality: int) -> bool:
 
 
 def _visible(picture: Image) -> Image:
-    """Colours weighted by their alpha: what is transparent may have any."""
+    """Colours weighted by their alpha, since a transparent pixel may have any colour."""
     return picture.premultiply().cast("uchar") if picture.hasalpha() else picture
