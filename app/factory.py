@@ -48,9 +48,10 @@ A team's library is below `/api/v1`: upload images and videos in two steps, sort
 collections, get signed URLs of transformed copies, export many as a ZIP.
 
 A test key works like the live one, makes 500 images a day unless the operator says otherwise,
-counts nothing, and stamps what it makes. Every answer tells in `RateLimit` what is left of the
-[rate limit](/docs/billing) that is nearest to refusing; every refusal has the same body, explained
-under [errors](/docs/errors). All of it is a [Postman collection](/docs/postman.json) too.
+counts nothing, and puts a watermark on what it makes. Every answer tells in `RateLimit` what is
+left of the [rate limit](/docs/billing) that is nearest to refusing; every refusal has the same
+body, explained under [errors](/docs/errors). All of it is a [Postman
+collection](/docs/postman.json) too.
 """
 SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer <key>`"},

@@ -1,7 +1,7 @@
 """gunicorn's settings: ``gunicorn -c python:app.gunicorn_conf wsgi:app``. WEB_CONCURRENCY sets the
 processes (1).
 
-One process by default, because its pool of children already uses every core.
+One process by default, because its imaging pool already uses every core.
 """
 
 from typing import Any
@@ -38,7 +38,7 @@ def post_fork(server: Any, _worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Start the imaging children before the first request needs them."""
+    """Start the imaging processes before the first request needs them."""
     worker.wsgi.extensions["lightwell"].imaging.warm()
 
 

@@ -12,11 +12,11 @@ import psutil
 from app.imaging import ImagingPool, Limits, Transform
 from bench.client import Work
 from bench.jobs import Job, Order
-from bench.watch import is_imaging_child
+from bench.watch import is_imaging_process
 
 
 class Engine:
-    """As many children as a service makes by default: one a core."""
+    """As many worker processes as a service has by default: one a core."""
 
     name = "engine"
 
@@ -26,8 +26,8 @@ class Engine:
         self._pool.warm()
 
     def processes(self) -> list[psutil.Process]:
-        """The pool's children, not this process, which is the load client of the others too."""
-        return [child for child in psutil.Process().children() if is_imaging_child(child)]
+        """The pool's worker processes, not this one, which is the load client of the others too."""
+        return [one for one in psutil.Process().children() if is_imaging_process(one)]
 
     def run(self, job: Job, orders: Sequence[Order]) -> Work:
         """All pictures of the orders, in their sequence; there are no requests, so no latencies."""

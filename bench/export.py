@@ -286,7 +286,7 @@ def _exports_table(found: Found) -> list[str]:
             ["bytes of the ZIP", *(f"{one.exported.size:,}" for one in wholes), ""],
             ["peak memory, MiB: web process", *(peak([one.taken.peak.web]) for one in wholes), ""],
             [
-                "                  imaging children",
+                "                  imaging processes",
                 *(peak([one.taken.peak.imaging]) for one in wholes),
                 "",
             ],

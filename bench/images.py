@@ -1,4 +1,4 @@
-"""``./run bench images``: each operation of the images dialect by one child of the pool, against
+"""``./run bench images``: each operation of the images dialect by one process of the pool, against
 sharp in one thread.
 
 Both read a JPEG file and encode a JPEG of quality 80 by mozjpeg; ours writes it, and a thumbnail

@@ -83,7 +83,7 @@ def job_table(job: str, rounds: Sequence[Round], sides: Sequence[str]) -> list[s
             *(peak(one.taken.peak.web for one in own) for own in turns),
         ],
         [
-            "                  imaging children",
+            "                  imaging processes",
             *(peak(one.taken.peak.imaging for one in own) for own in turns),
         ],
         [

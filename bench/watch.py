@@ -16,8 +16,8 @@ SAMPLE_SECONDS = 0.3
 class Memory(NamedTuple):
     """Bytes: PSS where the system tells it, so that shared pages count once, else RSS.
 
-    ``web``: the processes that answer HTTP. ``imaging``: the children of ``ImagingPool``. ``tree``:
-    all of a side's.
+    ``web``: the processes that answer HTTP. ``imaging``: those of ``ImagingPool``. ``tree``: all
+    of a side's.
     """
 
     web: int = 0
@@ -39,7 +39,7 @@ class Taken:
     foreign_cores: float
 
 
-def is_imaging_child(process: psutil.Process) -> bool:
+def is_imaging_process(process: psutil.Process) -> bool:
     return any("spawn_main" in argument for argument in process.cmdline())
 
 
@@ -94,7 +94,7 @@ class Watch:
 
 
 def _role(process: psutil.Process) -> str:
-    if is_imaging_child(process):
+    if is_imaging_process(process):
         return "imaging"
     return "web" if {"gunicorn", "server.mjs"} & set(process.cmdline()) else "other"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.imaging.models import missing_for_background
+from app.imaging.model_files import missing_for_background
 from tests.conftest import ROOT
 
 U2NET = Path(os.environ.get("DATA_DIR", ROOT / "var")) / "models" / "u2net.onnx"

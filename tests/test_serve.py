@@ -234,21 +234,21 @@ def test_memory_does_not_grow_with_the_batch(service) -> None:
     assert peak - before < 60_000_000
 
 
-def imaging_children(service: Service) -> list[psutil.Process]:
+def imaging_processes(service: Service) -> list[psutil.Process]:
     return [
         one for one in web_process(service).children() if "spawn_main" in " ".join(one.cmdline())
     ]
 
 
 @pytest.mark.slow
-def test_a_killed_imaging_child_costs_its_file_only(service) -> None:
+def test_a_killed_imaging_process_costs_its_file_only(service) -> None:
     key = register(service, "killed", "ENTERPRISE")
-    before = {child.pid: child.cpu_times().user for child in imaging_children(service)}
+    before = {child.pid: child.cpu_times().user for child in imaging_processes(service)}
 
     def busy() -> list[psutil.Process]:
         return [
             child
-            for child in imaging_children(service)
+            for child in imaging_processes(service)
             if child.cpu_times().user - before.get(child.pid, child.cpu_times().user) > 0.1
         ]
 

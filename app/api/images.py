@@ -45,7 +45,7 @@ blueprint = APIBlueprint(
             name="Images",
             description="Images of files, URLs and prompts, and what is made of them: each "
             "operation answers with a new image. With a test key nothing is charged, what is made "
-            "is stamped, and is deleted after 90 days.",
+            "has a watermark, and is deleted after 90 days.",
         )
     ],
 )

@@ -27,7 +27,7 @@ from app.api.schema import SECURITY, ById, errors
 from app.errors import BadRequest, NotConfigured
 from app.extensions import transaction
 from app.imaging import Format, Transform
-from app.imaging.models import missing_for_background
+from app.imaging.model_files import missing_for_background
 from app.imaging.operations import RemoveBackground
 from app.services.library import create_image, images
 from app.web.authentication import needs_key

@@ -1,8 +1,8 @@
 """Pictures and videos: bytes in, bytes out.
 
-The web process imports this and gets no image library with it: libvips started before a fork hangs
-the child, and a hostile file may only ever meet a decoder in a child of ``ImagingPool``. ``engine``
-is what the children run.
+The modules here are plain values. ``pool`` is what the web process loads to have work done, and
+``engine`` is what the pool's worker processes run. The web process never loads the engine: libvips
+hangs after a fork, and no hostile file may meet a decoder in the process that serves others.
 """
 
 from app.imaging.errors import (
@@ -14,11 +14,11 @@ from app.imaging.errors import (
     UnsupportedImage,
 )
 from app.imaging.formats import Format
-from app.imaging.keeper import Turn
 from app.imaging.limits import Limits
 from app.imaging.media import accepted, is_video, matches
 from app.imaging.original import Original
-from app.imaging.pool import ImagingPool
+from app.imaging.pool.pool import ImagingPool
+from app.imaging.pool.supervisor_thread import Turn
 from app.imaging.transform import Derivation, Derived, Painting, Picture, Transform
 
 __all__ = [

@@ -54,7 +54,7 @@ class OutsideImage(ImagingError, BadRequest):
 
 
 class ImagingInterrupted(ImagingError):
-    """The child was ended from outside, as happens when a server is stopped."""
+    """The worker process was ended from outside, as happens when a server is stopped."""
 
     status = 503
     code = "interrupted"

@@ -20,12 +20,13 @@ class Measured(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds for one picture or video. The time and memory bounds hold in the pool's children only.
+    """Bounds for one picture or video. Time and memory are bounded in the pool's worker
+    processes only.
 
     ``max_pixels`` counts all frames of what stays animated together, ``max_side`` is in pixels.
     ``max_scans`` bounds progressive JPEG, where each scan passes over the whole picture again,
     ``max_duration_seconds`` a video. ``cpu_seconds`` and ``wall_seconds`` are per file;
-    ``memory_bytes`` is address space on top of what a child needs once its engines are loaded.
+    ``memory_bytes`` is address space on top of what a worker process has once its engine is loaded.
     """
 
     max_pixels: int = 100_000_000

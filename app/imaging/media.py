@@ -48,8 +48,8 @@ def is_video(mime: str) -> bool:
 def matches(declared: str, found: Original) -> bool:
     """Whether a file is what it was declared to be.
 
-    HEIC and HEIF pass for each other, as cameras mix them up. So do all RAW types: which maker's it
-    is, the content does not always tell.
+    HEIC and HEIF pass for each other, as cameras mix them up. So do all RAW types: the content does
+    not always tell which maker's it is.
     """
     canonical = accepted(declared)
     match found.kind:

@@ -2,7 +2,7 @@
 comes of it.
 
 Sizes and places are in pixels of the upright picture; places count from its upper left corner.
-Needs no decoder: whoever asks for an operation can tell beforehand whether it fits.
+They need no decoder, so a caller can tell beforehand whether an operation fits.
 """
 
 import math
@@ -14,14 +14,14 @@ from app.imaging.geometry import scaled
 Colour = tuple[int, int, int, int]
 """sRGB and alpha, 0-255 each."""
 BLACK: Colour = (0, 0, 0, 255)
-# By so little the corner of the largest picture moves a quarter of a pixel: 1.5708 radians are
-# meant as a quarter turn.
+# An angle this small moves the corner of the largest picture by a quarter of a pixel. So 1.5708
+# radians count as a quarter turn.
 UNSEEN_DEGREES = 0.001
 
 
 class Fit(StrEnum):
-    """How a picture comes to a size of another ratio: stretched, with bars beside it, or cut
-    off."""
+    """How a picture gets a size of another ratio: stretched, with bars beside it, or with its
+    sides cut off."""
 
     FILL = "fill"
     CONTAIN = "contain"
@@ -29,7 +29,7 @@ class Fit(StrEnum):
 
 
 class Position(StrEnum):
-    """Where a picture stands between its bars, or what is kept of it where it is cut off."""
+    """The place of a picture between its bars, or of the part that is kept where it is cut off."""
 
     CENTER = "center"
     TOP = "top"
@@ -69,8 +69,8 @@ class Repetition(StrEnum):
 
 @dataclass(frozen=True)
 class Resize:
-    """To exactly ``width`` x ``height``, larger ones too; with one of them alone the ratio
-    stays."""
+    """Resize to exactly ``width`` x ``height``, also to a larger size. With only one of them the
+    ratio stays."""
 
     width: int | None = None
     height: int | None = None
@@ -92,8 +92,8 @@ class Resize:
     def content(self, width: int, height: int) -> tuple[int, int]:
         """The size of the whole picture before bars are added to it or its sides cut off."""
         across, down = self.size(width, height)
-        # With one side given the ratio stays, but for the rounding of the other: there is nothing
-        # to add or to cut.
+        # With only one side given the ratio stays, apart from rounding: there is nothing to add or
+        # to cut.
         match self.fit if self.width and self.height else Fit.FILL:
             case Fit.FILL:
                 return across, down
@@ -107,7 +107,7 @@ class Resize:
 
 @dataclass(frozen=True)
 class Crop:
-    """What lies between two corners; the pixels at ``right`` and ``bottom`` are outside."""
+    """Keep the part between two corners. The pixels at ``right`` and ``bottom`` are outside."""
 
     left: int
     top: int
@@ -127,8 +127,8 @@ class Crop:
 
 @dataclass(frozen=True)
 class Rotate:
-    """Clockwise about the middle. Unless it is a quarter turn the picture grows, by corners of
-    ``background``."""
+    """Turn clockwise about the middle. The picture grows by corners of ``background`` unless it is
+    a quarter turn."""
 
     degrees: float
     background: Colour = BLACK
@@ -149,14 +149,14 @@ class Rotate:
         if self.quarters is not None:
             return (height, width) if self.quarters % 2 else (width, height)
         cos, sin = abs(math.cos(math.radians(self.angle))), abs(math.sin(math.radians(self.angle)))
-        # What is past a whole pixel by rounding errors alone is not.
+        # A rounding error must not add a pixel.
         return math.ceil(width * cos + height * sin - 1e-6), math.ceil(
             width * sin + height * cos - 1e-6
         )
 
 
 class KeepsSize:
-    """What a picture is as large after as before."""
+    """An operation that does not change the size of a picture."""
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         return width, height
@@ -169,18 +169,15 @@ class Mirror(KeepsSize):
 
 @dataclass(frozen=True)
 class Blur(KeepsSize):
-    """By a Gaussian of the standard deviation ``sigma``, in pixels."""
+    """Blur by a Gaussian of the standard deviation ``sigma``, in pixels."""
 
     sigma: float
 
 
 @dataclass(frozen=True)
 class Modulate(KeepsSize):
-    """In CIE LCh: lightness (0-100) times ``brightness`` plus ``lightness``, chroma times
-    ``saturation``, hue turned.
-
-    ``hue`` is in degrees.
-    """
+    """Change colours in CIE LCh: lightness (0-100) times ``brightness`` plus ``lightness``, chroma
+    times ``saturation``, hue turned by ``hue`` degrees."""
 
     brightness: float = 1.0
     saturation: float = 1.0
@@ -203,21 +200,21 @@ class Layer:
 
 @dataclass(frozen=True)
 class Watermark(KeepsSize):
-    """Layers over the picture, in order, each blended by its alpha."""
+    """Lay layers over the picture, in order, each blended by its alpha."""
 
     layers: tuple[Layer, ...]
 
 
 @dataclass(frozen=True)
 class RemoveBackground(KeepsSize):
-    """Everything but the subject becomes transparent. ``weights`` is the file of the network that
+    """Make everything but the subject transparent. ``weights`` is the file of the network that
     tells them apart."""
 
     weights: str
 
 
 def asks_for_transparency(operation: "Operation") -> bool:
-    """Whether it is told to make transparent what was not."""
+    """Whether an operation may make opaque pixels transparent."""
     match operation:
         case Resize():
             return operation.fit is Fit.CONTAIN and operation.letterbox[3] < 255

@@ -1,4 +1,5 @@
-"""Looking at a customer's original: what to do, and what was found, as plain frozen values."""
+"""The examination of a customer's original: what to do and what was found, as plain frozen
+values."""
 
 from dataclasses import dataclass
 
@@ -7,10 +8,10 @@ from app.imaging.transform import Picture
 
 @dataclass(frozen=True)
 class Examination:
-    """Tell what a file is, read all of it, and write a small WebP picture of it: stamped for a test
-    key."""
+    """Tell what a file is, read all of it, and write a small WebP picture of it, with a watermark
+    for a test key."""
 
-    stamp: bool = False
+    watermarked_for_test: bool = False
 
 
 @dataclass(frozen=True)

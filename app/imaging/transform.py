@@ -19,7 +19,7 @@ class Transform:
     keeps the source's: what was lossless stays so, a JPEG's tables tell how good it was.
     ``max_width`` and ``max_height``, in pixels of the upright picture, make it fit inside both,
     never enlarged; ratio kept, or without ``preserve_aspect`` each side bounded by itself.
-    ``operations`` follow, in order. ``stamp`` marks the picture as a test key's.
+    The ``operations`` follow, in order. ``watermarked_for_test`` puts a test key's watermark on it.
     """
 
     format: Format | None = None
@@ -28,7 +28,7 @@ class Transform:
     max_height: int | None = None
     preserve_aspect: bool = True
     operations: tuple[Operation, ...] = ()
-    stamp: bool = False
+    watermarked_for_test: bool = False
 
     def __post_init__(self) -> None:
         if self.quality is not None and not 1 <= self.quality <= 100:
@@ -71,8 +71,8 @@ class Transform:
         }
         if self.preserve_aspect or not (self.max_width or self.max_height):
             del values["preserve_aspect"]
-        if not self.stamp:
-            del values["stamp"]
+        if not self.watermarked_for_test:
+            del values["watermarked_for_test"]
         return ";".join(
             f"{name}={value}" for name, value in sorted(values.items()) if value is not None
         )

@@ -1,10 +1,18 @@
-"""What a child can be asked to do with a file, and what it answers."""
+"""What a worker process can be asked to do with a file, and what it answers."""
+
+from pathlib import Path
 
 from app.imaging.original import Examination, Original
 from app.imaging.transform import Derivation, Derived, Painting, Picture, Transform
 
 Work = Transform | Derivation | Examination | Painting
-"""Each says what to do, as data; ``engine.perform`` does it."""
+"""Each says what to do, as data; ``engine/perform.py`` does it."""
 
 Result = Picture | Derived | Original
 """A Transform or a Painting makes a Picture, a Derivation a Derived, an Examination an Original."""
+
+
+def part_of(target: Path) -> Path:
+    """Where the bytes of a target are while they are incomplete. The worker process writes there,
+    and its supervisor thread cleans up after one that failed."""
+    return target.with_name(target.name + ".part")

@@ -71,8 +71,8 @@ def compress(
     partial: bool = False,
     reference: str | None = None,
 ) -> Batch:
-    """Compress ``uploads`` into files beside them, stamped for a test key, and charge those that
-    succeeded.
+    """Compress ``uploads`` into files beside them, with a watermark for a test key, and charge
+    those that succeeded.
 
     All or nothing unless ``partial``. Raises MonthlyLimitReached before any work, Unprocessable (or
     TooLarge, where that is all that is wrong) naming each bad file after it, and Overloaded or
@@ -89,7 +89,9 @@ def compress(
             MonthlyLimitReached,
         )
     try:
-        outcomes = _work(principal, uploads, principal.marked(transform), context, reservation)
+        outcomes = _work(
+            principal, uploads, principal.watermarked_for_test(transform), context, reservation
+        )
         results = [outcome for outcome in outcomes if isinstance(outcome, Result)]
         failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
         if failures and not (partial and results):

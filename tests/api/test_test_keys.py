@@ -34,7 +34,7 @@ def darkened(images: ImagesClient, image: dict) -> float:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_what_a_test_key_makes_is_stamped_and_what_a_live_key_makes_is_not(
+def test_what_a_test_key_makes_is_watermarked_and_what_a_live_key_makes_is_not(
     client, acme, operation
 ) -> None:
     live, test = ImagesClient(client, acme.key), ImagesClient(client, acme.test_key)
@@ -52,7 +52,7 @@ def test_what_a_test_key_makes_is_stamped_and_what_a_live_key_makes_is_not(
     assert live.used() == 3
 
 
-def test_samples_of_words_are_stamped(client, acme) -> None:
+def test_samples_of_words_are_watermarked(client, acme) -> None:
     images = ImagesClient(client, acme.test_key)
     painted = made(images.post("/imagine", prompt="a white winter morning", name="x", seed=1))
     shown = np.asarray(opened(images.download(painted).data).convert("L"), int)

@@ -9,7 +9,7 @@ from PIL import Image, ImageCms
 from PIL.Image import Exif
 
 from app.imaging import Limits, Original, Picture, Transform
-from app.imaging.engine import convert, examine
+from app.imaging.engine.perform import convert, examine
 
 CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus"
 RED, GREEN, BLUE, WHITE, GRAY = (

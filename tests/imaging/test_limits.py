@@ -1,7 +1,7 @@
 import pytest
 
 from app.imaging import ImageTooLarge, Limits
-from app.imaging.containers.header import Damaged, Header
+from app.imaging.engine.containers.header import Damaged, Header
 
 LIMITS = Limits(max_pixels=1000, max_frames=5, max_side=100, max_scans=3)
 

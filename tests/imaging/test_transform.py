@@ -40,7 +40,9 @@ def test_nonsense_is_refused(wrong: dict[str, int]) -> None:
 
 
 def test_what_is_stamped_is_found_again_by_itself() -> None:
-    assert Transform(stamp=True).canonical() == "quality=80;stamp=True"
+    assert (
+        Transform(watermarked_for_test=True).canonical() == "quality=80;watermarked_for_test=True"
+    )
 
 
 def test_what_operations_make_is_not_found_again() -> None:

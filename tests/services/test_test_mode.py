@@ -1,4 +1,4 @@
-"""Whatever a test key has processed carries a stamp; nothing of a live key's does."""
+"""Whatever a test key has processed carries a watermark; nothing of a live key's does."""
 
 from base64 import b64decode
 from io import BytesIO
@@ -44,7 +44,7 @@ def key(acme, mode) -> str:
     return acme.key if mode == "live" else acme.test_key
 
 
-def test_every_processed_image_is_stamped_for_a_test_key_only(app, client, acme, mode, key) -> None:
+def test_processed_images_are_watermarked_for_a_test_key_only(app, client, acme, mode, key) -> None:
     image = upload(client, key, plain(), "gray.png", "image/png")["id"]
     tight = b64decode(client.compress(acme.key, plain()).json["results"][0]["data"])
     compressed = client.compress(key, tight).json["results"][0]
@@ -72,7 +72,7 @@ def test_every_processed_image_is_stamped_for_a_test_key_only(app, client, acme,
     assert all(share > 0.05 for share in shares) if mode == "test" else not any(shares), shares
 
 
-def test_thumbnails_of_originals_are_stamped_too_and_the_files_are_not(client, mode, key) -> None:
+def test_thumbnails_are_watermarked_too_and_the_files_are_not(client, mode, key) -> None:
     """The one of an upload in two steps, that of a video, and that of an image in the other
     dialect."""
     picture, frame = plain(), np.full((160, 160, 3), GRAY, np.uint8)

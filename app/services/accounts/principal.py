@@ -93,7 +93,7 @@ class Principal:
         """What a session that works for this principal is bound to."""
         return self.org_id, self.mode
 
-    def marked(self, transform: Transform) -> Transform:
-        """What is done for this principal: whatever a test key has processed is stamped, and so of
-        no other use."""
-        return transform if self.is_live else replace(transform, stamp=True)
+    def watermarked_for_test(self, transform: Transform) -> Transform:
+        """The transform for this principal: a test key's results get a watermark, so that they are
+        of no other use."""
+        return transform if self.is_live else replace(transform, watermarked_for_test=True)

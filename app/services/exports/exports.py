@@ -49,8 +49,8 @@ class Config:
 
     def to_json(self) -> dict[str, Any]:
         values = asdict(self)
-        # No export has operations, and who asks for it decides whether it is stamped.
-        del values["transform"]["operations"], values["transform"]["stamp"]
+        # No export has operations, and who asks for it decides whether it gets a watermark.
+        del values["transform"]["operations"], values["transform"]["watermarked_for_test"]
         return values
 
     @classmethod

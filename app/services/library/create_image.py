@@ -195,7 +195,9 @@ class _Creation:
         thumbnail = self.folder / "thumbnail"
         who = self.job.principal
         found = self.outcome(
-            self.context.imaging.examine(path, thumbnail, who.org_id, stamp=not who.is_live)
+            self.context.imaging.examine(
+                path, thumbnail, who.org_id, watermarked_for_test=not who.is_live
+            )
         )
         if found.is_video:
             raise UnsupportedImage(UNSUPPORTED)
@@ -208,9 +210,10 @@ class _Creation:
         wanted: Transform,
         layers: Mapping[str, Path] | None = None,
     ) -> Asset:
-        """The image that comes of another file, stamped with a test key. Raises ImagingError."""
+        """The image that comes of another file, with a watermark for a test key. Raises
+        ImagingError."""
         target, thumbnail = self.folder / "target", self.folder / "thumbnail"
-        order = Derivation(self.job.principal.marked(wanted), thumbnail, layers or {})
+        order = Derivation(self.job.principal.watermarked_for_test(wanted), thumbnail, layers or {})
         made = self.outcome(
             self.context.imaging.derive(source, target, order, self.job.principal.org_id)
         )

@@ -87,13 +87,13 @@ def render(
     """The rendition of an original, from the cache or made now; then its file is at ``target``,
     too.
 
-    A test key's is stamped. ``ttl`` is how long a URL will lead to it; without one it may be larger
-    than all that is kept, and then is made anew the next time.
+    A test key's has a watermark. ``ttl`` is how long a URL will lead to it; without one it may be
+    larger than all that is kept, and then is made anew the next time.
 
     Raises QuotaExceeded, ImagingError, Unprocessable where the original's object is missing,
     NotFound where the asset was deleted meanwhile, Overloaded. Nothing is counted then.
     """
-    transform = principal.marked(transform)
+    transform = principal.watermarked_for_test(transform)
     deadline = time.monotonic() + (
         PATIENCE_SECONDS if context.patience is None else context.patience
     )
@@ -123,7 +123,9 @@ def reuse(
     """The rendition, where it is there already: that takes no work, and so no turn. ``ttl`` as for
     ``render``."""
     with transaction(*principal.partition) as session:
-        return _ready(session, _row(session, original, principal.marked(transform)), now, ttl)
+        return _ready(
+            session, _row(session, original, principal.watermarked_for_test(transform)), now, ttl
+        )
 
 
 def missing(
@@ -131,7 +133,7 @@ def missing(
 ) -> int:
     """How many images an export of these assets has to render: contents without a rendition that is
     ready."""
-    recipe = principal.marked(transform).canonical()
+    recipe = principal.watermarked_for_test(transform).canonical()
     ready = select(Rendition.id).where(
         Rendition.content == Asset.content, Rendition.recipe == recipe, Rendition.ready
     )

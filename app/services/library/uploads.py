@@ -160,7 +160,7 @@ def _examine(
         raise _mismatch("mimeType", f"the upload was declared as '{upload.mime_type}'")
     thumbnail = path.with_name("thumbnail")
     examined = context.imaging.examine(
-        path, thumbnail, upload.org_id, stamp=upload.mode == Mode.TEST
+        path, thumbnail, upload.org_id, watermarked_for_test=upload.mode == Mode.TEST
     )
     original = context.outcome(examined)
     if not media.matches(declared.mime_type, original):

@@ -1,0 +1,37 @@
+"""ICC profiles (ICC.1:2022): recognise the most common one."""
+
+import struct
+
+# sRGB's primaries as every profile of it stores them: adapted to D50, as s15Fixed16 numbers.
+SRGB = {
+    b"rXYZ": (0.4361, 0.2225, 0.0139),
+    b"gXYZ": (0.3851, 0.7169, 0.0971),
+    b"bXYZ": (0.1431, 0.0606, 0.7141),
+}
+TOLERANCE = 0.003
+
+
+def is_srgb(profile: bytes) -> bool:
+    """Whether a profile calls itself sRGB and has its primaries, so that converting from it would
+    only round."""
+    try:
+        count = struct.unpack_from(">I", profile, 128)[0]
+        tags = {
+            profile[at : at + 4]: profile[at + 4 : at + 12]
+            for at in range(132, 132 + 12 * min(count, 100), 12)
+        }
+        named = b"sRGB" in profile or "sRGB".encode("utf-16-be") in profile
+        return named and all(
+            _is_near(profile, tags[name], primary) for name, primary in SRGB.items()
+        )
+    except (KeyError, struct.error):
+        return False
+
+
+def _is_near(profile: bytes, entry: bytes, primary: tuple[float, ...]) -> bool:
+    offset, _ = struct.unpack(">II", entry)
+    stored = struct.unpack_from(">3i", profile, offset + 8)
+    return all(
+        abs(value / 65536 - wanted) < TOLERANCE
+        for value, wanted in zip(stored, primary, strict=True)
+    )

@@ -1,0 +1,104 @@
+"""What runs in a worker process: it has bounds, prints nothing and ends with its parent."""
+
+import ctypes
+import math
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from app.imaging.limits import Limits
+from app.imaging.work import Result, Work
+from app.lifetime import end_with
+
+Task = Callable[[Path, Path, Work, Limits], Result]
+
+NICENESS = 10
+ONE_THREAD = {
+    "VIPS_CONCURRENCY": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "RAYON_NUM_THREADS": "1",
+}
+M_ARENA_MAX = -8  # glibc's malloc.h
+
+
+def start(limits: Limits) -> None:
+    """Prepare a new worker process: load the engine, then cap the memory at what it has plus
+    ``limits.memory_bytes``."""
+    os.environ.update(ONE_THREAD)  # noqa: TID251  # sets, not reads: it is where the C libraries look
+    os.nice(NICENESS)
+    # Ctrl-C is for the parent. SIGTERM ends this process at once: Python's own handler would wait
+    # for the decoder.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _silence()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if (parent := parent_process()) and parent.pid:
+        end_with(parent.pid)
+    if sys.platform == "linux":
+        # When the machine runs out of memory, the kernel should end a worker process, not a web
+        # process.
+        Path("/proc/self/oom_score_adj").write_text("500")
+        # Each of glibc's arenas reserves 64 MB of address space, which the cap would count.
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
+    _load_engine()
+    if sys.platform == "linux":
+        _cap_memory(limits.memory_bytes)
+
+
+def serve(orders: Connection, task: Task, limits: Limits) -> None:
+    """The main function of a worker process: say that the engine is loaded, then answer each file
+    with its result or its exception."""
+    start(limits)
+    orders.send(None)
+    while True:
+        try:
+            source, target, work = orders.recv()
+        except EOFError:
+            return
+        orders.send(None)  # taken: if this process ends from here on, the file is to blame
+        try:
+            answer: Result | Exception = task(source, target, work, limits)
+        except Exception as error:
+            answer = error
+        orders.send(answer)
+
+
+def run(source: Path, target: Path, work: Work, limits: Limits) -> Result:
+    """Perform the work on one file in at most ``limits.cpu_seconds``: then the kernel ends this
+    process."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    soft = math.ceil(usage.ru_utime + usage.ru_stime + limits.cpu_seconds)
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
+    try:
+        return _load_engine()(source, target, work, limits)
+    finally:
+        resource.setrlimit(resource.RLIMIT_CPU, (resource.RLIM_INFINITY, hard))
+
+
+def _load_engine() -> Task:
+    """The engine's way in. It is imported here because the parent loads this module too, and must
+    not load libvips."""
+    from app.imaging.engine.perform import perform  # noqa: PLC0415  # libvips hangs after a fork (docs/decisions/002)
+
+    return perform
+
+
+def _silence() -> None:
+    """Drop stdout and stderr: the decoders' warnings would flood the server's log."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+
+
+def _cap_memory(allowance: int) -> None:
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    cap = pages * resource.getpagesize() + allowance
+    resource.setrlimit(resource.RLIMIT_AS, (cap, cap))

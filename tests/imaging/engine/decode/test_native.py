@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.imaging import Format, Transform
+from app.imaging.engine.vips import from_bytes
+from tests.imaging.samples import converted, corners, encoded, opened
+
+
+def tiff(folder: Path, samples: np.ndarray, interpretation: str) -> bytes:
+    """A TIFF of any number of bands, which Pillow can't write."""
+    path = folder / "made.tif"
+    height, width, bands = samples.shape
+    wide = samples.dtype == np.uint16
+    from_bytes(samples.tobytes(), width, height, bands, wide=wide).copy(
+        interpretation=interpretation
+    ).tiffsave(str(path))
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_tiffs_without_a_named_space(tmp_path: Path, kind: type, bands: int) -> None:
+    value = 200 if kind is np.uint8 else 200 * 257
+    content = tiff(tmp_path, np.full((9, 9, bands), value, kind), "multiband")
+    _, result = converted(tmp_path, content, Transform(Format.PNG, quality=100))
+    assert np.abs(np.asarray(opened(result).convert("RGB"), int) - 200).max() <= 1
+
+
+def test_floats_beyond_one_are_stretched(tmp_path: Path) -> None:
+    ramp = Image.fromarray(
+        np.linspace(-50, 950, 256, dtype=np.float32).reshape(1, 256).repeat(16, 0)
+    )
+    _, result = converted(tmp_path, encoded(ramp, "TIFF"), Transform(Format.PNG, quality=100))
+    gray = np.asarray(opened(result).convert("L"), int)[8]
+    assert (gray[0], gray[255]) == (0, 255)
+    assert (np.diff(gray) >= 0).all()
+
+
+def test_a_large_webp_is_scaled_while_decoding(tmp_path: Path) -> None:
+    picture, result = converted(
+        tmp_path, encoded(corners(1600, 960), "WEBP"), Transform(max_width=100)
+    )
+    assert (picture.width, picture.height) == opened(result).size == (100, 60)
