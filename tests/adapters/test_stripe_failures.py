@@ -25,7 +25,7 @@ from tests.adapters.stripe_server import (
     running_stripe,
     stops_in_the_middle,
 )
-from tests.billing import SECRETS, open_till
+from tests.billing import SECRETS, open_billing_env
 from tests.client import bearer
 from tests.conftest import wait_until
 
@@ -60,7 +60,7 @@ def buy(app: Flask, make_account: Callable[..., Any], clock: Any) -> Callable[..
     account = make_account(plan="FREE", requests_per_second=1000)
 
     def buy(payments: StripePayments, path: str = "checkout") -> Any:
-        with open_till(app, clock, payments=payments):
+        with open_billing_env(app, clock, payments=payments):
             return app.test_client().post(
                 f"/billing/{path}", headers=bearer(account.key), json={"plan": "TEAM"}
             )
@@ -88,16 +88,16 @@ def test_stripe_failing_is_told_as_such(impatient, caplog, failure) -> None:
 
 
 @pytest.mark.parametrize("failure", ["500", "an answer without what was asked for", "falls silent"])
-def test_stripe_failing_is_a_503_and_changes_nothing(till, buy, impatient, failure) -> None:
+def test_stripe_failing_is_a_503_and_changes_nothing(billing_env, buy, impatient, failure) -> None:
     with answering(FAILURES[failure], seconds=0.1) as payments:
         assert_down(buy(payments))
-    assert till.billing(buy.account).customer_id is None
-    customer = till.customer(buy.account)
+    assert billing_env.billing(buy.account).customer_id is None
+    customer = billing_env.customer(buy.account)
     with answering(FAILURES[failure], seconds=0.1) as payments:
         assert_down(buy(payments))
         assert_down(buy(payments, "portal"))
-    assert till.billing(buy.account).customer_id == customer
-    assert till.billing(buy.account).revision == 0
+    assert billing_env.billing(buy.account).customer_id == customer
+    assert billing_env.billing(buy.account).revision == 0
 
 
 def test_nobody_listening_is_a_503(buy, impatient) -> None:
@@ -138,7 +138,7 @@ def test_a_slow_stripe_holds_back_only_so_many_requests(
     with (
         running_stripe(falls_silent) as server,
         client_of(server.url) as payments,
-        open_till(app, clock, payments=payments),
+        open_billing_env(app, clock, payments=payments),
         ThreadPoolExecutor(places) as threads,
     ):
         waiting = [threads.submit(ask) for _ in range(places)]

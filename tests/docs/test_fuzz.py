@@ -66,7 +66,9 @@ def test_the_list_is_complete(app) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_generated_requests_get_promised_answers(app, till, make_account, method, path) -> None:
+def test_generated_requests_get_promised_answers(
+    app, billing_env, make_account, method, path
+) -> None:
     schema = schemathesis.openapi.from_wsgi("/openapi.json", app)
     credentials = bearer(make_account(requests_per_second=100_000).key)
 

@@ -1,5 +1,5 @@
-"""Lives of a customer: what may happen at the cashier, how the news of it arrives, and what should
-come of it."""
+"""Lives of a customer: what may happen at the fake Stripe, how the news of it arrives, and what
+should come of it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -11,13 +11,15 @@ from random import Random
 from flask import Flask
 from hypothesis import strategies as st
 
-from app.cashier.books import Books
-from app.cashier.errors import CashierError
 from app.errors import Conflict
 from app.extensions import transaction
 from app.models import FREE, BillingAccount
 from app.services import billing, inbox, plans, subscriptions
-from tests.billing import METERED, Till, open_till
+from dev.stripe.customers import Customers
+from dev.stripe.errors import FakeStripeError
+from dev.stripe.state import FakeStripe
+from dev.stripe.subscriptions import Subscriptions
+from tests.billing import METERED, BillingEnv, open_billing_env
 from tests.conftest import AccountMaker
 from tests.services.perils import (
     LEASE,
@@ -50,39 +52,38 @@ LISTENED_TO = frozenset(
     }
 )
 
-Deed = Callable[[Books, str], object]
-"""What is done with a subscription, or by a customer, whose id it is given."""
-CHANGES: Mapping[str, Deed] = {
-    "change to TEAM": lambda books, one: books.change_prices(one, [TEAM]),
-    "change to BUSINESS": lambda books, one: books.change_prices(one, [BUSINESS]),
-    "change to BUSINESS by the year": lambda books, one: books.change_prices(one, [BUSINESS_YEAR]),
-    "change to TEAM and a meter": lambda books, one: books.change_prices(one, [TEAM, METERED]),
-    "cancel": Books.cancel,
-    "cancel at the end": partial(Books.cancel, at_period_end=True),
-    "keep": Books.keep,
-    "end the period": Books.end_period,
-    "retry": Books.retry_payment,
-    "give up, unpaid": partial(Books.give_up, how="unpaid"),
-    "give up, cancel": partial(Books.give_up, how="canceled"),
-    "pause": Books.pause,
-    "resume": Books.resume,
-    "expire": Books.expire_incomplete,
+CHANGES: Mapping[str, Callable[[Subscriptions, str], object]] = {
+    "change to TEAM": partial(Subscriptions.change_prices, price_ids=[TEAM]),
+    "change to BUSINESS": partial(Subscriptions.change_prices, price_ids=[BUSINESS]),
+    "change to BUSINESS by the year": partial(
+        Subscriptions.change_prices, price_ids=[BUSINESS_YEAR]
+    ),
+    "change to TEAM and a meter": partial(Subscriptions.change_prices, price_ids=[TEAM, METERED]),
+    "cancel": Subscriptions.cancel,
+    "cancel at the end": partial(Subscriptions.cancel, at_period_end=True),
+    "keep": Subscriptions.keep,
+    "end the period": Subscriptions.end_period,
+    "retry": Subscriptions.retry_payment,
+    "give up, unpaid": partial(Subscriptions.give_up, how="unpaid"),
+    "give up, cancel": partial(Subscriptions.give_up, how="canceled"),
+    "pause": Subscriptions.pause,
+    "resume": Subscriptions.resume,
+    "expire": Subscriptions.expire,
 }
-PURCHASES: Mapping[str, Deed] = {
-    "buy TEAM": lambda books, who: books.subscribe(who, [TEAM]),
-    "buy BUSINESS": lambda books, who: books.subscribe(who, [BUSINESS]),
-    "buy TEAM by the year": lambda books, who: books.subscribe(who, [TEAM_YEAR]),
-    "buy images": lambda books, who: books.subscribe(who, [METERED]),
-    "try TEAM": lambda books, who: books.subscribe(who, [TEAM], trial_days=14),
-    "buy BUSINESS without money": lambda books, who: books.subscribe(
-        who, [BUSINESS], card="declines"
+PURCHASES: Mapping[str, Callable[[Subscriptions, str], object]] = {
+    "buy TEAM": partial(Subscriptions.create, price_ids=[TEAM]),
+    "buy BUSINESS": partial(Subscriptions.create, price_ids=[BUSINESS]),
+    "buy TEAM by the year": partial(Subscriptions.create, price_ids=[TEAM_YEAR]),
+    "buy images": partial(Subscriptions.create, price_ids=[METERED]),
+    "try TEAM": partial(Subscriptions.create, price_ids=[TEAM], trial_days=14),
+    "buy BUSINESS without money": partial(
+        Subscriptions.create, price_ids=[BUSINESS], card="declines"
     ),
 }
-BY_CUSTOMER: Mapping[str, Deed] = {
-    **PURCHASES,
-    "card works": partial(Books.set_card, card="works"),
-    "card declines": partial(Books.set_card, card="declines"),
-    "leave": Books.delete_customer,
+BY_CUSTOMER: Mapping[str, Callable[[Customers, str], object]] = {
+    "card works": partial(Customers.set_card, card="works"),
+    "card declines": partial(Customers.set_card, card="declines"),
+    "leave": Customers.delete,
 }
 
 
@@ -90,7 +91,7 @@ BY_CUSTOMER: Mapping[str, Deed] = {
 class Life:
     """A customer's, and after ``begin`` another one's."""
 
-    till: Till
+    billing_env: BillingEnv
     calendar: Calendar
     make_account: AccountMaker
     last_event: str | None = None
@@ -102,8 +103,8 @@ class Life:
     arrived: list[Document] = field(default_factory=list)
 
     @property
-    def books(self) -> Books:
-        return self.till.books
+    def stripe(self) -> FakeStripe:
+        return self.billing_env.stripe
 
     def begin(self) -> None:
         forget_everybody()
@@ -111,14 +112,14 @@ class Life:
         self._join()
 
     def neighbour(self) -> "Life":
-        """One at the same time and the same till."""
-        other = Life(self.till, self.calendar, self.make_account)
+        """One at the same time, in the same environment."""
+        other = Life(self.billing_env, self.calendar, self.make_account)
         other._join()
         return other
 
     def _join(self) -> None:
         self.who = self.make_account(plan="FREE")
-        self.customer_id = self.books.create_customer(self.who.email)["id"]
+        self.customer_id = self.stripe.customers.create(self.who.email)["id"]
         self.granted, self.overdue_since, self.revision, self.arrived = FREE, None, 0, []
         self._hear()
         self.on_the_way = []
@@ -126,32 +127,35 @@ class Life:
             session.add(BillingAccount(customer_id=self.customer_id, customers=1, revision=0))
 
     def step(self, name: str, number: int) -> bool:
-        """Whether it was something that happened at the cashier, and was not refused there."""
+        """Whether it was something that happened at the fake Stripe, and was not refused there."""
         try:
             if name in CHANGES:
-                CHANGES[name](self.books, self._one_of_the_subscriptions(number))
+                chosen = self._one_of_the_subscriptions(number)
+                CHANGES[name](self.stripe.subscriptions, chosen)
+            elif name in PURCHASES:
+                PURCHASES[name](self.stripe.subscriptions, self.customer_id)
             elif name in BY_CUSTOMER:
-                BY_CUSTOMER[name](self.books, self.customer_id)
+                BY_CUSTOMER[name](self.stripe.customers, self.customer_id)
             else:
                 BEHIND_THE_SCENES[name](self, Random(number))
                 return False
-        except CashierError:
+        except FakeStripeError:
             return False
         return True
 
     def subscribe(self, price_id: str) -> str:
         """The new subscription's id."""
-        return str(self.books.subscribe(self.customer_id, [price_id])["id"])
+        return str(self.stripe.subscriptions.create(self.customer_id, [price_id])["id"])
 
     @property
     def plan(self) -> str:
         """What a request is on now."""
-        return self.till.plan(self.who)
+        return self.billing_env.plan(self.who)
 
     def catch_up(self) -> None:
         """All news arrives and is handled."""
         self.arrive()
-        inbox.work(self.till.provider)
+        inbox.work(self.billing_env.provider)
 
     def arrive(self) -> None:
         self.deliver(Random(0), everything=True)
@@ -162,18 +166,21 @@ class Life:
         in_time = self.calendar.now + 3 * LEASE
         while unhandled():
             assert self.calendar.now < in_time, "waits for ever"
-            inbox.work(self.till.provider)
+            inbox.work(self.billing_env.provider)
             self._look()
             self.calendar.now += LEASE
         self.check()
 
     def check(self) -> None:
         """Lightwell says what Stripe says."""
-        kept, organization = self.till.billing(self.who), self.till.organization(self.who)
+        kept, organization = (
+            self.billing_env.billing(self.who),
+            self.billing_env.organization(self.who),
+        )
         known = {name: getattr(kept, name) for name in NOTHING} | {"metered": organization.metered}
-        said = expected(self.books, self.customer_id)
+        said = expected(self.stripe, self.customer_id)
         assert known in said, f"{known} is none of {said}"
-        is_gone = self.books.customer(self.customer_id).get("deleted")
+        is_gone = self.stripe.customers.find(self.customer_id).get("deleted")
         assert kept.customer_id == (None if is_gone else self.customer_id)
         paid = known["plan_code"] or FREE
         if (
@@ -185,26 +192,26 @@ class Life:
         assert self.plan == max(paid, self.granted, key=LADDER.index)
 
     def _one_of_the_subscriptions(self, number: int) -> str:
-        going = going_of(self.books, self.customer_id)
+        going = going_of(self.stripe, self.customer_id)
         return str(going[number % len(going)]["id"]) if going else "none"
 
     def _hear(self) -> None:
-        news = self.books.events(after=self.last_event)
+        news = self.stripe.journal.events(after=self.last_event)
         self.last_event = news[-1]["id"] if news else self.last_event
         self.on_the_way += [one for one in news if one["type"] in LISTENED_TO]
 
     def _look(self) -> None:
         """Whenever something was applied, it must have been the truth; the grace period counts from
         then."""
-        kept = self.till.billing(self.who)
+        kept = self.billing_env.billing(self.who)
         if kept.revision == self.revision:
             return
         self.revision = kept.revision
-        overdue = expected(self.books, self.customer_id)[0]["status"] in ("past_due", "unpaid")
+        overdue = expected(self.stripe, self.customer_id)[0]["status"] in ("past_due", "unpaid")
         self.overdue_since = (self.overdue_since or self.calendar.now) if overdue else None
         self.check()
 
-    # Steps that do not happen at the cashier, though the last one leads there
+    # Steps that do not happen at the fake Stripe, though the last one leads there
 
     def deliver(self, random: Random, *, everything: bool = False) -> None:
         """Some of what is on the way, in any order, and some of what has arrived already."""
@@ -213,17 +220,17 @@ class Life:
         arriving = len(self.on_the_way) if everything else random.randint(0, len(self.on_the_way))
         now, self.on_the_way = self.on_the_way[:arriving], self.on_the_way[arriving:]
         self.arrived += now
-        receive(self.till, *now, *random.sample(self.arrived, min(2, len(self.arrived))))
+        receive(self.billing_env, *now, *random.sample(self.arrived, min(2, len(self.arrived))))
 
     def work(self, random: Random) -> None:
         self.deliver(random)
-        inbox.work(self.till.provider)
+        inbox.work(self.billing_env.provider)
         self._look()
 
     def die(self, random: Random) -> None:
         self.deliver(random)
         with killed_at(random.randrange(MOMENTS)):
-            inbox.work(self.till.provider)
+            inbox.work(self.billing_env.provider)
         self._look()
 
     def wait(self, random: Random) -> None:
@@ -238,7 +245,7 @@ class Life:
                 plans.lapse(session, self.calendar.now)
 
     def ask(self, _: Random) -> None:
-        subscriptions.check_unheard(self.till.provider)
+        subscriptions.check_unheard(self.billing_env.provider)
         self._look()
 
     def grant(self, random: Random) -> None:
@@ -250,12 +257,19 @@ class Life:
         """As somebody does who has left, too: Lightwell makes a new customer of them."""
         with suppress(Conflict):
             page = billing.checkout(
-                self.till.provider, self.who.org_id, "key", "BUSINESS", "month", "http://localhost/"
+                self.billing_env.provider,
+                self.who.org_id,
+                "key",
+                "BUSINESS",
+                "month",
+                "http://localhost/",
             ).rpartition("/")[2]
-            self.customer_id = self.till.billing(self.who).customer_id or ""
+            self.customer_id = self.billing_env.billing(self.who).customer_id or ""
             self._look()
             finish = (
-                self.books.complete_checkout if page.startswith("cs_") else self.books.confirm_flow
+                self.stripe.checkout.complete
+                if page.startswith("cs_")
+                else self.stripe.portal.confirm
             )
             finish(page)
 
@@ -283,7 +297,10 @@ NUMBERS = st.integers(0, 10_000)
 STEPS = st.tuples(
     st.tuples(st.sampled_from(sorted(PURCHASES)), NUMBERS),
     st.lists(
-        st.tuples(st.sampled_from([*CHANGES, *BY_CUSTOMER, *BEHIND_THE_SCENES, *OFTEN]), NUMBERS),
+        st.tuples(
+            st.sampled_from([*CHANGES, *PURCHASES, *BY_CUSTOMER, *BEHIND_THE_SCENES, *OFTEN]),
+            NUMBERS,
+        ),
         min_size=8,
         max_size=14,
     ),
@@ -293,10 +310,10 @@ STEPS = st.tuples(
 
 @contextmanager
 def life_of(app: Flask, make_account: AccountMaker) -> Iterator[Life]:
-    """One that has just begun, in a till of its own."""
+    """One that has just begun, in an environment of its own."""
     calendar = Calendar()
-    with open_till(app, calendar, prices=PRICES) as till:
-        life = Life(till, calendar, make_account)
+    with open_billing_env(app, calendar, prices=PRICES) as billing_env:
+        life = Life(billing_env, calendar, make_account)
         life.begin()
         yield life
         forget_everybody()

@@ -18,7 +18,7 @@ from app.extensions import db, transaction
 from app.models import BillingAccount, Organization, StripeEvent
 from app.services import inbox
 from app.tenancy import unscoped
-from tests.billing import SECRETS, Till
+from tests.billing import SECRETS, BillingEnv
 
 Document = dict[str, Any]
 LEASE = timedelta(seconds=60)
@@ -67,7 +67,7 @@ def killed_at(moment: int) -> Iterator[None]:
 
 
 def forget_everybody() -> None:
-    """No customers and no events, as if nobody had ever been at the till."""
+    """No customers and no events, as if nobody had ever been a customer."""
     with transaction() as session, unscoped(session, "a new life"):
         for table in (BillingAccount, StripeEvent):
             session.change(delete(table))
@@ -80,19 +80,19 @@ def unhandled() -> list[StripeEvent]:
         return list(inbox.unhandled(session))
 
 
-def parsed(till: Till, news: Document) -> Event:
+def parsed(billing_env: BillingEnv, news: Document) -> Event:
     """What the webhook makes of it."""
     body = json.dumps(news)
     signature = stripe.WebhookSignature.generate_signature_header(body, SECRETS[0])
-    return till.provider.payments.event(body.encode(), signature)
+    return billing_env.provider.payments.event(body.encode(), signature)
 
 
-def receive(till: Till, *news: Document) -> None:
+def receive(billing_env: BillingEnv, *news: Document) -> None:
     """What the webhook does before it tells the queue."""
-    received = [parsed(till, one) for one in news]
+    received = [parsed(billing_env, one) for one in news]
     with transaction() as session:
         for one in received:
-            inbox.receive(session, one, till.provider.clock())
+            inbox.receive(session, one, billing_env.provider.clock())
 
 
 def alarms(caplog: pytest.LogCaptureFixture) -> list[Mapping[str, Any]]:

@@ -74,7 +74,8 @@ def ticking(life: Life) -> Provider:
     """Moments that differ tell in which order audit entries were written."""
     ticks = count()
     return replace(
-        life.till.provider, clock=lambda: life.calendar.now + timedelta(milliseconds=next(ticks))
+        life.billing_env.provider,
+        clock=lambda: life.calendar.now + timedelta(milliseconds=next(ticks)),
     )
 
 
@@ -106,7 +107,7 @@ def test_an_answer_that_grew_old_is_asked_for_again(app, life) -> None:
     with ThreadPoolExecutor(1) as threads:
         late = threads.submit(handle)
         assert is_read.wait(PATIENCE_SECONDS)
-        life.books.change_prices(one, [BUSINESS])
+        life.stripe.subscriptions.change_prices(one, [BUSINESS])
         life.arrive()
         inbox.handle(provider, life.customer_id)
         assert life.plan == "BUSINESS"
@@ -114,7 +115,7 @@ def test_an_answer_that_grew_old_is_asked_for_again(app, life) -> None:
         late.result(PATIENCE_SECONDS)
     assert next(slow.asked) == 2
     life.check()
-    assert changes(life.till.audit(life.who), "plan") == [("FREE", "BUSINESS")]
+    assert changes(life.billing_env.audit(life.who), "plan") == [("FREE", "BUSINESS")]
     assert unhandled() == []
 
 
@@ -123,16 +124,21 @@ def test_of_many_with_the_same_old_answer_one_applies_it(app, life) -> None:
     """It is newer than what was there; the others see what has changed since."""
     one = life.subscribe(TEAM)
     life.arrive()
-    together = Barrier(4, lambda: life.books.change_prices(one, [BUSINESS]), PATIENCE_SECONDS)
+    together = Barrier(
+        4, lambda: life.stripe.subscriptions.change_prices(one, [BUSINESS]), PATIENCE_SECONDS
+    )
     provider = ticking(life)
     provider = replace(provider, payments=Pausing(provider.payments, together.wait, 4))
     in_threads(app, 4, lambda: inbox.handle(provider, life.customer_id))
     life.check()
-    assert changes(life.till.audit(life.who), "plan") == [("FREE", "TEAM"), ("TEAM", "BUSINESS")]
+    assert changes(life.billing_env.audit(life.who), "plan") == [
+        ("FREE", "TEAM"),
+        ("TEAM", "BUSINESS"),
+    ]
 
 
 @on_both_databases
-def test_whoever_handles_while_the_books_change_the_last_state_stays(app, life) -> None:
+def test_whoever_handles_while_stripe_changes_the_last_state_stays(app, life) -> None:
     """Every entry of the audit begins where the one before it ended, and none tells the same
     twice."""
     one = life.subscribe(TEAM)
@@ -141,19 +147,19 @@ def test_whoever_handles_while_the_books_change_the_last_state_stays(app, life) 
 
     def change_and_handle() -> None:
         for price_id in (BUSINESS, TEAM, TEAM_YEAR, BUSINESS):
-            life.books.change_prices(one, [price_id])
+            life.stripe.subscriptions.change_prices(one, [price_id])
             news = [
                 told
-                for told in life.books.events()
+                for told in life.stripe.journal.events()
                 if told["type"] == "customer.subscription.updated"
             ]
-            receive(life.till, *news[-2:])
+            receive(life.billing_env, *news[-2:])
             inbox.handle(provider, life.customer_id)
 
     in_threads(app, 3, change_and_handle)
     life.calendar.advance(minutes=2)
     life.end()
-    told = changes(life.till.audit(life.who), "paidPlan")
+    told = changes(life.billing_env.audit(life.who), "paidPlan")
     assert all(before != after for before, after in told)
     assert [before for before, _ in told] == [None, *(after for _, after in told[:-1])]
 
@@ -161,13 +167,13 @@ def test_whoever_handles_while_the_books_change_the_last_state_stays(app, life) 
 def test_news_that_changes_nothing_leaves_no_trace_in_the_audit(life) -> None:
     life.subscribe(TEAM)
     life.catch_up()
-    life.books.set_card(life.customer_id, "works")
-    life.books.update_metadata(
-        life.books.subscriptions_of(life.customer_id)[0]["id"], {"note": "x"}
+    life.stripe.customers.set_card(life.customer_id, "works")
+    life.stripe.subscriptions.update_metadata(
+        life.stripe.journal.all("subscription", life.customer_id)[0]["id"], {"note": "x"}
     )
-    assert life.books.events()[-1]["type"] == "customer.subscription.updated"
+    assert life.stripe.journal.events()[-1]["type"] == "customer.subscription.updated"
     life.catch_up()
-    assert len(life.till.audit(life.who)) == 1
+    assert len(life.billing_env.audit(life.who)) == 1
 
 
 def test_nine_kinds_of_news_and_disputes_are_acted_on(life) -> None:
@@ -191,18 +197,18 @@ def test_what_a_dead_worker_left_is_done_once_and_whole(life) -> None:
     life.catch_up()
     seen = set()
     for moment in range(MOMENTS):
-        before, entries = life.plan, len(life.till.audit(life.who))
-        life.books.change_prices(one, [TEAM if before == "BUSINESS" else BUSINESS])
+        before, entries = life.plan, len(life.billing_env.audit(life.who))
+        life.stripe.subscriptions.change_prices(one, [TEAM if before == "BUSINESS" else BUSINESS])
         life.arrive()
         with killed_at(moment):
-            inbox.work(life.till.provider)
+            inbox.work(life.billing_env.provider)
         is_done = not unhandled()
         seen.add(is_done)
         assert (life.plan != before) is is_done
-        assert len(life.till.audit(life.who)) == entries + is_done
+        assert len(life.billing_env.audit(life.who)) == entries + is_done
         life.calendar.advance(seconds=61)
-        inbox.work(life.till.provider)
-        assert (life.plan != before, len(life.till.audit(life.who)), unhandled()) == (
+        inbox.work(life.billing_env.provider)
+        assert (life.plan != before, len(life.billing_env.audit(life.who)), unhandled()) == (
             True,
             entries + 1,
             [],
@@ -214,18 +220,20 @@ def test_what_somebody_works_on_is_left_alone_for_the_length_of_the_lease(life) 
     life.subscribe(TEAM)
     life.arrive()
     with killed_at(5):
-        inbox.work(life.till.provider)
+        inbox.work(life.billing_env.provider)
     life.calendar.now += LEASE - timedelta(seconds=1)
-    inbox.work(life.till.provider)
+    inbox.work(life.billing_env.provider)
     assert life.plan == "FREE"
     life.calendar.advance(seconds=1)
-    inbox.work(life.till.provider)
+    inbox.work(life.billing_env.provider)
     assert life.plan == "TEAM"
 
 
-def test_what_was_stored_and_never_enqueued_is_found(app, till, make_account, monkeypatch) -> None:
+def test_what_was_stored_and_never_enqueued_is_found(
+    app, billing_env, make_account, monkeypatch
+) -> None:
     account = make_account(plan="FREE")
-    till.books.subscribe(till.customer(account), [TEAM])
+    billing_env.stripe.subscriptions.create(billing_env.customer(account), [TEAM])
     queue = Queue(DEFAULT, connection=app.extensions["lightwell"].redis)
     queue.empty()
 
@@ -234,14 +242,16 @@ def test_what_was_stored_and_never_enqueued_is_found(app, till, make_account, mo
 
     with monkeypatch.context() as patch:
         patch.setattr(inbox, "send", die)
-        created = next(one for one in till.news if one["type"] == "customer.subscription.created")
+        created = next(
+            one for one in billing_env.new_events if one["type"] == "customer.subscription.created"
+        )
         with pytest.raises(Killed):
-            till.deliver([created])
+            billing_env.deliver([created])
     assert queue.job_ids == []
     jobs.resume_billing(app)
     assert [job_id.startswith(BILLING) for job_id in queue.job_ids] == [True]
-    till.work()
-    assert till.plan(account) == "TEAM"
+    billing_env.work()
+    assert billing_env.plan(account) == "TEAM"
     queue.empty()
     jobs.resume_billing(app)
     assert queue.job_ids == []
@@ -253,8 +263,8 @@ def test_what_was_stored_and_never_enqueued_is_found(app, till, make_account, mo
 def test_a_provider_that_is_down_is_asked_later_and_later(life) -> None:
     life.subscribe(TEAM)
     life.arrive()
-    broken = Broken(life.till.provider.payments, {life.customer_id: DOWN})
-    provider, pauses = replace(life.till.provider, payments=broken), []
+    broken = Broken(life.billing_env.provider.payments, {life.customer_id: DOWN})
+    provider, pauses = replace(life.billing_env.provider, payments=broken), []
     for attempt in range(1, 13):
         inbox.work(provider)
         inbox.work(provider)
@@ -269,7 +279,7 @@ def test_a_provider_that_is_down_is_asked_later_and_later(life) -> None:
     assert pauses[0] == timedelta(seconds=30)
     assert all(later == min(2 * earlier, timedelta(hours=1)) for earlier, later in pairwise(pauses))
     assert life.plan == "FREE"
-    inbox.work(life.till.provider)
+    inbox.work(life.billing_env.provider)
     assert (life.plan, unhandled()) == ("TEAM", [])
 
 
@@ -281,14 +291,15 @@ def test_a_provider_that_is_down_is_not_asked_for_the_next_customer(life) -> Non
         one.arrive()
         life.calendar.advance(seconds=1)
     broken = Broken(
-        life.till.provider.payments, dict.fromkeys([one.customer_id for one in (life, other)], DOWN)
+        life.billing_env.provider.payments,
+        dict.fromkeys([one.customer_id for one in (life, other)], DOWN),
     )
-    inbox.work(replace(life.till.provider, payments=broken))
+    inbox.work(replace(life.billing_env.provider, payments=broken))
     assert broken.asked == [life.customer_id]
-    inbox.work(life.till.provider)
+    inbox.work(life.billing_env.provider)
     assert (life.plan, other.plan) == ("FREE", "TEAM")
     life.calendar.advance(seconds=30)
-    inbox.work(life.till.provider)
+    inbox.work(life.billing_env.provider)
     assert (life.plan, unhandled()) == ("TEAM", [])
 
 
@@ -297,11 +308,14 @@ def test_what_somebody_else_has_done_meanwhile_is_not_put_off(life) -> None:
     life.arrive()
 
     def overtaken() -> None:
-        inbox.handle(life.till.provider, life.customer_id)
+        inbox.handle(life.billing_env.provider, life.customer_id)
         raise DOWN
 
     inbox.work(
-        replace(life.till.provider, payments=Pausing(life.till.provider.payments, overtaken, 1))
+        replace(
+            life.billing_env.provider,
+            payments=Pausing(life.billing_env.provider.payments, overtaken, 1),
+        )
     )
     life.calendar.advance(hours=1)
     with transaction() as session:
@@ -315,13 +329,15 @@ def test_a_defect_with_one_customer_keeps_no_other_waiting(life, caplog) -> None
         one.subscribe(TEAM)
         one.arrive()
         life.calendar.advance(seconds=1)
-    broken = Broken(life.till.provider.payments, {life.customer_id: ZeroDivisionError("a defect")})
-    inbox.work(replace(life.till.provider, payments=broken))
+    broken = Broken(
+        life.billing_env.provider.payments, {life.customer_id: ZeroDivisionError("a defect")}
+    )
+    inbox.work(replace(life.billing_env.provider, payments=broken))
     assert [(log["event"], log["subject"]) for log in alarms(caplog)] == [
         ("billing.defect", life.customer_id)
     ]
     assert (life.plan, other.plan) == ("FREE", "TEAM")
     assert {event.outcome for event in unhandled()} == {"ZeroDivisionError('a defect')"}
     life.calendar.advance(seconds=30)
-    inbox.work(life.till.provider)
+    inbox.work(life.billing_env.provider)
     assert (life.plan, unhandled()) == ("TEAM", [])

@@ -55,27 +55,29 @@ def month(account, clock) -> tuple[int, int | None]:
     return summary.used, summary.remaining
 
 
-def hear(till) -> None:
+def hear(billing_env) -> None:
     """One of the news about a subscription is enough: each is only a reason to ask."""
-    till.deliver(
-        [one for one in till.news if one["type"].startswith("customer.subscription.")][-1:]
+    billing_env.deliver(
+        [one for one in billing_env.new_events if one["type"].startswith("customer.subscription.")][
+            -1:
+        ]
     )
-    till.work()
+    billing_env.work()
 
 
-def buy(till, account, price: str = "price_team_month") -> str:
+def buy(billing_env, account, price: str = "price_team_month") -> str:
     """The id of a subscription that was paid and heard of."""
-    subscription = till.books.subscribe(till.customer(account), [price])
-    hear(till)
+    subscription = billing_env.stripe.subscriptions.create(billing_env.customer(account), [price])
+    hear(billing_env)
     return subscription["id"]
 
 
-def fall_behind(till, subscription_id: str) -> None:
+def fall_behind(billing_env, subscription_id: str) -> None:
     """The next payment fails."""
-    customer = till.books.subscription(subscription_id)["customer"]
-    till.books.set_card(customer, "declines")
-    till.books.end_period(subscription_id)
-    hear(till)
+    customer = billing_env.stripe.subscriptions.find(subscription_id)["customer"]
+    billing_env.stripe.customers.set_card(customer, "declines")
+    billing_env.stripe.subscriptions.end_period(subscription_id)
+    hear(billing_env)
 
 
 def next_month(now: datetime) -> datetime:
@@ -84,40 +86,40 @@ def next_month(now: datetime) -> datetime:
 
 
 @on_both_databases
-def test_the_higher_of_granted_and_paid_holds(till, free, clock) -> None:
+def test_the_higher_of_granted_and_paid_holds(billing_env, free, clock) -> None:
     def after(change) -> str:
         change()
-        return till.plan(free)
+        return billing_env.plan(free)
 
-    subscription = buy(till, free, "price_business_month")
+    subscription = buy(billing_env, free, "price_business_month")
     assert after(lambda: grant(free, "team", clock)) == "BUSINESS"
     assert after(lambda: grant(free, "ENTERPRISE", clock)) == "ENTERPRISE"
     assert after(lambda: grant(free, "FREE", clock)) == "BUSINESS"
     assert after(lambda: grant(free, "TEAM", clock)) == "BUSINESS"
-    till.books.cancel(subscription)
-    assert after(till.catch_up) == "TEAM"
+    billing_env.stripe.subscriptions.cancel(subscription)
+    assert after(billing_env.catch_up) == "TEAM"
     assert after(lambda: grant(free, "FREE", clock)) == "FREE"
 
 
-def test_a_grant_outlives_a_subscription_that_falls_behind(till, free, clock) -> None:
-    subscription = buy(till, free, "price_business_month")
+def test_a_grant_outlives_a_subscription_that_falls_behind(billing_env, free, clock) -> None:
+    subscription = buy(billing_env, free, "price_business_month")
     grant(free, "TEAM", clock)
-    fall_behind(till, subscription)
-    assert till.plan(free) == "BUSINESS"
+    fall_behind(billing_env, subscription)
+    assert billing_env.plan(free) == "BUSINESS"
     clock.advance(days=7)
-    assert till.plan(free) == "TEAM"
+    assert billing_env.plan(free) == "TEAM"
     grant(free, "ENTERPRISE", clock)
-    assert till.plan(free) == "ENTERPRISE"
+    assert billing_env.plan(free) == "ENTERPRISE"
     grant(free, "FREE", clock)
-    assert till.plan(free) == "FREE"
+    assert billing_env.plan(free) == "FREE"
 
 
-def test_the_audit_tells_who_what_and_from_which_to_which(till, free, clock) -> None:
-    subscription = buy(till, free)
+def test_the_audit_tells_who_what_and_from_which_to_which(billing_env, free, clock) -> None:
+    subscription = buy(billing_env, free)
     grant(free, "BUSINESS", clock, "staff@example.com")
     grant(free, "BUSINESS", clock, "somebody else")
-    till.books.cancel(subscription)
-    hear(till)
+    billing_env.stripe.subscriptions.cancel(subscription)
+    hear(billing_env)
     grant(free, "FREE", clock)
     told = [
         (
@@ -127,7 +129,7 @@ def test_the_audit_tells_who_what_and_from_which_to_which(till, free, clock) -> 
             entry.after.get("plan"),
             bool(entry.event_id),
         )
-        for entry in till.audit(free)
+        for entry in billing_env.audit(free)
     ]
     assert told[1:] == [
         ("stripe", "subscription.changed", "FREE", "TEAM", True),
@@ -135,19 +137,19 @@ def test_the_audit_tells_who_what_and_from_which_to_which(till, free, clock) -> 
         ("stripe", "subscription.changed", None, None, True),
         ("operator", "plan.granted", "BUSINESS", "FREE", False),
     ]
-    bought, granted, cancelled, _ = till.audit(free)[1:]
+    bought, granted, cancelled, _ = billing_env.audit(free)[1:]
     assert (bought.before["status"], bought.after["status"]) == (None, "active")
     assert (granted.before["granted"], granted.after["granted"]) == (None, "BUSINESS")
     assert (cancelled.before["paidPlan"], cancelled.after["paidPlan"]) == ("TEAM", None)
 
 
-def test_an_unknown_plan_is_refused_and_changes_nothing(till, free, clock) -> None:
+def test_an_unknown_plan_is_refused_and_changes_nothing(billing_env, free, clock) -> None:
     with pytest.raises(BadRequest, match=r"There is no plan GOLD\. Plans: FREE, TEAM"):
         grant(free, "GOLD", clock)
-    assert (till.plan(free), till.audit(free)) == ("FREE", [])
+    assert (billing_env.plan(free), billing_env.audit(free)) == ("FREE", [])
 
 
-def test_limits_change_with_the_next_request_and_back(till, client, free, make_key) -> None:
+def test_limits_change_with_the_next_request_and_back(billing_env, client, free, make_key) -> None:
     def seen() -> tuple[object, ...]:
         library = client.get("/api/v1/assets", headers=bearer(make_key(free)))
         month = client.get("/usage", headers=bearer(make_key(free)))
@@ -163,32 +165,32 @@ def test_limits_change_with_the_next_request_and_back(till, client, free, make_k
 
     nothing_paid = ("FREE", 100, "20", 402, 402)
     assert seen() == nothing_paid
-    subscription = buy(till, free)
+    subscription = buy(billing_env, free)
     assert seen() == ("TEAM", 20_000, "30", 200, 413)
-    till.books.change_prices(subscription, ["price_business_month"])
-    hear(till)
+    billing_env.stripe.subscriptions.change_prices(subscription, ["price_business_month"])
+    hear(billing_env)
     assert seen() == ("BUSINESS", 200_000, "100", 200, 200)
-    till.books.change_prices(subscription, ["price_team_year"])
-    hear(till)
+    billing_env.stripe.subscriptions.change_prices(subscription, ["price_team_year"])
+    hear(billing_env)
     assert seen() == ("TEAM", 20_000, "30", 200, 413)
-    till.books.cancel(subscription, at_period_end=True)
-    hear(till)
-    assert till.plan(free) == "TEAM"
-    till.books.end_period(subscription)
-    hear(till)
+    billing_env.stripe.subscriptions.cancel(subscription, at_period_end=True)
+    hear(billing_env)
+    assert billing_env.plan(free) == "TEAM"
+    billing_env.stripe.subscriptions.end_period(subscription)
+    hear(billing_env)
     assert seen() == nothing_paid
 
 
-def test_what_is_used_this_month_stays_used(till, client, free, make_key, clock) -> None:
+def test_what_is_used_this_month_stays_used(billing_env, client, free, make_key, clock) -> None:
     """Through an upgrade and back; the next month begins by the calendar, with nobody's doing."""
     image = some_image(free, clock)
     spend(free, 100, clock)
     assert month(free, clock) == (100, 0)
-    subscription = buy(till, free)
+    subscription = buy(billing_env, free)
     assert month(free, clock) == (100, 19_900)
     spend(free, 50, clock)
-    till.books.cancel(subscription)
-    hear(till)
+    billing_env.stripe.subscriptions.cancel(subscription)
+    hear(billing_env)
     assert month(free, clock) == (150, 0)
     batch = client.compress(make_key(free), encoded())
     assert (batch.status_code, batch.json["code"]) == (429, "monthly_limit_reached")
@@ -214,15 +216,15 @@ def refusals(client, account, make_key, image) -> list[str]:
 
 
 def test_refusals_say_that_a_payment_is_overdue_and_where_to_pay(
-    till, client, free, make_key, clock
+    billing_env, client, free, make_key, clock
 ) -> None:
     image = some_image(free, clock)
-    subscription = buy(till, free)
+    subscription = buy(billing_env, free)
     spend(free, 20_000, clock)
     with transaction(free.org_id) as session:
         space.take(session, keys.authenticate(free.key, clock()).allowance, 100 * 1024 * MEGABYTE)
-    fall_behind(till, subscription)
-    end = till.organization(free).plan_lapses_at
+    fall_behind(billing_env, subscription)
+    end = billing_env.organization(free).plan_lapses_at
     during = refusals(client, free, make_key, image)
     warning = (
         f"The last payment failed: the TEAM plan ends on {end:%Y-%m-%d} unless it is paid. POST "
@@ -237,15 +239,15 @@ def test_refusals_say_that_a_payment_is_overdue_and_where_to_pay(
     reason = "The last payment failed, so the plan is FREE until it is paid. POST /billing/portal "
     assert all(reason in message for message in after)
 
-    till.books.set_card(till.billing(free).customer_id, "works")
-    hear(till)
+    billing_env.stripe.customers.set_card(billing_env.billing(free).customer_id, "works")
+    hear(billing_env)
     paid = refusals(client, free, make_key, image)
     assert len(paid) == 3
     assert not any("payment" in message for message in paid)
 
 
-def test_a_granted_plan_does_not_end_with_a_payment_for_another(till, free, clock) -> None:
-    fall_behind(till, buy(till, free))
+def test_a_granted_plan_does_not_end_with_a_payment_for_another(billing_env, free, clock) -> None:
+    fall_behind(billing_env, buy(billing_env, free))
     grant(free, "BUSINESS", clock)
     assert keys.authenticate(free.key, clock()).allowance.arrears == ""
     grant(free, "FREE", clock)
@@ -253,20 +255,20 @@ def test_a_granted_plan_does_not_end_with_a_payment_for_another(till, free, cloc
 
 
 @on_both_databases
-def test_the_sweep_writes_down_that_a_plan_has_lapsed_once(app, till, free, clock) -> None:
-    fall_behind(till, buy(till, free))
+def test_the_sweep_writes_down_that_a_plan_has_lapsed_once(app, billing_env, free, clock) -> None:
+    fall_behind(billing_env, buy(billing_env, free))
     tools = app.extensions["lightwell"]
 
     def lapsed() -> int:
         sweep(tools.storage, tools.settings.spool_dir, clock())
-        return sum(entry.action == "plan.lapsed" for entry in till.audit(free))
+        return sum(entry.action == "plan.lapsed" for entry in billing_env.audit(free))
 
     assert lapsed() == 0
     clock.advance(days=7)
-    assert till.organization(free).plan_code == "TEAM"
+    assert billing_env.organization(free).plan_code == "TEAM"
     assert (lapsed(), lapsed()) == (1, 1)
-    assert till.organization(free).plan_code == "FREE"
-    entry = till.audit(free)[-1]
+    assert billing_env.organization(free).plan_code == "FREE"
+    entry = billing_env.audit(free)[-1]
     assert (entry.actor, entry.before, entry.after) == (
         "grace period",
         {"plan": "TEAM"},

@@ -17,7 +17,7 @@ from app.models import FREE, BillingAccount, Organization
 from app.services import plans, reconciliation, subscriptions
 from app.services.prices import Prices
 from app.tenancy import unscoped
-from tests.billing import ACCOUNT, METERED, open_till
+from tests.billing import ACCOUNT, METERED, open_billing_env
 from tests.databases import on_both_databases
 from tests.services.perils import forget_everybody
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("alone")
 @pytest.fixture
 def alone(context) -> None:
     """Everybody is compared, so whoever is left here of earlier tests has never been at the
-    till."""
+    billing_env."""
     forget_everybody()
     with transaction() as session:
         unpaid = func.coalesce(Organization.granted_plan_code, FREE)
@@ -50,14 +50,20 @@ def run(app):
     return invoke
 
 
-def subscribe(till, account, *prices: str) -> str:
+def subscribe(billing_env, account, *prices: str) -> str:
     """The id of a subscription of which nothing was heard."""
-    return str(till.books.subscribe(till.customer(account), prices or ["price_team_month"])["id"])
+    return str(
+        billing_env.stripe.subscriptions.create(
+            billing_env.customer(account), prices or ["price_team_month"]
+        )["id"]
+    )
 
 
-def hear(till, account) -> None:
+def hear(billing_env, account) -> None:
     """Any news does: each is only a reason to ask."""
-    assert subscriptions.synchronise(till.provider, till.billing(account).customer_id, "test")
+    assert subscriptions.synchronise(
+        billing_env.provider, billing_env.billing(account).customer_id, "test"
+    )
 
 
 def edit(account, model: type, **values: object) -> None:
@@ -67,75 +73,78 @@ def edit(account, model: type, **values: object) -> None:
         assert session.change(update(model).where(rows == account.org_id).values(**values))
 
 
-def differences(till) -> list[reconciliation.Difference]:
-    return list(reconciliation.differences(till.provider))
+def differences(billing_env) -> list[reconciliation.Difference]:
+    return list(reconciliation.differences(billing_env.provider))
 
 
-def check(run, till, account, problem: str) -> None:
+def check(run, billing_env, account, problem: str) -> None:
     """It is found and told, left alone until it is to be mended, and gone then."""
-    who = f"{account.org_id} {till.billing(account).customer_id}: "
-    before = till.plan(account)
+    who = f"{account.org_id} {billing_env.billing(account).customer_id}: "
+    before = billing_env.plan(account)
     code, lines = run("reconcile")
     assert (code, lines[1:]) == (1, ["Differences: 1, mended: 0."])
     assert lines[0].startswith(who)
     assert problem in lines[0]
-    assert till.plan(account) == before
+    assert billing_env.plan(account) == before
     assert run("reconcile", "--mend") == (0, [f"{lines[0]} (mended)", "Differences: 1, mended: 1."])
     assert run("reconcile") == (0, ["Differences: 0, mended: 0."])
-    assert till.audit(account)[-1].actor == "reconcile"
+    assert billing_env.audit(account)[-1].actor == "reconcile"
 
 
-def test_a_life_of_which_nothing_was_heard(run, till, acme, clock) -> None:
-    one, books = subscribe(till, acme), till.books
-    customer = till.billing(acme).customer_id
+def test_a_life_of_which_nothing_was_heard(run, billing_env, acme, clock) -> None:
+    one, stripe = subscribe(billing_env, acme), billing_env.stripe
+    customer = billing_env.billing(acme).customer_id
     check(
         run,
-        till,
+        billing_env,
         acme,
         "status is None, should be active; plan is None, should be TEAM; interval is None, should ",
     )
     steps = [
-        (lambda: books.end_period(one), "period_end is ", "TEAM"),
+        (lambda: stripe.subscriptions.end_period(one), "period_end is ", "TEAM"),
         (
-            lambda: books.change_prices(one, ["price_business_year"]),
+            lambda: stripe.subscriptions.change_prices(one, ["price_business_year"]),
             "plan is TEAM, should be BUSINESS; interval is month, should be year; period_end is ",
             "BUSINESS",
         ),
         (
-            lambda: books.cancel(one, at_period_end=True),
+            lambda: stripe.subscriptions.cancel(one, at_period_end=True),
             "cancel_at is None, should be 20",
             "BUSINESS",
         ),
-        (lambda: books.keep(one), ", should be None", "BUSINESS"),
+        (lambda: stripe.subscriptions.keep(one), ", should be None", "BUSINESS"),
         (
-            lambda: books.set_card(customer, "declines") and books.end_period(one),
+            lambda: (
+                stripe.customers.set_card(customer, "declines")
+                and stripe.subscriptions.end_period(one)
+            ),
             "active, should be past_due",
             "BUSINESS",
         ),
         (
-            lambda: books.give_up(one, "unpaid"),
+            lambda: stripe.subscriptions.give_up(one, "unpaid"),
             "past_due, should be unpaid; plan is BUSINESS, should be None",
             "FREE",
         ),
         (
-            lambda: books.set_card(customer, "works"),
+            lambda: stripe.customers.set_card(customer, "works"),
             "unpaid, should be active; plan is None, should be ",
             "BUSINESS",
         ),
         (
-            lambda: books.pause(one),
+            lambda: stripe.subscriptions.pause(one),
             "active, should be paused; plan is BUSINESS, should be None",
             "FREE",
         ),
         (
-            lambda: books.subscribe(customer, ["price_team_month"]),
+            lambda: stripe.subscriptions.create(customer, ["price_team_month"]),
             "plan is None, should be TEAM",
             "TEAM",
         ),
-        (lambda: books.resume(one), "plan is TEAM, should be BUSINESS", "BUSINESS"),
-        (lambda: books.cancel(one), "plan is BUSINESS, should be TEAM", "TEAM"),
+        (lambda: stripe.subscriptions.resume(one), "plan is TEAM, should be BUSINESS", "BUSINESS"),
+        (lambda: stripe.subscriptions.cancel(one), "plan is BUSINESS, should be TEAM", "TEAM"),
         (
-            lambda: books.delete_customer(customer),
+            lambda: stripe.customers.delete(customer),
             "status is active, should be None; plan is TEAM, ",
             "FREE",
         ),
@@ -143,8 +152,8 @@ def test_a_life_of_which_nothing_was_heard(run, till, acme, clock) -> None:
     for happens, problem, plan in steps:
         clock.advance(hours=1)
         happens()
-        check(run, till, acme, problem)
-        assert till.plan(acme) == plan
+        check(run, billing_env, acme, problem)
+        assert billing_env.plan(acme) == plan
 
 
 EDITED = [
@@ -163,16 +172,16 @@ EDITED = [
 ]
 
 
-def test_rows_that_were_edited_by_hand(run, till, acme) -> None:
-    subscribe(till, acme)
-    hear(till, acme)
+def test_rows_that_were_edited_by_hand(run, billing_env, acme) -> None:
+    subscribe(billing_env, acme)
+    hear(billing_env, acme)
     for model, values, problem in EDITED:
         edit(acme, model, **values)
-        check(run, till, acme, problem)
-        assert till.plan(acme) == "TEAM"
+        check(run, billing_env, acme, problem)
+        assert billing_env.plan(acme) == "TEAM"
 
 
-@pytest.mark.usefixtures("till")
+@pytest.mark.usefixtures("billing_env")
 def test_an_organization_that_never_paid(run, acme) -> None:
     for values, problem in (
         ({"plan_code": "TEAM"}, "plan in force is TEAM, should be FREE"),
@@ -187,41 +196,42 @@ def test_an_organization_that_never_paid(run, acme) -> None:
 def test_a_price_that_nobody_named_is_told_and_left_alone(run, app, clock, acme) -> None:
     """Until it is named."""
     without_business = [price for price in ACCOUNT.stripe_prices if price.plan != "BUSINESS"]
-    with open_till(app, clock, prices=Prices(without_business, ())) as till:
-        subscription = subscribe(till, acme)
-        hear(till, acme)
-        till.books.change_prices(subscription, ["price_business_month"])
-        who = f"{acme.org_id} {till.billing(acme).customer_id}"
+    with open_billing_env(app, clock, prices=Prices(without_business, ())) as billing_env:
+        subscription = subscribe(billing_env, acme)
+        hear(billing_env, acme)
+        billing_env.stripe.subscriptions.change_prices(subscription, ["price_business_month"])
+        who = f"{acme.org_id} {billing_env.billing(acme).customer_id}"
         problem = (
             f"{who}: {subscription} pays price_business_month, which STRIPE_PRICES does not name"
         )
         for arguments in ([], ["--mend"]):
             assert run("reconcile", *arguments) == (1, [problem, "Differences: 1, mended: 0."])
-        assert till.plan(acme) == "TEAM"
-        found = differences(till)
-        named = replace(till.provider, prices=Prices(ACCOUNT.stripe_prices, ()))
+        assert billing_env.plan(acme) == "TEAM"
+        found = differences(billing_env)
+        named = replace(billing_env.provider, prices=Prices(ACCOUNT.stripe_prices, ()))
         assert [reconciliation.mend(named, one) for one in found] == [True]
-        assert till.plan(acme) == "BUSINESS"
+        assert billing_env.plan(acme) == "BUSINESS"
 
 
-def test_a_customer_who_pays_and_is_nobody_here_is_told(run, till) -> None:
-    stranger = till.books.create_customer("stranger@example.com")["id"]
-    till.books.subscribe(stranger, ["price_business_year"])
+def test_a_customer_who_pays_and_is_nobody_here_is_told(run, billing_env) -> None:
+    stranger = billing_env.stripe.customers.create("stranger@example.com")["id"]
+    billing_env.stripe.subscriptions.create(stranger, ["price_business_year"])
     problem = f"{stranger}: pays for BUSINESS, and is no workspace's customer"
     for arguments in ([], ["--mend"]):
         assert run("reconcile", *arguments) == (1, [problem, "Differences: 1, mended: 0."])
 
 
-def test_other_things_that_the_same_account_sells_are_nobody_s_business(run, till) -> None:
+def test_other_things_that_the_same_account_sells_are_nobody_s_business(run, billing_env) -> None:
     """Nor is what was never paid."""
     other, former = (
-        till.books.create_customer(f"{name}@example.com")["id"] for name in ("other", "former")
+        billing_env.stripe.customers.create(f"{name}@example.com")["id"]
+        for name in ("other", "former")
     )
-    till.books.subscribe(other, [METERED])
-    till.books.expire_incomplete(
-        till.books.subscribe(former, ["price_team_month"], card="declines")["id"]
+    billing_env.stripe.subscriptions.create(other, [METERED])
+    billing_env.stripe.subscriptions.expire(
+        billing_env.stripe.subscriptions.create(former, ["price_team_month"], card="declines")["id"]
     )
-    till.books.delete_customer(former)
+    billing_env.stripe.customers.delete(former)
     assert run("reconcile") == (0, ["Differences: 0, mended: 0."])
 
 
@@ -234,24 +244,26 @@ LIVES = [
 
 
 @pytest.mark.parametrize(("life", "begins"), LIVES)
-def test_nothing_differs_in_a_life_that_was_heard_of(till, acme, clock, life, begins) -> None:
+def test_nothing_differs_in_a_life_that_was_heard_of(
+    billing_env, acme, clock, life, begins
+) -> None:
     """Nor once a plan has lapsed, which no news tells."""
-    customer, books = till.customer(acme), till.books
-    one = books.subscribe(customer, ["price_team_month"], **begins)["id"]
+    customer, stripe = billing_env.customer(acme), billing_env.stripe
+    one = stripe.subscriptions.create(customer, ["price_team_month"], **begins)["id"]
     steps = {
-        "change_prices": lambda: books.change_prices(one, ["price_business_month"]),
-        "cancel_later": lambda: books.cancel(one, at_period_end=True),
-        "keep": lambda: books.keep(one),
-        "end_period": lambda: books.end_period(one),
-        "pause": lambda: books.pause(one),
-        "resume": lambda: books.resume(one),
-        "declines": lambda: books.set_card(customer, "declines"),
-        "works": lambda: books.set_card(customer, "works"),
-        "unpaid": lambda: books.give_up(one, "unpaid"),
-        "give_up": lambda: books.give_up(one, "canceled"),
-        "expire": lambda: books.expire_incomplete(one),
-        "cancel": lambda: books.cancel(one),
-        "subscribe": lambda: books.subscribe(customer, ["price_team_year"]),
+        "change_prices": lambda: stripe.subscriptions.change_prices(one, ["price_business_month"]),
+        "cancel_later": lambda: stripe.subscriptions.cancel(one, at_period_end=True),
+        "keep": lambda: stripe.subscriptions.keep(one),
+        "end_period": lambda: stripe.subscriptions.end_period(one),
+        "pause": lambda: stripe.subscriptions.pause(one),
+        "resume": lambda: stripe.subscriptions.resume(one),
+        "declines": lambda: stripe.customers.set_card(customer, "declines"),
+        "works": lambda: stripe.customers.set_card(customer, "works"),
+        "unpaid": lambda: stripe.subscriptions.give_up(one, "unpaid"),
+        "give_up": lambda: stripe.subscriptions.give_up(one, "canceled"),
+        "expire": lambda: stripe.subscriptions.expire(one),
+        "cancel": lambda: stripe.subscriptions.cancel(one),
+        "subscribe": lambda: stripe.subscriptions.create(customer, ["price_team_year"]),
     }
     time = {"week": {"days": 7}, "day": {"days": 1}}
     for step in [None, *life.split()]:
@@ -259,20 +271,20 @@ def test_nothing_differs_in_a_life_that_was_heard_of(till, acme, clock, life, be
             clock.advance(**time[step])
         else:
             steps.get(step, lambda: None)()
-            hear(till, acme)
-        assert differences(till) == [], step
+            hear(billing_env, acme)
+        assert differences(billing_env) == [], step
 
 
-def test_nothing_differs_where_plans_were_granted(till, make_account, clock) -> None:
+def test_nothing_differs_where_plans_were_granted(billing_env, make_account, clock) -> None:
     for granted in ("TEAM", "ENTERPRISE"):
         account = make_account(plan=granted)
         with transaction(account.org_id) as session:
             plans.grant(session, "FREE", "test", clock())
-        subscribe(till, account)
-        hear(till, account)
+        subscribe(billing_env, account)
+        hear(billing_env, account)
         with transaction(account.org_id) as session:
             plans.grant(session, granted, "test", clock())
-    assert differences(till) == []
+    assert differences(billing_env) == []
 
 
 @contextmanager
@@ -291,22 +303,24 @@ def statements():
 
 
 @on_both_databases
-def test_the_work_does_not_grow_with_the_organizations(till, make_account, monkeypatch) -> None:
+def test_the_work_does_not_grow_with_the_organizations(
+    billing_env, make_account, monkeypatch
+) -> None:
     """One query for all, read in parts, as are the provider's lists."""
     monkeypatch.setattr(reconciliation, "ROWS", 3)
     monkeypatch.setattr(stripe_payments, "PAGE", 3)
     counts = []
     for accounts in (1, 7):
         for _ in range(accounts):
-            subscribe(till, make_account(plan="FREE"))
+            subscribe(billing_env, make_account(plan="FREE"))
         with statements() as asked:
-            differences(till)
+            differences(billing_env)
         counts.append(len(asked))
     assert counts[0] == counts[1]
-    found = differences(till)
+    found = differences(billing_env)
     assert len({one.org_id for one in found}) == 8
-    assert all(reconciliation.mend(till.provider, one) for one in found)
-    assert differences(till) == []
+    assert all(reconciliation.mend(billing_env.provider, one) for one in found)
+    assert differences(billing_env) == []
     with transaction() as session, unscoped(session, "a test"):
         mended = select(Organization.plan_code).where(
             Organization.id.in_([one.org_id for one in found])
@@ -321,9 +335,11 @@ class Down(Payments):
         raise DependencyDown("The payment provider does not answer just now.")
 
 
-def test_a_provider_that_is_down_is_a_sentence(run, app, till) -> None:
+def test_a_provider_that_is_down_is_a_sentence(run, app, billing_env) -> None:
     tools = app.extensions["lightwell"]
-    app.extensions["lightwell"] = replace(tools, provider=replace(till.provider, payments=Down()))
+    app.extensions["lightwell"] = replace(
+        tools, provider=replace(billing_env.provider, payments=Down())
+    )
     for arguments in ([], ["--mend"]):
         assert run("reconcile", *arguments) == (
             1,
@@ -341,7 +357,7 @@ def test_without_a_provider_there_is_nothing_to_compare_with(run) -> None:
 
 def test_a_metered_subscription_that_was_not_heard_of(app, run, clock, acme) -> None:
     prices = Prices(ACCOUNT.stripe_prices, (PlanPrice("TEAM", "month", METERED),))
-    with open_till(app, clock, prices=prices, meter="images") as till:
-        subscribe(till, acme, "price_team_month", METERED)
-        check(run, till, acme, "metered is False, should be True")
-        assert till.organization(acme).metered
+    with open_billing_env(app, clock, prices=prices, meter="images") as billing_env:
+        subscribe(billing_env, acme, "price_team_month", METERED)
+        check(run, billing_env, acme, "metered is False, should be True")
+        assert billing_env.organization(acme).metered

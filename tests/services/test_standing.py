@@ -83,15 +83,15 @@ def test_prices_that_nobody_knows_matter_only_where_they_hold_a_plan() -> None:
         standing(PRICES, ["FREE", "TEAM"], [subscription("sub_1", "active", "price_business")])
 
 
-def test_what_came_of_it_is_told_in_the_same_transaction(app, till, make_account) -> None:
+def test_what_came_of_it_is_told_in_the_same_transaction(app, billing_env, make_account) -> None:
     account = make_account(plan="FREE")
-    customer = till.customer(account)
-    till.books.subscribe(customer, ["price_team_month"])
+    customer = billing_env.customer(account)
+    billing_env.stripe.subscriptions.create(customer, ["price_team_month"])
     told: list[tuple[str | None, str]] = []
 
     def synchronise(customer_id: str) -> bool:
         return subscriptions.synchronise(
-            till.provider,
+            billing_env.provider,
             customer_id,
             "test",
             also=lambda session, outcome: told.append((session.org_id, outcome)),
@@ -133,17 +133,17 @@ def test_the_provider_is_asked_when_news_is_due(found, after) -> None:
     ("before", "after"), [(None, SOON), (SOON * 2, SOON), (SOON, SOON), (SOON / 2, SOON / 2)]
 )
 def test_what_is_about_to_change_is_asked_for_soon_but_not_later_than_before(
-    app, till, make_account, clock, before, after
+    app, billing_env, make_account, clock, before, after
 ) -> None:
     account, now = make_account(plan="FREE"), clock()
-    till.customer(account)
+    billing_env.customer(account)
     with app.app_context():
         with transaction(account.org_id) as session:
             row = session.scalars(select(BillingAccount)).one()
             row.check_at = None if before is None else now + before
         with transaction(account.org_id) as session:
             subscriptions.expect(session, now)
-    assert till.billing(account).check_at == now + after
+    assert billing_env.billing(account).check_at == now + after
 
 
 class Asked:
@@ -160,24 +160,24 @@ class Asked:
 
 
 def test_who_is_overtaken_ten_times_gives_up_and_has_changed_nothing(
-    app, till, make_account
+    app, billing_env, make_account
 ) -> None:
     account = make_account(plan="FREE")
-    customer = till.customer(account)
+    customer = billing_env.customer(account)
 
     def overtake() -> None:
         with transaction(account.org_id) as session:
             session.change(update(BillingAccount).values(revision=BillingAccount.revision + 1))
 
-    asked, before = Asked(overtake), till.audit(account)
+    asked, before = Asked(overtake), billing_env.audit(account)
     with app.app_context(), pytest.raises(DependencyDown):
-        subscriptions.synchronise(replace(till.provider, payments=asked), customer, "test")
+        subscriptions.synchronise(replace(billing_env.provider, payments=asked), customer, "test")
     assert asked.customers == [customer] * 10
-    assert len(till.audit(account)) == len(before)
+    assert len(billing_env.audit(account)) == len(before)
 
 
 def test_who_was_not_heard_of_is_asked_about_twenty_at_a_time_and_the_longest_silent_first(
-    app, till, make_account, clock
+    app, billing_env, make_account, clock
 ) -> None:
     silent = [f"cus_silent_{number}_{make_account(plan='FREE').org_id}" for number in range(21)]
     for number, customer in enumerate(silent):
@@ -187,7 +187,7 @@ def test_who_was_not_heard_of_is_asked_about_twenty_at_a_time_and_the_longest_si
                 BillingAccount(customer_id=customer, customers=1, revision=0, check_at=long_ago)
             )
     asked = Asked()
-    provider = replace(till.provider, payments=asked)
+    provider = replace(billing_env.provider, payments=asked)
     with app.app_context():
         subscriptions.check_unheard(provider)
         assert asked.customers == silent[:20]

@@ -103,17 +103,19 @@ def test_what_test_keys_made_is_deleted_after_ninety_days(app, client, acme, clo
     assert status(live, acme.key) == 200
 
 
-def test_events_that_were_handled_are_forgotten_after_ninety_days(app, till, clock) -> None:
+def test_events_that_were_handled_are_forgotten_after_ninety_days(app, billing_env, clock) -> None:
     """Those that wait stay, however long."""
     tools = app.extensions["lightwell"]
-    customer = till.books.create_customer("old@example.com")["id"]
-    till.books.subscribe(customer, ["price_team_month"])
-    till.catch_up()
-    handled = {one["id"] for one in till.books.events()}
-    till.books.delete_customer(customer)
-    till.deliver(till.news)
+    customer = billing_env.stripe.customers.create("old@example.com")["id"]
+    billing_env.stripe.subscriptions.create(customer, ["price_team_month"])
+    billing_env.catch_up()
+    handled = {one["id"] for one in billing_env.stripe.journal.events()}
+    billing_env.stripe.customers.delete(customer)
+    billing_env.deliver(billing_env.new_events)
     waiting = {
-        one["id"] for one in till.books.events() if one["type"].startswith("customer.")
+        one["id"]
+        for one in billing_env.stripe.journal.events()
+        if one["type"].startswith("customer.")
     } - handled
 
     def left() -> set[str]:

@@ -11,7 +11,7 @@ from app.adapters.queue import DEFAULT
 from app.adapters.stripe_payments import StripePayments
 from app.extensions import transaction
 from app.models import StripeEvent
-from tests.billing import ACCOUNT, SECRETS, Till, open_till
+from tests.billing import ACCOUNT, SECRETS, BillingEnv, open_billing_env
 from tests.conftest import Clock
 from tests.webhooks.events import NOWHERE
 
@@ -36,9 +36,9 @@ def empty_inbox(app: Flask, queue: Queue) -> Iterator[None]:
 
 
 @pytest.fixture
-def paying(app: Flask, clock: Clock, empty_inbox: None) -> Iterator[Till]:
+def paying(app: Flask, clock: Clock, empty_inbox: None) -> Iterator[BillingEnv]:
     """A provider that cannot be reached: the webhook must not need it."""
-    with open_till(
+    with open_billing_env(
         app, clock, payments=StripePayments(ACCOUNT.stripe_secret_key, SECRETS, NOWHERE)
-    ) as till:
-        yield till
+    ) as billing_env:
+        yield billing_env

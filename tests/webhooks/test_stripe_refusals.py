@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
 from app.adapters.stripe_payments import StripePayments
-from tests.billing import ACCOUNT, SECRETS, open_till
+from tests.billing import ACCOUNT, SECRETS, open_billing_env
 from tests.databases import on_both_databases
 from tests.webhooks.events import (
     NOWHERE,
@@ -121,12 +121,14 @@ def test_a_replay_after_five_minutes_is_refused(app, paying) -> None:
 
 def test_both_secrets_hold_while_one_replaces_the_other(app, clock) -> None:
     key = ACCOUNT.stripe_secret_key
-    with open_till(app, clock) as till:
+    with open_billing_env(app, clock) as billing_env:
         for secret in SECRETS:
-            assert till.post(json.dumps(event()), secret).status_code == 200
-    with open_till(app, clock, payments=StripePayments(key, SECRETS[:1], NOWHERE)) as till:
-        assert till.post(json.dumps(event()), SECRETS[0]).status_code == 200
-        assert till.post(json.dumps(event()), SECRETS[1]).status_code == 400
+            assert billing_env.post(json.dumps(event()), secret).status_code == 200
+    with open_billing_env(
+        app, clock, payments=StripePayments(key, SECRETS[:1], NOWHERE)
+    ) as billing_env:
+        assert billing_env.post(json.dumps(event()), SECRETS[0]).status_code == 200
+        assert billing_env.post(json.dumps(event()), SECRETS[1]).status_code == 400
     assert len(stored(app)) == 3
 
 
@@ -136,7 +138,7 @@ def test_both_secrets_hold_while_one_replaces_the_other(app, clock) -> None:
 def test_events_of_the_other_mode_are_refused(app, clock, key, live) -> None:
     """Live and test endpoints could be given each other's secrets by mistake; play money must buy
     nothing."""
-    with open_till(app, clock, payments=StripePayments(key, SECRETS, NOWHERE)):
+    with open_billing_env(app, clock, payments=StripePayments(key, SECRETS, NOWHERE)):
         assert_refused(app, post(app, event(livemode=not live)))
         assert post(app, event(livemode=live)).status_code == 200
 
