@@ -55,16 +55,7 @@ def asset(name: str) -> Response:
 @blueprint.get("/")
 def home() -> Response:
     """Who the customers are, newest first."""
-    customers = [
-        (
-            customer,
-            [
-                SubscriptionView.of(subscription)
-                for subscription in state().journal.all("subscription", customer["id"])
-            ],
-        )
-        for customer in reversed(state().customers.all())
-    ]
+    customers = [(entry, _views(entry["id"])) for entry in reversed(state().customers.all())]
     return page("home", customers=customers, undelivered=len(state().journal.undelivered()))
 
 
@@ -114,12 +105,9 @@ def portal(session_id: str) -> Response:
     alone."""
     session = state().portal.find(session_id)
     for subscription in state().journal.all("subscription", session["customer"]):
-        after = confirmed_by(session["flow"], subscription)
-        if after:
-            target, back = (
-                url_for("pages.confirm", session_id=session_id),
-                web_address(session["return_url"]),
-            )
+        if after := confirmed_by(session["flow"], subscription):
+            target = url_for("pages.confirm", session_id=session_id)
+            back = web_address(session["return_url"])
             return _review_change(session, subscription, after, target=target, back=back)
     return _portal(session)
 
@@ -190,10 +178,8 @@ def change(session_id: str, subscription_id: str) -> BaseResponse:
 def review_cancellation(session_id: str, subscription_id: str) -> Response:
     session = state().portal.find(session_id)
     subscription = _subscription(session, subscription_id)
-    name, end = (
-        formatting.products(formatting.prices_of(subscription)),
-        formatting.day(formatting.period_end(subscription)),
-    )
+    name = formatting.products(formatting.prices_of(subscription))
+    end = formatting.day(formatting.period_end(subscription))
     return page(
         "sure",
         heading="Cancel the subscription?",
@@ -240,6 +226,10 @@ def _subscription(session: Document, subscription_id: str) -> Document:
     if subscription["customer"] != session["customer"]:
         raise missing("subscription", subscription_id)
     return subscription
+
+
+def _views(customer_id: str) -> list[SubscriptionView]:
+    return list(map(SubscriptionView.of, state().journal.all("subscription", customer_id)))
 
 
 def _disputable(customer_id: str) -> Document | None:
@@ -296,10 +286,7 @@ def _portal(session: Document) -> Response:
         "portal",
         session=session,
         customer=state().customers.find(customer_id),
-        subscriptions=[
-            SubscriptionView.of(subscription)
-            for subscription in reversed(state().journal.all("subscription", customer_id))
-        ],
+        subscriptions=list(reversed(_views(customer_id))),
         on_sale=ON_SALE,
         card=next(
             (name for name, digits in NUMBERS.items() if card and card["card"]["last4"] == digits),
