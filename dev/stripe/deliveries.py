@@ -33,7 +33,7 @@ class Wait:
 
 
 class Deliveries:
-    """Sends what is undelivered; the state remember what that is, over restarts too. For one
+    """Sends what is undelivered; the journal remembers what that is, over restarts too. For one
     thread."""
 
     def __init__(

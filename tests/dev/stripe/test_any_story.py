@@ -1,5 +1,5 @@
-"""Whatever happens, in whatever order: the state are as Stripe's could be, and the events tell all
-of it."""
+"""Whatever happens, in whatever order: the state is one that Stripe could have, and the events
+tell all of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
