@@ -3,6 +3,7 @@ environment."""
 
 import os
 import re
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self, TypeVar
@@ -17,14 +18,6 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
-)
-
-from app.embedded import (
-    cashier_account,
-    cashier_port_file,
-    embedded_redis_url,
-    kept_port,
-    kept_secret_key,
 )
 
 
@@ -122,6 +115,19 @@ NEEDED = {
 }
 """Settings that must not be empty where another is given, and what that one needs of them."""
 T = TypeVar("T")
+
+
+def kept_secret_key(data_dir: Path) -> str:
+    """A development key that survives restarts, so that what it signed does too."""
+    path = data_dir / "secret_key"
+    data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return path.read_text()
+    with os.fdopen(descriptor, "w") as file:
+        file.write(key := secrets.token_urlsafe(48))
+    return key
 
 
 class Settings(BaseModel):
@@ -252,7 +258,7 @@ class Settings(BaseModel):
         "",
         repr=False,
         description="Key of the Stripe account. Without it payments are 501; `./run serve` brings "
-        "a test cashier.",
+        "a fake Stripe.",
     )
     stripe_webhook_secrets: Texts = Field(
         (),
@@ -319,12 +325,7 @@ class Settings(BaseModel):
             name: source[name.upper()] for name in cls.model_fields if source.get(name.upper())
         }
         try:
-            settings = cls.model_validate(given)
-            return (
-                cls.model_validate(given | account)
-                if (account := settings._cashier())
-                else settings
-            )
+            return cls.model_validate(given)
         except ValidationError as error:
             problems = [
                 f"  {problem['loc'][0]!s:}".upper()
@@ -334,18 +335,6 @@ class Settings(BaseModel):
             raise ConfigurationError(
                 "The configuration has problems:\n" + "\n".join(problems)
             ) from None
-
-    def _cashier(self) -> dict[str, str]:
-        """In development, payments are those of the test cashier that ``./run serve`` started on
-        this data folder."""
-        port = kept_port(cashier_port_file(self.data_dir))
-        return cashier_account(self.secret_key, port) if port and self.uses_cashier else {}
-
-    @property
-    def uses_cashier(self) -> bool:
-        """Development without a Stripe account of its own."""
-        own = cashier_account(self.secret_key, 0)["stripe_secret_key"]
-        return self.app_env == "development" and self.stripe_secret_key in ("", own)
 
     @field_validator("secret_key")
     @classmethod
@@ -358,10 +347,10 @@ class Settings(BaseModel):
 
     @field_validator("redis_url")
     @classmethod
-    def _require_or_find_redis(cls, value: str, info: ValidationInfo) -> str:
+    def _require_redis(cls, value: str, info: ValidationInfo) -> str:
         if info.data.get("app_env") == "production" and not value:
             raise ValueError("production needs one: redis://… or rediss://…")
-        return value or embedded_redis_url(info.data["data_dir"])
+        return value or "redis://127.0.0.1:6379/0"
 
     @field_validator("s3_endpoint_url")
     @classmethod

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.serve import free_port
 from bench.client import Server
 from bench.server import HttpSide, started
+from dev.ports import free_port
 
 FOLDER = Path(__file__).resolve().parent / "peers" / "sharp"
 

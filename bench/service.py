@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app.config import Settings
-from app.serve import free_port
 from bench.client import Server
 from bench.server import HttpSide, started
+from dev.environment import read_services
+from dev.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 EMAIL = "bench@example.com"
@@ -37,7 +38,7 @@ def running(folder: Path, connections: int) -> Iterator[HttpSide]:
     }
     environment = inherited | ours
     _flask(environment, "db", "upgrade")
-    command = [sys.executable, "-m", "app.serve"]
+    command = [sys.executable, "-m", "dev.serve"]
     with started(
         command, ROOT, environment, folder / "serve.log", f"http://127.0.0.1:{port}/readyz"
     ) as process:
@@ -47,7 +48,7 @@ def running(folder: Path, connections: int) -> Iterator[HttpSide]:
         )
         with urllib.request.urlopen(register) as response:
             key = json.load(response)["apiKey"]
-        _flask(environment, "orgs", "set-plan", EMAIL, "ENTERPRISE")
+        _flask(read_services(folder) | environment, "orgs", "set-plan", EMAIL, "ENTERPRISE")
         yield HttpSide(
             "lightwell", process, Server(port, {"Authorization": f"Bearer {key}"}), connections
         )

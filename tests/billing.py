@@ -1,4 +1,4 @@
-"""Lightwell with the test cashier in the same process: what a customer does there arrives here as
+"""Lightwell with the fake Stripe in the same process: what a customer does there arrives here as
 signed events."""
 
 import json
@@ -14,43 +14,43 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from app.adapters.stripe_payments import StripePayments
-from app.cashier.books import Books
-from app.cashier.factory import create_cashier
 from app.config import Settings
-from app.embedded import cashier_account
 from app.extensions import transaction
 from app.models import AuditEntry, BillingAccount, Organization
 from app.services.accounts import keys
 from app.services.billing import inbox
 from app.services.billing.prices import Prices
 from app.services.billing.provider import Provider
-from tests.cashier.wire import InProcess
+from dev.environment import fake_stripe_account
+from dev.stripe.factory import create_fake_stripe
+from dev.stripe.state import FakeStripe
+from tests.dev.stripe.wire import InProcess
 
 if TYPE_CHECKING:
     from tests.conftest import Account
 
 
-ACCOUNT = Settings.model_validate(
-    {"app_env": "development", "secret_key": "k" * 32, **cashier_account("k" * 32, 1)}
+ACCOUNT = Settings.from_env(
+    {"APP_ENV": "development", "SECRET_KEY": "k" * 32, **fake_stripe_account("k" * 32, 1)}
 )
-"""The settings of the cashier, as ``./run serve`` would have them."""
+"""The settings of the fake Stripe, as ``./run serve`` would have them."""
 SECRETS = ("whsec_new_one", "whsec_old_one")
 METERED = "price_images_metered"
 
 
 @dataclass
 class BillingEnv:
-    """An application, the cashier's ``books``, and the wire between them."""
+    """An application, the fake Stripe, and the wire between them."""
 
     app: Flask
-    books: Books
+    stripe: FakeStripe
     provider: Provider
     heard: int = 0
 
     @property
-    def news(self) -> list[dict[str, Any]]:
+    def new_events(self) -> list[dict[str, Any]]:
         """The events since the last time."""
-        events = self.books.events()
+        events = self.stripe.journal.events()
         new, self.heard = events[self.heard :], len(events)
         return new
 
@@ -71,8 +71,8 @@ class BillingEnv:
             inbox.work(self.provider)
 
     def catch_up(self) -> None:
-        """Deliver all news and handle them."""
-        self.deliver(self.news)
+        """Deliver the new events and handle them."""
+        self.deliver(self.new_events)
         self.work()
 
     def customer(self, account: "Account") -> str:
@@ -110,17 +110,20 @@ class BillingEnv:
 def open_billing_env(
     app: Flask, clock: Callable[[], datetime], **changes: Any
 ) -> Iterator[BillingEnv]:
-    """Give an application a provider for the length of the block: an empty cashier. ``changes`` are
-    of the Provider."""
-    cashier = create_cashier(ACCOUNT.stripe_secret_key, SECRETS[0], None, None, clock)
+    """Give an application a provider for the length of the block: an empty fake Stripe.
+    ``changes`` are of the Provider."""
+    fake_stripe = create_fake_stripe(ACCOUNT.stripe_secret_key, SECRETS[0], None, None, clock)
     payments = StripePayments(
-        ACCOUNT.stripe_secret_key, SECRETS, ACCOUNT.stripe_api_base, http_client=InProcess(cashier)
+        ACCOUNT.stripe_secret_key,
+        SECRETS,
+        ACCOUNT.stripe_api_base,
+        http_client=InProcess(fake_stripe),
     )
     provider = Provider(payments, Prices(ACCOUNT.stripe_prices, ()), timedelta(days=7), "", clock)
     provider = replace(provider, **changes)
     container = app.extensions["lightwell"]
     app.extensions["lightwell"] = replace(container, provider=provider)
     try:
-        yield BillingEnv(app, cashier.extensions["books"], provider)
+        yield BillingEnv(app, fake_stripe.extensions["state"], provider)
     finally:
         app.extensions["lightwell"] = container

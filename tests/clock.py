@@ -19,8 +19,8 @@ REAL_TIME = {
     "machine's clock",
     "tests/api/test_on_s3.py": "the S3 server refuses URLs that its own clock finds too old",
     "tests/architecture/test_queues.py": "RQ plans its cron by the machine's clock",
-    "tests/cashier/test_deliveries.py": "Stripe's library compares signatures with the machine's "
-    "clock",
+    "tests/dev/stripe/test_deliveries.py": "Stripe's library compares signatures with the "
+    "machine's clock",
     "tests/delivery/conftest.py": "the S3 server refuses URLs that its own clock finds too old; "
     "ours promises the same",
     "tests/delivery/test_signed_urls.py": "the S3 server refuses URLs that its own clock finds too "

@@ -34,9 +34,10 @@ from app.extensions import db, transaction
 from app.factory import create_app
 from app.logs import configure
 from app.models import Mode, Plan
-from app.serve import free_port
 from app.services.accounts import identity, keys
 from app.services.billing import plans
+from dev.environment import read_services
+from dev.ports import free_port
 from tests.billing import BillingEnv, open_billing_env
 from tests.client import ApiClient
 from tests.clock import NOON, Clock, file_now
@@ -317,7 +318,7 @@ def client(app: Flask) -> ApiClient:
 
 @pytest.fixture
 def billing_env(app: Flask, clock: Clock) -> Iterator[BillingEnv]:
-    """Payments: an empty test cashier, for the application of the test."""
+    """Payments: an empty fake Stripe, for the application of the test."""
     with open_billing_env(app, clock) as billing_env:
         yield billing_env
 
@@ -336,7 +337,12 @@ class Service:
         """Run a flask command against the same data, as ``./run flask`` does."""
         command = [sys.executable, "-m", "flask", *arguments]
         done = subprocess.run(
-            command, env=self.environment, cwd=ROOT, capture_output=True, text=True, check=True
+            command,
+            env=read_services(self.data_dir) | self.environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         return done.stdout.strip()
 
@@ -367,7 +373,7 @@ def running_service(folder: Path, **settings: str) -> Iterator[Service]:
     log = folder / "serve.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "app.serve"], env=environment, cwd=ROOT, stdout=out, stderr=out,
+            [sys.executable, "-m", "dev.serve"], env=environment, cwd=ROOT, stdout=out, stderr=out,
             start_new_session=True,
         )  # fmt: skip
     service = Service(f"http://127.0.0.1:{port}", data_dir, environment, process, log)

@@ -14,7 +14,7 @@ import pytest
 from boto3.session import Session
 from botocore.config import Config
 
-from app.serve import free_port
+from dev.ports import free_port
 from tests.clock import another_date
 
 MINISTACK = Path(__file__).resolve().parent.parent / ".venv-s3" / "bin" / "ministack"

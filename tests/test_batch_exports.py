@@ -10,8 +10,8 @@ import pytest
 import requests
 
 from tests.conftest import Service, wait_until
+from tests.dev.test_serve import register, used
 from tests.images import encoded
-from tests.test_serve import register, used
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("batches")]
 ASSETS = 20

@@ -83,7 +83,7 @@ def test_sweep_says_what_it_did(run) -> None:
 
 def test_a_granted_plan_holds_beside_what_is_paid(run, billing_env, make_account) -> None:
     payer = make_account(plan="FREE")
-    billing_env.books.subscribe(billing_env.customer(payer), ["price_team_month"])
+    billing_env.stripe.subscriptions.create(billing_env.customer(payer), ["price_team_month"])
     billing_env.catch_up()
     said = [run("orgs", "set-plan", payer.email, plan).stdout for plan in ("business", "FREE")]
     assert said == [f"{payer.org_id} is on the {plan} plan.\n" for plan in ("BUSINESS", "TEAM")]
@@ -97,9 +97,9 @@ def test_a_granted_plan_holds_beside_what_is_paid(run, billing_env, make_account
 def test_a_flag_is_taken_off(run, billing_env, make_account) -> None:
     disputer = make_account(plan="FREE")
     customer = billing_env.customer(disputer)
-    billing_env.books.subscribe(customer, ["price_team_month"])
-    (charge,) = billing_env.books.charges_of(customer)
-    billing_env.books.dispute(charge["id"])
+    billing_env.stripe.subscriptions.create(customer, ["price_team_month"])
+    (charge,) = billing_env.stripe.journal.all("charge", customer)
+    billing_env.stripe.invoices.dispute(charge["id"])
     billing_env.catch_up()
     reason = f"The charge {charge['id']} is disputed."
     assert billing_env.organization(disputer).flag == reason
@@ -129,9 +129,9 @@ def test_events_that_wait_are_listed_with_the_reason(run, billing_env, make_acco
         assert total == f"Events that wait: {len(lines)}."
         return [line for line in lines if customer in line]
 
-    subscription = billing_env.books.subscribe(customer, ["price_images_metered"])["id"]
+    subscription = billing_env.stripe.subscriptions.create(customer, ["price_images_metered"])["id"]
     created = next(
-        one for one in billing_env.news if one["type"] == "customer.subscription.created"
+        one for one in billing_env.new_events if one["type"] == "customer.subscription.created"
     )
     billing_env.deliver([created])
     (line,) = of_the_customer()
@@ -142,6 +142,6 @@ def test_events_that_wait_are_listed_with_the_reason(run, billing_env, make_acco
     assert line.endswith(
         f": {subscription} pays price_images_metered, which STRIPE_PRICES does not name"
     )
-    billing_env.books.cancel(subscription)
+    billing_env.stripe.subscriptions.cancel(subscription)
     billing_env.catch_up()
     assert of_the_customer() == []

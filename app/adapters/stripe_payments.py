@@ -1,4 +1,4 @@
-"""Payments by Stripe, or by the test cashier, which speaks the same."""
+"""Payments by Stripe, or by the fake Stripe, which speaks the same."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

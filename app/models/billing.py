@@ -16,7 +16,7 @@ PROVIDER_ID = 255
 
 
 class BillingAccount(OrgOwned, Base):
-    """An organization that has been at the cashier, and the subscription that counts for it.
+    """An organization that has been at the fake Stripe, and the subscription that counts for it.
 
     ``customers`` numbers the provider's customers that it has had; ``customer_id`` is None after
     one was deleted. ``revision`` grows with every snapshot that is applied: one that was taken

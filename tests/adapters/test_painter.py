@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from app.adapters import painter as adapter
 from app.adapters.painter import Order, Painter
 from app.errors import AppError, BadRequest, DependencyDown, Forbidden, Overloaded, Unprocessable
-from app.serve import free_port
+from dev.ports import free_port
 from tests.adapters.painter_server import KEY, PainterServer, drips, refuses, running_painter, says
 
 PICTURE = b"\x89PNG and so on"

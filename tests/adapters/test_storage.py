@@ -18,7 +18,7 @@ from app.adapters.s3_storage import PART_BYTES, S3Storage
 from app.adapters.storage import Storage
 from app.config import ConfigurationError, Settings
 from app.errors import DependencyDown
-from app.serve import free_port
+from dev.ports import free_port
 from tests.clock import NOON, real_now
 from tests.s3 import CREDENTIALS, REGION
 

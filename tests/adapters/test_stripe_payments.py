@@ -1,4 +1,4 @@
-"""Payments over real sockets: all calls against the test cashier, what is sent, and how answers are
+"""Payments over real sockets: all calls against the fake Stripe, what is sent, and how answers are
 read."""
 
 import threading
@@ -16,8 +16,8 @@ from werkzeug.serving import make_server
 from app.adapters import stripe_payments
 from app.adapters.payments import CustomerGone, Forged, Item, Line, Subscription
 from app.adapters.stripe_payments import StripePayments
-from app.cashier.factory import create_cashier
 from app.errors import DependencyDown
+from dev.stripe.factory import create_fake_stripe
 from tests.adapters.painter_server import says
 from tests.adapters.stripe_server import CLOSED, KEY, answering, client_of, refusal, running_stripe
 from tests.billing import METERED, SECRETS
@@ -28,8 +28,8 @@ MOMENT = 1_790_000_000
 
 
 @contextmanager
-def served(cashier: Flask) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, cashier, threaded=True)
+def served(fake_stripe: Flask) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, fake_stripe, threaded=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
@@ -64,9 +64,9 @@ def subscription(**changes: Any) -> dict[str, Any]:
 
 
 def test_all_calls_over_a_real_connection(clock, caplog) -> None:
-    cashier = create_cashier(KEY, SECRETS[0], None, None, clock)
-    books = cashier.extensions["books"]
-    with served(cashier) as url, client_of(url) as payments:
+    fake_stripe = create_fake_stripe(KEY, SECRETS[0], None, None, clock)
+    state = fake_stripe.extensions["state"]
+    with served(fake_stripe) as url, client_of(url) as payments:
         customer = payments.create_customer("org_1", 1, "Ünïcode & Söhne", "a+b@example.com")
         assert (
             payments.create_customer("org_1", 1, "Ünïcode & Söhne", "a+b@example.com") == customer
@@ -74,28 +74,30 @@ def test_all_calls_over_a_real_connection(clock, caplog) -> None:
         assert (
             payments.create_customer("org_1", 2, "Ünïcode & Söhne", "a+b@example.com") != customer
         )
-        assert books.customer(customer)["name"] == "Ünïcode & Söhne"
-        assert books.customer(customer)["metadata"] == {"org_id": "org_1"}
+        assert state.customers.find(customer)["name"] == "Ünïcode & Söhne"
+        assert state.customers.find(customer)["metadata"] == {"org_id": "org_1"}
         assert payments.subscriptions_of(customer) == []
 
         lines = [Line("price_team_month"), Line(METERED, metered=True)]
         first = payments.checkout("org_1", customer, lines[:1], BACK, BACK)
         page = payments.checkout("org_1", customer, lines, BACK, BACK)
-        closed, opened = books.all("checkout.session")
+        closed, opened = state.journal.all("checkout.session")
         assert (closed["status"], opened["status"], opened["url"]) == ("expired", "open", page)
         assert first != page
-        books.complete_checkout(opened["id"])
+        state.checkout.complete(opened["id"])
 
         (bought,) = payments.subscriptions_of(customer)
         assert list(payments.subscriptions()) == [bought]
         assert (bought.customer_id, bought.status, bought.cancel_at) == (customer, "active", None)
         assert [item.price_id for item in bought.items] == ["price_team_month", METERED]
         assert bought.created_at <= clock() < bought.items[0].period_end
-        assert payments.customer_of_charge(books.charges_of(customer)[0]["id"]) == customer
+        assert (
+            payments.customer_of_charge(state.journal.all("charge", customer)[0]["id"]) == customer
+        )
 
         one = replace(bought, items=bought.items[:1])
         assert payments.change(one, [Line("price_business_month")], BACK).startswith(url)
-        books.confirm_flow(books.all("billing_portal.session")[-1]["id"])
+        state.portal.confirm(state.journal.all("billing_portal.session")[-1]["id"])
         assert [item.price_id for item in payments.subscriptions_of(customer)[0].items] == [
             "price_business_month",
             METERED,
@@ -104,11 +106,11 @@ def test_all_calls_over_a_real_connection(clock, caplog) -> None:
 
         for _ in range(2):
             payments.meter("images", "use_1", customer, 7, clock())
-        assert [event["payload"]["value"] for event in books.meter_events()] == ["7"]
+        assert [event["payload"]["value"] for event in state.meter.all()] == ["7"]
 
-        books.cancel(bought.id, at_period_end=True)
+        state.subscriptions.cancel(bought.id, at_period_end=True)
         assert payments.subscriptions_of(customer)[0].cancel_at == bought.items[0].period_end
-        books.delete_customer(customer)
+        state.customers.delete(customer)
         with pytest.raises(CustomerGone):
             payments.subscriptions_of(customer)
     assert KEY not in caplog.text
@@ -116,8 +118,11 @@ def test_all_calls_over_a_real_connection(clock, caplog) -> None:
 
 def test_all_subscriptions_are_read_page_by_page(billing_env, monkeypatch) -> None:
     monkeypatch.setattr(stripe_payments, "PAGE", 2)
-    customer = billing_env.books.create_customer("a@example.com")["id"]
-    made = [billing_env.books.subscribe(customer, ["price_team_month"])["id"] for _ in range(5)]
+    customer = billing_env.stripe.customers.create("a@example.com")["id"]
+    made = [
+        billing_env.stripe.subscriptions.create(customer, ["price_team_month"])["id"]
+        for _ in range(5)
+    ]
     assert sorted(
         one.id for one in billing_env.provider.payments.subscriptions_of(customer)
     ) == sorted(made)
@@ -125,7 +130,7 @@ def test_all_subscriptions_are_read_page_by_page(billing_env, monkeypatch) -> No
 
 
 def test_what_is_sent(impatient) -> None:
-    """The version and the names of parameters are Stripe's; the test cashier is not the only judge
+    """The version and the names of parameters are Stripe's; the fake Stripe is not the only judge
     of that."""
     with (
         running_stripe(says({"id": "bps_1", "url": "https://x", "data": []})) as server,

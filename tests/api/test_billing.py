@@ -51,7 +51,9 @@ def session_of(
     """The session whose page an answer leads to."""
     assert answer.status_code == 200, answer.json
     (session,) = [
-        entry for entry in billing_env.books.all(kind) if entry["url"] == answer.json["url"]
+        entry
+        for entry in billing_env.stripe.journal.all(kind)
+        if entry["url"] == answer.json["url"]
     ]
     return session
 
@@ -59,14 +61,14 @@ def session_of(
 def pay(billing_env: BillingEnv, answer: TestResponse) -> str:
     """Pay on the page; returns the id of the subscription."""
     return str(
-        billing_env.books.complete_checkout(session_of(billing_env, answer)["id"])["subscription"]
+        billing_env.stripe.checkout.complete(session_of(billing_env, answer)["id"])["subscription"]
     )
 
 
 def prices_of(billing_env: BillingEnv, subscription_id: str) -> list[str]:
     return [
         item["price"]["id"]
-        for item in billing_env.books.subscription(subscription_id)["items"]["data"]
+        for item in billing_env.stripe.subscriptions.find(subscription_id)["items"]["data"]
     ]
 
 
@@ -87,15 +89,17 @@ def test_a_checkout_sells_what_was_asked_for(billing_env, payer, buy) -> None:
         ({"plan": "Business", "interval": "year"}, "price_business_year"),
     ):
         session = session_of(billing_env, buy(**asked))
-        assert list(billing_env.books.order(session["id"]).price_ids) == [price]
+        assert list(billing_env.stripe.checkout.order(session["id"]).price_ids) == [price]
         assert session["customer"] == billing_env.billing(payer).customer_id
         assert session["client_reference_id"] == payer.org_id
 
 
 def test_the_plan_changes_when_it_is_paid(billing_env, payer, buy) -> None:
     session = session_of(billing_env, buy("BUSINESS", interval="year"))
-    subscription = billing_env.books.complete_checkout(session["id"])["subscription"]
-    assert billing_env.books.subscription(subscription)["metadata"] == {"org_id": payer.org_id}
+    subscription = billing_env.stripe.checkout.complete(session["id"])["subscription"]
+    assert billing_env.stripe.subscriptions.find(subscription)["metadata"] == {
+        "org_id": payer.org_id
+    }
     assert billing_env.plan(payer) != "BUSINESS"
     billing_env.catch_up()
     assert billing_env.plan(payer) == "BUSINESS"
@@ -110,7 +114,7 @@ def test_the_page_leads_back_to_ours(billing_env, client, buy) -> None:
 
 def test_the_customer_is_the_workspace_s_owner(billing_env, payer, buy) -> None:
     buy()
-    customer = billing_env.books.customer(billing_env.billing(payer).customer_id or "")
+    customer = billing_env.stripe.customers.find(billing_env.billing(payer).customer_id or "")
     assert customer["email"] == payer.email
     assert customer["metadata"] == {"org_id": payer.org_id}
     (entry,) = billing_env.audit(payer)[-1:]
@@ -143,7 +147,7 @@ def test_what_is_not_sold_is_refused_by_its_field(billing_env, client, payer, bu
         assert [problem.split(":")[0] for problem in answer.json["errors"]] == [field], asked
     answer = client.post("/billing/checkout", headers=bearer(payer.key), json={})
     assert (answer.status_code, answer.json["errors"]) == (400, ["plan: is required"])
-    assert billing_env.books.customers() == []
+    assert billing_env.stripe.customers.all() == []
 
 
 def test_a_plan_is_refused_where_it_is_not_sold_by_the_year(app, clock, payer, buy) -> None:
@@ -167,7 +171,7 @@ def test_of_several_prices_of_a_plan_the_first_is_sold_and_the_others_still_hold
     with open_billing_env(app, clock, prices=Prices([new, old], ())) as billing_env:
         subscription = pay(billing_env, buy())
         assert prices_of(billing_env, subscription) == ["price_team_month"]
-        billing_env.books.change_prices(subscription, ["price_business_month"])
+        billing_env.stripe.subscriptions.change_prices(subscription, ["price_business_month"])
         billing_env.catch_up()
         assert billing_env.plan(payer) == "TEAM"
 
@@ -191,7 +195,7 @@ def test_a_key_that_only_reads_buys_nothing(billing_env, client, payer, make_key
     for path in ("checkout", "portal"):
         answer = client.post(f"/billing/{path}", headers=bearer(reading), json={"plan": "TEAM"})
         assert (answer.status_code, answer.json["code"]) == (403, "forbidden")
-    assert billing_env.books.customers() == []
+    assert billing_env.stripe.customers.all() == []
     answer = client.post("/billing/checkout", headers=bearer(writing), json={"plan": "TEAM"})
     assert answer.status_code == 200
 
@@ -203,7 +207,7 @@ def test_a_test_key_spends_no_money(billing_env, client, payer) -> None:
         )
         assert (answer.status_code, answer.json["code"]) == (403, "forbidden")
         assert "live key" in answer.json["error"]
-    assert billing_env.books.customers() == []
+    assert billing_env.stripe.customers.all() == []
 
 
 def test_nobody_pays_for_what_was_granted(billing_env, client, make_account) -> None:
@@ -211,7 +215,7 @@ def test_nobody_pays_for_what_was_granted(billing_env, client, make_account) -> 
     for plan in ("TEAM", "BUSINESS"):
         answer = client.post("/billing/checkout", headers=bearer(granted.key), json={"plan": plan})
         assert_conflict(answer, "BUSINESS plan already")
-    assert billing_env.books.customers() == []
+    assert billing_env.stripe.customers.all() == []
 
 
 def test_a_plan_above_the_granted_one_is_sold(billing_env, client, make_account) -> None:
@@ -235,7 +239,7 @@ def test_without_a_provider_payments_are_not_implemented(client, payer, buy) -> 
 def test_the_plan_that_is_paid_is_not_sold_again(billing_env, payer, buy) -> None:
     pay(billing_env, buy())
     assert_conflict(buy(), "TEAM", "month", "/billing/portal")
-    assert len(billing_env.books.all("checkout.session")) == 1
+    assert len(billing_env.stripe.journal.all("checkout.session")) == 1
 
 
 @pytest.mark.parametrize(
@@ -255,7 +259,7 @@ def test_another_plan_is_confirmed_for_the_same_subscription(
     after = page["flow"]["after_completion"]
     assert (after["type"], after["redirect"]["return_url"][-13:]) == ("redirect", "checkout=done")
     assert prices_of(billing_env, subscription) == ["price_team_month"]
-    billing_env.books.confirm_flow(page["id"])
+    billing_env.stripe.portal.confirm(page["id"])
     billing_env.catch_up()
     assert prices_of(billing_env, subscription) == [price]
     assert (billing_env.plan(payer), billing_env.billing(payer).subscription_id) == (
@@ -263,13 +267,16 @@ def test_another_plan_is_confirmed_for_the_same_subscription(
         subscription,
     )
     assert (
-        len(billing_env.books.subscriptions_of(billing_env.billing(payer).customer_id or "")) == 1
+        len(
+            billing_env.stripe.journal.all(
+                "subscription", billing_env.billing(payer).customer_id or ""
+            )
+        )
+        == 1
     )
 
 
-def test_a_change_is_offered_before_our_own_books_know_of_the_subscription(
-    billing_env, buy
-) -> None:
+def test_a_change_is_offered_before_we_know_of_the_subscription(billing_env, buy) -> None:
     """The customer is faster than the webhook: two subscriptions would both be charged."""
     pay(billing_env, buy())
     assert_conflict(buy(), "TEAM")
@@ -277,25 +284,27 @@ def test_a_change_is_offered_before_our_own_books_know_of_the_subscription(
 
 
 def test_a_change_is_offered_in_a_trial(billing_env, payer, buy) -> None:
-    billing_env.books.subscribe(billing_env.customer(payer), ["price_team_month"], trial_days=14)
+    billing_env.stripe.subscriptions.create(
+        billing_env.customer(payer), ["price_team_month"], trial_days=14
+    )
     assert session_of(billing_env, buy("BUSINESS"), "billing_portal.session")
 
 
 def test_what_is_not_paid_must_be_paid_first(billing_env, client, payer, buy) -> None:
     subscription = pay(billing_env, buy())
-    billing_env.books.set_card(billing_env.billing(payer).customer_id or "", "declines")
-    billing_env.books.end_period(subscription)
+    billing_env.stripe.customers.set_card(billing_env.billing(payer).customer_id or "", "declines")
+    billing_env.stripe.subscriptions.end_period(subscription)
     for status in ("past_due", "unpaid"):
-        assert billing_env.books.subscription(subscription)["status"] == status
+        assert billing_env.stripe.subscriptions.find(subscription)["status"] == status
         for plan in ("TEAM", "BUSINESS"):
             assert_conflict(buy(plan), "payment failed", "/billing/portal")
         if status == "past_due":
-            billing_env.books.give_up(subscription, "unpaid")
+            billing_env.stripe.subscriptions.give_up(subscription, "unpaid")
     assert portal(client, payer.key).status_code == 200
 
 
 def test_what_is_paused_must_be_taken_up_again_first(billing_env, payer, buy) -> None:
-    billing_env.books.pause(pay(billing_env, buy()))
+    billing_env.stripe.subscriptions.pause(pay(billing_env, buy()))
     assert_conflict(buy("BUSINESS"), "paused", "/billing/portal")
 
 
@@ -304,17 +313,17 @@ def test_after_a_cancellation_the_plan_is_sold_again_once_it_has_ended(
     billing_env, payer, buy, at_period_end
 ) -> None:
     subscription = pay(billing_env, buy())
-    billing_env.books.cancel(subscription, at_period_end=at_period_end)
+    billing_env.stripe.subscriptions.cancel(subscription, at_period_end=at_period_end)
     if at_period_end:
         assert_conflict(buy(), "TEAM", "/billing/portal")
-        billing_env.books.end_period(subscription)
+        billing_env.stripe.subscriptions.end_period(subscription)
     assert pay(billing_env, buy()) != subscription
     billing_env.catch_up()
     assert billing_env.plan(payer) == "TEAM"
 
 
 def test_a_first_payment_that_failed_does_not_stand_in_the_way(billing_env, payer, buy) -> None:
-    first = billing_env.books.subscribe(
+    first = billing_env.stripe.subscriptions.create(
         billing_env.customer(payer), ["price_team_month"], card="declines"
     )
     assert first["status"] == "incomplete"
@@ -338,7 +347,7 @@ def test_a_price_that_only_stripe_knows_is_a_matter_for_people(app, clock, payer
     with open_billing_env(app, clock, prices=prices) as billing_env:
         subscription = pay(billing_env, buy())
         billing_env.catch_up()
-        billing_env.books.change_prices(subscription, ["price_business_year"])
+        billing_env.stripe.subscriptions.change_prices(subscription, ["price_business_year"])
         assert_conflict(buy("BUSINESS"), "Write to us")
         assert prices_of(billing_env, subscription) == ["price_business_year"]
         assert billing_env.plan(payer) == "TEAM"
@@ -351,13 +360,13 @@ def test_a_second_checkout_closes_the_first(billing_env, buy) -> None:
     """Two open pages could both be paid."""
     first = session_of(billing_env, buy())
     second = session_of(billing_env, buy("BUSINESS"))
-    assert billing_env.books.checkout(first["id"])["status"] == "expired"
-    assert billing_env.books.checkout(second["id"])["status"] == "open"
+    assert billing_env.stripe.checkout.find(first["id"])["status"] == "expired"
+    assert billing_env.stripe.checkout.find(second["id"])["status"] == "open"
 
 
 def test_the_portal_is_for_customers(billing_env, client, payer, buy) -> None:
     assert_conflict(portal(client, payer.key), "/billing/checkout")
-    assert billing_env.books.customers() == []
+    assert billing_env.stripe.customers.all() == []
     buy()
     page = session_of(billing_env, portal(client, payer.key), "billing_portal.session")
     assert page["customer"] == billing_env.billing(payer).customer_id
@@ -370,7 +379,7 @@ def test_a_repeated_request_leads_to_the_same_page(billing_env, client, payer, b
     first, again = buy(headers=once), buy(headers=once)
     assert again.headers["Idempotent-Replayed"] == "true"
     assert again.json == first.json
-    assert len(billing_env.books.all("checkout.session")) == 1
+    assert len(billing_env.stripe.journal.all("checkout.session")) == 1
     assert buy("BUSINESS", headers=once).status_code == 422
     pages = [
         portal(client, payer.key, **{"Idempotency-Key": "look-1"}).json["url"] for _ in range(2)
@@ -382,7 +391,7 @@ def test_workspaces_are_apart(billing_env, client, make_account) -> None:
     one, other = (
         make_account(name, plan="FREE", requests_per_second=1000) for name in ("one", "other")
     )
-    billing_env.books.subscribe(billing_env.customer(one), ["price_business_month"])
+    billing_env.stripe.subscriptions.create(billing_env.customer(one), ["price_business_month"])
     assert_conflict(portal(client, other.key))
     answer = client.post("/billing/checkout", headers=bearer(other.key), json={"plan": "BUSINESS"})
     assert session_of(billing_env, answer)["customer"] not in (
@@ -409,9 +418,9 @@ def test_parallel_checkouts_make_one_customer(app, billing_env, payer) -> None:
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(buy, range(8)))
     assert {answer.status_code for answer in answers} == {200}
-    (customer,) = billing_env.books.customers()
+    (customer,) = billing_env.stripe.customers.all()
     assert billing_env.billing(payer).customer_id == customer["id"]
-    assert {entry["customer"] for entry in billing_env.books.all("checkout.session")} == {
+    assert {entry["customer"] for entry in billing_env.stripe.journal.all("checkout.session")} == {
         customer["id"]
     }
     assert [entry.action for entry in billing_env.audit(payer)].count("customer.created") == 1
@@ -430,7 +439,7 @@ def test_a_crash_before_the_customer_is_stored_makes_no_second_one(
             buy()
     assert billing_env.billing(payer).customer_id is None
     assert buy().status_code == 200
-    (customer,) = billing_env.books.customers()
+    (customer,) = billing_env.stripe.customers.all()
     assert billing_env.billing(payer).customer_id == customer["id"]
 
 
@@ -438,19 +447,19 @@ def test_a_crash_before_the_customer_is_stored_makes_no_second_one(
 def test_a_customer_that_stripe_deleted_is_replaced(billing_env, client, payer, buy) -> None:
     pay(billing_env, buy())
     gone = billing_env.billing(payer).customer_id or ""
-    billing_env.books.delete_customer(gone)
+    billing_env.stripe.customers.delete(gone)
     pay(billing_env, buy())
     billing_env.catch_up()
     assert billing_env.billing(payer).customer_id not in (None, gone)
     assert billing_env.plan(payer) == "TEAM"
-    assert len(billing_env.books.customers()) == 1
+    assert len(billing_env.stripe.customers.all()) == 1
 
 
 def test_the_portal_of_a_deleted_customer_is_gone(billing_env, client, payer, buy) -> None:
     pay(billing_env, buy())
     billing_env.catch_up()
     assert billing_env.plan(payer) == "TEAM"
-    billing_env.books.delete_customer(billing_env.billing(payer).customer_id or "")
+    billing_env.stripe.customers.delete(billing_env.billing(payer).customer_id or "")
     assert_conflict(portal(client, payer.key), "/billing/checkout")
     assert billing_env.billing(payer).customer_id is None
     assert billing_env.plan(payer) != "TEAM"
@@ -463,7 +472,7 @@ def test_a_customer_that_is_deleted_while_the_page_is_made_is_replaced(
 
     def checkout(org_id: str, customer_id: str, *rest: Any) -> str:
         if not deleted:
-            deleted.append(billing_env.books.delete_customer(customer_id)["id"])
+            deleted.append(billing_env.stripe.customers.delete(customer_id)["id"])
         return made(org_id, customer_id, *rest)
 
     monkeypatch.setattr(billing_env.provider.payments, "checkout", checkout)
@@ -491,7 +500,7 @@ def test_no_secret_is_logged(billing_env, client, payer, buy, caplog, capfd) -> 
         portal(client, payer.key)
         billing_env.post("{}", "whsec_forged")
         billing_env.post("[]")
-        billing_env.books.delete_customer(billing_env.billing(payer).customer_id or "")
+        billing_env.stripe.customers.delete(billing_env.billing(payer).customer_id or "")
         portal(client, payer.key)
     written = caplog.text + "".join(capfd.readouterr())
     assert "webhook.refused" in written

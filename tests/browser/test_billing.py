@@ -1,5 +1,5 @@
-"""A customer upgrades, changes the plan and cancels, on the running service with its test
-cashier."""
+"""A customer upgrades, changes the plan and cancels, on the running service with its fake
+Stripe."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -9,7 +9,7 @@ import requests
 from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import Service, wait_until
-from tests.test_serve import register
+from tests.dev.test_serve import register
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("service")]
 PAUSE = 0.5
@@ -18,7 +18,8 @@ PAUSE = 0.5
 
 @pytest.fixture
 def page(browser: Browser, service: Service) -> Iterator[Page]:
-    """A page that may go from Lightwell to the cashier and back; errors on either fail the test."""
+    """A page that may go from Lightwell to the fake Stripe and back; errors on either fail the
+    test."""
     context = browser.new_context(base_url=service.url, viewport={"width": 1280, "height": 900})
     page = context.new_page()
     problems: list[str] = []
@@ -38,7 +39,7 @@ class Customer:
         self._key = register(service, name)
 
     def asks_for(self, path: str, **body: str) -> str:
-        """The URL of a page of the cashier's."""
+        """The URL of a page of the fake Stripe's."""
         url: list[str] = []
 
         def is_answered() -> bool:

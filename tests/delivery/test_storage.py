@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from app.adapters.local_storage import UNFINISHED, LocalStorage
-from app.embedded import kept_secret_key
+from app.config import kept_secret_key
 from app.errors import Forbidden
 from app.web import headers
 from tests.conftest import Service, wait_until

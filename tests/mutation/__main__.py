@@ -70,7 +70,8 @@ def _copy(folder: Path) -> None:
         if name and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             copyfile(ROOT / name, folder / name)
-    compile_dir(folder / "app", quiet=1, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
+    for package in ("app", "dev"):
+        compile_dir(folder / package, quiet=1, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
 
 
 def _drawn(mistakes: list[list[Mistake]], places: int, seed: str) -> list[Mistake]:

@@ -73,4 +73,5 @@ def test_the_table_names_files_that_are_there() -> None:
 def test_modules_beside_the_table_have_the_suite_of_their_name() -> None:
     assert suite_of("app/tenancy.py") == ("tests/architecture/test_isolation.py",)
     assert suite_of("app/services/sweep.py") == ["tests/services/test_sweep.py"]
+    assert suite_of("dev/stripe/state.py") == ["tests/dev/stripe/test_state.py"]
     assert not suite_of("app/factory_of_nothing.py")

@@ -54,7 +54,8 @@ SAID = "said.txt"
 
 def suite_of(module: str) -> Sequence[str]:
     """Those of the table, or those that are named after the module."""
-    own = Path("tests", *Path(module).parts[1:-1], f"test_{Path(module).name}")
+    folders = Path(module.removeprefix("app/")).parts[:-1]
+    own = Path("tests", *folders, f"test_{Path(module).name}")
     return TESTS.get(module) or ([str(own)] if own.is_file() else [])
 
 
@@ -128,7 +129,7 @@ def _test(folder: Path, tests: Sequence[str]) -> None:
         "__main__"
     )  # processes that it spawns have no use for this program
     for name in [
-        name for name in sys.modules if name.partition(".")[0] in ("app", "tests", "docs")
+        name for name in sys.modules if name.partition(".")[0] in ("app", "dev", "tests", "docs")
     ]:
         del sys.modules[name]
     temporary = folder / "tmp"

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from app.config import Settings
-from app.serve import free_port
+from dev.ports import free_port
 from tests.conftest import ROOT, wait_until
 
 FORM = "Content-Type: multipart/form-data; boundary=edge"

@@ -106,14 +106,16 @@ def test_what_test_keys_made_is_deleted_after_ninety_days(app, client, acme, clo
 def test_events_that_were_handled_are_forgotten_after_ninety_days(app, billing_env, clock) -> None:
     """Those that wait stay, however long."""
     container = app.extensions["lightwell"]
-    customer = billing_env.books.create_customer("old@example.com")["id"]
-    billing_env.books.subscribe(customer, ["price_team_month"])
+    customer = billing_env.stripe.customers.create("old@example.com")["id"]
+    billing_env.stripe.subscriptions.create(customer, ["price_team_month"])
     billing_env.catch_up()
-    handled = {one["id"] for one in billing_env.books.events()}
-    billing_env.books.delete_customer(customer)
-    billing_env.deliver(billing_env.news)
+    handled = {one["id"] for one in billing_env.stripe.journal.events()}
+    billing_env.stripe.customers.delete(customer)
+    billing_env.deliver(billing_env.new_events)
     waiting = {
-        one["id"] for one in billing_env.books.events() if one["type"].startswith("customer.")
+        one["id"]
+        for one in billing_env.stripe.journal.events()
+        if one["type"].startswith("customer.")
     } - handled
 
     def left() -> set[str]:

@@ -17,8 +17,8 @@ from limits import parse
 from limits.storage import RedisStorage
 
 from app.models import Mode
-from app.serve import free_port
 from app.web import bucket
+from dev.ports import free_port
 from tests.client import bearer
 from tests.clock import real_now
 

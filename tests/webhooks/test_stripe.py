@@ -138,14 +138,14 @@ def test_many_events_are_one_job_s_work(app, paying, queue) -> None:
     assert len(stored(app)) == 30
 
 
-def test_events_of_the_cashier_are_understood(app, billing_env, queue) -> None:
-    """All that the test cashier tells of a life: each in Stripe's own shape."""
-    customer = billing_env.books.create_customer("a@example.com")["id"]
-    subscription = billing_env.books.subscribe(customer, ["price_team_month"])["id"]
-    billing_env.books.dispute(billing_env.books.charges_of(customer)[0]["id"])
-    billing_env.books.cancel(subscription)
-    billing_env.books.delete_customer(customer)
-    news = billing_env.news
+def test_events_of_the_fake_stripe_are_understood(app, billing_env, queue) -> None:
+    """All that the fake Stripe tells of a life: each in Stripe's own shape."""
+    customer = billing_env.stripe.customers.create("a@example.com")["id"]
+    subscription = billing_env.stripe.subscriptions.create(customer, ["price_team_month"])["id"]
+    billing_env.stripe.invoices.dispute(billing_env.stripe.journal.all("charge", customer)[0]["id"])
+    billing_env.stripe.subscriptions.cancel(subscription)
+    billing_env.stripe.customers.delete(customer)
+    news = billing_env.new_events
     assert {answer.status_code for answer in billing_env.deliver(news)} == {200}
     waiting = {row.type for row in stored(app) if row.handled_at is None}
     assert waiting == {entry["type"] for entry in news} & (

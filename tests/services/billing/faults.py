@@ -67,7 +67,7 @@ def killed_at(moment: int) -> Iterator[None]:
 
 
 def forget_everybody() -> None:
-    """No customers and no events, as if nobody had ever been at the till."""
+    """No customers and no events, as if nobody had ever been a customer."""
     with transaction() as session, unscoped(session, "a new life"):
         for table in (BillingAccount, StripeEvent):
             session.change(delete(table))

@@ -1,11 +1,11 @@
-"""What the books of the test cashier say about a customer, by its own account of the rules."""
+"""What the fake Stripe says about a customer, by its own account of the rules."""
 
 from datetime import UTC, datetime
 from typing import Any
 
-from app.cashier.books import Books
 from app.config import PlanPrice
 from app.services.billing.prices import Prices
+from dev.stripe.state import FakeStripe
 from tests.billing import ACCOUNT, METERED
 from tests.services.billing.faults import Document
 
@@ -65,13 +65,15 @@ NOTHING = dict.fromkeys(
 )
 
 
-def expected(books: Books, customer_id: str) -> list[dict[str, Any]]:
+def expected(stripe: FakeStripe, customer_id: str) -> list[dict[str, Any]]:
     """The facts that count; more than one where two subscriptions are equal in all that decides."""
-    going = going_of(books, customer_id)
+    going = going_of(stripe, customer_id)
     best = max((rank(one) for one in going), default=None)
     return [facts(one) for one in going if rank(one) == best] or [NOTHING | {"metered": False}]
 
 
-def going_of(books: Books, customer_id: str) -> list[Document]:
+def going_of(stripe: FakeStripe, customer_id: str) -> list[Document]:
     """Subscriptions that have not ended."""
-    return [one for one in books.subscriptions_of(customer_id) if one["status"] in RANKS]
+    return [
+        one for one in stripe.journal.all("subscription", customer_id) if one["status"] in RANKS
+    ]

@@ -1,5 +1,5 @@
-"""Lives of a customer: what may happen at the cashier, how the news of it arrives, and what should
-come of it."""
+"""Lives of a customer: what may happen at the fake Stripe, how the news of it arrives, and what
+should come of it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -11,13 +11,15 @@ from random import Random
 from flask import Flask
 from hypothesis import strategies as st
 
-from app.cashier.books import Books
-from app.cashier.errors import CashierError
 from app.errors import Conflict
 from app.extensions import transaction
 from app.models import FREE, BillingAccount
 from app.services.billing import inbox, plans, subscriptions
 from app.services.billing.checkout import open_checkout
+from dev.stripe.customers import Customers
+from dev.stripe.errors import FakeStripeError
+from dev.stripe.state import FakeStripe
+from dev.stripe.subscriptions import Subscriptions
 from tests.billing import METERED, BillingEnv, open_billing_env
 from tests.conftest import AccountMaker
 from tests.services.billing.faults import (
@@ -51,39 +53,38 @@ LISTENED_TO = frozenset(
     }
 )
 
-Deed = Callable[[Books, str], object]
-"""What is done with a subscription, or by a customer, whose id it is given."""
-CHANGES: Mapping[str, Deed] = {
-    "change to TEAM": lambda books, one: books.change_prices(one, [TEAM]),
-    "change to BUSINESS": lambda books, one: books.change_prices(one, [BUSINESS]),
-    "change to BUSINESS by the year": lambda books, one: books.change_prices(one, [BUSINESS_YEAR]),
-    "change to TEAM and a meter": lambda books, one: books.change_prices(one, [TEAM, METERED]),
-    "cancel": Books.cancel,
-    "cancel at the end": partial(Books.cancel, at_period_end=True),
-    "keep": Books.keep,
-    "end the period": Books.end_period,
-    "retry": Books.retry_payment,
-    "give up, unpaid": partial(Books.give_up, how="unpaid"),
-    "give up, cancel": partial(Books.give_up, how="canceled"),
-    "pause": Books.pause,
-    "resume": Books.resume,
-    "expire": Books.expire_incomplete,
+CHANGES: Mapping[str, Callable[[Subscriptions, str], object]] = {
+    "change to TEAM": partial(Subscriptions.change_prices, price_ids=[TEAM]),
+    "change to BUSINESS": partial(Subscriptions.change_prices, price_ids=[BUSINESS]),
+    "change to BUSINESS by the year": partial(
+        Subscriptions.change_prices, price_ids=[BUSINESS_YEAR]
+    ),
+    "change to TEAM and a meter": partial(Subscriptions.change_prices, price_ids=[TEAM, METERED]),
+    "cancel": Subscriptions.cancel,
+    "cancel at the end": partial(Subscriptions.cancel, at_period_end=True),
+    "keep": Subscriptions.keep,
+    "end the period": Subscriptions.end_period,
+    "retry": Subscriptions.retry_payment,
+    "give up, unpaid": partial(Subscriptions.give_up, how="unpaid"),
+    "give up, cancel": partial(Subscriptions.give_up, how="canceled"),
+    "pause": Subscriptions.pause,
+    "resume": Subscriptions.resume,
+    "expire": Subscriptions.expire,
 }
-PURCHASES: Mapping[str, Deed] = {
-    "buy TEAM": lambda books, who: books.subscribe(who, [TEAM]),
-    "buy BUSINESS": lambda books, who: books.subscribe(who, [BUSINESS]),
-    "buy TEAM by the year": lambda books, who: books.subscribe(who, [TEAM_YEAR]),
-    "buy images": lambda books, who: books.subscribe(who, [METERED]),
-    "try TEAM": lambda books, who: books.subscribe(who, [TEAM], trial_days=14),
-    "buy BUSINESS without money": lambda books, who: books.subscribe(
-        who, [BUSINESS], card="declines"
+PURCHASES: Mapping[str, Callable[[Subscriptions, str], object]] = {
+    "buy TEAM": partial(Subscriptions.create, price_ids=[TEAM]),
+    "buy BUSINESS": partial(Subscriptions.create, price_ids=[BUSINESS]),
+    "buy TEAM by the year": partial(Subscriptions.create, price_ids=[TEAM_YEAR]),
+    "buy images": partial(Subscriptions.create, price_ids=[METERED]),
+    "try TEAM": partial(Subscriptions.create, price_ids=[TEAM], trial_days=14),
+    "buy BUSINESS without money": partial(
+        Subscriptions.create, price_ids=[BUSINESS], card="declines"
     ),
 }
-BY_CUSTOMER: Mapping[str, Deed] = {
-    **PURCHASES,
-    "card works": partial(Books.set_card, card="works"),
-    "card declines": partial(Books.set_card, card="declines"),
-    "leave": Books.delete_customer,
+BY_CUSTOMER: Mapping[str, Callable[[Customers, str], object]] = {
+    "card works": partial(Customers.set_card, card="works"),
+    "card declines": partial(Customers.set_card, card="declines"),
+    "leave": Customers.delete,
 }
 
 
@@ -103,8 +104,8 @@ class Life:
     arrived: list[Document] = field(default_factory=list)
 
     @property
-    def books(self) -> Books:
-        return self.billing_env.books
+    def stripe(self) -> FakeStripe:
+        return self.billing_env.stripe
 
     def begin(self) -> None:
         forget_everybody()
@@ -112,14 +113,14 @@ class Life:
         self._join()
 
     def neighbour(self) -> "Life":
-        """One at the same time and the same till."""
+        """One at the same time, in the same environment."""
         other = Life(self.billing_env, self.calendar, self.make_account)
         other._join()
         return other
 
     def _join(self) -> None:
         self.who = self.make_account(plan="FREE")
-        self.customer_id = self.books.create_customer(self.who.email)["id"]
+        self.customer_id = self.stripe.customers.create(self.who.email)["id"]
         self.granted, self.overdue_since, self.revision, self.arrived = FREE, None, 0, []
         self._hear()
         self.on_the_way = []
@@ -127,22 +128,25 @@ class Life:
             session.add(BillingAccount(customer_id=self.customer_id, customers=1, revision=0))
 
     def step(self, name: str, number: int) -> bool:
-        """Whether it was something that happened at the cashier, and was not refused there."""
+        """Whether it was something that happened at the fake Stripe, and was not refused there."""
         try:
             if name in CHANGES:
-                CHANGES[name](self.books, self._one_of_the_subscriptions(number))
+                chosen = self._one_of_the_subscriptions(number)
+                CHANGES[name](self.stripe.subscriptions, chosen)
+            elif name in PURCHASES:
+                PURCHASES[name](self.stripe.subscriptions, self.customer_id)
             elif name in BY_CUSTOMER:
-                BY_CUSTOMER[name](self.books, self.customer_id)
+                BY_CUSTOMER[name](self.stripe.customers, self.customer_id)
             else:
                 BEHIND_THE_SCENES[name](self, Random(number))
                 return False
-        except CashierError:
+        except FakeStripeError:
             return False
         return True
 
     def subscribe(self, price_id: str) -> str:
         """The new subscription's id."""
-        return str(self.books.subscribe(self.customer_id, [price_id])["id"])
+        return str(self.stripe.subscriptions.create(self.customer_id, [price_id])["id"])
 
     @property
     def plan(self) -> str:
@@ -175,9 +179,9 @@ class Life:
             self.billing_env.organization(self.who),
         )
         known = {name: getattr(kept, name) for name in NOTHING} | {"metered": organization.metered}
-        said = expected(self.books, self.customer_id)
+        said = expected(self.stripe, self.customer_id)
         assert known in said, f"{known} is none of {said}"
-        is_gone = self.books.customer(self.customer_id).get("deleted")
+        is_gone = self.stripe.customers.find(self.customer_id).get("deleted")
         assert kept.customer_id == (None if is_gone else self.customer_id)
         paid = known["plan_code"] or FREE
         if (
@@ -189,11 +193,11 @@ class Life:
         assert self.plan == max(paid, self.granted, key=LADDER.index)
 
     def _one_of_the_subscriptions(self, number: int) -> str:
-        going = going_of(self.books, self.customer_id)
+        going = going_of(self.stripe, self.customer_id)
         return str(going[number % len(going)]["id"]) if going else "none"
 
     def _hear(self) -> None:
-        news = self.books.events(after=self.last_event)
+        news = self.stripe.journal.events(after=self.last_event)
         self.last_event = news[-1]["id"] if news else self.last_event
         self.on_the_way += [one for one in news if one["type"] in LISTENED_TO]
 
@@ -204,11 +208,11 @@ class Life:
         if kept.revision == self.revision:
             return
         self.revision = kept.revision
-        overdue = expected(self.books, self.customer_id)[0]["status"] in ("past_due", "unpaid")
+        overdue = expected(self.stripe, self.customer_id)[0]["status"] in ("past_due", "unpaid")
         self.overdue_since = (self.overdue_since or self.calendar.now) if overdue else None
         self.check()
 
-    # Steps that do not happen at the cashier, though the last one leads there
+    # Steps that do not happen at the fake Stripe, though the last one leads there
 
     def deliver(self, random: Random, *, everything: bool = False) -> None:
         """Some of what is on the way, in any order, and some of what has arrived already."""
@@ -264,7 +268,9 @@ class Life:
             self.customer_id = self.billing_env.billing(self.who).customer_id or ""
             self._look()
             finish = (
-                self.books.complete_checkout if page.startswith("cs_") else self.books.confirm_flow
+                self.stripe.checkout.complete
+                if page.startswith("cs_")
+                else self.stripe.portal.confirm
             )
             finish(page)
 
@@ -292,7 +298,10 @@ NUMBERS = st.integers(0, 10_000)
 STEPS = st.tuples(
     st.tuples(st.sampled_from(sorted(PURCHASES)), NUMBERS),
     st.lists(
-        st.tuples(st.sampled_from([*CHANGES, *BY_CUSTOMER, *BEHIND_THE_SCENES, *OFTEN]), NUMBERS),
+        st.tuples(
+            st.sampled_from([*CHANGES, *PURCHASES, *BY_CUSTOMER, *BEHIND_THE_SCENES, *OFTEN]),
+            NUMBERS,
+        ),
         min_size=8,
         max_size=14,
     ),
@@ -302,7 +311,7 @@ STEPS = st.tuples(
 
 @contextmanager
 def life_of(app: Flask, make_account: AccountMaker) -> Iterator[Life]:
-    """One that has just begun, in a till of its own."""
+    """One that has just begun, in an environment of its own."""
     calendar = Calendar()
     with open_billing_env(app, calendar, prices=PRICES) as billing_env:
         life = Life(billing_env, calendar, make_account)

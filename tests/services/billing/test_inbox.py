@@ -107,7 +107,7 @@ def test_an_answer_that_grew_old_is_asked_for_again(app, life) -> None:
     with ThreadPoolExecutor(1) as threads:
         late = threads.submit(handle)
         assert is_read.wait(PATIENCE_SECONDS)
-        life.books.change_prices(one, [BUSINESS])
+        life.stripe.subscriptions.change_prices(one, [BUSINESS])
         life.arrive()
         inbox.handle(provider, life.customer_id)
         assert life.plan == "BUSINESS"
@@ -124,7 +124,9 @@ def test_of_many_with_the_same_old_answer_one_applies_it(app, life) -> None:
     """It is newer than what was there; the others see what has changed since."""
     one = life.subscribe(TEAM)
     life.arrive()
-    together = Barrier(4, lambda: life.books.change_prices(one, [BUSINESS]), PATIENCE_SECONDS)
+    together = Barrier(
+        4, lambda: life.stripe.subscriptions.change_prices(one, [BUSINESS]), PATIENCE_SECONDS
+    )
     provider = ticking(life)
     provider = replace(provider, payments=Pausing(provider.payments, together.wait, 4))
     in_threads(app, 4, lambda: inbox.handle(provider, life.customer_id))
@@ -136,7 +138,7 @@ def test_of_many_with_the_same_old_answer_one_applies_it(app, life) -> None:
 
 
 @on_both_databases
-def test_whoever_handles_while_the_books_change_the_last_state_stays(app, life) -> None:
+def test_whoever_handles_while_stripe_changes_the_last_state_stays(app, life) -> None:
     """Every entry of the audit begins where the one before it ended, and none tells the same
     twice."""
     one = life.subscribe(TEAM)
@@ -145,10 +147,10 @@ def test_whoever_handles_while_the_books_change_the_last_state_stays(app, life) 
 
     def change_and_handle() -> None:
         for price_id in (BUSINESS, TEAM, TEAM_YEAR, BUSINESS):
-            life.books.change_prices(one, [price_id])
+            life.stripe.subscriptions.change_prices(one, [price_id])
             news = [
                 told
-                for told in life.books.events()
+                for told in life.stripe.journal.events()
                 if told["type"] == "customer.subscription.updated"
             ]
             receive(life.billing_env, *news[-2:])
@@ -165,11 +167,11 @@ def test_whoever_handles_while_the_books_change_the_last_state_stays(app, life) 
 def test_news_that_changes_nothing_leaves_no_trace_in_the_audit(life) -> None:
     life.subscribe(TEAM)
     life.catch_up()
-    life.books.set_card(life.customer_id, "works")
-    life.books.update_metadata(
-        life.books.subscriptions_of(life.customer_id)[0]["id"], {"note": "x"}
+    life.stripe.customers.set_card(life.customer_id, "works")
+    life.stripe.subscriptions.update_metadata(
+        life.stripe.journal.all("subscription", life.customer_id)[0]["id"], {"note": "x"}
     )
-    assert life.books.events()[-1]["type"] == "customer.subscription.updated"
+    assert life.stripe.journal.events()[-1]["type"] == "customer.subscription.updated"
     life.catch_up()
     assert len(life.billing_env.audit(life.who)) == 1
 
@@ -196,7 +198,7 @@ def test_what_a_dead_worker_left_is_done_once_and_whole(life) -> None:
     seen = set()
     for moment in range(MOMENTS):
         before, entries = life.plan, len(life.billing_env.audit(life.who))
-        life.books.change_prices(one, [TEAM if before == "BUSINESS" else BUSINESS])
+        life.stripe.subscriptions.change_prices(one, [TEAM if before == "BUSINESS" else BUSINESS])
         life.arrive()
         with killed_at(moment):
             inbox.work(life.billing_env.provider)
@@ -231,7 +233,7 @@ def test_what_was_stored_and_never_enqueued_is_found(
     app, billing_env, make_account, monkeypatch
 ) -> None:
     account = make_account(plan="FREE")
-    billing_env.books.subscribe(billing_env.customer(account), [TEAM])
+    billing_env.stripe.subscriptions.create(billing_env.customer(account), [TEAM])
     queue = Queue(DEFAULT, connection=app.extensions["lightwell"].redis)
     queue.empty()
 
@@ -241,7 +243,7 @@ def test_what_was_stored_and_never_enqueued_is_found(
     with monkeypatch.context() as patch:
         patch.setattr(inbox, "send", die)
         created = next(
-            one for one in billing_env.news if one["type"] == "customer.subscription.created"
+            one for one in billing_env.new_events if one["type"] == "customer.subscription.created"
         )
         with pytest.raises(Killed):
             billing_env.deliver([created])

@@ -24,7 +24,7 @@ METERED_TEAM = PlanPrice("TEAM", "month", METERED)
 
 
 @pytest.fixture
-def metered_till(app, clock):
+def metered_billing_env(app, clock):
     """TEAM is sold by the month, and its images one by one besides."""
     with open_billing_env(
         app, clock, prices=Prices(ACCOUNT.stripe_prices, (METERED_TEAM,)), meter="images"
@@ -33,17 +33,19 @@ def metered_till(app, clock):
 
 
 @pytest.fixture
-def acme(metered_till, make_account):
+def acme(metered_billing_env, make_account):
     """Pays by the image."""
     account = make_account("acme", plan="FREE")
-    buy(metered_till, account)
+    buy(metered_billing_env, account)
     return account
 
 
 def hear(billing_env) -> None:
     """One of the news about a subscription is enough: each is only a reason to ask."""
     billing_env.deliver(
-        [one for one in billing_env.news if one["type"].startswith("customer.subscription.")][-1:]
+        [one for one in billing_env.new_events if one["type"].startswith("customer.subscription.")][
+            -1:
+        ]
     )
     billing_env.work()
 
@@ -53,10 +55,10 @@ def buy(billing_env, account) -> str:
     customer = billing_env.customer(account)
     (session,) = (
         one
-        for one in billing_env.books.all("checkout.session", customer)
+        for one in billing_env.stripe.journal.all("checkout.session", customer)
         if one["status"] == "open"
     )
-    subscription = billing_env.books.complete_checkout(session["id"])["subscription"]
+    subscription = billing_env.stripe.checkout.complete(session["id"])["subscription"]
     hear(billing_env)
     return str(subscription)
 
@@ -91,7 +93,7 @@ def counted(billing_env, account) -> dict[str, int]:
     customer = billing_env.billing(account).customer_id
     payloads = [
         (event["identifier"], event["payload"])
-        for event in billing_env.books.meter_events()
+        for event in billing_env.stripe.meter.all()
         if (event["event_name"], event["payload"]["stripe_customer_id"]) == ("images", customer)
     ]
     assert len(dict(payloads)) == len(payloads)
@@ -124,7 +126,7 @@ def test_metering_is_off_unless_it_is_configured(billing_env, make_account, cloc
 
 
 def test_every_settled_image_of_a_live_key_is_counted_once(
-    client, metered_till, acme, clock
+    client, metered_billing_env, acme, clock
 ) -> None:
     photo = encoded(width=64, height=48)
     compressed = client.compress(acme.key, photo, photo)
@@ -143,19 +145,23 @@ def test_every_settled_image_of_a_live_key_is_counted_once(
     assert waiting(acme) == set(settled)
     clock.advance(days=20)
     for _ in range(2):
-        metering.report(metered_till.provider)
-        assert counted(metered_till, acme) == settled
+        metering.report(metered_billing_env.provider)
+        assert counted(metered_billing_env, acme) == settled
         assert waiting(acme) == set()
-    for event in metered_till.books.meter_events():
+    for event in metered_billing_env.stripe.meter.all():
         assert event["timestamp"] == int(ledger[event["identifier"]].created_at.timestamp())
 
 
-def test_those_who_pay_no_metered_price_are_not_metered(metered_till, make_account, clock) -> None:
+def test_those_who_pay_no_metered_price_are_not_metered(
+    metered_billing_env, make_account, clock
+) -> None:
     """They bought before it was sold, say."""
     account = make_account(plan="FREE")
-    metered_till.books.subscribe(metered_till.customer(account), ["price_team_month"])
-    hear(metered_till)
-    assert metered_till.plan(account) == "TEAM"
+    metered_billing_env.stripe.subscriptions.create(
+        metered_billing_env.customer(account), ["price_team_month"]
+    )
+    hear(metered_billing_env)
+    assert metered_billing_env.plan(account) == "TEAM"
     spend(account, 3, clock)
     assert waiting(account) == set()
 
@@ -166,12 +172,12 @@ def test_those_who_pay_no_metered_price_are_not_metered(metered_till, make_accou
 def test_a_checkout_sells_metered_prices_with_the_others_or_alone(
     app, make_account, clock, licensed, sold
 ) -> None:
-    """Without a quantity, which the cashier would refuse as Stripe does."""
+    """Without a quantity, which the fake Stripe would refuse as Stripe does."""
     account = make_account(plan="FREE")
     with open_billing_env(
         app, clock, prices=Prices(licensed, (METERED_TEAM,)), meter="images"
     ) as billing_env:
-        subscription = billing_env.books.subscription(buy(billing_env, account))
+        subscription = billing_env.stripe.subscriptions.find(buy(billing_env, account))
         assert [item["price"]["id"] for item in subscription["items"]["data"]] == sold
         assert billing_env.plan(account) == "TEAM"
         entry = spend(account, 4, clock)
@@ -180,100 +186,104 @@ def test_a_checkout_sells_metered_prices_with_the_others_or_alone(
 
 
 def test_metering_ends_with_the_subscription_and_what_was_used_is_still_counted(
-    metered_till, acme, make_account, clock
+    metered_billing_env, acme, make_account, clock
 ) -> None:
     last = spend(acme, 2, clock)
     under_way = reserve(acme.key, 3, clock)
-    metered_till.books.cancel(metered_till.billing(acme).subscription_id)
-    hear(metered_till)
-    assert not metered_till.organization(acme).metered
+    metered_billing_env.stripe.subscriptions.cancel(
+        metered_billing_env.billing(acme).subscription_id
+    )
+    hear(metered_billing_env)
+    assert not metered_billing_env.organization(acme).metered
     spend(acme, 5, clock)
     settle(acme, under_way, 3)
     assert waiting(acme) == {last, under_way.entry_id}
-    metering.report(metered_till.provider)
-    assert counted(metered_till, acme) == {last: 2, under_way.entry_id: 3}
+    metering.report(metered_billing_env.provider)
+    assert counted(metered_billing_env, acme) == {last: 2, under_way.entry_id: 3}
 
 
-def test_an_overdue_payment_does_not_end_metering(metered_till, acme, clock) -> None:
-    account = metered_till.billing(acme)
-    metered_till.books.set_card(account.customer_id, "declines")
-    metered_till.books.end_period(account.subscription_id)
-    hear(metered_till)
+def test_an_overdue_payment_does_not_end_metering(metered_billing_env, acme, clock) -> None:
+    account = metered_billing_env.billing(acme)
+    metered_billing_env.stripe.customers.set_card(account.customer_id, "declines")
+    metered_billing_env.stripe.subscriptions.end_period(account.subscription_id)
+    hear(metered_billing_env)
     entry = spend(acme, 2, clock)
     assert waiting(acme) == {entry}
-    metering.report(metered_till.provider)
+    metering.report(metered_billing_env.provider)
 
 
 @on_both_databases
 def test_what_the_provider_did_not_take_waits_for_the_next_time(
-    metered_till, acme, clock, monkeypatch
+    metered_billing_env, acme, clock, monkeypatch
 ) -> None:
     monkeypatch.setattr(metering, "AT_ONCE", 2)
     entries = {spend(acme, images, clock): images for images in (1, 2, 3, 4, 5)}
-    provider = metered_till.provider
+    provider = metered_billing_env.provider
     assert metering.report(replace(provider, payments=Breaking(provider.payments, 3))) == 3
-    assert len(counted(metered_till, acme)) == 3
-    assert waiting(acme) == set(entries) - set(counted(metered_till, acme))
+    assert len(counted(metered_billing_env, acme)) == 3
+    assert waiting(acme) == set(entries) - set(counted(metered_billing_env, acme))
     assert metering.report(replace(provider, payments=Breaking(provider.payments, 0))) == 0
     assert len(waiting(acme)) == 2
     assert metering.report(provider) == 2
-    assert counted(metered_till, acme) == entries
+    assert counted(metered_billing_env, acme) == entries
     assert waiting(acme) == set()
 
 
-def test_a_provider_that_is_down_is_not_asked_about_everything(metered_till, acme, clock) -> None:
+def test_a_provider_that_is_down_is_not_asked_about_everything(
+    metered_billing_env, acme, clock
+) -> None:
     entries = {spend(acme, 1, clock) for _ in range(2 * metering.THREADS + 4)}
-    broken = Breaking(metered_till.provider.payments, 0)
-    metering.report(replace(metered_till.provider, payments=broken))
+    broken = Breaking(metered_billing_env.provider.payments, 0)
+    metering.report(replace(metered_billing_env.provider, payments=broken))
     assert metering.THREADS <= len(broken.calls) < 2 * metering.THREADS
     assert waiting(acme) == entries
-    metering.report(metered_till.provider)
+    metering.report(metered_billing_env.provider)
     assert waiting(acme) == set()
 
 
 def test_a_crash_between_telling_and_noting_it_counts_nothing_twice(
-    metered_till, acme, clock, monkeypatch
+    metered_billing_env, acme, clock, monkeypatch
 ) -> None:
     entries = {spend(acme, images, clock): images for images in (1, 2)}
     with monkeypatch.context() as crash:
         crash.setattr(metering, "_forget", lambda _readings: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            metering.report(metered_till.provider)
-    assert counted(metered_till, acme) == entries
+            metering.report(metered_billing_env.provider)
+    assert counted(metered_billing_env, acme) == entries
     assert waiting(acme) == set(entries)
     entries[spend(acme, 3, clock)] = 3
     clock.advance(days=2)
-    metering.report(metered_till.provider)
-    assert counted(metered_till, acme) == entries
+    metering.report(metered_billing_env.provider)
+    assert counted(metered_billing_env, acme) == entries
     assert waiting(acme) == set()
 
 
 @on_both_databases
-def test_parallel_reporters_count_everything_once(app, metered_till, acme, clock) -> None:
+def test_parallel_reporters_count_everything_once(app, metered_billing_env, acme, clock) -> None:
     entries = {spend(acme, images, clock): images for images in range(1, 13)}
 
     def report(_: int) -> None:
         with app.app_context():
-            metering.report(metered_till.provider)
+            metering.report(metered_billing_env.provider)
 
     with ThreadPoolExecutor(3) as threads:
         list(threads.map(report, range(3)))
-    assert counted(metered_till, acme) == entries
+    assert counted(metered_billing_env, acme) == entries
     assert waiting(acme) == set()
 
 
 def test_what_is_too_old_or_nobody_s_is_given_up_and_told(
-    metered_till, acme, make_account, clock, caplog
+    metered_billing_env, acme, make_account, clock, caplog
 ) -> None:
     gone = make_account("gone", plan="FREE")
-    buy(metered_till, gone)
+    buy(metered_billing_env, gone)
     old = spend(acme, 3, clock)
     clock.advance(days=34, minutes=1)
     fresh, lost = spend(acme, 4, clock), spend(gone, 5, clock)
-    metered_till.books.delete_customer(metered_till.billing(gone).customer_id)
-    metering.report(metered_till.provider)
+    metered_billing_env.stripe.customers.delete(metered_billing_env.billing(gone).customer_id)
+    metering.report(metered_billing_env.provider)
     assert (waiting(acme), waiting(gone)) == (set(), set())
-    assert counted(metered_till, acme) == {fresh: 4}
+    assert counted(metered_billing_env, acme) == {fresh: 4}
     given_up = [line for line in caplog.messages if "metering.lost" in line]
     assert len(given_up) == 2
     for entry, images, account in ((old, 3, acme), (lost, 5, gone)):

@@ -61,23 +61,25 @@ def month(account, clock) -> tuple[int, int | None]:
 def hear(billing_env) -> None:
     """One of the news about a subscription is enough: each is only a reason to ask."""
     billing_env.deliver(
-        [one for one in billing_env.news if one["type"].startswith("customer.subscription.")][-1:]
+        [one for one in billing_env.new_events if one["type"].startswith("customer.subscription.")][
+            -1:
+        ]
     )
     billing_env.work()
 
 
 def buy(billing_env, account, price: str = "price_team_month") -> str:
     """The id of a subscription that was paid and heard of."""
-    subscription = billing_env.books.subscribe(billing_env.customer(account), [price])
+    subscription = billing_env.stripe.subscriptions.create(billing_env.customer(account), [price])
     hear(billing_env)
     return subscription["id"]
 
 
 def fall_behind(billing_env, subscription_id: str) -> None:
     """The next payment fails."""
-    customer = billing_env.books.subscription(subscription_id)["customer"]
-    billing_env.books.set_card(customer, "declines")
-    billing_env.books.end_period(subscription_id)
+    customer = billing_env.stripe.subscriptions.find(subscription_id)["customer"]
+    billing_env.stripe.customers.set_card(customer, "declines")
+    billing_env.stripe.subscriptions.end_period(subscription_id)
     hear(billing_env)
 
 
@@ -97,7 +99,7 @@ def test_the_higher_of_granted_and_paid_holds(billing_env, free, clock) -> None:
     assert after(lambda: grant(free, "ENTERPRISE", clock)) == "ENTERPRISE"
     assert after(lambda: grant(free, "FREE", clock)) == "BUSINESS"
     assert after(lambda: grant(free, "TEAM", clock)) == "BUSINESS"
-    billing_env.books.cancel(subscription)
+    billing_env.stripe.subscriptions.cancel(subscription)
     assert after(billing_env.catch_up) == "TEAM"
     assert after(lambda: grant(free, "FREE", clock)) == "FREE"
 
@@ -119,7 +121,7 @@ def test_the_audit_tells_who_what_and_from_which_to_which(billing_env, free, clo
     subscription = buy(billing_env, free)
     grant(free, "BUSINESS", clock, "staff@example.com")
     grant(free, "BUSINESS", clock, "somebody else")
-    billing_env.books.cancel(subscription)
+    billing_env.stripe.subscriptions.cancel(subscription)
     hear(billing_env)
     grant(free, "FREE", clock)
     told = [
@@ -168,16 +170,16 @@ def test_limits_change_with_the_next_request_and_back(billing_env, client, free,
     assert seen() == nothing_paid
     subscription = buy(billing_env, free)
     assert seen() == ("TEAM", 20_000, "30", 200, 413)
-    billing_env.books.change_prices(subscription, ["price_business_month"])
+    billing_env.stripe.subscriptions.change_prices(subscription, ["price_business_month"])
     hear(billing_env)
     assert seen() == ("BUSINESS", 200_000, "100", 200, 200)
-    billing_env.books.change_prices(subscription, ["price_team_year"])
+    billing_env.stripe.subscriptions.change_prices(subscription, ["price_team_year"])
     hear(billing_env)
     assert seen() == ("TEAM", 20_000, "30", 200, 413)
-    billing_env.books.cancel(subscription, at_period_end=True)
+    billing_env.stripe.subscriptions.cancel(subscription, at_period_end=True)
     hear(billing_env)
     assert billing_env.plan(free) == "TEAM"
-    billing_env.books.end_period(subscription)
+    billing_env.stripe.subscriptions.end_period(subscription)
     hear(billing_env)
     assert seen() == nothing_paid
 
@@ -190,7 +192,7 @@ def test_what_is_used_this_month_stays_used(billing_env, client, free, make_key,
     subscription = buy(billing_env, free)
     assert month(free, clock) == (100, 19_900)
     spend(free, 50, clock)
-    billing_env.books.cancel(subscription)
+    billing_env.stripe.subscriptions.cancel(subscription)
     hear(billing_env)
     assert month(free, clock) == (150, 0)
     batch = client.compress(make_key(free), encoded())
@@ -242,7 +244,7 @@ def test_refusals_say_that_a_payment_is_overdue_and_where_to_pay(
     reason = "The last payment failed, so the plan is FREE until it is paid. POST /billing/portal "
     assert all(reason in message for message in after)
 
-    billing_env.books.set_card(billing_env.billing(free).customer_id, "works")
+    billing_env.stripe.customers.set_card(billing_env.billing(free).customer_id, "works")
     hear(billing_env)
     paid = refusals(client, free, make_key, image)
     assert len(paid) == 3

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("alone")
 @pytest.fixture
 def alone(context) -> None:
     """Everybody is compared, so whoever is left here of earlier tests has never been at the
-    till."""
+    billing_env."""
     forget_everybody()
     with transaction() as session:
         unpaid = func.coalesce(Organization.granted_plan_code, FREE)
@@ -53,9 +53,9 @@ def run(app):
 def subscribe(billing_env, account, *prices: str) -> str:
     """The id of a subscription of which nothing was heard."""
     return str(
-        billing_env.books.subscribe(billing_env.customer(account), prices or ["price_team_month"])[
-            "id"
-        ]
+        billing_env.stripe.subscriptions.create(
+            billing_env.customer(account), prices or ["price_team_month"]
+        )["id"]
     )
 
 
@@ -95,7 +95,7 @@ def check(run, billing_env, account, problem: str) -> None:
 
 
 def test_a_life_of_which_nothing_was_heard(run, billing_env, acme, clock) -> None:
-    one, books = subscribe(billing_env, acme), billing_env.books
+    one, stripe = subscribe(billing_env, acme), billing_env.stripe
     customer = billing_env.billing(acme).customer_id
     check(
         run,
@@ -104,47 +104,50 @@ def test_a_life_of_which_nothing_was_heard(run, billing_env, acme, clock) -> Non
         "status is None, should be active; plan is None, should be TEAM; interval is None, should ",
     )
     steps = [
-        (lambda: books.end_period(one), "period_end is ", "TEAM"),
+        (lambda: stripe.subscriptions.end_period(one), "period_end is ", "TEAM"),
         (
-            lambda: books.change_prices(one, ["price_business_year"]),
+            lambda: stripe.subscriptions.change_prices(one, ["price_business_year"]),
             "plan is TEAM, should be BUSINESS; interval is month, should be year; period_end is ",
             "BUSINESS",
         ),
         (
-            lambda: books.cancel(one, at_period_end=True),
+            lambda: stripe.subscriptions.cancel(one, at_period_end=True),
             "cancel_at is None, should be 20",
             "BUSINESS",
         ),
-        (lambda: books.keep(one), ", should be None", "BUSINESS"),
+        (lambda: stripe.subscriptions.keep(one), ", should be None", "BUSINESS"),
         (
-            lambda: books.set_card(customer, "declines") and books.end_period(one),
+            lambda: (
+                stripe.customers.set_card(customer, "declines")
+                and stripe.subscriptions.end_period(one)
+            ),
             "active, should be past_due",
             "BUSINESS",
         ),
         (
-            lambda: books.give_up(one, "unpaid"),
+            lambda: stripe.subscriptions.give_up(one, "unpaid"),
             "past_due, should be unpaid; plan is BUSINESS, should be None",
             "FREE",
         ),
         (
-            lambda: books.set_card(customer, "works"),
+            lambda: stripe.customers.set_card(customer, "works"),
             "unpaid, should be active; plan is None, should be ",
             "BUSINESS",
         ),
         (
-            lambda: books.pause(one),
+            lambda: stripe.subscriptions.pause(one),
             "active, should be paused; plan is BUSINESS, should be None",
             "FREE",
         ),
         (
-            lambda: books.subscribe(customer, ["price_team_month"]),
+            lambda: stripe.subscriptions.create(customer, ["price_team_month"]),
             "plan is None, should be TEAM",
             "TEAM",
         ),
-        (lambda: books.resume(one), "plan is TEAM, should be BUSINESS", "BUSINESS"),
-        (lambda: books.cancel(one), "plan is BUSINESS, should be TEAM", "TEAM"),
+        (lambda: stripe.subscriptions.resume(one), "plan is TEAM, should be BUSINESS", "BUSINESS"),
+        (lambda: stripe.subscriptions.cancel(one), "plan is BUSINESS, should be TEAM", "TEAM"),
         (
-            lambda: books.delete_customer(customer),
+            lambda: stripe.customers.delete(customer),
             "status is active, should be None; plan is TEAM, ",
             "FREE",
         ),
@@ -202,7 +205,7 @@ def test_a_price_that_nobody_named_is_told_and_left_alone(run, app, clock, acme)
     with open_billing_env(app, clock, prices=Prices(without_business, ())) as billing_env:
         subscription = subscribe(billing_env, acme)
         hear(billing_env, acme)
-        billing_env.books.change_prices(subscription, ["price_business_month"])
+        billing_env.stripe.subscriptions.change_prices(subscription, ["price_business_month"])
         who = f"{acme.org_id} {billing_env.billing(acme).customer_id}"
         problem = (
             f"{who}: {subscription} pays price_business_month, which STRIPE_PRICES does not name"
@@ -217,8 +220,8 @@ def test_a_price_that_nobody_named_is_told_and_left_alone(run, app, clock, acme)
 
 
 def test_a_customer_who_pays_and_is_nobody_here_is_told(run, billing_env) -> None:
-    stranger = billing_env.books.create_customer("stranger@example.com")["id"]
-    billing_env.books.subscribe(stranger, ["price_business_year"])
+    stranger = billing_env.stripe.customers.create("stranger@example.com")["id"]
+    billing_env.stripe.subscriptions.create(stranger, ["price_business_year"])
     problem = f"{stranger}: pays for BUSINESS, and is no workspace's customer"
     for arguments in ([], ["--repair"]):
         assert run("reconcile", *arguments) == (1, [problem, "Differences: 1, repaired: 0."])
@@ -227,14 +230,14 @@ def test_a_customer_who_pays_and_is_nobody_here_is_told(run, billing_env) -> Non
 def test_other_things_that_the_same_account_sells_are_nobody_s_business(run, billing_env) -> None:
     """Nor is what was never paid."""
     other, former = (
-        billing_env.books.create_customer(f"{name}@example.com")["id"]
+        billing_env.stripe.customers.create(f"{name}@example.com")["id"]
         for name in ("other", "former")
     )
-    billing_env.books.subscribe(other, [METERED])
-    billing_env.books.expire_incomplete(
-        billing_env.books.subscribe(former, ["price_team_month"], card="declines")["id"]
+    billing_env.stripe.subscriptions.create(other, [METERED])
+    billing_env.stripe.subscriptions.expire(
+        billing_env.stripe.subscriptions.create(former, ["price_team_month"], card="declines")["id"]
     )
-    billing_env.books.delete_customer(former)
+    billing_env.stripe.customers.delete(former)
     assert run("reconcile") == (0, ["Differences: 0, repaired: 0."])
 
 
@@ -251,22 +254,22 @@ def test_nothing_differs_in_a_life_that_was_heard_of(
     billing_env, acme, clock, life, begins
 ) -> None:
     """Nor once a plan has lapsed, which no news tells."""
-    customer, books = billing_env.customer(acme), billing_env.books
-    one = books.subscribe(customer, ["price_team_month"], **begins)["id"]
+    customer, stripe = billing_env.customer(acme), billing_env.stripe
+    one = stripe.subscriptions.create(customer, ["price_team_month"], **begins)["id"]
     steps = {
-        "change_prices": lambda: books.change_prices(one, ["price_business_month"]),
-        "cancel_later": lambda: books.cancel(one, at_period_end=True),
-        "keep": lambda: books.keep(one),
-        "end_period": lambda: books.end_period(one),
-        "pause": lambda: books.pause(one),
-        "resume": lambda: books.resume(one),
-        "declines": lambda: books.set_card(customer, "declines"),
-        "works": lambda: books.set_card(customer, "works"),
-        "unpaid": lambda: books.give_up(one, "unpaid"),
-        "give_up": lambda: books.give_up(one, "canceled"),
-        "expire": lambda: books.expire_incomplete(one),
-        "cancel": lambda: books.cancel(one),
-        "subscribe": lambda: books.subscribe(customer, ["price_team_year"]),
+        "change_prices": lambda: stripe.subscriptions.change_prices(one, ["price_business_month"]),
+        "cancel_later": lambda: stripe.subscriptions.cancel(one, at_period_end=True),
+        "keep": lambda: stripe.subscriptions.keep(one),
+        "end_period": lambda: stripe.subscriptions.end_period(one),
+        "pause": lambda: stripe.subscriptions.pause(one),
+        "resume": lambda: stripe.subscriptions.resume(one),
+        "declines": lambda: stripe.customers.set_card(customer, "declines"),
+        "works": lambda: stripe.customers.set_card(customer, "works"),
+        "unpaid": lambda: stripe.subscriptions.give_up(one, "unpaid"),
+        "give_up": lambda: stripe.subscriptions.give_up(one, "canceled"),
+        "expire": lambda: stripe.subscriptions.expire(one),
+        "cancel": lambda: stripe.subscriptions.cancel(one),
+        "subscribe": lambda: stripe.subscriptions.create(customer, ["price_team_year"]),
     }
     time = {"week": {"days": 7}, "day": {"days": 1}}
     for step in [None, *life.split()]:

@@ -103,7 +103,7 @@ def test_prices_that_nobody_knows_matter_only_where_they_hold_a_plan() -> None:
 def test_what_came_of_it_is_told_in_the_same_transaction(app, billing_env, make_account) -> None:
     account = make_account(plan="FREE")
     customer = billing_env.customer(account)
-    billing_env.books.subscribe(customer, ["price_team_month"])
+    billing_env.stripe.subscriptions.create(customer, ["price_team_month"])
     told: list[tuple[str | None, str]] = []
 
     def synchronise(customer_id: str) -> bool:

@@ -1,4 +1,4 @@
-"""Whatever order, number or moment the news comes in: the plan is what the cashier's books say."""
+"""Whatever order, number or moment the news comes in: the plan is what Stripe says."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -38,34 +38,34 @@ def live(life: Life, lives: int, eventful_share: float) -> None:
 
     @settings(max_examples=lives, deadline=None, suppress_health_check=list(HealthCheck))
     @given(steps=STEPS)
-    def as_the_books_say(steps) -> None:
+    def as_stripe_says(steps) -> None:
         life.begin()
         eventful.append(sum(life.step(*step) for step in steps) >= 4)
         life.end()
 
-    as_the_books_say()
+    as_stripe_says()
     assert len(eventful) >= lives
     assert sum(eventful) > eventful_share * len(eventful)
 
 
-def test_the_plan_is_what_the_books_say(life) -> None:
+def test_the_plan_is_what_stripe_says(life) -> None:
     live(life, 25, eventful_share=0.1)
 
 
 @pytest.mark.slow
-def test_the_plan_is_what_the_books_say_in_a_thousand_lives(life) -> None:
+def test_the_plan_is_what_stripe_says_in_a_thousand_lives(life) -> None:
     live(life, 1000, eventful_share=0.5)
 
 
 def test_every_order_of_five_events_ends_the_same(life) -> None:
     """The first subscription is over and the second is paid in the end, whichever is told last."""
     first = life.subscribe(TEAM)
-    life.books.cancel(first)
+    life.stripe.subscriptions.cancel(first)
     second = life.subscribe(BUSINESS)
-    life.books.set_card(life.customer_id, "declines")
-    life.books.end_period(second)
-    life.books.set_card(life.customer_id, "works")
-    events = life.books.events()
+    life.stripe.customers.set_card(life.customer_id, "declines")
+    life.stripe.subscriptions.end_period(second)
+    life.stripe.customers.set_card(life.customer_id, "works")
+    events = life.stripe.journal.events()
     told = {
         "customer.subscription.created",
         "customer.subscription.deleted",
@@ -108,7 +108,7 @@ def test_of_two_subscriptions_the_one_in_order_counts_and_then_the_higher(life) 
 def test_a_customer_that_is_gone_pays_nothing_and_another_can_be_made(life) -> None:
     life.subscribe(TEAM)
     life.catch_up()
-    life.books.delete_customer(life.customer_id)
+    life.stripe.customers.delete(life.customer_id)
     life.catch_up()
     assert (life.plan, life.billing_env.billing(life.who).customer_id) == ("FREE", None)
     life.check_out(Random())
@@ -120,8 +120,8 @@ def test_a_customer_that_is_gone_pays_nothing_and_another_can_be_made(life) -> N
 
 
 def fall_behind(life: Life, one: str) -> None:
-    life.books.set_card(life.customer_id, "declines")
-    life.books.end_period(one)
+    life.stripe.customers.set_card(life.customer_id, "declines")
+    life.stripe.subscriptions.end_period(one)
     life.catch_up()
 
 
@@ -130,17 +130,17 @@ def test_an_overdue_plan_holds_for_seven_days_from_the_first_news(life) -> None:
     life.catch_up()
     fall_behind(life, one)
     life.calendar.advance(days=3)
-    life.books.retry_payment(one)  # in vain, which is told as well
+    life.stripe.subscriptions.retry_payment(one)  # in vain, which is told as well
     life.catch_up()
     assert life.plan == "TEAM"
     life.calendar.advance(days=4, seconds=-1)
     assert life.plan == "TEAM"
     life.calendar.advance(seconds=1)
     assert life.plan == "FREE"
-    life.books.retry_payment(one)
+    life.stripe.subscriptions.retry_payment(one)
     life.catch_up()
     assert life.plan == "FREE"
-    life.books.set_card(life.customer_id, "works")
+    life.stripe.customers.set_card(life.customer_id, "works")
     life.catch_up()
     assert (life.plan, life.billing_env.organization(life.who).plan_lapses_at) == ("TEAM", None)
 
@@ -152,7 +152,7 @@ def test_the_next_failure_has_seven_days_of_its_own(life) -> None:
         fall_behind(life, one)
         life.calendar.advance(days=7, seconds=-1)
         assert life.plan == "TEAM"
-        life.books.set_card(life.customer_id, "works")
+        life.stripe.customers.set_card(life.customer_id, "works")
         life.catch_up()
 
 
@@ -161,12 +161,12 @@ def test_what_was_given_up_is_free_at_once(life) -> None:
     life.catch_up()
     fall_behind(life, one)
     assert life.plan == "TEAM"
-    life.books.give_up(one, "unpaid")
+    life.stripe.subscriptions.give_up(one, "unpaid")
     life.catch_up()
     assert life.plan == "FREE"
     assert life.billing_env.organization(life.who).plan_lapses_at <= life.calendar.now
     life.check()
-    life.books.set_card(life.customer_id, "works")
+    life.stripe.customers.set_card(life.customer_id, "works")
     life.catch_up()
     assert life.plan == "TEAM"
 
@@ -211,7 +211,7 @@ def test_an_unknown_price_changes_nothing_until_it_is_known(life, caplog, sold) 
     one = life.subscribe(TEAM)
     life.catch_up()
     before, entries = life.billing_env.billing(life.who), len(life.billing_env.audit(life.who))
-    life.books.change_prices(one, [BUSINESS])
+    life.stripe.subscriptions.change_prices(one, [BUSINESS])
     life.arrive()
     inbox.work(replace(life.billing_env.provider, prices=narrow))
     (alarm,) = alarms(caplog)
@@ -233,7 +233,7 @@ def test_a_renewal_that_nobody_told_is_asked_for(life) -> None:
     life.catch_up()
     ended = life.billing_env.billing(life.who).period_end
     life.calendar.now = ended
-    life.books.end_period(one)
+    life.stripe.subscriptions.end_period(one)
     life.calendar.advance(hours=2, seconds=-1)
     subscriptions.check_unheard(life.billing_env.provider)
     assert life.billing_env.billing(life.who).period_end == ended
@@ -245,10 +245,10 @@ def test_a_renewal_that_nobody_told_is_asked_for(life) -> None:
 
 def test_an_end_that_nobody_told_is_asked_for(life) -> None:
     one = life.subscribe(TEAM)
-    life.books.cancel(one, at_period_end=True)
+    life.stripe.subscriptions.cancel(one, at_period_end=True)
     life.catch_up()
     life.calendar.now = life.billing_env.billing(life.who).cancel_at
-    life.books.end_period(one)
+    life.stripe.subscriptions.end_period(one)
     life.calendar.advance(hours=2)
     assert life.plan == "TEAM"
     subscriptions.check_unheard(life.billing_env.provider)
@@ -258,10 +258,10 @@ def test_an_end_that_nobody_told_is_asked_for(life) -> None:
 
 def test_a_payment_that_nobody_told_is_asked_for_before_the_plan_lapses(life) -> None:
     one = life.subscribe(TEAM)
-    life.books.set_card(life.customer_id, "declines")
-    life.books.end_period(one)
+    life.stripe.customers.set_card(life.customer_id, "declines")
+    life.stripe.subscriptions.end_period(one)
     life.catch_up()
-    life.books.set_card(life.customer_id, "works")
+    life.stripe.customers.set_card(life.customer_id, "works")
     life.calendar.advance(days=1)
     subscriptions.check_unheard(life.billing_env.provider)
     life.check()
@@ -292,9 +292,9 @@ def test_a_dispute_flags_the_organization_and_changes_nothing_else(life) -> None
     life.subscribe(TEAM)
     life.catch_up()
     life.calendar.advance(seconds=1)
-    (charge,) = life.books.charges_of(life.customer_id)
-    life.books.dispute(charge["id"])
-    news = life.books.events()[-1]
+    (charge,) = life.stripe.journal.all("charge", life.customer_id)
+    life.stripe.invoices.dispute(charge["id"])
+    news = life.stripe.journal.events()[-1]
     receive(life.billing_env, news)
     inbox.work(life.billing_env.provider)
     assert life.billing_env.organization(life.who).flag == f"The charge {charge['id']} is disputed."
@@ -308,13 +308,15 @@ def test_a_dispute_flags_the_organization_and_changes_nothing_else(life) -> None
 
 
 def test_news_about_others_is_noted_and_done(life) -> None:
-    other = life.books.create_customer("somebody@example.com")["id"]
-    life.books.subscribe(other, [TEAM])
-    dispute = life.books.dispute(life.books.charges_of(other)[0]["id"])
-    news = life.books.events()[-1]
+    other = life.stripe.customers.create("somebody@example.com")["id"]
+    life.stripe.subscriptions.create(other, [TEAM])
+    dispute = life.stripe.invoices.dispute(life.stripe.journal.all("charge", other)[0]["id"])
+    news = life.stripe.journal.events()[-1]
     unknown = {**news, "id": "evt_unknown", "data": {"object": {**dispute, "charge": "ch_unknown"}}}
     created = next(
-        one for one in life.books.events() if one["type"] == "customer.subscription.created"
+        one
+        for one in life.stripe.journal.events()
+        if one["type"] == "customer.subscription.created"
     )
     receive(life.billing_env, created, news, unknown)
     inbox.work(life.billing_env.provider)
