@@ -144,7 +144,7 @@ def test_the_image_asks_itself_whether_it_is_alive() -> None:
     assert "/healthz" in health_check()[2]
 
 
-def test_the_entry_point_runs_the_procfile_s_command(tmp_path) -> None:
+def test_the_entry_point_runs_the_procfile_s_command(tmp_path: Path) -> None:
     (tmp_path / "Procfile").write_text("web: echo serving on $PORT\nworker: echo working\n")
     [entry_point] = json.loads(arguments_of("ENTRYPOINT")[0])
     assert json.loads(arguments_of("CMD")[0]) == ["web"]
@@ -164,7 +164,7 @@ def test_the_entry_point_runs_the_procfile_s_command(tmp_path) -> None:
     assert said("/bin/echo", "another", "command") == "another command\n"
 
 
-def test_what_the_image_holds_is_enough(tmp_path) -> None:
+def test_what_the_image_holds_is_enough(tmp_path: Path) -> None:
     """The release step, then a web process, from the copied files alone."""
     image, data = tmp_path / "image", tmp_path / "data"
     image.mkdir()
