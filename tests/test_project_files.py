@@ -220,7 +220,7 @@ def test_a_service_s_environment_is_a_production_configuration(name: str) -> Non
     )
     assert settings.app_env == "production"
     assert settings.database_url.startswith("postgresql+psycopg://")
-    assert settings.s3_bucket == SERVICES["s3"]["environment"]["S3_BUCKET"]
+    assert f"-bucket={settings.s3_bucket}" in SERVICES["s3"]["command"].split()
 
 
 def test_secrets_have_to_be_set() -> None:
