@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.config import Settings
-from docs.configuration import table
+from docs.configuration import ENV_EXAMPLE, env_example, table
 from tests.clock import REAL_TIME
 from tests.conftest import ROOT
 
@@ -159,3 +159,9 @@ def test_the_readme_lists_every_setting() -> None:
     assert table() in readme, "the README's table is out of date: ./run readme"
     for name in Settings.model_fields:
         assert f"`{name.upper()}`" in table()
+
+
+def test_the_example_of_an_environment_lists_every_setting() -> None:
+    assert ENV_EXAMPLE.read_text() == env_example(), ".env.example is out of date: ./run readme"
+    lines = {line.removeprefix("#").partition("=")[0] for line in env_example().splitlines()}
+    assert {name.upper() for name in Settings.model_fields} <= lines
