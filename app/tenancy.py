@@ -17,7 +17,18 @@ from typing import Any, cast
 
 import structlog
 from flask_sqlalchemy.session import Session
-from sqlalchemy import CursorResult, Delete, ForeignKey, String, Update, event, false, insert
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Delete,
+    ForeignKey,
+    String,
+    Update,
+    event,
+    false,
+    insert,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import (
     Mapped,
@@ -99,6 +110,14 @@ def unscoped(session: TenantSession, reason: str) -> Iterator[TenantSession]:
     finally:
         session.expunge_all()
         del session.info["unscoped"]
+
+
+def partitions_with(
+    session: TenantSession, model: type[Partitioned], condition: ColumnElement[bool]
+) -> set[tuple[str, str]]:
+    """Where rows meet a condition, as (org, mode); ``session`` must be unscoped."""
+    rows = session.execute(select(model.org_id, model.mode).where(condition).distinct())
+    return {(row.org_id, row.mode) for row in rows}
 
 
 @event.listens_for(TenantSession, "do_orm_execute")

@@ -28,7 +28,7 @@ from app.services.heartbeat import Heartbeat
 from app.services.idempotency import Claim
 from app.services.principal import MEGABYTE, Principal
 from app.services.workshop import Workshop
-from app.tenancy import TenantSession
+from app.tenancy import TenantSession, partitions_with
 
 log = structlog.get_logger()
 
@@ -229,10 +229,7 @@ def partitions_with_expired(session: TenantSession, now: datetime) -> set[tuple[
         and_(Export.expires_at <= now, Export.storage_key.is_not(None)),
         Export.finished_at <= now - REMEMBERED,
     )
-    return {
-        (row.org_id, row.mode)
-        for row in session.execute(select(Export.org_id, Export.mode).where(over).distinct())
-    }
+    return partitions_with(session, Export, over)
 
 
 def _claim(session: TenantSession, export_id: str, now: datetime) -> Attempt | None:

@@ -19,7 +19,7 @@ from app.models import IdempotentRequest, Kept, new_id
 from app.models.idempotency import HAS_BODY
 from app.services import kept, space
 from app.services.principal import MEGABYTE, Principal
-from app.tenancy import TenantSession, insert_if_absent
+from app.tenancy import TenantSession, insert_if_absent, partitions_with
 
 KEPT = timedelta(hours=24)
 LEASE = timedelta(seconds=30)
@@ -167,11 +167,7 @@ def release_expired(session: TenantSession, now: datetime) -> int:
 
 def partitions_with_expired(session: TenantSession, now: datetime) -> set[tuple[str, str]]:
     """Where a sweep has something to do, as (org, mode); ``session`` must be unscoped."""
-    over = IdempotentRequest.expires_at <= now
-    rows = session.execute(
-        select(IdempotentRequest.org_id, IdempotentRequest.mode).where(over).distinct()
-    )
-    return {(row.org_id, row.mode) for row in rows}
+    return partitions_with(session, IdempotentRequest, IdempotentRequest.expires_at <= now)
 
 
 def _its(claim: Claim) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

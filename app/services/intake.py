@@ -23,7 +23,7 @@ from app.services import assets, space
 from app.services.assets import Label
 from app.services.principal import Principal
 from app.services.workshop import Workshop
-from app.tenancy import TenantSession
+from app.tenancy import TenantSession, partitions_with
 
 INCOMING = "incoming/"
 VALID = timedelta(minutes=15)
@@ -190,10 +190,7 @@ def release_expired(session: TenantSession, now: datetime) -> int:
 
 def partitions_with_expired(session: TenantSession, now: datetime) -> set[tuple[str, str]]:
     """Where a sweep has something to do, as (org, mode); ``session`` must be unscoped."""
-    rows = session.execute(
-        select(Upload.org_id, Upload.mode).where(Upload.expires_at <= now - GRACE).distinct()
-    )
-    return {(row.org_id, row.mode) for row in rows}
+    return partitions_with(session, Upload, Upload.expires_at <= now - GRACE)
 
 
 def awaited(session: TenantSession, keys: Sequence[str]) -> set[str]:

@@ -24,7 +24,7 @@ from app.services.archive import crc32_of
 from app.services.principal import MEGABYTE, Principal
 from app.services.usage import Reservation
 from app.services.workshop import Workshop
-from app.tenancy import TenantSession, insert_if_absent
+from app.tenancy import TenantSession, insert_if_absent, partitions_with
 
 LEASE = timedelta(seconds=10)
 KEPT = timedelta(days=30)
@@ -155,8 +155,7 @@ def release_expired(session: TenantSession, now: datetime) -> int:
 
 def partitions_with_expired(session: TenantSession, now: datetime) -> set[tuple[str, str]]:
     """Where a sweep has something to do, as (org, mode); ``session`` must be unscoped."""
-    rows = session.execute(select(Rendition.org_id, Rendition.mode).where(_expired(now)).distinct())
-    return {(row.org_id, row.mode) for row in rows}
+    return partitions_with(session, Rendition, _expired(now))
 
 
 def _expired(now: datetime) -> ColumnElement[bool]:

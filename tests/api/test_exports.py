@@ -244,7 +244,7 @@ def test_a_batch_is_queued_worked_and_downloaded(app, client, acme, clock, expor
     assert state(client, acme, answer)["downloadUrl"] is None
     tools = app.extensions["lightwell"]
     with app.app_context():
-        assert sweep(tools.storage, tools.settings.spool_dir, clock()).exports >= 1
+        assert sweep(tools.storage, tools.settings.spool_dir, clock())["exports"] >= 1
     assert get(client, done["downloadUrl"]).status_code in (403, 404)
     clock.advance(days=31)
     with app.app_context():

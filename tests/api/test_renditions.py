@@ -182,7 +182,7 @@ def test_a_rendition_that_nobody_asks_for_is_forgotten_after_a_month(
         assert export_url(asset).json["cached"]
     clock.advance(days=31)
     with app.app_context():
-        assert sweep(tools.storage, tools.settings.spool_dir, clock()).renditions >= 1
+        assert sweep(tools.storage, tools.settings.spool_dir, clock())["renditions"] >= 1
     assert not export_url(asset).json["cached"]
 
 
@@ -238,7 +238,7 @@ def test_a_renderer_that_died_holds_nobody_up_for_long(
     clock.advance(minutes=6)
     tools = app.extensions["lightwell"]
     with app.app_context():
-        assert sweep(tools.storage, tools.settings.spool_dir, clock()).reservations >= 1
+        assert sweep(tools.storage, tools.settings.spool_dir, clock())["reservations"] >= 1
     assert client.get("/usage", headers=bearer(acme.key)).json["used"] == 1
 
 

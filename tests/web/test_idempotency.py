@@ -153,7 +153,7 @@ def test_an_answer_is_kept_for_a_day(app, client, acme, clock) -> None:
     clock.advance(hours=25)
     assert answers_of(app, acme)
     with app.app_context():
-        assert sweep(tools.storage, tools.settings.spool_dir, clock()).answers >= 1
+        assert sweep(tools.storage, tools.settings.spool_dir, clock())["answers"] >= 1
     assert not answers_of(app, acme)
 
 
