@@ -3,21 +3,20 @@
 from datetime import timedelta
 from typing import Annotated
 
-from flask import Response, jsonify
+from flask import Response
 from flask_openapi import APIBlueprint
 from pydantic import BaseModel, Field
 
 from app.api.assets import blueprint as assets_blueprint
-from app.api.schema import SECURITY, ById, Moment, Name, Query, Recipe, errors, shown
+from app.api.schema import SECURITY, ById, Moment, Name, Query, Recipe, answer, errors, shown
 from app.errors import BadRequest
-from app.extensions import transaction
 from app.imaging import Transform
 from app.models import MediaType
 from app.services import assets, presets, renditions
 from app.services.names import Names
 from app.services.renditions import Found, Original
 from app.web.authentication import needs_workspace
-from app.web.context import at_work, now, principal, toolbox
+from app.web.context import at_work, now, principal, toolbox, workspace_transaction
 from app.web.links import download
 
 blueprint = APIBlueprint(
@@ -59,7 +58,7 @@ def export_url(path: ById, query: ExportUrlQuery) -> Response:
     rendered again when they are asked for.
     """
     who = principal()
-    with transaction(*who.partition) as session:
+    with workspace_transaction() as session:
         asset = assets.get(session, path.id)
         base = (
             presets.transform_of(presets.named(session, query.preset))
@@ -75,7 +74,7 @@ def export_url(path: ById, query: ExportUrlQuery) -> Response:
     found = renditions.find(who, original, wanted, now(), ttl) or _rendered(original, wanted, ttl)
     expires_at = now().replace(microsecond=0) + ttl
     name = Names().unique(asset.name, found.format.extension)
-    answer = ExportUrl(
+    signed = ExportUrl(
         assetId=asset.id,
         url=download(found.storage_key, name, found.format.mime, expires_at, inline=True),
         format=shown(found.format),
@@ -83,7 +82,7 @@ def export_url(path: ById, query: ExportUrlQuery) -> Response:
         expiresAt=expires_at,
         cached=found.cached,
     )
-    response = jsonify(answer.model_dump(mode="json"))
+    response = answer(signed)
     if not found.cached and who.is_live:
         response.headers["X-Image-Processing-Usage"] = "1"
     return response

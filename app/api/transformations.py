@@ -25,13 +25,12 @@ from app.api.operations import (
 )
 from app.api.schema import SECURITY, ById, errors
 from app.errors import BadRequest, NotConfigured
-from app.extensions import transaction
 from app.imaging import Format, Transform
 from app.imaging.models import missing_for_background
 from app.imaging.operations import RemoveBackground
 from app.services import images, making
 from app.web.authentication import needs_key
-from app.web.context import at_work, principal, toolbox
+from app.web.context import at_work, toolbox, workspace_transaction
 
 blueprint = APIBlueprint(
     "transformations", __name__, url_prefix="/v1/images", abp_tags=images_blueprint.abp_tags
@@ -100,7 +99,7 @@ for operation in OPERATIONS:
 def remove_background(path: ById, body: Named) -> tuple[Response, int]:
     """Makes a new image, a PNG, in which everything but the subject is transparent. Counts as two
     images."""
-    with transaction(*principal().partition) as session:
+    with workspace_transaction() as session:
         image = images.get(session, path.id)
     weights = toolbox().settings.weights
     if problem := missing_for_background(weights):
@@ -129,7 +128,7 @@ def _made(path: ById, body: Named, asked: Sequence[Asked] = ()) -> tuple[Respons
     parts."""
     asked = asked or [Asked(body)]
     fields = watermark_ids(asked)
-    with transaction(*principal().partition) as session:
+    with workspace_transaction() as session:
         image = images.get(session, path.id)
         layers = images.among(session, fields.values())
     unusable = [

@@ -1,7 +1,7 @@
 """What the factory hands to the surfaces, and what a request knows about itself."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
@@ -14,10 +14,12 @@ from app.adapters.painter import Painter
 from app.adapters.storage import Storage
 from app.config import Settings
 from app.errors import NotConfigured
+from app.extensions import transaction
 from app.imaging import ImagingPool
 from app.services.principal import Principal
 from app.services.provider import Provider
 from app.services.workshop import Workshop
+from app.tenancy import TenantSession
 from app.web.gate import Gate
 
 
@@ -90,3 +92,8 @@ def now() -> datetime:
 def principal() -> Principal:
     """Who is asking; only for views that need a key."""
     return cast(Principal, g.principal)
+
+
+def workspace_transaction() -> AbstractContextManager[TenantSession]:
+    """A transaction in the workspace of whoever is asking."""
+    return transaction(*g.principal.partition)
