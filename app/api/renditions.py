@@ -14,7 +14,7 @@ from app.imaging import Transform
 from app.models import MediaType
 from app.services import assets, presets, renditions
 from app.services.names import Names
-from app.services.renditions import Found, Original
+from app.services.renditions import Found, Original, Wanted
 from app.web.authentication import needs_workspace
 from app.web.context import at_work, now, principal, toolbox, workspace_transaction
 from app.web.links import download
@@ -70,8 +70,9 @@ def export_url(path: ById, query: ExportUrlQuery) -> Response:
             "This asset is a video, and copies are made of images only. Its poster is the "
             "thumbnailUrl."
         )
-    original, wanted, ttl = Original.of(asset), query.over(base), timedelta(seconds=query.ttl)
-    found = renditions.find(who, original, wanted, now(), ttl) or _rendered(original, wanted, ttl)
+    ttl = timedelta(seconds=query.ttl)
+    wanted = Wanted(who, Original.of(asset), query.over(base), ttl)
+    found = renditions.find(wanted, now()) or _rendered(wanted)
     expires_at = now().replace(microsecond=0) + ttl
     name = Names().unique(asset.name, found.format.extension)
     signed = ExportUrl(
@@ -88,6 +89,6 @@ def export_url(path: ById, query: ExportUrlQuery) -> Response:
     return response
 
 
-def _rendered(original: Original, wanted: Transform, ttl: timedelta) -> Found:
+def _rendered(wanted: Wanted) -> Found:
     with at_work(toolbox().gate) as shop, shop.folder() as folder:
-        return renditions.render(principal(), original, wanted, folder / "rendition", shop, ttl)
+        return renditions.render(wanted, folder / "rendition", shop)

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, delete, literal, select
 
 from app.errors import NotFound
 from app.models import Asset, AssetTag, Mode
-from app.services import collections, counts, renditions, space
+from app.services import collections, counts, rendition_shelf, space
 from app.tenancy import TenantSession
 
 PART = 1000
@@ -86,7 +86,7 @@ def remove(session: TenantSession, asset_id: str) -> None:
     session.delete(asset)
     session.flush()
     if not session.scalar(select(Asset.id).where(Asset.content == asset.content).limit(1)):
-        renditions.remove_all(session, asset.content)
+        rendition_shelf.remove_all(session, asset.content)
 
 
 def release_expired(session: TenantSession, now: datetime) -> int:

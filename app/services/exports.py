@@ -25,7 +25,7 @@ from app.models import Asset, MediaType
 from app.services import archive, assets, renditions, usage
 from app.services.names import Names
 from app.services.principal import Principal
-from app.services.renditions import Original
+from app.services.renditions import Original, Wanted
 from app.services.workshop import Workshop
 from app.tenancy import TenantSession
 
@@ -183,11 +183,11 @@ def _render(
         return NotFound("The asset was deleted.")
     if item.is_video:
         return BadRequest("Videos can't be exported as images.")
+    wanted = Wanted(principal, item.original, transform)
     try:
-        for _ in range(
-            2
-        ):  # it may have made room for another, between the look at its row and that at its file
-            found = renditions.render(principal, item.original, transform, path, shop)
+        # It may have made room for another, between the look at its row and that at its file.
+        for _ in range(2):
+            found = renditions.render(wanted, path, shop)
             with suppress(FileNotFoundError):
                 if found.cached:
                     shop.storage.fetch(found.storage_key, path)

@@ -14,7 +14,7 @@ from sqlalchemy import delete, select
 from app.adapters.storage import Storage
 from app.extensions import transaction
 from app.models import DiscardedObject
-from app.services import assets, batches, idempotency, inbox, intake, plans, renditions, usage
+from app.services import assets, batches, idempotency, inbox, intake, plans, rendition_shelf, usage
 from app.tenancy import TenantSession, unscoped
 
 LEFT_BEHIND = timedelta(hours=1)
@@ -40,7 +40,7 @@ SWEEPERS = (
     Sweeper("events", lambda _session, _now: [()], inbox.release_expired),
     Sweeper("reservations", usage.organizations_with_expired, usage.release_expired),
     Sweeper("uploads", intake.partitions_with_expired, intake.release_expired),
-    Sweeper("renditions", renditions.partitions_with_expired, renditions.release_expired),
+    Sweeper("renditions", rendition_shelf.partitions_with_expired, rendition_shelf.release_expired),
     Sweeper("exports", batches.partitions_with_expired, batches.release_expired),
     Sweeper("answers", idempotency.partitions_with_expired, idempotency.release_expired),
     Sweeper("test assets", assets.partitions_with_expired, assets.release_expired),

@@ -15,7 +15,7 @@ from app.api import transformations
 from app.extensions import transaction
 from app.imaging import ImagingPool, Transform, Turn
 from app.services import assets, keys, renditions
-from app.services.renditions import Original
+from app.services.renditions import Original, Wanted
 from app.web.context import Toolbox
 from tests.client import bearer
 from tests.databases import on_both_databases
@@ -257,9 +257,8 @@ def test_who_waits_for_another_s_rendering_waits_no_longer(
         who = keys.authenticate(acme.key, clock())
         with transaction(*who.partition) as session:
             original = Original.of(assets.get(session, image))
-            claim = renditions._find_or_claim(
-                session, who, original, Transform(max_width=20), clock(), None
-            )
+            wanted = Wanted(who, original, Transform(max_width=20))
+            claim = renditions._find_or_claim(session, wanted, clock())
     assert isinstance(claim, renditions.Claim)
     assert is_overloaded(send_export_url(client, acme.key, image))
     clock.advance(seconds=11)

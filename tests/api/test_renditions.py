@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from app.adapters.local_storage import LocalStorage
 from app.extensions import transaction
 from app.imaging import ImagingPool, Transform
-from app.services import assets, keys, renditions
-from app.services.renditions import Original
+from app.services import assets, keys, rendition_shelf, renditions
+from app.services.renditions import Original, Wanted
 from app.services.sweep import sweep
 from tests.client import bearer
 from tests.databases import on_both_databases
@@ -228,7 +228,7 @@ def test_a_renderer_that_died_holds_nobody_up_for_long(
 ) -> None:
     asset = upload(client, acme.key)
     with monkeypatch.context() as patch, app.app_context():
-        patch.setattr(renditions, "_give_up", lambda *_: None)
+        patch.setattr(renditions._Rendering, "_give_up", lambda _: None)
         patch.setattr(ImagingPool, "submit", lambda *_: (_ for _ in ()).throw(Died))
         with pytest.raises(Died):
             _render_as(app, acme, asset)
@@ -248,7 +248,8 @@ def _render_as(app, account, asset) -> None:
     with transaction(*who.partition) as session:
         original = Original.of(assets.get(session, asset["id"]))
     with tools.workshop.folder() as folder:
-        renditions.render(who, original, Transform(max_width=200), folder / "out", tools.workshop)
+        wanted = Wanted(who, original, Transform(max_width=200))
+        renditions.render(wanted, folder / "out", tools.workshop)
 
 
 def test_an_asset_deleted_while_it_is_rendered_leaves_nothing(
@@ -348,7 +349,7 @@ def test_one_that_makes_room_while_it_is_exported_is_made_again(
         if key.startswith("renditions/"):
             monkeypatch.undo()
             with transaction(acme.org_id, "live") as session:
-                renditions.remove_all(session, assets.get(session, asset["id"]).content)
+                rendition_shelf.remove_all(session, assets.get(session, asset["id"]).content)
             sweep(tools.storage, tools.settings.spool_dir, tools.clock())
         fetch(storage, key, path)
 

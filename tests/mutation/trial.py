@@ -27,6 +27,8 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/services/test_keys.py", "tests/services/test_key_use.py",
         "tests/web/test_authentication.py", "tests/api/test_account.py",
     ),
+    "app/services/rendition_shelf.py": ("tests/services/test_renditions.py",
+    "tests/services/test_kept.py", "tests/api/test_renditions.py"),
     "app/services/renditions.py": ("tests/services/test_renditions.py",
     "tests/api/test_renditions.py"),
     "app/services/subscriptions.py": ("tests/services/test_standing.py",

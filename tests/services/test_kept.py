@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import count
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,11 +16,11 @@ from sqlalchemy import event, func, select
 from app.extensions import db, transaction
 from app.imaging import Format, Picture, Transform
 from app.models import DiscardedObject, Export, IdempotentRequest, Kept, Rendition, new_id
-from app.services import assets, batches, idempotency, kept, keys, renditions, zips
+from app.services import assets, batches, idempotency, kept, keys, rendition_shelf, renditions, zips
 from app.services.assets import Label
 from app.services.exports import Config, Progress
 from app.services.idempotency import Claim, KeptAnswer
-from app.services.renditions import Found, Original
+from app.services.renditions import Found, Original, Wanted
 from tests.databases import on_both_databases
 from tests.library import make_asset
 
@@ -61,16 +62,14 @@ class Tenant:
 
     def rendition(self, size: int, ttl: timedelta | None = None) -> str:
         transform = Transform(max_width=next(self.numbers))
+        wanted = Wanted(self.who, self.original, transform, ttl)
         with transaction(*self.who.partition) as session:
-            claim = renditions._find_or_claim(
-                session, self.who, self.original, transform, self.clock(), ttl
-            )
+            claim = renditions._find_or_claim(session, wanted, self.clock())
         assert isinstance(claim, renditions.Claim)
         picture = Picture(Format.PNG, 1, 1, size, False, "jpeg", 1)
         found = Found(claim.storage_key, Format.PNG, size, 0, cached=False)
-        renditions._keep(
-            self.who, claim, picture, found, self.clock(), ttl
-        )  # unless it was forgotten meanwhile
+        rendering = renditions._Rendering(wanted, claim, Path(), self.shop)
+        rendering._keep(picture, found)  # unless it was forgotten meanwhile
         return claim.storage_key
 
     def export(self, size: int) -> None:
@@ -91,13 +90,13 @@ class Tenant:
 
     def expire(self, hours: int) -> None:
         self.clock.advance(hours=hours)
-        for service in (idempotency, renditions, batches):
+        for service in (idempotency, rendition_shelf, batches):
             with transaction(*self.who.partition) as session:
                 service.release_expired(session, self.clock())
 
     def forget(self, _: int) -> None:
         with transaction(*self.who.partition) as session:
-            renditions.remove_all(session, self.original.content)
+            rendition_shelf.remove_all(session, self.original.content)
             for export_id in session.scalars(select(Export.id)).all():
                 batches.cancel(session, export_id, self.clock())
 

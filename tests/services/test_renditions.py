@@ -12,8 +12,9 @@ from app.errors import Overloaded
 from app.extensions import transaction
 from app.imaging import Format, Transform
 from app.models import Asset, DiscardedObject, MediaType, Mode, Rendition, new_id
-from app.services import keys, renditions
-from app.services.renditions import LEASE, ORPHANED, Found, Original
+from app.services import keys, rendition_shelf, renditions
+from app.services.rendition_shelf import ORPHANED
+from app.services.renditions import LEASE, Found, Original, Wanted
 from app.services.workshop import Workshop
 from app.tenancy import unscoped
 from tests.client import bearer
@@ -76,7 +77,7 @@ def case(app, client, acme, clock, tmp_path) -> Case:
     shop = app.extensions["lightwell"].workshop
     targets = (tmp_path / str(number) for number in range(9))
     return Case(
-        lambda: renditions.render(who, original, SMALL, next(targets), shop),
+        lambda: renditions.render(Wanted(who, original, SMALL), next(targets), shop),
         who.partition,
         original,
     )
@@ -285,9 +286,9 @@ def test_only_a_claim_that_nobody_took_over_for_an_hour_is_forgotten(case, clock
 
     def sweep() -> int:
         with transaction() as session, unscoped(session, "a test"):
-            due = case.partition in renditions.partitions_with_expired(session, clock())
+            due = case.partition in rendition_shelf.partitions_with_expired(session, clock())
         with transaction(*case.partition) as session:
-            gone = renditions.release_expired(session, clock())
+            gone = rendition_shelf.release_expired(session, clock())
         assert due == bool(gone)
         return gone
 
