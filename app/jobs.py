@@ -8,7 +8,7 @@ from app.adapters.queue import DEFAULT, EXPORTS
 from app.config import Settings
 from app.extensions import transaction
 from app.factory import create_app
-from app.services import batches, inbox, inventory, metering, subscriptions
+from app.services import batches, export_worker, inbox, inventory, metering, subscriptions
 from app.services.sweep import sweep as sweep_all
 from app.tenancy import unscoped
 
@@ -54,7 +54,7 @@ def export(org_id: str, mode: str, export_id: str) -> None:
     tools = app.extensions["lightwell"]
     try:
         with app.app_context():
-            batches.work(org_id, mode, export_id, tools.workshop)
+            export_worker.work(org_id, mode, export_id, tools.workshop)
     finally:
         tools.close()
 
@@ -63,7 +63,7 @@ def resume_exports(app: Flask) -> None:
     """Enqueue again what a dead worker left."""
     tools = app.extensions["lightwell"]
     with transaction() as session, unscoped(session, "resume exports"):
-        due = batches.take_due(session, tools.clock())
+        due = export_worker.take_due(session, tools.clock())
     for one in due:
         batches.send(tools.redis, one)
 

@@ -1,7 +1,7 @@
 """Exports: many assets, transformed, in one ZIP.
 
 ``archive_of`` is the ZIP itself, streamed while its images are rendered on all cores; a synchronous
-export sends it to the client, a batch export (``services/batches``) to storage.
+export sends it to the client, a batch export (``services/export_worker``) to storage.
 """
 
 import json

@@ -16,7 +16,7 @@ from app.errors import DependencyDown
 from app.extensions import transaction
 from app.imaging import ImagingPool
 from app.models import Kept
-from app.services import batches, kept, renditions
+from app.services import batches, export_worker, kept, renditions
 from app.services.sweep import sweep
 from app.tenancy import unscoped
 from tests.client import bearer
@@ -208,7 +208,7 @@ def run(app, client, account, answer):
     """Work on a batch export as the worker does."""
     tools = app.extensions["lightwell"]
     with app.app_context():
-        batches.work(account.org_id, "live", answer.json["id"], tools.workshop)
+        export_worker.work(account.org_id, "live", answer.json["id"], tools.workshop)
     return state(client, account, answer)
 
 
@@ -218,7 +218,7 @@ def state(client, account, answer):
 
 def take_due(app, clock) -> list[str]:
     with app.app_context(), transaction() as session, unscoped(session, "a test"):
-        return [due.export_id for due in batches.take_due(session, clock())]
+        return [due.export_id for due in export_worker.take_due(session, clock())]
 
 
 @on_both_databases
@@ -326,7 +326,7 @@ def test_a_worker_whose_claim_was_taken_stops_and_leaves_the_other_s_work(
 
 @on_both_databases
 def test_cancelling_stops_a_running_export(app, client, acme, export, monkeypatch) -> None:
-    monkeypatch.setattr(batches, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(export_worker, "HEARTBEAT_SECONDS", 0.01)
     ids = [upload(client, acme.key, encoded(width=100 + n, height=70))["id"] for n in range(30)]
     answer = export(ids, **{"async": True})
     url = f"{URL}/{answer.json['id']}"
@@ -360,7 +360,7 @@ def test_deleting_a_finished_export_removes_its_zip(app, client, acme, clock, ex
 def test_an_export_that_always_fails_ends_as_failed(
     app, client, acme, clock, export, monkeypatch
 ) -> None:
-    monkeypatch.setattr(batches, "MOST_ATTEMPTS", 2)
+    monkeypatch.setattr(export_worker, "MOST_ATTEMPTS", 2)
     answer = export(library(client, acme.key, 1), **{"async": True})
     monkeypatch.setattr(type(app.extensions["lightwell"].storage), "put", lambda *_: 1 / 0)
     for _ in range(2):

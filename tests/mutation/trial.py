@@ -23,6 +23,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "app/delivery/storage.py": ("tests/delivery/test_storage.py",
     "tests/delivery/test_signed_urls.py"),
     "app/services/batches.py": ("tests/services/test_batches.py", "tests/api/test_exports.py"),
+    "app/services/export_worker.py": ("tests/services/test_batches.py",
+    "tests/api/test_exports.py"),
     "app/services/keys.py": (
         "tests/services/test_keys.py", "tests/services/test_key_use.py",
         "tests/web/test_authentication.py", "tests/api/test_account.py",

@@ -13,8 +13,9 @@ from app.errors import RateLimited
 from app.extensions import transaction
 from app.imaging import Format, Transform
 from app.models import DiscardedObject, Export, ExportStatus
-from app.services import batches, keys
-from app.services.batches import LEASE, MOST_ATTEMPTS, MOST_UNFINISHED, Due
+from app.services import batches, export_worker, keys
+from app.services.batches import LEASE, MOST_UNFINISHED, Due
+from app.services.export_worker import MOST_ATTEMPTS, _Packing
 from app.services.exports import Config
 from app.services.principal import Principal
 from app.tenancy import unscoped
@@ -53,14 +54,14 @@ class Case:
         with transaction() as session, unscoped(session, "a test"):
             return [
                 due
-                for due in batches.take_due(session, self.clock())
+                for due in export_worker.take_due(session, self.clock())
                 if due.org_id == self.principal.org_id
             ]
 
     def another_claims(self, export: Export) -> None:
         """What a second worker has done when it begins."""
         with transaction(*self.principal.partition) as session:
-            assert batches._claim(session, export.id, self.clock())
+            assert export_worker._claim(session, export.id, self.clock())
 
 
 @pytest.fixture
@@ -69,7 +70,10 @@ def case(app, client, acme, clock) -> Case:
     who = keys.authenticate(acme.key, clock())
     shop = app.extensions["lightwell"].workshop
     return Case(
-        who, asset["id"], lambda export_id: batches.work(*who.partition, export_id, shop), clock
+        who,
+        asset["id"],
+        lambda export_id: export_worker.work(*who.partition, export_id, shop),
+        clock,
     )
 
 
@@ -127,17 +131,16 @@ def test_the_end_of_an_attempt_that_was_overtaken_ends_nothing(
 def test_a_worker_that_was_overtaken_stops_and_renews_nothing(
     case, clock, while_it_stores, monkeypatch
 ) -> None:
-    monkeypatch.setattr(batches, "HEARTBEAT_SECONDS", 0.001)
-    export, awake, noticed, renew = case.create(), Event(), Event(), batches._renew
+    monkeypatch.setattr(export_worker, "HEARTBEAT_SECONDS", 0.001)
+    export, awake, noticed, renew = case.create(), Event(), Event(), _Packing._renew
     leases: list[datetime] = []
     went_on: list[bytes] = []
 
-    def watched(*arguments):
+    def watched(packing, held):
         assert awake.wait(PATIENCE)
-        mine = renew(*arguments)
-        if not mine:
+        renew(packing, held)
+        if packing.lost.is_set():
             noticed.set()
-        return mine
 
     def overtaken(chunks):
         overdue(case, clock, export)
@@ -149,7 +152,7 @@ def test_a_worker_that_was_overtaken_stops_and_renews_nothing(
             went_on.append(chunk)
             yield chunk
 
-    monkeypatch.setattr(batches, "_renew", watched)
+    monkeypatch.setattr(_Packing, "_renew", watched)
     while_it_stores(overtaken)
     case.work(export.id)
     assert not went_on
@@ -160,15 +163,15 @@ def test_a_worker_that_was_overtaken_stops_and_renews_nothing(
 def test_a_worker_keeps_its_lease_and_shows_how_far_it_is(
     case, clock, while_it_stores, monkeypatch
 ) -> None:
-    monkeypatch.setattr(batches, "HEARTBEAT_SECONDS", 0.001)
-    export, renewed, renew = case.create(), Event(), batches._renew
+    monkeypatch.setattr(export_worker, "HEARTBEAT_SECONDS", 0.001)
+    export, renewed, renew = case.create(), Event(), _Packing._renew
     seen: list[Export] = []
 
-    def watched(principal, attempt, progress, now):
-        mine = renew(principal, attempt, progress, now)
-        if now >= late and progress.processed:
+    def watched(packing, held):
+        is_late = clock() >= late and packing.progress.processed
+        renew(packing, held)
+        if is_late:
             renewed.set()
-        return mine
 
     late = clock() + timedelta(seconds=8)
 
@@ -179,7 +182,7 @@ def test_a_worker_keeps_its_lease_and_shows_how_far_it_is(
         seen.append(case.row(export))
         return whole
 
-    monkeypatch.setattr(batches, "_renew", watched)
+    monkeypatch.setattr(_Packing, "_renew", watched)
     while_it_stores(slow)
     case.work(export.id)
     assert (seen[0].status, seen[0].processed, seen[0].failed) == ("running", 1, 0)
@@ -222,7 +225,8 @@ def test_what_is_due_is_told_once_and_only_when_its_lease_is_over(case, clock) -
     export = case.create()
     assert case.take_due() == []
     clock.set(export.lease_until)
-    due = Due(export.org_id, "live", export.id, f"{export.id}-0")
+    due = Due(export.org_id, "live", export.id, 0)
+    assert due.job_id == f"{export.id}-0"
     assert case.take_due() == [due]
     assert case.take_due() == []
     case.another_claims(export)

@@ -16,9 +16,19 @@ from sqlalchemy import event, func, select
 from app.extensions import db, transaction
 from app.imaging import Format, Picture, Transform
 from app.models import DiscardedObject, Export, IdempotentRequest, Kept, Rendition, new_id
-from app.services import assets, batches, idempotency, kept, keys, rendition_shelf, renditions, zips
+from app.services import (
+    assets,
+    batches,
+    export_worker,
+    idempotency,
+    kept,
+    keys,
+    rendition_shelf,
+    renditions,
+    zips,
+)
 from app.services.assets import Label
-from app.services.exports import Config, Progress
+from app.services.exports import Config
 from app.services.idempotency import Claim, KeptAnswer
 from app.services.renditions import Found, Original, Wanted
 from tests.databases import on_both_databases
@@ -79,14 +89,15 @@ class Tenant:
                 session, self.who, [self.original.asset_id], config, self.clock()
             )
         with transaction(*self.who.partition) as session:
-            attempt = batches._claim(session, export.id, self.clock())
+            attempt = export_worker._claim(session, export.id, self.clock())
         assert attempt is not None
         self.shop.storage.put(attempt.storage_key, [bytes(size)])
+        packing = export_worker._Packing(self.who, attempt, self.shop)
         try:
-            batches._finish(self.who, attempt, Progress(), self.shop)
+            packing._finish()
         except zips.TooMuch:
             assert size > 500
-            batches._fail(self.who, attempt, 500, self.clock())
+            packing._fail()
 
     def expire(self, hours: int) -> None:
         self.clock.advance(hours=hours)

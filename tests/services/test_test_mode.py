@@ -10,7 +10,7 @@ from PIL import Image
 
 from app.extensions import transaction
 from app.imaging import Transform
-from app.services import batches, keys, renditions
+from app.services import export_worker, keys, renditions
 from tests.client import bearer
 from tests.images import opened
 from tests.images_client import ImagesClient
@@ -56,7 +56,7 @@ def test_every_processed_image_is_stamped_for_a_test_key_only(app, client, acme,
         "id"
     ]
     with app.app_context():
-        batches.work(acme.org_id, mode, batch, app.extensions["lightwell"].workshop)
+        export_worker.work(acme.org_id, mode, batch, app.extensions["lightwell"].workshop)
     kept = client.get(f"/api/v1/exports/{batch}", headers=bearer(key)).json["downloadUrl"]
     shares = [
         marked(made)
