@@ -69,17 +69,9 @@ class TenancyError(Exception):
 class TenantSession(Session):
     """A session that sees one organization."""
 
-    @property
-    def org_id(self) -> str | None:
-        return self.info.get("org_id")
-
-    @property
-    def mode(self) -> str | None:
-        return self.info.get("mode")
-
-    @property
-    def unscoped_reason(self) -> str | None:
-        return self.info.get("unscoped")
+    org_id: str | None = None
+    mode: str | None = None
+    unscoped_reason: str | None = None
 
     def change(self, statement: Update | Delete) -> int:
         """Run an UPDATE or DELETE and return how many rows it hit; rows that are loaded already
@@ -93,7 +85,7 @@ def bind_org(session: TenantSession, org_id: str, mode: str | None = None) -> No
     to another."""
     if session.org_id not in (None, org_id) or session.mode not in (None, mode):
         raise TenancyError("the session is bound to another organization or mode")
-    session.info["org_id"], session.info["mode"] = org_id, mode
+    session.org_id, session.mode = org_id, mode
 
 
 @contextmanager
@@ -103,13 +95,13 @@ def unscoped(session: TenantSession, reason: str) -> Iterator[TenantSession]:
     if session.org_id is not None:
         raise TenancyError("a session bound to an organization cannot be opened to all")
     log.debug("tenancy.unscoped", reason=reason)
-    session.info["unscoped"] = reason
+    session.unscoped_reason = reason
     try:
         yield session
         session.flush()
     finally:
         session.expunge_all()
-        del session.info["unscoped"]
+        session.unscoped_reason = None
 
 
 def partitions_with(

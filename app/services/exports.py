@@ -22,7 +22,7 @@ from app.errors import AppError, BadRequest, NotFound, Unprocessable
 from app.extensions import transaction
 from app.imaging import Format, Transform
 from app.models import Asset, MediaType
-from app.services import archive, assets, renditions, usage
+from app.services import archive, assets, rendition_shelf, renditions, usage
 from app.services.names import Names
 from app.services.principal import Principal
 from app.services.renditions import Original, Wanted
@@ -98,7 +98,7 @@ def check(
             errors=[f"assetIds: '{asset_id}' does not exist" for asset_id in gone[:100]],
         )
     needed = sum(
-        renditions.missing(session, principal, part, config.transform)
+        rendition_shelf.missing(session, principal, part, config.transform)
         for part in assets.parts(asset_ids)
     )
     usage.check(session, principal, needed, now)

@@ -1,39 +1,39 @@
-"""How long renditions are kept: as long as they are needed and fit (``services/kept``).
+"""Which renditions are there, and how long: while they are needed and fit (``services/kept``)."""
 
-One is needed whenever it is asked for, and while a URL leads to it.
-"""
-
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select
 
-from app.models import Kept, Rendition
+from app.imaging import Transform
+from app.models import Asset, Kept, MediaType, Rendition
 from app.services import kept, space
+from app.services.principal import Principal
 from app.tenancy import TenantSession, partitions_with
 
 KEPT = timedelta(days=30)
 """A rendition that nobody asked for so long is forgotten; it can be made again."""
-TOUCHED = timedelta(days=1)
-"""How exactly it is known when a rendition was last asked for."""
-SPARE = timedelta(minutes=10)
-"""How much longer than its URL one is needed: so the next URLs of the same length change
-nothing."""
 ORPHANED = timedelta(hours=1)
 """When a claim's holder surely is dead and nobody has taken it over."""
 
 
-def needed_until(now: datetime, ttl: timedelta | None) -> datetime:
-    """``ttl`` is how long a URL will lead to it."""
-    return now if ttl is None else now + ttl + SPARE
-
-
-def need(session: TenantSession, row: Rendition, now: datetime, ttl: timedelta | None) -> bool:
-    """Note that a rendition is needed, now or until a URL ends. False where it was forgotten just
-    now."""
-    if row.needed_until > (now - TOUCHED if ttl is None else now + ttl + SPARE / 2):
-        return True
-    ready = update(Rendition).where(Rendition.id == row.id, Rendition.ready.is_(True))
-    return bool(session.change(ready.values(needed_until=needed_until(now, ttl))))
+def missing(
+    session: TenantSession, principal: Principal, asset_ids: Sequence[str], transform: Transform
+) -> int:
+    """How many images an export of these assets has to render: contents without a rendition that is
+    ready."""
+    recipe = principal.marked(transform).canonical()
+    ready = select(Rendition.id).where(
+        Rendition.content == Asset.content, Rendition.recipe == recipe, Rendition.ready
+    )
+    return (
+        session.scalar(
+            select(func.count(Asset.content.distinct())).where(
+                Asset.id.in_(asset_ids), Asset.media_type == MediaType.IMAGE, ~ready.exists()
+            )
+        )
+        or 0
+    )
 
 
 def remove_all(session: TenantSession, content: str) -> None:

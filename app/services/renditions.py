@@ -6,17 +6,17 @@ image is counted in one transaction. How long they are kept: ``services/renditio
 """
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, select, update
 
 from app.errors import NotFound, Overloaded, QuotaExceeded, Unprocessable
 from app.extensions import transaction
 from app.imaging import Format, Picture, Transform
-from app.models import Asset, Kept, MediaType, Rendition, new_id
+from app.models import Asset, Kept, Rendition, new_id
 from app.services import kept, rendition_shelf, space, usage
 from app.services.archive import crc32_of
 from app.services.principal import MEGABYTE, Principal
@@ -25,6 +25,11 @@ from app.services.workshop import Workshop
 from app.tenancy import TenantSession, insert_if_absent
 
 LEASE = timedelta(seconds=10)
+TOUCHED = timedelta(days=1)
+"""How exactly it is known when a rendition was last asked for."""
+SPARE = timedelta(minutes=10)
+"""How much longer than its URL one is needed: so the next URLs of the same length change
+nothing."""
 POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 150
 
@@ -78,12 +83,12 @@ class Wanted:
     transform: Transform
     ttl: timedelta | None = None
 
-    @property
+    @cached_property
     def drawn(self) -> Transform:
         """How it is drawn: a test key's is stamped."""
         return self.principal.marked(self.transform)
 
-    @property
+    @cached_property
     def identity(self) -> dict[str, str]:
         """What its row has, and no other in the workspace."""
         return {"content": self.original.content, "recipe": self.drawn.canonical()}
@@ -116,25 +121,6 @@ def find(wanted: Wanted, now: datetime) -> Found | None:
     """The rendition, where it is there already: that takes no work, and so no turn."""
     with transaction(*wanted.principal.partition) as session:
         return _ready(session, wanted, _row(session, wanted), now)
-
-
-def missing(
-    session: TenantSession, principal: Principal, asset_ids: Sequence[str], transform: Transform
-) -> int:
-    """How many images an export of these assets has to render: contents without a rendition that is
-    ready."""
-    recipe = principal.marked(transform).canonical()
-    ready = select(Rendition.id).where(
-        Rendition.content == Asset.content, Rendition.recipe == recipe, Rendition.ready
-    )
-    return (
-        session.scalar(
-            select(func.count(Asset.content.distinct())).where(
-                Asset.id.in_(asset_ids), Asset.media_type == MediaType.IMAGE, ~ready.exists()
-            )
-        )
-        or 0
-    )
 
 
 def _find_or_claim(session: TenantSession, wanted: Wanted, now: datetime) -> Found | Claim | None:
@@ -172,9 +158,23 @@ def _ready(
     session: TenantSession, wanted: Wanted, row: Rendition | None, now: datetime
 ) -> Found | None:
     """A rendition that is there and stays for as long as it is needed."""
-    if row is None or not row.format or not rendition_shelf.need(session, row, now, wanted.ttl):
+    if row is None or not row.format or not _need(session, row, now, wanted.ttl):
         return None
     return Found(row.storage_key, Format(row.format), row.size or 0, row.crc32 or 0, cached=True)
+
+
+def _needed_until(now: datetime, ttl: timedelta | None) -> datetime:
+    """``ttl`` is how long a URL will lead to it."""
+    return now if ttl is None else now + ttl + SPARE
+
+
+def _need(session: TenantSession, row: Rendition, now: datetime, ttl: timedelta | None) -> bool:
+    """Note that a rendition is needed, now or until a URL ends. False where it was forgotten just
+    now."""
+    if row.needed_until > (now - TOUCHED if ttl is None else now + ttl + SPARE / 2):
+        return True
+    ready = update(Rendition).where(Rendition.id == row.id, Rendition.ready.is_(True))
+    return bool(session.change(ready.values(needed_until=_needed_until(now, ttl))))
 
 
 def _held(rendition_id: str, token: str) -> ColumnElement[bool]:
@@ -242,7 +242,7 @@ class _Rendering:
             "height": picture.height,
             "size": picture.size,
             "crc32": found.crc32,
-            "needed_until": rendition_shelf.needed_until(self.shop.clock(), ttl),
+            "needed_until": _needed_until(self.shop.clock(), ttl),
         }
         limit = kept.most(principal, Kept.RENDITION)
         with transaction(*principal.partition) as session:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import cast
 
 from flask import current_app, g
@@ -50,7 +51,7 @@ class Toolbox:
         self.imaging.close()
         self.background.close()
 
-    @property
+    @cached_property
     def workshop(self) -> Workshop:
         settings = self.settings
         return Workshop(

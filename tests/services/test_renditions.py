@@ -156,7 +156,7 @@ def test_missing_are_contents_of_images_without_a_rendition_that_is_ready(
     def missing(*asset_ids: str) -> int:
         with transaction(*case.partition) as session:
             session.get_one(Asset, video).media_type = MediaType.VIDEO
-            return renditions.missing(session, who, asset_ids, SMALL)
+            return rendition_shelf.missing(session, who, asset_ids, SMALL)
 
     video = upload(client, acme.key, encoded(seed=3))["id"]
     mine = case.original.asset_id

@@ -10,7 +10,7 @@ from PIL import Image
 
 from app.extensions import transaction
 from app.imaging import Transform
-from app.services import export_worker, keys, renditions
+from app.services import export_worker, keys, rendition_shelf
 from tests.client import bearer
 from tests.images import opened
 from tests.images_client import ImagesClient
@@ -98,7 +98,7 @@ def test_an_export_knows_the_copies_that_are_there(app, client, clock, mode, key
 
         def missing() -> int:
             with transaction(*who.partition) as session:
-                return renditions.missing(session, who, [image], Transform())
+                return rendition_shelf.missing(session, who, [image], Transform())
 
         assert missing() == 1
         assert not client.get(f"/api/v1/assets/{image}/export-url", headers=bearer(key)).json[
