@@ -57,7 +57,7 @@ def export_url(path: ById, query: ExportUrlQuery) -> Response:
     that were asked for, or whose last URL ended, longest ago make room for new ones, and are
     rendered again when they are asked for.
     """
-    who = principal()
+    who, ttl = principal(), timedelta(seconds=query.ttl)
     with workspace_transaction() as session:
         asset = assets.get(session, path.id)
         base = (
@@ -65,14 +65,14 @@ def export_url(path: ById, query: ExportUrlQuery) -> Response:
             if query.preset
             else Transform()
         )
-    if asset.media_type == MediaType.VIDEO:
-        raise BadRequest(
-            "This asset is a video, and copies are made of images only. Its poster is the "
-            "thumbnailUrl."
-        )
-    ttl = timedelta(seconds=query.ttl)
-    wanted = Wanted(who, Original.of(asset), query.over(base), ttl)
-    found = renditions.find(wanted, now()) or _rendered(wanted)
+        if asset.media_type == MediaType.VIDEO:
+            raise BadRequest(
+                "This asset is a video, and copies are made of images only. Its poster is the "
+                "thumbnailUrl."
+            )
+        wanted = Wanted(who, Original.of(asset), query.over(base), ttl)
+        found = renditions.find(session, wanted, now())
+    found = found or _rendered(wanted)
     expires_at = now().replace(microsecond=0) + ttl
     name = Names().unique(asset.name, found.format.extension)
     signed = ExportUrl(

@@ -117,10 +117,9 @@ def render(wanted: Wanted, target: Path, shop: Workshop) -> Found:
             time.sleep(POLL_SECONDS)
 
 
-def find(wanted: Wanted, now: datetime) -> Found | None:
+def find(session: TenantSession, wanted: Wanted, now: datetime) -> Found | None:
     """The rendition, where it is there already: that takes no work, and so no turn."""
-    with transaction(*wanted.principal.partition) as session:
-        return _ready(session, wanted, _row(session, wanted), now)
+    return _ready(session, wanted, _row(session, wanted), now)
 
 
 def _find_or_claim(session: TenantSession, wanted: Wanted, now: datetime) -> Found | Claim | None:
