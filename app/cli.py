@@ -191,13 +191,10 @@ def compare(context: click.Context, remove: bool) -> None:
 def sweep_now() -> None:
     """Give back what crashed requests hold, and remove what has expired."""
     swept = sweep(container().storage, container().settings.spool_dir, now())
-    click.echo(
-        f"Released {swept.reservations} reservations. Forgot {swept.uploads} abandoned uploads, "
-        f"{swept.renditions} unused renditions, {swept.exports} expired exports and "
-        f"{swept.answers} kept answers. Deleted {swept.test_assets} assets of test keys. Ended "
-        f"{swept.plans} plans that were not paid. Removed {swept.objects} objects and "
-        f"{swept.spools} work folders."
-    )
+    for name, number in (+swept).items():
+        click.echo(f"{name}: {number}")
+    if not +swept:
+        click.echo("Nothing to do.")
 
 
 def init_app(app: Flask) -> None:

@@ -10,7 +10,7 @@ from app.extensions import transaction
 from app.factory import create_app
 from app.services import inventory
 from app.services.billing import inbox, metering, subscriptions
-from app.services.exports import export_jobs
+from app.services.exports import export_jobs, export_worker
 from app.services.sweep import sweep as sweep_all
 from app.tenancy import unscoped
 
@@ -56,7 +56,7 @@ def export(org_id: str, mode: str, export_id: str) -> None:
     container = app.extensions["lightwell"]
     try:
         with app.app_context():
-            export_jobs.work(org_id, mode, export_id, container.processing_context)
+            export_worker.work(org_id, mode, export_id, container.processing_context)
     finally:
         container.close()
 
@@ -65,7 +65,7 @@ def resume_exports(app: Flask) -> None:
     """Enqueue again what a dead worker left."""
     container = app.extensions["lightwell"]
     with transaction() as session, unscoped(session, "resume exports"):
-        due = export_jobs.take_due(session, container.clock())
+        due = export_worker.take_due(session, container.clock())
     for one in due:
         export_jobs.send(container.redis, one)
 

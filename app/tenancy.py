@@ -17,7 +17,18 @@ from typing import Any, cast
 
 import structlog
 from flask_sqlalchemy.session import Session
-from sqlalchemy import CursorResult, Delete, ForeignKey, String, Update, event, false, insert
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Delete,
+    ForeignKey,
+    String,
+    Update,
+    event,
+    false,
+    insert,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import (
     Mapped,
@@ -58,17 +69,9 @@ class TenancyError(Exception):
 class TenantSession(Session):
     """A session that sees one organization."""
 
-    @property
-    def org_id(self) -> str | None:
-        return self.info.get("org_id")
-
-    @property
-    def mode(self) -> str | None:
-        return self.info.get("mode")
-
-    @property
-    def unscoped_reason(self) -> str | None:
-        return self.info.get("unscoped")
+    org_id: str | None = None
+    mode: str | None = None
+    unscoped_reason: str | None = None
 
     def change(self, statement: Update | Delete) -> int:
         """Run an UPDATE or DELETE and return how many rows it hit; rows that are loaded already
@@ -82,7 +85,7 @@ def bind_org(session: TenantSession, org_id: str, mode: str | None = None) -> No
     to another."""
     if session.org_id not in (None, org_id) or session.mode not in (None, mode):
         raise TenancyError("the session is bound to another organization or mode")
-    session.info["org_id"], session.info["mode"] = org_id, mode
+    session.org_id, session.mode = org_id, mode
 
 
 @contextmanager
@@ -92,13 +95,21 @@ def unscoped(session: TenantSession, reason: str) -> Iterator[TenantSession]:
     if session.org_id is not None:
         raise TenancyError("a session bound to an organization cannot be opened to all")
     log.debug("tenancy.unscoped", reason=reason)
-    session.info["unscoped"] = reason
+    session.unscoped_reason = reason
     try:
         yield session
         session.flush()
     finally:
         session.expunge_all()
-        del session.info["unscoped"]
+        session.unscoped_reason = None
+
+
+def partitions_with(
+    session: TenantSession, model: type[Partitioned], condition: ColumnElement[bool]
+) -> set[tuple[str, str]]:
+    """Where rows meet a condition, as (org, mode); ``session`` must be unscoped."""
+    rows = session.execute(select(model.org_id, model.mode).where(condition).distinct())
+    return {(row.org_id, row.mode) for row in rows}
 
 
 @event.listens_for(TenantSession, "do_orm_execute")

@@ -73,12 +73,14 @@ def test_refusals_are_a_sentence(run, arguments, message) -> None:
     assert "Traceback" not in refused.output
 
 
-def test_sweep_says_what_it_did(run) -> None:
-    said = run("sweep").stdout
-    assert re.fullmatch(
-        r"Released \d+ reservations\. Forgot .+\. Removed \d+ objects and \d+ work folders\.\n",
-        said,
-    )
+def test_sweep_says_what_it_did(app, run, file_time, clock) -> None:
+    """And when it runs once more, that there is nothing left."""
+    abandoned = app.extensions["lightwell"].settings.spool_dir / "abandoned"
+    abandoned.mkdir(parents=True)
+    clock.advance(hours=2)
+    assert re.search(r"^work folders: \d+$", run("sweep").stdout, re.MULTILINE)
+    while (said := run("sweep").stdout) != "Nothing to do.\n":
+        assert re.fullmatch(r"([a-z ]+: [1-9]\d*\n)+", said)
 
 
 def test_a_granted_plan_holds_beside_what_is_paid(run, billing_env, make_account) -> None:

@@ -1,12 +1,10 @@
 """``/auth``: open an account, replace a key."""
 
-from typing import Any
-
-from flask import Response, jsonify
+from flask import Response
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
-from app.api.schema import SECURITY, Body, errors
+from app.api.schema import SECURITY, Body, answer, errors
 from app.extensions import transaction
 from app.services.accounts import identity, keys
 from app.web.authentication import needs_key, needs_nothing
@@ -51,7 +49,7 @@ class Rotated(BaseModel):
 )
 @needs_nothing
 @opens_accounts
-def register(body: Registration) -> tuple[Response, int]:
+def register(body: Registration) -> Response:
     """Makes a user, an organization on the FREE plan, one live and one test key. No password, no
     card.
 
@@ -60,14 +58,14 @@ def register(body: Registration) -> tuple[Response, int]:
     """
     with transaction() as session:
         account = identity.register(session, body.email, now())
-    answer = Registered(
+    registered = Registered(
         apiKey=account.api_key,
         testApiKey=account.test_api_key,
         plan=account.plan,
         monthlyLimit=account.monthly_limit,
         message="Account created. Keep your API key safe — it will not be shown again.",
     )
-    return jsonify(answer.model_dump()), 201
+    return answer(registered, 201)
 
 
 @blueprint.post(
@@ -79,7 +77,7 @@ def register(body: Registration) -> tuple[Response, int]:
 @needs_key
 @never_kept
 @rotates_keys
-def rotate_key() -> dict[str, Any]:
+def rotate_key() -> Response:
     """Revokes the key that the request carries, at once, and returns one with the same name, scopes
     and mode.
 
@@ -87,4 +85,4 @@ def rotate_key() -> dict[str, Any]:
     """
     with transaction() as session:
         key = keys.rotate(session, principal(), now())
-    return Rotated(apiKey=key).model_dump()
+    return answer(Rotated(apiKey=key))

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from flask import Response, jsonify
+from flask import Response
 from flask_openapi import APIBlueprint, Tag
 from pydantic import (
     AfterValidator,
@@ -24,11 +24,11 @@ from app.api.schema import (
     Printable,
     Query,
     Unchangeable,
+    answer,
     at_most,
     check_unchanged,
     errors,
 )
-from app.extensions import transaction
 from app.models import Asset, MediaType
 from app.services.filenames import clean_name
 from app.services.library import assets, listing, uploads
@@ -36,7 +36,7 @@ from app.services.library.assets import Label
 from app.services.library.listing import Filter, Sort
 from app.services.library.uploads import Declared
 from app.web.authentication import needs_workspace
-from app.web.context import container, now, principal, processing
+from app.web.context import container, now, principal, processing, workspace_transaction
 from app.web.links import absolute, thumbnail
 
 blueprint = APIBlueprint(
@@ -247,11 +247,11 @@ KEPT = AssetChanges.model_fields.keys() - COLUMNS.keys() - {"thumbnailUrl"}
 def index(query: AssetQuery) -> Response:
     """Newest first unless sorted otherwise. `total` is kept, not counted: exact without a filter
     and for any one."""
-    with transaction(*principal().partition) as session:
+    with workspace_transaction() as session:
         found = listing.page_of(
             session, query.filter, query.sort, query.pageSize, page=query.page, cursor=query.cursor
         )
-        answer = AssetList(
+        page = AssetList(
             items=[AssetItem.of(asset) for asset in found.assets],
             page=None if query.cursor else query.page,
             pageSize=query.pageSize,
@@ -260,7 +260,7 @@ def index(query: AssetQuery) -> Response:
             totalIsExact=found.total_is_exact,
             nextCursor=found.next_cursor,
         )
-    return jsonify(answer.model_dump(mode="json"))
+    return answer(page)
 
 
 @blueprint.post(
@@ -274,7 +274,7 @@ def index(query: AssetQuery) -> Response:
     },
 )
 @needs_workspace
-def create(body: NewAsset) -> tuple[Response, int]:
+def create(body: NewAsset) -> Response:
     """In two steps. `presign` answers 200 with a URL that takes one PUT of exactly this size and
     type for 15 minutes.
 
@@ -290,12 +290,12 @@ def create(body: NewAsset) -> tuple[Response, int]:
             storageKey=ticket.storage_key,
             expiresAt=ticket.expires_at,
         )
-        return jsonify(presigned.model_dump(mode="json")), 200
+        return answer(presigned)
     with processing(container().image_work) as context:
         asset, made = uploads.finalize(
             principal(), body.storageKey or "", body.declared, body.label, context
         )
-    return jsonify(AssetItem.of(asset).model_dump(mode="json")), 201 if made else 200
+    return answer(AssetItem.of(asset), 201 if made else 200)
 
 
 @blueprint.get(
@@ -305,10 +305,10 @@ def create(body: NewAsset) -> tuple[Response, int]:
     responses={200: AssetItem, **errors(401, 402, 403, 404)},
 )
 @needs_workspace
-def show(path: ById) -> dict[str, Any]:
+def show(path: ById) -> Response:
     """One asset, as the list shows it."""
-    with transaction(*principal().partition) as session:
-        return AssetItem.of(assets.get(session, path.id)).model_dump(mode="json")
+    with workspace_transaction() as session:
+        return answer(AssetItem.of(assets.get(session, path.id)))
 
 
 @blueprint.patch(
@@ -318,16 +318,16 @@ def show(path: ById) -> dict[str, Any]:
     responses={200: AssetItem, **errors(400, 401, 402, 403, 404, 409, 413, 415)},
 )
 @needs_workspace
-def update(path: ById, body: AssetChanges) -> dict[str, Any]:
+def update(path: ById, body: AssetChanges) -> Response:
     """Sets name, tags, collection or location; `collectionId` null takes it out of its
     collection."""
     changes = {
         COLUMNS[field]: getattr(body, field) for field in COLUMNS if field in body.model_fields_set
     }
-    with transaction(*principal().partition) as session:
+    with workspace_transaction() as session:
         changed = AssetItem.of(assets.change(session, path.id, changes))
         check_unchanged(body, KEPT, changed)
-    return changed.model_dump(mode="json")
+    return answer(changed)
 
 
 @blueprint.delete(
@@ -339,6 +339,6 @@ def update(path: ById, body: AssetChanges) -> dict[str, Any]:
 @needs_workspace
 def delete(path: ById) -> tuple[str, int]:
     """Gone at once, with its renditions. Its files are removed from storage within minutes."""
-    with transaction(*principal().partition) as session:
+    with workspace_transaction() as session:
         assets.remove(session, path.id)
     return "", 204

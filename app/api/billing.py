@@ -1,12 +1,12 @@
 """``/billing``: buy a plan, look after the subscription."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from flask import url_for
+from flask import Response, url_for
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
-from app.api.schema import SECURITY, Body, Printable, errors
+from app.api.schema import SECURITY, Body, Printable, answer, errors
 from app.errors import Forbidden
 from app.services.billing.checkout import open_checkout, open_portal
 from app.services.billing.provider import Provider
@@ -42,7 +42,7 @@ class Page(BaseModel):
     responses={200: Page, **errors(400, 401, 403, 409, 413, 415, 422, 501)},
 )
 @needs_key
-def checkout(body: Purchase) -> dict[str, Any]:
+def checkout(body: Purchase) -> Response:
     """Returns the URL of Stripe's checkout; where a subscription runs already, of a page that
     confirms the change.
 
@@ -57,7 +57,7 @@ def checkout(body: Purchase) -> dict[str, Any]:
             body.interval,
             _return_url(),
         )
-    return Page(url=url).model_dump()
+    return answer(Page(url=url))
 
 
 @blueprint.post(
@@ -67,11 +67,11 @@ def checkout(body: Purchase) -> dict[str, Any]:
     responses={200: Page, **errors(401, 403, 409, 413, 422, 501)},
 )
 @needs_key
-def portal() -> dict[str, Any]:
+def portal() -> Response:
     """Returns the URL of Stripe's customer portal: change or cancel the plan, card, invoices."""
     with container().outbound_calls.admitted(principal().org_id):
         url = open_portal(_provider(), principal().org_id, principal().key_id, _return_url())
-    return Page(url=url).model_dump()
+    return answer(Page(url=url))
 
 
 def _provider() -> Provider:

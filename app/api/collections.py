@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Self
 
-from flask import Response, jsonify
+from flask import Response
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
@@ -16,14 +16,14 @@ from app.api.schema import (
     Printable,
     Query,
     Unchangeable,
+    answer,
     check_unchanged,
     errors,
 )
-from app.extensions import transaction
 from app.models import Collection
 from app.services.library import collections
 from app.web.authentication import needs_workspace
-from app.web.context import now, principal
+from app.web.context import now, workspace_transaction
 
 blueprint = APIBlueprint(
     "collections",
@@ -102,16 +102,14 @@ KEPT = ("id", "createdAt")
     responses={200: CollectionList, **errors(400, 401, 402, 403)},
 )
 @needs_workspace
-def index(query: CollectionQuery) -> dict[str, Any]:
+def index(query: CollectionQuery) -> Response:
     """All collections of the workspace, by name; or those of one name, or in one collection."""
     chosen: dict[str, Any] = {"name": query.name}
     if query.parentId is not None:
         chosen["parent_id"] = None if query.parentId == TOP else query.parentId
-    with transaction(*principal().partition) as session:
+    with workspace_transaction() as session:
         found = collections.find(session, **chosen)
-    return CollectionList(collections=[CollectionItem.of(one) for one in found]).model_dump(
-        mode="json"
-    )
+    return answer(CollectionList(collections=[CollectionItem.of(one) for one in found]))
 
 
 @blueprint.post(
@@ -125,16 +123,16 @@ def index(query: CollectionQuery) -> dict[str, Any]:
     },
 )
 @needs_workspace
-def create(body: NewCollection) -> tuple[Response, int]:
+def create(body: NewCollection) -> Response:
     """Answers 201, or 200 with the collection of this name that is there already.
 
     It is looked for under `parentId`, also where that is null. Without `parentId`, wherever it
     lies, the topmost first.
     """
     parent = body.parentId if "parentId" in body.model_fields_set else collections.ANY
-    with transaction(*principal().partition) as session:
+    with workspace_transaction() as session:
         collection, made = collections.create(session, body.name, parent, body.color, now())
-    return jsonify(CollectionItem.of(collection).model_dump(mode="json")), 201 if made else 200
+    return answer(CollectionItem.of(collection), 201 if made else 200)
 
 
 @blueprint.get(
@@ -144,10 +142,10 @@ def create(body: NewCollection) -> tuple[Response, int]:
     responses={200: CollectionItem, **errors(401, 402, 403, 404)},
 )
 @needs_workspace
-def show(path: ById) -> dict[str, Any]:
+def show(path: ById) -> Response:
     """One collection, as the list shows it."""
-    with transaction(*principal().partition) as session:
-        return CollectionItem.of(collections.get(session, path.id)).model_dump(mode="json")
+    with workspace_transaction() as session:
+        return answer(CollectionItem.of(collections.get(session, path.id)))
 
 
 @blueprint.patch(
@@ -157,15 +155,15 @@ def show(path: ById) -> dict[str, Any]:
     responses={200: CollectionItem, **errors(400, 401, 402, 403, 404, 409, 413, 415)},
 )
 @needs_workspace
-def update(path: ById, body: CollectionChanges) -> dict[str, Any]:
+def update(path: ById, body: CollectionChanges) -> Response:
     """Renames, recolours or moves it; it can't lie within itself."""
     changes = {
         COLUMNS[field]: getattr(body, field) for field in COLUMNS if field in body.model_fields_set
     }
-    with transaction(*principal().partition) as session:
+    with workspace_transaction() as session:
         changed = CollectionItem.of(collections.change(session, path.id, changes, now()))
         check_unchanged(body, KEPT, changed)
-    return changed.model_dump(mode="json")
+    return answer(changed)
 
 
 @blueprint.delete(
@@ -178,6 +176,6 @@ def update(path: ById, body: CollectionChanges) -> dict[str, Any]:
 def delete(path: ById) -> tuple[str, int]:
     """Its assets stay, without a collection. One that has collections in it answers 409: nothing is
     lost unasked."""
-    with transaction(*principal().partition) as session:
+    with workspace_transaction() as session:
         collections.delete(session, path.id)
     return "", 204

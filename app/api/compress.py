@@ -125,11 +125,11 @@ def batch() -> Response:
     nothing comes back larger than it was. One unreadable file refuses the whole batch, free of
     charge, unless `partial` is true. Unknown text fields are ignored; `warnings` names them.
     """
-    form = forms.received(FILES, CompressForm)
-    _check_count(len(form.files), principal())
+    form, who = forms.received(FILES, CompressForm), principal()
+    _check_count(len(form.files), who)
     with processing(container().image_work) as context:
         done = compress(
-            principal(),
+            who,
             [SourceFile(file.name, file.path, file.size) for file in form.files],
             form.fields.transform,
             context,

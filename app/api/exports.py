@@ -4,18 +4,28 @@ from collections import Counter
 from contextlib import ExitStack
 from typing import Annotated, Any, Self
 
-from flask import Response, g, jsonify, stream_with_context
+from flask import Response, g, stream_with_context
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
-from app.api.schema import SECURITY, Body, ById, Id, Moment, Query, TransformFields, at_most, errors
-from app.extensions import transaction
+from app.api.schema import (
+    SECURITY,
+    Body,
+    ById,
+    Id,
+    Moment,
+    Query,
+    TransformFields,
+    answer,
+    at_most,
+    errors,
+)
 from app.imaging import Transform
 from app.models import Export, ExportStatus
 from app.services.exports import export_jobs, exports
 from app.services.exports.exports import Config, Progress
 from app.web.authentication import needs_workspace
-from app.web.context import container, now, principal, processing
+from app.web.context import container, now, principal, processing, workspace_transaction
 from app.web.links import download
 
 blueprint = APIBlueprint(
@@ -135,7 +145,7 @@ ZIP: dict[str, Any] = {
     responses={200: ZIP, 202: ExportState, **errors(400, 401, 402, 403, 404, 413, 415)},
 )
 @needs_workspace
-def create(body: NewExport) -> Response | tuple[Response, int, dict[str, str]]:
+def create(body: NewExport) -> Response:
     """Streams a ZIP of up to 500 assets, in the order given, while the images are made.
 
     An asset that fails is listed in `errors.json` inside the ZIP. With `async`, or with more
@@ -148,11 +158,12 @@ def create(body: NewExport) -> Response | tuple[Response, int, dict[str, str]]:
     who = principal()
     if not body.async_:
         return _streamed(body)
-    with transaction(*who.partition) as session:
+    with workspace_transaction() as session:
         export = export_jobs.create(session, who, body.assetIds, body.wanted, now(), g.claim)
     export_jobs.send(container().redis, export_jobs.due(export))
-    answer = jsonify(ExportState.of(export).model_dump(mode="json"))
-    return answer, 202, {"Location": f"{blueprint.url_prefix}/{export.id}"}
+    response = answer(ExportState.of(export), 202)
+    response.location = f"{blueprint.url_prefix}/{export.id}"
+    return response
 
 
 def _streamed(body: NewExport) -> Response:
@@ -162,7 +173,7 @@ def _streamed(body: NewExport) -> Response:
     the server's work: its images take their turns with all others'.
     """
     who = principal()
-    with transaction(*who.partition) as session:
+    with workspace_transaction() as session:
         exports.check(session, who, body.assetIds, body.wanted, now())
     with ExitStack() as cleanup:
         context = cleanup.enter_context(processing(container().zip_streams))
@@ -182,11 +193,11 @@ def _streamed(body: NewExport) -> Response:
     responses={200: ExportList, **errors(400, 401, 402, 403)},
 )
 @needs_workspace
-def index(query: ExportQuery) -> dict[str, Any]:
+def index(query: ExportQuery) -> Response:
     """The newest batch exports; they are remembered for 30 days."""
-    with transaction(*principal().partition) as session:
+    with workspace_transaction() as session:
         found = export_jobs.newest(session, query.pageSize)
-    return ExportList(exports=[ExportState.of(export) for export in found]).model_dump(mode="json")
+    return answer(ExportList(exports=[ExportState.of(export) for export in found]))
 
 
 @blueprint.get(
@@ -196,10 +207,10 @@ def index(query: ExportQuery) -> dict[str, Any]:
     responses={200: ExportState, **errors(401, 402, 403, 404)},
 )
 @needs_workspace
-def show(path: ById) -> dict[str, Any]:
+def show(path: ById) -> Response:
     """How far it is, and where its ZIP is for a day, or until newer ones take its place."""
-    with transaction(*principal().partition) as session:
-        return ExportState.of(export_jobs.get(session, path.id)).model_dump(mode="json")
+    with workspace_transaction() as session:
+        return answer(ExportState.of(export_jobs.get(session, path.id)))
 
 
 @blueprint.delete(
@@ -211,6 +222,6 @@ def show(path: ById) -> dict[str, Any]:
 @needs_workspace
 def delete(path: ById) -> tuple[str, int]:
     """Ends one that is unfinished. A finished one is forgotten, and its ZIP removed."""
-    with transaction(*principal().partition) as session:
+    with workspace_transaction() as session:
         export_jobs.cancel(session, path.id, now())
     return "", 204

@@ -21,18 +21,18 @@ from app.api.schema import (
     Printable,
     Prose,
     Query,
+    answer,
     at_most,
     errors,
 )
 from app.errors import BadRequest
-from app.extensions import transaction
 from app.imaging import ImagingError
 from app.models import Asset
 from app.services.library import create_image, images, publishing
 from app.services.library.create_image import ImageRequest
 from app.services.library.images import ImageFile
 from app.web.authentication import needs_key
-from app.web.context import container, principal, processing
+from app.web.context import container, principal, processing, workspace_transaction
 from app.web.files import send_image
 from app.web.links import absolute, own_path
 
@@ -149,16 +149,14 @@ UPLOAD = forms.body(
     responses={200: ImageList, **errors(400, 401, 403)},
 )
 @needs_key
-def index(query: ImageQuery) -> dict[str, Any]:
+def index(query: ImageQuery) -> Response:
     """Newest first. `links` lead to the pages before and after."""
-    with transaction(*principal().partition) as session:
+    with workspace_transaction() as session:
         page = images.page_of(session, query.take, query.from_)
         links = Links(
             previous=_page_url(query.take, page.previous), next=_page_url(query.take, page.next)
         )
-        return ImageList(data=[Image.of(image) for image in page.images], links=links).model_dump(
-            mode="json"
-        )
+        return answer(ImageList(data=[Image.of(image) for image in page.images], links=links))
 
 
 @blueprint.post("", summary="Create an image from a URL", security=SECURITY, responses=CREATED)
@@ -225,10 +223,10 @@ def imagine(body: ImageOfWords) -> tuple[Response, int]:
     responses={200: Image, **errors(401, 403, 404)},
 )
 @needs_key
-def show(path: ById) -> dict[str, Any]:
+def show(path: ById) -> Response:
     """One image, as the list shows it."""
-    with transaction(*principal().partition) as session:
-        return _shown(images.get(session, path.id))
+    with workspace_transaction() as session:
+        return answer(Image.of(images.get(session, path.id)))
 
 
 @blueprint.delete(
@@ -240,7 +238,7 @@ def show(path: ById) -> dict[str, Any]:
 @needs_key
 def delete(path: ById) -> tuple[str, int]:
     """Gone at once, its public URL too. What was made of it stays."""
-    with transaction(*principal().partition) as session:
+    with workspace_transaction() as session:
         images.remove(session, path.id)
     return "", 204
 
@@ -257,7 +255,7 @@ def delete(path: ById) -> tuple[str, int]:
 @needs_key
 def download(path: ById) -> Response:
     """The image's bytes. Takes `Range` and `If-None-Match`."""
-    with transaction(*principal().partition) as session:
+    with workspace_transaction() as session:
         image = ImageFile.of(images.get(session, path.id))
     return send_image(container().storage, image, inline=False)
 
@@ -269,13 +267,13 @@ def download(path: ById) -> Response:
     responses={200: Image, **errors(401, 403, 404, 409)},
 )
 @needs_key
-def publish(path: ById) -> dict[str, Any]:
+def publish(path: ById) -> Response:
     """Gives it a `url` that needs no key and can't be guessed. Published again, it keeps that
     URL."""
-    with transaction(*principal().partition) as session:
+    with workspace_transaction() as session:
         image = images.get(session, path.id)
         publishing.publish(session, image)
-        return _shown(image)
+        return answer(Image.of(image))
 
 
 @blueprint.post(
@@ -285,13 +283,13 @@ def publish(path: ById) -> dict[str, Any]:
     responses={200: Image, **errors(401, 403, 404, 409)},
 )
 @needs_key
-def unpublish(path: ById) -> dict[str, Any]:
+def unpublish(path: ById) -> Response:
     """Its `url` is over at once here, and within a minute in caches. Published again, it gets
     another."""
-    with transaction(*principal().partition) as session:
+    with workspace_transaction() as session:
         image = images.get(session, path.id)
         publishing.unpublish(session, image)
-        return _shown(image)
+        return answer(Image.of(image))
 
 
 @contextmanager
@@ -311,14 +309,11 @@ def image_request(name: str, counting: int = 1) -> ImageRequest:
 
 def created(image: Asset, counted: int = 1, warnings: Sequence[str] = ()) -> tuple[Response, int]:
     """The answer to whatever made an image."""
-    response = jsonify({**_shown(image), **({"warnings": warnings} if warnings else {})})
+    content = Image.of(image).model_dump(mode="json")
+    response = jsonify({**content, **({"warnings": warnings} if warnings else {})})
     if principal().is_live:
         response.headers["X-Image-Processing-Usage"] = str(counted)
     return response, 201
-
-
-def _shown(image: Asset) -> dict[str, Any]:
-    return Image.of(image).model_dump(mode="json")
 
 
 def _page_url(take: int, first: str | None) -> str | None:

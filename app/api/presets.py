@@ -1,18 +1,17 @@
 """``/api/v1/export-presets``: transformations under a name."""
 
-from typing import Any, Self
+from typing import Self
 
-from flask import Response, jsonify
+from flask import Response
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
-from app.api.schema import SECURITY, Body, Moment, Name, TransformFields, errors, shown
-from app.extensions import transaction
+from app.api.schema import SECURITY, Body, Moment, Name, TransformFields, answer, errors, shown
 from app.imaging import Transform
 from app.models import ExportPreset
 from app.services.exports import presets
 from app.web.authentication import needs_workspace
-from app.web.context import now, principal
+from app.web.context import now, workspace_transaction
 
 blueprint = APIBlueprint(
     "presets",
@@ -66,11 +65,11 @@ class NewPreset(TransformFields, Body):
     responses={200: PresetList, **errors(401, 402, 403)},
 )
 @needs_workspace
-def index() -> dict[str, Any]:
+def index() -> Response:
     """All presets of the workspace, by name."""
-    with transaction(*principal().partition) as session:
+    with workspace_transaction() as session:
         found = presets.find(session)
-    return PresetList(presets=[Preset.of(preset) for preset in found]).model_dump(mode="json")
+    return answer(PresetList(presets=[Preset.of(preset) for preset in found]))
 
 
 @blueprint.post(
@@ -80,8 +79,8 @@ def index() -> dict[str, Any]:
     responses={200: Preset, 201: Preset, **errors(400, 401, 402, 403, 409, 413, 415)},
 )
 @needs_workspace
-def save(body: NewPreset) -> tuple[Response, int]:
+def save(body: NewPreset) -> Response:
     """Answers 201 for a new name, and 200 where the preset of this name was replaced."""
-    with transaction(*principal().partition) as session:
+    with workspace_transaction() as session:
         preset, made = presets.save(session, body.name, body.over(Transform()), now())
-    return jsonify(Preset.of(preset).model_dump(mode="json")), 201 if made else 200
+    return answer(Preset.of(preset), 201 if made else 200)

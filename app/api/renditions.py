@@ -3,22 +3,31 @@
 from datetime import timedelta
 from typing import Annotated
 
-from flask import Response, jsonify
+from flask import Response
 from flask_openapi import APIBlueprint
 from pydantic import BaseModel, Field
 
 from app.api.assets import blueprint as assets_blueprint
-from app.api.schema import SECURITY, ById, Moment, Name, Query, TransformFields, errors, shown
+from app.api.schema import (
+    SECURITY,
+    ById,
+    Moment,
+    Name,
+    Query,
+    TransformFields,
+    answer,
+    errors,
+    shown,
+)
 from app.errors import BadRequest
-from app.extensions import transaction
 from app.imaging import Transform
 from app.models import MediaType
 from app.services.exports import presets
 from app.services.filenames import Names
 from app.services.library import assets, renditions
-from app.services.library.renditions import Found, RenditionSource
+from app.services.library.renditions import Found, RenditionSource, Wanted
 from app.web.authentication import needs_workspace
-from app.web.context import container, now, principal, processing
+from app.web.context import container, now, principal, processing, workspace_transaction
 from app.web.links import download
 
 blueprint = APIBlueprint(
@@ -59,28 +68,25 @@ def export_url(path: ById, query: ExportUrlQuery) -> Response:
     that were asked for, or whose last URL ended, longest ago make room for new ones, and are
     rendered again when they are asked for.
     """
-    who = principal()
-    with transaction(*who.partition) as session:
+    who, ttl = principal(), timedelta(seconds=query.ttl)
+    with workspace_transaction() as session:
         asset = assets.get(session, path.id)
         base = (
             presets.transform_of(presets.named(session, query.preset))
             if query.preset
             else Transform()
         )
-    if asset.media_type == MediaType.VIDEO:
-        raise BadRequest(
-            "This asset is a video, and copies are made of images only. Its poster is the "
-            "thumbnailUrl."
-        )
-    original, wanted, ttl = (
-        RenditionSource.of(asset),
-        query.over(base),
-        timedelta(seconds=query.ttl),
-    )
-    found = renditions.reuse(who, original, wanted, now(), ttl) or _rendered(original, wanted, ttl)
+        if asset.media_type == MediaType.VIDEO:
+            raise BadRequest(
+                "This asset is a video, and copies are made of images only. Its poster is the "
+                "thumbnailUrl."
+            )
+        wanted = Wanted(who, RenditionSource.of(asset), query.over(base), ttl)
+        found = renditions.reuse(session, wanted, now())
+    found = found or _rendered(wanted)
     expires_at = now().replace(microsecond=0) + ttl
     name = Names().unique(asset.name, found.format.extension)
-    answer = ExportUrl(
+    signed = ExportUrl(
         assetId=asset.id,
         url=download(found.storage_key, name, found.format.mime, expires_at, inline=True),
         format=shown(found.format),
@@ -88,12 +94,12 @@ def export_url(path: ById, query: ExportUrlQuery) -> Response:
         expiresAt=expires_at,
         cached=found.cached,
     )
-    response = jsonify(answer.model_dump(mode="json"))
+    response = answer(signed)
     if not found.cached and who.is_live:
         response.headers["X-Image-Processing-Usage"] = "1"
     return response
 
 
-def _rendered(original: RenditionSource, wanted: Transform, ttl: timedelta) -> Found:
+def _rendered(wanted: Wanted) -> Found:
     with processing(container().image_work) as context, context.folder() as folder:
-        return renditions.render(principal(), original, wanted, folder / "rendition", context, ttl)
+        return renditions.render(wanted, folder / "rendition", context)

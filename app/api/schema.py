@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
 
+from flask import Response, jsonify
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -31,6 +32,13 @@ class Body(BaseModel):
     """A JSON request body: unknown fields are refused, types are not coerced."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+def answer(content: BaseModel, status: int = 200) -> Response:
+    """What a view answers with."""
+    response = jsonify(content.model_dump(mode="json"))
+    response.status_code = status
+    return response
 
 
 Unchangeable = Annotated[

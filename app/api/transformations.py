@@ -25,13 +25,12 @@ from app.api.operations import (
 )
 from app.api.schema import SECURITY, ById, errors
 from app.errors import BadRequest, NotConfigured
-from app.extensions import transaction
 from app.imaging import Format, Transform
 from app.imaging.model_files import missing_for_background
 from app.imaging.operations import RemoveBackground
 from app.services.library import create_image, images
 from app.web.authentication import needs_key
-from app.web.context import container, principal, processing
+from app.web.context import container, processing, workspace_transaction
 
 blueprint = APIBlueprint(
     "transformations", __name__, url_prefix="/v1/images", abp_tags=images_blueprint.abp_tags
@@ -39,66 +38,55 @@ blueprint = APIBlueprint(
 
 BACKGROUND_IMAGES = 2
 """What removing a background counts as."""
+OPERATIONS: tuple[tuple[str, type[Named], str, str], ...] = (
+    (
+        "resize", ResizeBody, "Resize an image",
+        "Makes a new image of exactly this size, larger ones too.",
+    ),
+    ("crop", CropBody, "Crop an image", "Makes a new image of what lies between two corners."),
+    (
+        "rotate", RotateBody, "Rotate an image",
+        "Makes a new image, turned clockwise. It grows where the angle is no right one.",
+    ),
+    (
+        "mirror", MirrorBody, "Mirror an image",
+        "Makes a new image with left and right, or top and bottom, swapped.",
+    ),
+    (
+        "convert", ConvertBody, "Convert an image",
+        "Makes a new image in another format. What is transparent becomes white in JPEG.",
+    ),
+    ("blur", BlurBody, "Blur an image", "Makes a new image, blurred by a Gaussian."),
+    (
+        "modulate", ModulateBody, "Adjust an image's colours",
+        "Makes a new image with other brightness, saturation, hue or lightness (CIE LCh).",
+    ),
+    (
+        "watermark", WatermarkBody, "Watermark an image",
+        "Makes a new image with other images laid over it, each by its transparency.",
+    ),
+)  # fmt: skip
+"""Operations that make one image of another: name, body, summary, description."""
 
 
-@blueprint.post("/<id>/resize", summary="Resize an image", security=SECURITY, responses=CREATED)
-@needs_key
-def resize(path: ById, body: ResizeBody) -> tuple[Response, int]:
-    """Makes a new image of exactly this size, larger ones too."""
-    return _made(path, body)
+def _add_view(name: str, body: type[Named], summary: str, description: str) -> None:
+    @needs_key
+    def view(path: ById, body: Named) -> tuple[Response, int]:
+        return _made(path, body)
+
+    view.__name__ = name
+    view.__annotations__["body"] = body
+    blueprint.post(
+        f"/<id>/{name}",
+        summary=summary,
+        description=description,
+        security=SECURITY,
+        responses=CREATED,
+    )(view)
 
 
-@blueprint.post("/<id>/crop", summary="Crop an image", security=SECURITY, responses=CREATED)
-@needs_key
-def crop(path: ById, body: CropBody) -> tuple[Response, int]:
-    """Makes a new image of what lies between two corners."""
-    return _made(path, body)
-
-
-@blueprint.post("/<id>/rotate", summary="Rotate an image", security=SECURITY, responses=CREATED)
-@needs_key
-def rotate(path: ById, body: RotateBody) -> tuple[Response, int]:
-    """Makes a new image, turned clockwise. It grows where the angle is no right one."""
-    return _made(path, body)
-
-
-@blueprint.post("/<id>/mirror", summary="Mirror an image", security=SECURITY, responses=CREATED)
-@needs_key
-def mirror(path: ById, body: MirrorBody) -> tuple[Response, int]:
-    """Makes a new image with left and right, or top and bottom, swapped."""
-    return _made(path, body)
-
-
-@blueprint.post("/<id>/convert", summary="Convert an image", security=SECURITY, responses=CREATED)
-@needs_key
-def convert(path: ById, body: ConvertBody) -> tuple[Response, int]:
-    """Makes a new image in another format. What is transparent becomes white in JPEG."""
-    return _made(path, body)
-
-
-@blueprint.post("/<id>/blur", summary="Blur an image", security=SECURITY, responses=CREATED)
-@needs_key
-def blur(path: ById, body: BlurBody) -> tuple[Response, int]:
-    """Makes a new image, blurred by a Gaussian."""
-    return _made(path, body)
-
-
-@blueprint.post(
-    "/<id>/modulate", summary="Adjust an image's colours", security=SECURITY, responses=CREATED
-)
-@needs_key
-def modulate(path: ById, body: ModulateBody) -> tuple[Response, int]:
-    """Makes a new image with other brightness, saturation, hue or lightness (CIE LCh)."""
-    return _made(path, body)
-
-
-@blueprint.post(
-    "/<id>/watermark", summary="Watermark an image", security=SECURITY, responses=CREATED
-)
-@needs_key
-def watermark(path: ById, body: WatermarkBody) -> tuple[Response, int]:
-    """Makes a new image with other images laid over it, each by its transparency."""
-    return _made(path, body)
+for operation in OPERATIONS:
+    _add_view(*operation)
 
 
 @blueprint.post(
@@ -111,7 +99,7 @@ def watermark(path: ById, body: WatermarkBody) -> tuple[Response, int]:
 def remove_background(path: ById, body: Named) -> tuple[Response, int]:
     """Makes a new image, a PNG, in which everything but the subject is transparent. Counts as two
     images."""
-    with transaction(*principal().partition) as session:
+    with workspace_transaction() as session:
         image = images.get(session, path.id)
     weights = container().settings.weights
     if problem := missing_for_background(weights):
@@ -139,7 +127,7 @@ def _made(path: ById, body: Named, asked: Sequence[AskedOperation] = ()) -> tupl
     parts."""
     asked = asked or [AskedOperation(body)]
     fields = watermark_ids(asked)
-    with transaction(*principal().partition) as session:
+    with workspace_transaction() as session:
         image = images.get(session, path.id)
         layers = images.among(session, fields.values())
     unusable = [

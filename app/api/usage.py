@@ -1,12 +1,12 @@
 """``/usage``: what the running month has used."""
 
 from datetime import date
-from typing import Any
 
+from flask import Response
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
-from app.api.schema import SECURITY, errors
+from app.api.schema import SECURITY, answer, errors
 from app.extensions import transaction
 from app.services import usage
 from app.services.usage import Summary
@@ -48,11 +48,11 @@ class Month(UsageNow):
     responses={200: Month, **errors(401, 403)},
 )
 @needs_key
-def show() -> dict[str, Any]:
+def show() -> Response:
     """Live images of the running calendar month (UTC), for the whole organization."""
     with transaction(principal().org_id) as session:
         summary = usage.summarise(session, principal(), now())
     month = Month(
         plan=summary.plan, resetDate=summary.reset_date, **UsageNow.of(summary).model_dump()
     )
-    return month.model_dump(mode="json")
+    return answer(month)

@@ -19,7 +19,7 @@ from app.models import IdempotentRequest, Kept, new_id
 from app.models.idempotency import HAS_BODY
 from app.services import discarded_objects, kept
 from app.services.accounts.principal import MEGABYTE, Principal
-from app.tenancy import TenantSession, insert_if_absent
+from app.tenancy import TenantSession, insert_if_absent, partitions_with
 
 KEPT = timedelta(hours=24)
 LEASE = timedelta(seconds=30)
@@ -115,7 +115,7 @@ def keep(
         "body_size": answer.size,
         "body_key": answer.body_key,
     }
-    if kept.add(session, SHELF, answer.size, limit):
+    if kept.add(session, EVICTION, answer.size, limit):
         if session.change(_ended(claim, now).values(**values)):
             return True
         kept.shift(session, Kept.ANSWER, -answer.size)
@@ -171,11 +171,7 @@ def release_expired(session: TenantSession, now: datetime) -> int:
 
 def partitions_with_expired(session: TenantSession, now: datetime) -> set[tuple[str, str]]:
     """Where a sweep has something to do, as (org, mode); ``session`` must be unscoped."""
-    over = IdempotentRequest.expires_at <= now
-    rows = session.execute(
-        select(IdempotentRequest.org_id, IdempotentRequest.mode).where(over).distinct()
-    )
-    return {(row.org_id, row.mode) for row in rows}
+    return partitions_with(session, IdempotentRequest, IdempotentRequest.expires_at <= now)
 
 
 def _its(claim: RequestClaim) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
@@ -211,7 +207,7 @@ def _remove_bodies(session: TenantSession, condition: ColumnElement[bool]) -> in
     )
 
 
-SHELF = kept.Shelf(
+EVICTION = kept.EvictionPolicy(
     Kept.ANSWER,
     select(IdempotentRequest.id, IdempotentRequest.body_size)
     .where(HAS_BODY)

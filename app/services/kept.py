@@ -25,7 +25,7 @@ AT_ONCE = 500
 
 
 @dataclass(frozen=True)
-class Shelf:
+class EvictionPolicy:
     """Where one kind is kept. ``oldest``: ids and bytes, in the order in which they go. ``remove``
     takes ids."""
 
@@ -47,7 +47,7 @@ def total(session: TenantSession, kind: Kept) -> int:
     return session.scalar(select(KeptBytes.bytes).where(KeptBytes.kind == kind)) or 0
 
 
-def add(session: TenantSession, shelf: Shelf, size: int, limit: int) -> bool:
+def add(session: TenantSession, shelf: EvictionPolicy, size: int, limit: int) -> bool:
     """Count ``size`` bytes, before the row that names them, and make room for them. False where
     they never fit."""
     if size > limit:

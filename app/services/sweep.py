@@ -3,10 +3,11 @@ machines."""
 
 import shutil
 from collections import Counter
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import delete, select
 
@@ -16,8 +17,8 @@ from app.models import DiscardedObject
 from app.services import idempotency, usage
 from app.services.billing import inbox, plans
 from app.services.exports import export_jobs
-from app.services.library import assets, ingest, renditions
-from app.tenancy import unscoped
+from app.services.library import assets, ingest, kept_renditions
+from app.tenancy import TenantSession, unscoped
 
 LEFT_BEHIND = timedelta(hours=1)
 """When nobody works any more on what was last written to so long ago: a file in a spool folder, or
@@ -26,65 +27,45 @@ AT_ONCE = 10_000
 """Objects that one sweep removes; the next takes the rest."""
 
 
-@dataclass(frozen=True)
-class Swept:
-    """How much was given back or removed."""
+class Sweeper(NamedTuple):
+    """One kind of thing that comes to an end.
 
-    reservations: int
-    answers: int
-    uploads: int
-    renditions: int
-    exports: int
-    test_assets: int
-    plans: int
-    objects: int
-    spools: int
+    ``places`` are what to bind sessions to so as to find some, told by an unscoped session.
+    ``release`` ends those of one place and returns how many they were.
+    """
+
+    name: str
+    places: Callable[[TenantSession, datetime], Iterable[tuple[str, ...]]]
+    release: Callable[[TenantSession, datetime], int]
 
 
-def sweep(storage: Storage, spool_dir: Path, now: datetime) -> Swept:
+SWEEPERS = (
+    Sweeper("events", lambda _session, _now: [()], inbox.release_expired),
+    Sweeper("reservations", usage.organizations_with_expired, usage.release_expired),
+    Sweeper("uploads", ingest.partitions_with_expired, ingest.release_expired),
+    Sweeper("renditions", kept_renditions.partitions_with_expired, kept_renditions.release_expired),
+    Sweeper("exports", export_jobs.partitions_with_expired, export_jobs.release_expired),
+    Sweeper("answers", idempotency.partitions_with_expired, idempotency.release_expired),
+    Sweeper("test assets", assets.partitions_with_expired, assets.release_expired),
+    Sweeper("plans", plans.organizations_with_lapsed, plans.lapse),
+)
+
+
+def sweep(storage: Storage, spool_dir: Path, now: datetime) -> Counter[str]:
     """Give back what crashed requests hold, forget what is over, and remove the objects that no row
-    needs."""
-    with transaction() as session, unscoped(session, "sweep"):
-        org_ids = usage.organizations_with_expired(session, now)
-        partitions = set[tuple[str, str]]().union(
-            *(
-                service.partitions_with_expired(session, now)
-                for service in (ingest, renditions, export_jobs, idempotency)
-            )
-        )
-        of_test_keys = assets.partitions_with_expired(session, now)
-        lapsed = plans.organizations_with_lapsed(session, now)
-        inbox.release_expired(session, now)
-    reservations = 0
-    for org_id in org_ids:
-        with transaction(org_id) as session:
-            reservations += usage.release_expired(session, now)
-    ended = Counter[str]()
-    for partition in sorted(partitions):
-        with transaction(*partition) as session:
-            ended["uploads"] += ingest.release_expired(session, now)
-            ended["renditions"] += renditions.release_expired(session, now)
-            ended["exports"] += export_jobs.release_expired(session, now)
-            ended["answers"] += idempotency.release_expired(session, now)
-    for partition in sorted(of_test_keys):
-        with transaction(*partition) as session:
-            ended["test_assets"] += assets.release_expired(session, now)
-    for org_id in lapsed:
-        with transaction(org_id) as session:
-            plans.lapse(session, now)
-    return Swept(
-        reservations=reservations,
-        answers=ended["answers"],
-        uploads=ended["uploads"],
-        renditions=ended["renditions"],
-        exports=ended["exports"],
-        test_assets=ended["test_assets"],
-        plans=len(lapsed),
-        objects=_remove_discarded(storage)
-        + _remove_late(storage)
-        + storage.tidy(now - LEFT_BEHIND),
-        spools=_sweep_spool(spool_dir, now),
+    needs. Returns how much, by name."""
+    swept = Counter[str]()
+    for name, places, release in SWEEPERS:
+        with transaction() as session, unscoped(session, "sweep"):
+            found = sorted(places(session, now))
+        for place in found:
+            with transaction(*place) as session:
+                swept[name] += release(session, now)
+    swept["objects"] = (
+        _remove_discarded(storage) + _remove_late(storage) + storage.tidy(now - LEFT_BEHIND)
     )
+    swept["work folders"] = _sweep_spool(spool_dir, now)
+    return swept
 
 
 def _remove_discarded(storage: Storage) -> int:

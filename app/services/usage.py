@@ -270,10 +270,10 @@ def release_expired(session: TenantSession, now: datetime) -> int:
     return sum(_close(session, reservation, EntryState.RELEASED, 0) for reservation in expired)
 
 
-def organizations_with_expired(session: TenantSession, now: datetime) -> set[str]:
-    """The orgs in which a sweep has something to give back; ``session`` must be unscoped."""
+def organizations_with_expired(session: TenantSession, now: datetime) -> set[tuple[str]]:
+    """Where a sweep has something to give back, as (org,); ``session`` must be unscoped."""
     return {
-        org_id
+        (org_id,)
         for ledger in LEDGERS.values()
         for org_id in session.scalars(
             select(ledger.entry.org_id).where(_expired(ledger, now)).distinct()

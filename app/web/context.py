@@ -1,9 +1,10 @@
 """What the factory hands to the surfaces, and what a request knows about itself."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import cast
 
 from flask import current_app, g
@@ -14,10 +15,12 @@ from app.adapters.painter import Painter
 from app.adapters.storage import Storage
 from app.config import Settings
 from app.errors import NotConfigured
+from app.extensions import transaction
 from app.imaging import ImagingPool
 from app.services.accounts.principal import Principal
 from app.services.billing.provider import Provider
 from app.services.processing_context import ProcessingContext
+from app.tenancy import TenantSession
 from app.web.concurrency import ConcurrencyLimiter
 
 
@@ -49,7 +52,7 @@ class Container:
         self.imaging.close()
         self.background.close()
 
-    @property
+    @cached_property
     def processing_context(self) -> ProcessingContext:
         settings = self.settings
         return ProcessingContext(
@@ -93,3 +96,8 @@ def now() -> datetime:
 def principal() -> Principal:
     """Who is asking; only for views that need a key."""
     return cast(Principal, g.principal)
+
+
+def workspace_transaction() -> AbstractContextManager[TenantSession]:
+    """A transaction in the workspace of whoever is asking."""
+    return transaction(*g.principal.partition)

@@ -15,7 +15,7 @@ from app.services import idempotency
 from app.services.heartbeat import Heartbeat
 from app.services.idempotency import KeptAnswer, RequestClaim
 from app.tenancy import unscoped
-from app.web.context import container, now, principal
+from app.web.context import container, now, principal, workspace_transaction
 from app.web.media import FORM
 from app.web.request import api_request
 
@@ -66,9 +66,7 @@ def begin() -> Response | None:
     while isinstance(found := _find_or_claim(key, asked), KeptAnswer):
         with suppress(FileNotFoundError):
             return _replay(found)
-        with transaction(
-            *principal().partition
-        ) as session:  # lost with its disk: the work is done again
+        with workspace_transaction() as session:  # lost with its disk: the work is done again
             idempotency.lose(session, found)
     g.claim = found
     _heartbeat().add(found)
@@ -76,7 +74,7 @@ def begin() -> Response | None:
 
 
 def _find_or_claim(key: str, asked: str) -> RequestClaim | KeptAnswer:
-    with transaction(*principal().partition) as session:
+    with workspace_transaction() as session:
         return idempotency.claim(
             session, principal(), request.method, request.path, key, asked, now()
         )
@@ -116,10 +114,10 @@ def finish(response: Response) -> Response:
     _heartbeat().discard(claim)
     size, status = response.content_length, response.status_code
     if status not in KEPT_STATUSES or size is None or claim.answered not in (None, status):
-        with transaction(*principal().partition) as session:
+        with workspace_transaction() as session:
             idempotency.forget(session, claim, now())
     elif size > idempotency.LARGEST or not _keep(response, claim, size):
-        with transaction(*principal().partition) as session:
+        with workspace_transaction() as session:
             idempotency.end(session, claim, status, now())
     if claim.answered is not None and status in KEPT_STATUSES:
         response.headers["Idempotent-Replayed"] = "true"
@@ -132,7 +130,7 @@ def _keep(response: Response, claim: RequestClaim, size: int) -> bool:
     storage.put(body_key, [body])
     headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
     answer = KeptAnswer(response.status_code, headers, body_key, size)
-    with transaction(*principal().partition) as session:
+    with workspace_transaction() as session:
         return idempotency.keep(session, principal(), claim, answer, now())
 
 

@@ -74,7 +74,7 @@ class ApiRequest(Request):
     @cached_property
     def spool(self) -> Path:
         """A folder of this request's own, gone when it is answered."""
-        folder = container().settings.spool_dir / self.id
+        folder = container().processing_context.spool_dir / self.id
         folder.mkdir(parents=True)
         return folder
 

@@ -17,7 +17,7 @@ from app.extensions import transaction
 from app.imaging import ImagingPool
 from app.models import Kept
 from app.services import kept
-from app.services.exports import export_jobs
+from app.services.exports import export_jobs, export_worker
 from app.services.library import renditions
 from app.services.sweep import sweep
 from app.tenancy import unscoped
@@ -210,7 +210,7 @@ def run(app, client, account, answer):
     """Work on a batch export as the worker does."""
     container = app.extensions["lightwell"]
     with app.app_context():
-        export_jobs.work(account.org_id, "live", answer.json["id"], container.processing_context)
+        export_worker.work(account.org_id, "live", answer.json["id"], container.processing_context)
     return state(client, account, answer)
 
 
@@ -220,7 +220,7 @@ def state(client, account, answer):
 
 def take_due(app, clock) -> list[str]:
     with app.app_context(), transaction() as session, unscoped(session, "a test"):
-        return [due.export_id for due in export_jobs.take_due(session, clock())]
+        return [due.export_id for due in export_worker.take_due(session, clock())]
 
 
 @on_both_databases
@@ -246,7 +246,7 @@ def test_a_batch_is_queued_worked_and_downloaded(app, client, acme, clock, expor
     assert state(client, acme, answer)["downloadUrl"] is None
     container = app.extensions["lightwell"]
     with app.app_context():
-        assert sweep(container.storage, container.settings.spool_dir, clock()).exports >= 1
+        assert sweep(container.storage, container.settings.spool_dir, clock())["exports"] >= 1
     assert get(client, done["downloadUrl"]).status_code in (403, 404)
     clock.advance(days=31)
     with app.app_context():
@@ -328,7 +328,7 @@ def test_a_worker_whose_claim_was_taken_stops_and_leaves_the_other_s_work(
 
 @on_both_databases
 def test_cancelling_stops_a_running_export(app, client, acme, export, monkeypatch) -> None:
-    monkeypatch.setattr(export_jobs, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(export_worker, "HEARTBEAT_SECONDS", 0.01)
     ids = [upload(client, acme.key, encoded(width=100 + n, height=70))["id"] for n in range(30)]
     answer = export(ids, **{"async": True})
     url = f"{URL}/{answer.json['id']}"
@@ -362,7 +362,7 @@ def test_deleting_a_finished_export_removes_its_zip(app, client, acme, clock, ex
 def test_an_export_that_always_fails_ends_as_failed(
     app, client, acme, clock, export, monkeypatch
 ) -> None:
-    monkeypatch.setattr(export_jobs, "MOST_ATTEMPTS", 2)
+    monkeypatch.setattr(export_worker, "MOST_ATTEMPTS", 2)
     answer = export(library(client, acme.key, 1), **{"async": True})
     monkeypatch.setattr(type(app.extensions["lightwell"].storage), "put", lambda *_: 1 / 0)
     for _ in range(2):

@@ -6,7 +6,7 @@ from zipfile import ZipFile
 import pytest
 import requests
 
-from app.services.exports import export_jobs
+from app.services.exports import export_worker
 from app.services.sweep import sweep
 from tests.client import bearer
 from tests.conftest import Account, AppMaker
@@ -72,7 +72,7 @@ def test_from_upload_to_export_to_nothing(app, client, acme, clock, stored) -> N
     ).json
     container = app.extensions["lightwell"]
     with app.app_context():
-        export_jobs.work(acme.org_id, "live", batch["id"], container.processing_context)
+        export_worker.work(acme.org_id, "live", batch["id"], container.processing_context)
     done = client.get(f"/api/v1/exports/{batch['id']}", headers=bearer(acme.key)).json
     with ZipFile(BytesIO(requests.get(done["downloadUrl"], timeout=30).content)) as archive:
         assert archive.namelist() == ["hero.png"]

@@ -15,8 +15,8 @@ from app.adapters.local_storage import LocalStorage
 from app.extensions import transaction
 from app.imaging import ImagingPool, Transform
 from app.services.accounts import keys
-from app.services.library import assets, renditions
-from app.services.library.renditions import RenditionSource
+from app.services.library import assets, kept_renditions, renditions
+from app.services.library.renditions import RenditionSource, Wanted
 from app.services.sweep import sweep
 from tests.client import bearer
 from tests.databases import on_both_databases
@@ -183,7 +183,7 @@ def test_a_rendition_that_nobody_asks_for_is_forgotten_after_a_month(
         assert export_url(asset).json["cached"]
     clock.advance(days=31)
     with app.app_context():
-        assert sweep(container.storage, container.settings.spool_dir, clock()).renditions >= 1
+        assert sweep(container.storage, container.settings.spool_dir, clock())["renditions"] >= 1
     assert not export_url(asset).json["cached"]
 
 
@@ -229,7 +229,7 @@ def test_a_renderer_that_died_holds_nobody_up_for_long(
 ) -> None:
     asset = upload(client, acme.key)
     with monkeypatch.context() as patch, app.app_context():
-        patch.setattr(renditions, "_give_up", lambda *_: None)
+        patch.setattr(renditions._Rendering, "_give_up", lambda _: None)
         patch.setattr(ImagingPool, "submit", lambda *_: (_ for _ in ()).throw(Died))
         with pytest.raises(Died):
             _render_as(app, acme, asset)
@@ -239,7 +239,7 @@ def test_a_renderer_that_died_holds_nobody_up_for_long(
     clock.advance(minutes=6)
     container = app.extensions["lightwell"]
     with app.app_context():
-        assert sweep(container.storage, container.settings.spool_dir, clock()).reservations >= 1
+        assert sweep(container.storage, container.settings.spool_dir, clock())["reservations"] >= 1
     assert client.get("/usage", headers=bearer(acme.key)).json["used"] == 1
 
 
@@ -249,9 +249,8 @@ def _render_as(app, account, asset) -> None:
     with transaction(*who.partition) as session:
         original = RenditionSource.of(assets.get(session, asset["id"]))
     with container.processing_context.folder() as folder:
-        renditions.render(
-            who, original, Transform(max_width=200), folder / "out", container.processing_context
-        )
+        wanted = Wanted(who, original, Transform(max_width=200))
+        renditions.render(wanted, folder / "out", container.processing_context)
 
 
 def test_an_asset_deleted_while_it_is_rendered_leaves_nothing(
@@ -351,7 +350,7 @@ def test_one_that_makes_room_while_it_is_exported_is_made_again(
         if key.startswith("renditions/"):
             monkeypatch.undo()
             with transaction(acme.org_id, "live") as session:
-                renditions.remove_all(session, assets.get(session, asset["id"]).content)
+                kept_renditions.remove_all(session, assets.get(session, asset["id"]).content)
             sweep(container.storage, container.settings.spool_dir, container.clock())
         fetch(storage, key, path)
 

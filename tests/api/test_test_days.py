@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from app.extensions import transaction
 from app.models import DailyCounter, Mode
-from app.services.exports import export_jobs
+from app.services.exports import export_worker
 from tests.client import bearer
 from tests.databases import on_both_databases
 from tests.images import encoded
@@ -131,7 +131,7 @@ def test_an_export_that_runs_into_the_limit_says_which_images_are_missing(
     batch = client.post("/api/v1/exports", headers=bearer(account.test_key), json=order).json["id"]
     assert client.compress(account.test_key, *[encoded()] * (PER_DAY - 1)).status_code == 200
     with app.app_context():
-        export_jobs.work(
+        export_worker.work(
             account.org_id, "test", batch, app.extensions["lightwell"].processing_context
         )
     done = client.get(f"/api/v1/exports/{batch}", headers=bearer(account.test_key)).json

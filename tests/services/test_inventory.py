@@ -8,7 +8,7 @@ import requests
 
 from app.adapters.local_storage import LocalStorage
 from app.services import inventory
-from app.services.exports import export_jobs
+from app.services.exports import export_worker
 from app.services.sweep import sweep
 from tests.client import bearer
 from tests.conftest import AppMaker
@@ -80,7 +80,7 @@ def filled(app, client, acme, clock) -> list[str]:
     export = {"assetIds": [image["id"]], "async": True}
     batch = client.post("/api/v1/exports", headers=bearer(acme.key), json=export).json
     with app.app_context():
-        export_jobs.work(acme.org_id, "live", batch["id"], container.processing_context)
+        export_worker.work(acme.org_id, "live", batch["id"], container.processing_context)
     ticket = presign(client, acme.key, len(encoded())).json
     if isinstance(container.storage, LocalStorage):
         put(client, ticket, encoded())

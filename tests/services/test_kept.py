@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import count
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,12 +18,12 @@ from app.imaging import Format, Picture, Transform
 from app.models import DiscardedObject, Export, IdempotentRequest, Kept, Rendition, new_id
 from app.services import idempotency, kept
 from app.services.accounts import keys
-from app.services.exports import export_jobs, export_zips
-from app.services.exports.exports import Config, Progress
+from app.services.exports import export_jobs, export_worker, export_zips
+from app.services.exports.exports import Config
 from app.services.idempotency import KeptAnswer, RequestClaim
-from app.services.library import assets, renditions
+from app.services.library import assets, kept_renditions, renditions
 from app.services.library.assets import Label
-from app.services.library.renditions import Found, RenditionSource
+from app.services.library.renditions import Found, RenditionSource, Wanted
 from tests.databases import on_both_databases
 from tests.library import make_asset
 
@@ -64,16 +65,14 @@ class Tenant:
 
     def rendition(self, size: int, ttl: timedelta | None = None) -> str:
         transform = Transform(max_width=next(self.numbers))
+        wanted = Wanted(self.who, self.original, transform, ttl)
         with transaction(*self.who.partition) as session:
-            claim = renditions._find_or_claim(
-                session, self.who, self.original, transform, self.clock(), ttl
-            )
+            claim = renditions._find_or_claim(session, wanted, self.clock())
         assert isinstance(claim, renditions.RenditionClaim)
         picture = Picture(Format.PNG, 1, 1, size, False, "jpeg", 1)
         found = Found(claim.storage_key, Format.PNG, size, 0, cached=False)
-        renditions._keep(
-            self.who, claim, picture, found, self.clock(), ttl
-        )  # unless it was forgotten meanwhile
+        rendering = renditions._Rendering(wanted, claim, Path(), self.context)
+        rendering._keep(picture, found)  # unless it was forgotten meanwhile
         return claim.storage_key
 
     def export(self, size: int) -> None:
@@ -83,24 +82,25 @@ class Tenant:
                 session, self.who, [self.original.asset_id], config, self.clock()
             )
         with transaction(*self.who.partition) as session:
-            attempt = export_jobs._claim(session, export.id, self.clock())
+            attempt = export_worker._claim(session, export.id, self.clock())
         assert attempt is not None
         self.context.storage.put(attempt.storage_key, [bytes(size)])
+        packing = export_worker._Packing(self.who, attempt, self.context)
         try:
-            export_jobs._finish(self.who, attempt, Progress(), self.context)
+            packing._finish()
         except export_zips.TooMuch:
             assert size > 500
-            export_jobs._fail(self.who, attempt, 500, self.clock())
+            packing._fail()
 
     def expire(self, hours: int) -> None:
         self.clock.advance(hours=hours)
-        for service in (idempotency, renditions, export_jobs):
+        for service in (idempotency, kept_renditions, export_jobs):
             with transaction(*self.who.partition) as session:
                 service.release_expired(session, self.clock())
 
     def forget(self, _: int) -> None:
         with transaction(*self.who.partition) as session:
-            renditions.remove_all(session, self.original.content)
+            kept_renditions.remove_all(session, self.original.content)
             for export_id in session.scalars(select(Export.id)).all():
                 export_jobs.cancel(session, export_id, self.clock())
 

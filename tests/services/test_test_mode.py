@@ -11,8 +11,8 @@ from PIL import Image
 from app.extensions import transaction
 from app.imaging import Transform
 from app.services.accounts import keys
-from app.services.exports import export_jobs
-from app.services.library import renditions
+from app.services.exports import export_worker
+from app.services.library import kept_renditions
 from tests.client import bearer
 from tests.images import opened
 from tests.images_client import ImagesClient
@@ -58,7 +58,7 @@ def test_processed_images_are_watermarked_for_a_test_key_only(app, client, acme,
         "id"
     ]
     with app.app_context():
-        export_jobs.work(acme.org_id, mode, batch, app.extensions["lightwell"].processing_context)
+        export_worker.work(acme.org_id, mode, batch, app.extensions["lightwell"].processing_context)
     kept = client.get(f"/api/v1/exports/{batch}", headers=bearer(key)).json["downloadUrl"]
     shares = [
         marked(made)
@@ -100,7 +100,7 @@ def test_an_export_knows_the_copies_that_are_there(app, client, clock, mode, key
 
         def missing() -> int:
             with transaction(*who.partition) as session:
-                return renditions.missing(session, who, [image], Transform())
+                return kept_renditions.missing(session, who, [image], Transform())
 
         assert missing() == 1
         assert not client.get(f"/api/v1/assets/{image}/export-url", headers=bearer(key)).json[

@@ -153,7 +153,7 @@ def test_an_answer_is_kept_for_a_day(app, client, acme, clock) -> None:
     clock.advance(hours=25)
     assert answers_of(app, acme)
     with app.app_context():
-        assert sweep(container.storage, container.settings.spool_dir, clock()).answers >= 1
+        assert sweep(container.storage, container.settings.spool_dir, clock())["answers"] >= 1
     assert not answers_of(app, acme)
 
 
@@ -335,7 +335,7 @@ def make_room(app, account) -> None:
     with app.app_context():
         with transaction(account.org_id, "live") as session:
             assert kept.total(session, Kept.ANSWER)
-            assert kept.add(session, idempotency.SHELF, 1, 1)
+            assert kept.add(session, idempotency.EVICTION, 1, 1)
             kept.shift(session, Kept.ANSWER, -1)
         sweep(container.storage, container.settings.spool_dir, container.clock())
 

@@ -74,7 +74,7 @@ def open_portal(provider: Provider, org_id: str, actor: str, return_url: str) ->
 def _page(provider: Provider, customer_id: str, wanted: PlanPurchase) -> str:
     """The page that fits what the customer has now. Raises CustomerGone."""
     found = provider.payments.subscriptions_of(customer_id)
-    current = _standing(provider, wanted, found)
+    current = _current_state(provider, wanted, found)
     lines = provider.prices.lines(wanted.plan, wanted.interval)
     done, cancelled = (
         f"{wanted.return_url}?checkout={outcome}" for outcome in ("done", "cancelled")
@@ -165,7 +165,7 @@ def _kept_customer(provider: Provider, org_id: str, actor: str) -> str:
         return session.scalars(select(BillingAccount.customer_id)).one() or made
 
 
-def _standing(
+def _current_state(
     provider: Provider, wanted: PlanPurchase, found: Sequence[Subscription]
 ) -> SubscriptionState:
     try:

@@ -17,7 +17,6 @@ from app.models import StripeEvent
 from app.services.billing import review_flags, subscriptions
 from app.services.billing.prices import UnknownPrice
 from app.services.billing.provider import Provider
-from app.services.billing.subscriptions import Also
 from app.tenancy import TenantSession, insert_if_absent
 
 log = structlog.get_logger()
@@ -116,18 +115,9 @@ def handle(provider: Provider, subject: str) -> bool:
         events = session.scalars(waiting.order_by(StripeEvent.created_at, StripeEvent.id)).all()
     if not events:
         return True
-
-    def mark(session: TenantSession, outcome: str) -> None:
-        done = update(StripeEvent).where(StripeEvent.id.in_([event.id for event in events]))
-        session.change(
-            done.values(handled_at=provider.clock(), next_attempt_at=None, outcome=outcome)
-        )
-
+    act = _flag if all(event.type == DISPUTE for event in events) else _synchronise
     try:
-        if all(event.type == DISPUTE for event in events):
-            known = _flag(provider, subject, events[-1].id, mark)
-        else:
-            known = subscriptions.synchronise(provider, subject, ACTOR, events[-1].id, mark)
+        known = act(provider, subject, events)
     except UnknownPrice as error:
         log.error("billing.unknown_price", customer=subject, error=str(error))
         _postpone(events, provider.clock(), str(error))
@@ -141,8 +131,44 @@ def handle(provider: Provider, subject: str) -> bool:
     else:
         if not known:
             with transaction() as session:
-                mark(session, "not a customer of ours")
+                _mark(session, events, "not a customer of ours", provider.clock())
     return True
+
+
+def _synchronise(provider: Provider, customer_id: str, events: Sequence[StripeEvent]) -> bool:
+    """Apply what a customer has now. False where it is none of ours."""
+    for snapshot in subscriptions.snapshots(provider, customer_id):
+        with transaction(snapshot.account.org_id) as session:
+            if outcome := subscriptions.apply(session, snapshot, provider, ACTOR, events[-1].id):
+                _mark(session, events, outcome, provider.clock())
+                return True
+    return False
+
+
+def _flag(provider: Provider, charge_id: str, events: Sequence[StripeEvent]) -> bool:
+    """Flag the organization that paid a charge which its bank takes back. False where it is none of
+    ours."""
+    try:
+        customer_id = provider.payments.customer_of_charge(charge_id)
+    except CustomerGone:
+        return False
+    account = subscriptions.find(customer_id) if customer_id else None
+    if account is None:
+        return False
+    with transaction(account.org_id) as session:
+        reason, now = f"The charge {charge_id} is disputed.", provider.clock()
+        review_flags.set_flag(session, reason, ACTOR, now, events[-1].id)
+        _mark(session, events, "flagged", now)
+    log.error("billing.dispute", org_id=account.org_id, charge=charge_id)
+    return True
+
+
+def _mark(
+    session: TenantSession, events: Sequence[StripeEvent], outcome: str, now: datetime
+) -> None:
+    """Note that events are handled, with what came of them."""
+    done = update(StripeEvent).where(StripeEvent.id.in_([event.id for event in events]))
+    session.change(done.values(handled_at=now, next_attempt_at=None, outcome=outcome))
 
 
 def _postpone(events: Sequence[StripeEvent], now: datetime, reason: str) -> None:
@@ -173,22 +199,3 @@ def unhandled(session: TenantSession) -> Sequence[StripeEvent]:
 def release_expired(session: TenantSession, now: datetime) -> int:
     """Forget what was handled long ago. Returns how many."""
     return session.change(delete(StripeEvent).where(StripeEvent.handled_at <= now - KEPT))
-
-
-def _flag(provider: Provider, charge_id: str, event_id: str, also: Also) -> bool:
-    """Flag the organization that paid a charge which its bank takes back. False where it is none of
-    ours."""
-    try:
-        customer_id = provider.payments.customer_of_charge(charge_id)
-    except CustomerGone:
-        return False
-    account = subscriptions.find(customer_id) if customer_id else None
-    if account is None:
-        return False
-    with transaction(account.org_id) as session:
-        review_flags.set_flag(
-            session, f"The charge {charge_id} is disputed.", ACTOR, provider.clock(), event_id
-        )
-        also(session, "flagged")
-    log.error("billing.dispute", org_id=account.org_id, charge=charge_id)
-    return True

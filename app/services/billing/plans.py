@@ -51,10 +51,11 @@ def grant(session: TenantSession, plan_code: str, actor: str, now: datetime) -> 
     )
 
 
-def lapse(session: TenantSession, now: datetime) -> None:
+def lapse(session: TenantSession, now: datetime) -> int:
     """Write down that the session's organization has not paid in time. It held already: see
-    Organization."""
+    Organization. Returns how many plans ended: its one."""
     _change(session, "grace period", "plan.lapsed", now)
+    return 1
 
 
 def repair(session: TenantSession, actor: str, now: datetime) -> None:
@@ -75,10 +76,12 @@ def _change(
     return organization
 
 
-def organizations_with_lapsed(session: TenantSession, now: datetime) -> Sequence[str]:
-    """Whose plan has lapsed since the last sweep."""
+def organizations_with_lapsed(session: TenantSession, now: datetime) -> set[tuple[str]]:
+    """Whose plan has lapsed since the last sweep, as (org,)."""
     lapsed = select(Organization.id).where(Organization.plan_code != Organization.plan_code_at(now))
-    return session.scalars(lapsed.where(Organization.plan_lapses_at <= now)).all()
+    return {
+        (org_id,) for org_id in session.scalars(lapsed.where(Organization.plan_lapses_at <= now))
+    }
 
 
 def state(organization: Organization) -> dict[str, Any]:

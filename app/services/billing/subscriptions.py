@@ -6,7 +6,7 @@ overwrite a newer answer with an older one: an answer counts only when no other 
 was asked for (``BillingAccount.revision``).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -41,9 +41,6 @@ OFTEN = timedelta(days=1)
 """How often is asked about a subscription that is not paid, and may be at any time."""
 SOON = timedelta(hours=1)
 CHECKED_AT_ONCE = 20
-
-Also = Callable[[TenantSession, str], None]
-"""What else is written in the transaction that applies something, given what came of it."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +80,14 @@ class Account:
     plan_ranks: Sequence[str]
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """What the provider said of an account's customer; ``state`` is None where it is gone."""
+
+    account: Account
+    state: SubscriptionState | None
+
+
 def subscription_state(
     prices: Prices, plan_ranks: Sequence[str], subscriptions: Sequence[Subscription]
 ) -> SubscriptionState:
@@ -116,22 +121,28 @@ def subscription_state(
     )
 
 
-def synchronise(
-    provider: Provider,
-    customer_id: str,
-    actor: str,
-    event_id: str | None = None,
-    also: Also | None = None,
-) -> bool:
+def synchronise(provider: Provider, customer_id: str, actor: str) -> bool:
     """Ask the provider what a customer has, and apply it. False where it is no customer of ours.
 
-    ``also`` is called with what came of it, to write more in the same transaction. Raises
-    DependencyDown, UnknownPrice: then nothing has changed.
+    Raises DependencyDown, UnknownPrice: then nothing has changed.
+    """
+    for snapshot in snapshots(provider, customer_id):
+        with transaction(snapshot.account.org_id) as session:
+            if apply(session, snapshot, provider, actor):
+                return True
+    return False
+
+
+def snapshots(provider: Provider, customer_id: str) -> Iterator[Snapshot]:
+    """What a customer has, asked for once more whenever the last answer could not be applied. None
+    where it is no customer of ours.
+
+    Raises DependencyDown, in the end too, and UnknownPrice.
     """
     for _ in range(MOST_ATTEMPTS):
         account = find(customer_id)
         if account is None:
-            return False
+            return
         try:
             subscriptions = provider.payments.subscriptions_of(customer_id)
             found: SubscriptionState | None = subscription_state(
@@ -139,12 +150,7 @@ def synchronise(
             )
         except CustomerGone:
             found = None
-        with transaction(account.org_id) as session:
-            if _claim(session, account):
-                outcome = _apply(session, found, provider, actor, event_id)
-                if also:
-                    also(session, outcome)
-                return True
+        yield Snapshot(account, found)
     raise DependencyDown(
         "The subscription changes faster than it can be read. Repeat the request shortly."
     )
@@ -159,27 +165,26 @@ def find(customer_id: str) -> Account | None:
         return Account(*row, plan_ranks=plans.plan_ranks(session)) if row else None
 
 
-def _claim(session: TenantSession, account: Account) -> bool:
-    """Whether nothing was applied since the provider was asked."""
-    unchanged = update(BillingAccount).where(BillingAccount.revision == account.revision)
-    return bool(session.change(unchanged.values(revision=BillingAccount.revision + 1)))
-
-
-def _apply(
+def apply(
     session: TenantSession,
-    found: SubscriptionState | None,
+    snapshot: Snapshot,
     provider: Provider,
     actor: str,
-    event_id: str | None,
-) -> str:
-    """Apply what was found, None where the customer is gone."""
+    event_id: str | None = None,
+) -> str | None:
+    """Apply what a customer of the session's organization has, and say what came of it. None where
+    something was applied since the provider was asked."""
+    revision = snapshot.account.revision
+    unchanged = update(BillingAccount).where(BillingAccount.revision == revision)
+    if not session.change(unchanged.values(revision=revision + 1)):
+        return None
     now = provider.clock()
     row = session.scalars(select(BillingAccount)).one()
     organization = session.get_one(Organization, row.org_id, with_for_update=True)
     before = state(row, organization)
-    if found is None:
+    if snapshot.state is None:
         row.customer_id = None
-    _take_over(row, organization, found or SubscriptionState(), provider.grace, now)
+    _take_over(row, organization, snapshot.state or SubscriptionState(), provider.grace, now)
     plans.update_plan(session, organization, row.plan_code, now)
     after = state(row, organization)
     audit.record(session, actor, "subscription.changed", before, after, now, event_id)

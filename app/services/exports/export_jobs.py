@@ -1,36 +1,27 @@
-"""Batch exports: an export's ZIP, made by a worker and kept for a day.
+"""Batch exports as their client sees them: asked for, listed, cancelled, kept for a day.
 
-The row is the truth and the queue only a hint. A worker claims an export by raising its attempt,
-and renews its lease while it works; when it dies, the lease ends and the export is enqueued again.
-Renditions that were made stay made, and counted, so that a second attempt only packs them.
+A worker makes the ZIP (``services/exports/export_worker``). The row is the truth and the queue only
+a hint.
 """
 
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from contextvars import copy_context
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import Update, and_, delete, func, or_, select, update
-from sqlalchemy.orm import undefer
+from sqlalchemy import and_, delete, func, or_, select, update
 
 from app.adapters.queue import enqueue_export
 from app.errors import NotFound, RateLimited
-from app.extensions import transaction
-from app.models import Export, ExportStatus, Kept, new_id
-from app.services import discarded_objects, idempotency, kept
-from app.services.accounts import keys
-from app.services.accounts.principal import MEGABYTE, Principal
+from app.models import Export, ExportStatus, new_id
+from app.services import discarded_objects, idempotency
+from app.services.accounts.principal import Principal
 from app.services.exports import export_zips, exports
-from app.services.exports.exports import Config, Progress
-from app.services.heartbeat import Heartbeat
+from app.services.exports.exports import Config
 from app.services.idempotency import RequestClaim
-from app.services.processing_context import ProcessingContext
-from app.tenancy import TenantSession
+from app.tenancy import TenantSession, partitions_with
 
 log = structlog.get_logger()
 
@@ -40,35 +31,22 @@ KEPT = timedelta(hours=24)
 """How long a ZIP is kept, unless newer ones take its place before."""
 REMEMBERED = timedelta(days=30)
 LEASE = timedelta(seconds=10)
-HEARTBEAT_SECONDS = 2.0
-MOST_ATTEMPTS = 20
 UNFINISHED = (ExportStatus.QUEUED, ExportStatus.RUNNING)
-
-
-class LeaseLost(Exception):
-    """The export was cancelled, or is somebody else's now."""
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One worker's claim on an export."""
-
-    export_id: str
-    key_id: str
-    number: int
-    asset_ids: Sequence[str]
-    config: Config
-    storage_key: str
 
 
 @dataclass(frozen=True)
 class DueExport:
-    """An export that somebody must work on; ``job_id`` is the same until it is claimed."""
+    """An export that somebody must work on."""
 
     org_id: str
     mode: str
     export_id: str
-    job_id: str
+    attempt: int
+
+    @property
+    def job_id(self) -> str:
+        """The same until it is claimed."""
+        return f"{self.export_id}-{self.attempt}"
 
 
 def create(
@@ -154,68 +132,7 @@ def send(connection: Redis, due: DueExport) -> None:
 
 def due(export: Export) -> DueExport:
     """What the queue is told of a new export."""
-    return _due(export.org_id, export.mode, export.id, export.attempt)
-
-
-def _due(org_id: str, mode: str, export_id: str, attempt: int) -> DueExport:
-    return DueExport(org_id, mode, export_id, f"{export_id}-{attempt}")
-
-
-def take_due(session: TenantSession, now: datetime) -> list[DueExport]:
-    """Put exports whose lease is over back into the queue's order, and say which; ``session`` must
-    be unscoped.
-
-    Theirs are the workers that died, and the hints that were lost. One that went wrong too often
-    has failed.
-    """
-    over = and_(Export.status.in_(UNFINISHED), Export.lease_until <= now)
-    session.change(
-        update(Export)
-        .where(over, Export.attempt >= MOST_ATTEMPTS)
-        .values(
-            status=ExportStatus.FAILED,
-            error="The export could not be made; try it once more.",
-            finished_at=now,
-        )
-    )
-    requeued = (
-        update(Export)
-        .where(over)
-        .values(status=ExportStatus.QUEUED, lease_until=now + LEASE)
-        .returning(Export.org_id, Export.mode, Export.id, Export.attempt)
-    )
-    rows = session.execute(requeued, execution_options={"synchronize_session": False})
-    return [_due(*row) for row in rows]
-
-
-def work(org_id: str, mode: str, export_id: str, context: ProcessingContext) -> None:
-    """Make an export's ZIP, unless somebody else does or it is finished."""
-    with transaction(org_id, mode) as session:
-        attempt = _claim(session, export_id, context.clock())
-    if attempt is None:
-        return
-    principal, progress = (
-        keys.principal_of(attempt.key_id, context.clock(), context.test_images),
-        Progress(),
-    )
-    limit = kept.most(principal, Kept.EXPORT)
-    try:
-        with (
-            _lease(principal, attempt, progress, context) as lost,
-            closing(
-                exports.zip_of(principal, attempt.asset_ids, attempt.config, context, progress)
-            ) as chunks,
-        ):
-            context.storage.put(
-                attempt.storage_key,
-                _until(lost, export_zips.within(limit, chunks)),
-                "application/zip",
-            )
-        _finish(principal, attempt, progress, context)
-    except LeaseLost:
-        log.info("export.lost", export_id=export_id, attempt=attempt.number)
-    except export_zips.TooMuch:
-        _fail(principal, attempt, limit, context.clock())
+    return DueExport(export.org_id, export.mode, export.id, export.attempt)
 
 
 def release_expired(session: TenantSession, now: datetime) -> int:
@@ -233,119 +150,8 @@ def partitions_with_expired(session: TenantSession, now: datetime) -> set[tuple[
         and_(Export.expires_at <= now, Export.storage_key.is_not(None)),
         Export.finished_at <= now - REMEMBERED,
     )
-    return {
-        (row.org_id, row.mode)
-        for row in session.execute(select(Export.org_id, Export.mode).where(over).distinct())
-    }
-
-
-def _claim(session: TenantSession, export_id: str, now: datetime) -> Attempt | None:
-    queued = update(Export).where(Export.id == export_id, Export.status == ExportStatus.QUEUED)
-    if not session.change(
-        queued.values(
-            status=ExportStatus.RUNNING, attempt=Export.attempt + 1, lease_until=now + LEASE
-        )
-    ):
-        return None
-    export = session.scalars(
-        select(Export).where(Export.id == export_id).options(undefer(Export.asset_ids))
-    ).one()
-    if export.attempt > 1:
-        discarded_objects.discard(session, [zip_key(export, export.attempt - 1)])
-    return Attempt(
-        export_id=export.id,
-        key_id=export.key_id,
-        number=export.attempt,
-        asset_ids=export.asset_ids,
-        config=Config.from_json(export.config),
-        storage_key=zip_key(export, export.attempt),
-    )
+    return partitions_with(session, Export, over)
 
 
 def zip_key(export: Export, attempt: int) -> str:
     return f"exports/{export.org_id}/{export.id}-{attempt}.zip"
-
-
-@contextmanager
-def _lease(
-    principal: Principal, attempt: Attempt, progress: Progress, context: ProcessingContext
-) -> Iterator[threading.Event]:
-    """Keep the claim, and show the progress, from a thread beside the work; the event says that the
-    claim is lost."""
-    lost, variables = threading.Event(), copy_context()
-
-    def renew(_exports: frozenset[str]) -> None:
-        if not variables.run(_renew, principal, attempt, progress, context.clock()):
-            lost.set()
-
-    with Heartbeat("export-lease", HEARTBEAT_SECONDS, renew).keeping(attempt.export_id):
-        yield lost
-
-
-def _renew(principal: Principal, attempt: Attempt, progress: Progress, now: datetime) -> bool:
-    with transaction(*principal.partition) as session:
-        return bool(
-            session.change(
-                _mine(attempt).values(
-                    lease_until=now + LEASE,
-                    processed=progress.processed,
-                    failed=len(progress.failures),
-                )
-            )
-        )
-
-
-def _mine(attempt: Attempt) -> Update:
-    return update(Export).where(
-        Export.id == attempt.export_id,
-        Export.attempt == attempt.number,
-        Export.status == ExportStatus.RUNNING,
-    )
-
-
-def _until(lost: threading.Event, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    for chunk in chunks:
-        if lost.is_set():
-            raise LeaseLost
-        yield chunk
-
-
-def _finish(
-    principal: Principal, attempt: Attempt, progress: Progress, context: ProcessingContext
-) -> None:
-    """Say that the ZIP is there; or have it removed, where the export was cancelled at the last
-    moment.
-
-    Raises TooMuch.
-    """
-    now, size = context.clock(), context.storage.size(attempt.storage_key) or 0
-    with transaction(*principal.partition) as session:
-        if not kept.add(session, export_zips.shelf(now), size, kept.most(principal, Kept.EXPORT)):
-            raise export_zips.TooMuch
-        done = session.change(
-            _mine(attempt).values(
-                status=ExportStatus.DONE,
-                storage_key=attempt.storage_key,
-                size=size,
-                processed=progress.processed,
-                failed=len(progress.failures),
-                finished_at=now,
-                expires_at=now + KEPT,
-            )
-        )
-        if not done:
-            kept.shift(session, Kept.EXPORT, -size)
-            discarded_objects.discard(session, [attempt.storage_key])
-
-
-def _fail(principal: Principal, attempt: Attempt, limit: int, now: datetime) -> None:
-    """Say that the ZIP is too large; it is not made again."""
-    error = (
-        f"The ZIP has more than {limit // MEGABYTE:,} MB, the most that is kept of exports here. "
-        "Export fewer assets at once, or smaller copies, or have the ZIP streamed."
-    )
-    with transaction(*principal.partition) as session:
-        discarded_objects.discard(session, [attempt.storage_key])
-        session.change(
-            _mine(attempt).values(status=ExportStatus.FAILED, error=error, finished_at=now)
-        )

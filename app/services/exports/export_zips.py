@@ -38,8 +38,8 @@ def remove(session: TenantSession, condition: ColumnElement[bool], now: datetime
     return len(zips)
 
 
-def shelf(now: datetime) -> kept.Shelf:
-    return kept.Shelf(
+def eviction(now: datetime) -> kept.EvictionPolicy:
+    return kept.EvictionPolicy(
         Kept.EXPORT,
         select(Export.id, Export.size).where(HAS_ZIP).order_by(Export.finished_at),
         lambda session, ids: remove(session, Export.id.in_(ids), now),

@@ -1,7 +1,7 @@
 """Exports: many assets, transformed, in one ZIP.
 
 ``zip_of`` is the ZIP itself, streamed while its images are rendered on all cores; a synchronous
-export sends it to the client, a batch export (``services/exports/export_jobs``) to storage.
+export sends it to the client, a batch export (``services/exports/export_worker``) to storage.
 """
 
 import json
@@ -26,8 +26,8 @@ from app.services import usage
 from app.services.accounts.principal import Principal
 from app.services.exports import zip_stream
 from app.services.filenames import Names
-from app.services.library import assets, renditions
-from app.services.library.renditions import RenditionSource
+from app.services.library import assets, kept_renditions, renditions
+from app.services.library.renditions import RenditionSource, Wanted
 from app.services.processing_context import ProcessingContext
 from app.tenancy import TenantSession
 
@@ -100,7 +100,7 @@ def check(
             errors=[f"assetIds: '{asset_id}' does not exist" for asset_id in gone[:100]],
         )
     needed = sum(
-        renditions.missing(session, principal, part, config.transform)
+        kept_renditions.missing(session, principal, part, config.transform)
         for part in assets.parts(asset_ids)
     )
     usage.check(session, principal, needed, now)
@@ -197,11 +197,11 @@ def _render(
         return NotFound("The asset was deleted.")
     if item.is_video:
         return BadRequest("Videos can't be exported as images.")
+    wanted = Wanted(principal, item.original, transform)
     try:
-        for _ in range(
-            2
-        ):  # it may have made room for another, between the look at its row and that at its file
-            found = renditions.render(principal, item.original, transform, path, context)
+        # It may have made room for another, between the look at its row and that at its file.
+        for _ in range(2):
+            found = renditions.render(wanted, path, context)
             with suppress(FileNotFoundError):
                 if found.cached:
                     context.storage.fetch(found.storage_key, path)

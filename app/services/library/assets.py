@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, delete, literal, select
 from app.errors import NotFound
 from app.models import Asset, AssetTag, Mode
 from app.services import discarded_objects
-from app.services.library import collections, facet_counts, renditions, storage_quota
+from app.services.library import collections, facet_counts, kept_renditions, storage_quota
 from app.tenancy import TenantSession
 
 PART = 1000
@@ -87,7 +87,7 @@ def remove(session: TenantSession, asset_id: str) -> None:
     session.delete(asset)
     session.flush()
     if not session.scalar(select(Asset.id).where(Asset.content == asset.content).limit(1)):
-        renditions.remove_all(session, asset.content)
+        kept_renditions.remove_all(session, asset.content)
 
 
 def release_expired(session: TenantSession, now: datetime) -> int:

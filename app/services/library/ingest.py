@@ -24,7 +24,7 @@ from app.services.checksums import sha256_of
 from app.services.library import assets, storage_quota
 from app.services.library.assets import Label
 from app.services.processing_context import ProcessingContext
-from app.tenancy import TenantSession
+from app.tenancy import TenantSession, partitions_with
 
 INCOMING = "incoming/"
 VALID = timedelta(minutes=15)
@@ -191,10 +191,7 @@ def release_expired(session: TenantSession, now: datetime) -> int:
 
 def partitions_with_expired(session: TenantSession, now: datetime) -> set[tuple[str, str]]:
     """Where a sweep has something to do, as (org, mode); ``session`` must be unscoped."""
-    rows = session.execute(
-        select(Upload.org_id, Upload.mode).where(Upload.expires_at <= now - GRACE).distinct()
-    )
-    return {(row.org_id, row.mode) for row in rows}
+    return partitions_with(session, Upload, Upload.expires_at <= now - GRACE)
 
 
 def awaited(session: TenantSession, keys: Sequence[str]) -> set[str]:

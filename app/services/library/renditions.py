@@ -2,40 +2,35 @@
 
 Whoever inserts a rendition's row renders it; the others wait for it, across all processes. A claim
 has a lease, so that a renderer that died holds nobody up for long. The row becomes ready and the
-image is counted in one transaction. Those that were needed longest ago make room for new ones
-(``services/kept``); a URL that is signed for one counts as need.
+image is counted in one transaction. How long they are kept: ``services/library/kept_renditions``.
 """
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, select, update
 
 from app.errors import NotFound, Overloaded, QuotaExceeded, Unprocessable
 from app.extensions import transaction
 from app.imaging import Format, Picture, Transform
-from app.models import Asset, Kept, MediaType, Rendition, new_id
+from app.models import Asset, Kept, Rendition, new_id
 from app.services import discarded_objects, kept, usage
 from app.services.accounts.principal import MEGABYTE, Principal
 from app.services.checksums import crc32_of
+from app.services.library import kept_renditions
 from app.services.processing_context import ProcessingContext
 from app.services.usage import Reservation
 from app.tenancy import TenantSession, insert_if_absent
 
 LEASE = timedelta(seconds=10)
-KEPT = timedelta(days=30)
-"""A rendition that nobody asked for so long is forgotten; it can be made again."""
 TOUCHED = timedelta(days=1)
 """How exactly it is known when a rendition was last asked for."""
 SPARE = timedelta(minutes=10)
 """How much longer than its URL one is needed: so the next URLs of the same length change
 nothing."""
-ORPHANED = timedelta(hours=1)
-"""When a claim's holder surely is dead and nobody has taken it over."""
 POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 150
 
@@ -76,33 +71,45 @@ class Found:
     cached: bool
 
 
-def render(
-    principal: Principal,
-    original: RenditionSource,
-    transform: Transform,
-    target: Path,
-    context: ProcessingContext,
-    ttl: timedelta | None = None,
-) -> Found:
-    """The rendition of an original, from the cache or made now; then its file is at ``target``,
-    too.
+@dataclass(frozen=True)
+class Wanted:
+    """A rendition as somebody wants it.
 
-    A test key's has a watermark. ``ttl`` is how long a URL will lead to it; without one it may be
-    larger than all that is kept, and then is made anew the next time.
+    ``ttl`` is how long a URL will lead to it; without one it may be larger than all that is kept,
+    and then is made anew the next time.
+    """
+
+    principal: Principal
+    original: RenditionSource
+    transform: Transform
+    ttl: timedelta | None = None
+
+    @cached_property
+    def drawn(self) -> Transform:
+        """How it is drawn: a test key's has a watermark."""
+        return self.principal.watermarked_for_test(self.transform)
+
+    @cached_property
+    def identity(self) -> dict[str, str]:
+        """What its row has, and no other in the workspace."""
+        return {"content": self.original.content, "recipe": self.drawn.canonical()}
+
+
+def render(wanted: Wanted, target: Path, context: ProcessingContext) -> Found:
+    """The rendition, from the cache or made now; then its file is at ``target``, too.
 
     Raises QuotaExceeded, ImagingError, Unprocessable where the original's object is missing,
     NotFound where the asset was deleted meanwhile, Overloaded. Nothing is counted then.
     """
-    transform = principal.watermarked_for_test(transform)
     deadline = time.monotonic() + (
         PATIENCE_SECONDS if context.patience is None else context.patience
     )
     while True:
-        with transaction(*principal.partition) as session:
-            got = _find_or_claim(session, principal, original, transform, context.clock(), ttl)
+        with transaction(*wanted.principal.partition) as session:
+            got = _find_or_claim(session, wanted, context.clock())
         if isinstance(got, Found):
             return got
-        if got and (found := _make(principal, got, original, transform, target, context, ttl)):
+        if got and (found := _Rendering(wanted, got, target, context).outcome()):
             return found
         if time.monotonic() >= deadline:
             raise Overloaded(
@@ -113,109 +120,29 @@ def render(
             time.sleep(POLL_SECONDS)
 
 
-def reuse(
-    principal: Principal,
-    original: RenditionSource,
-    transform: Transform,
-    now: datetime,
-    ttl: timedelta | None = None,
-) -> Found | None:
-    """The rendition, where it is there already: that takes no work, and so no turn. ``ttl`` as for
-    ``render``."""
-    with transaction(*principal.partition) as session:
-        return _ready(
-            session, _row(session, original, principal.watermarked_for_test(transform)), now, ttl
-        )
-
-
-def missing(
-    session: TenantSession, principal: Principal, asset_ids: Sequence[str], transform: Transform
-) -> int:
-    """How many images an export of these assets has to render: contents without a rendition that is
-    ready."""
-    recipe = principal.watermarked_for_test(transform).canonical()
-    ready = select(Rendition.id).where(
-        Rendition.content == Asset.content, Rendition.recipe == recipe, Rendition.ready
-    )
-    return (
-        session.scalar(
-            select(func.count(Asset.content.distinct())).where(
-                Asset.id.in_(asset_ids), Asset.media_type == MediaType.IMAGE, ~ready.exists()
-            )
-        )
-        or 0
-    )
-
-
-def remove_all(session: TenantSession, content: str) -> None:
-    """Forget a content's renditions, those that are being made among them."""
-    _forget(session, Rendition.content == content)
-
-
-def release_expired(session: TenantSession, now: datetime) -> int:
-    """Forget what nobody asks for, and claims whose holder died. Returns how many."""
-    return _forget(session, _expired(now))
-
-
-def partitions_with_expired(session: TenantSession, now: datetime) -> set[tuple[str, str]]:
-    """Where a sweep has something to do, as (org, mode); ``session`` must be unscoped."""
-    rows = session.execute(select(Rendition.org_id, Rendition.mode).where(_expired(now)).distinct())
-    return {(row.org_id, row.mode) for row in rows}
-
-
-def _expired(now: datetime) -> ColumnElement[bool]:
-    unused = and_(Rendition.ready.is_(True), Rendition.needed_until <= now - KEPT)
-    orphaned = and_(Rendition.ready.is_(False), Rendition.needed_until <= now - ORPHANED)
-    return or_(unused, orphaned)
-
-
-def _forget(session: TenantSession, condition: ColumnElement[bool]) -> int:
-    kept.lock(session, Kept.RENDITION)
-    gone = (
-        delete(Rendition)
-        .where(condition)
-        .returning(Rendition.storage_key, Rendition.ready, Rendition.size)
-    )
-    rows = session.execute(gone, execution_options={"synchronize_session": False}).all()
-    kept.shift(session, Kept.RENDITION, -sum(row.size or 0 for row in rows if row.ready))
-    discarded_objects.discard(session, [row.storage_key for row in rows])
-    return len(rows)
-
-
-SHELF = kept.Shelf(
-    Kept.RENDITION,
-    select(Rendition.id, Rendition.size)
-    .where(Rendition.ready.is_(True))
-    .order_by(Rendition.needed_until),
-    lambda session, ids: _forget(session, Rendition.id.in_(ids)),
-)
+def reuse(session: TenantSession, wanted: Wanted, now: datetime) -> Found | None:
+    """The rendition, where it is there already: that takes no work, and so no turn."""
+    return _ready(session, wanted, _row(session, wanted), now)
 
 
 def _find_or_claim(
-    session: TenantSession,
-    principal: Principal,
-    original: RenditionSource,
-    transform: Transform,
-    now: datetime,
-    ttl: timedelta | None,
+    session: TenantSession, wanted: Wanted, now: datetime
 ) -> Found | RenditionClaim | None:
     """The rendition, or the right to make it; None while somebody else makes it. Raises NotFound,
     QuotaExceeded."""
-    row = _row(session, original, transform)
-    if found := _ready(session, row, now, ttl):
+    row, principal = _row(session, wanted), wanted.principal
+    if found := _ready(session, wanted, row, now):
         return found
     if row is not None and row.lease_until > now:
         return None
-    if session.scalar(select(Asset.id).where(Asset.id == original.asset_id)) is None:
-        raise NotFound(f"Asset '{original.asset_id}' does not exist in this workspace.")
+    if session.scalar(select(Asset.id).where(Asset.id == wanted.original.asset_id)) is None:
+        raise NotFound(f"Asset '{wanted.original.asset_id}' does not exist in this workspace.")
     rendition_id, token = row.id if row else new_id("rend", now), new_id("claim", now)
     key = f"renditions/{principal.org_id}/{token}"
     claim = {"claim": token, "lease_until": now + LEASE, "storage_key": key, "needed_until": now}
     if row is None:
-        wanted = _wanted(original, transform)
-        mine = insert_if_absent(
-            session, Rendition, id=rendition_id, ready=False, created_at=now, **wanted, **claim
-        )
+        new = {"id": rendition_id, "ready": False, "created_at": now, **wanted.identity, **claim}
+        mine = insert_if_absent(session, Rendition, **new)
     else:
         mine = bool(
             session.change(update(Rendition).where(_held(row.id, row.claim)).values(**claim))
@@ -229,23 +156,22 @@ def _find_or_claim(
     )
 
 
-def _wanted(original: RenditionSource, transform: Transform) -> dict[str, str]:
-    return {"content": original.content, "recipe": transform.canonical()}
-
-
-def _row(
-    session: TenantSession, original: RenditionSource, transform: Transform
-) -> Rendition | None:
-    return session.scalar(select(Rendition).filter_by(**_wanted(original, transform)))
+def _row(session: TenantSession, wanted: Wanted) -> Rendition | None:
+    return session.scalar(select(Rendition).filter_by(**wanted.identity))
 
 
 def _ready(
-    session: TenantSession, row: Rendition | None, now: datetime, ttl: timedelta | None
+    session: TenantSession, wanted: Wanted, row: Rendition | None, now: datetime
 ) -> Found | None:
     """A rendition that is there and stays for as long as it is needed."""
-    if row is None or not row.format or not _need(session, row, now, ttl):
+    if row is None or not row.format or not _need(session, row, now, wanted.ttl):
         return None
     return Found(row.storage_key, Format(row.format), row.size or 0, row.crc32 or 0, cached=True)
+
+
+def _needed_until(now: datetime, ttl: timedelta | None) -> datetime:
+    """``ttl`` is how long a URL will lead to it."""
+    return now if ttl is None else now + ttl + SPARE
 
 
 def _need(session: TenantSession, row: Rendition, now: datetime, ttl: timedelta | None) -> bool:
@@ -253,9 +179,8 @@ def _need(session: TenantSession, row: Rendition, now: datetime, ttl: timedelta 
     now."""
     if row.needed_until > (now - TOUCHED if ttl is None else now + ttl + SPARE / 2):
         return True
-    needed = now if ttl is None else now + ttl + SPARE
     ready = update(Rendition).where(Rendition.id == row.id, Rendition.ready.is_(True))
-    return bool(session.change(ready.values(needed_until=needed)))
+    return bool(session.change(ready.values(needed_until=_needed_until(now, ttl))))
 
 
 def _held(rendition_id: str, token: str) -> ColumnElement[bool]:
@@ -263,105 +188,94 @@ def _held(rendition_id: str, token: str) -> ColumnElement[bool]:
     return and_(Rendition.id == rendition_id, Rendition.claim == token, Rendition.ready.is_(False))
 
 
-def _make(
-    principal: Principal,
-    claim: RenditionClaim,
-    original: RenditionSource,
-    transform: Transform,
-    target: Path,
-    context: ProcessingContext,
-    ttl: timedelta | None,
-) -> Found | None:
-    """Render, store, count. None where the claim was lost: somebody else does it, or the asset was
-    deleted."""
-    try:
-        picture = _draw(principal, claim, original, transform, target, context)
-        context.storage.put_file(claim.storage_key, target, picture.format.mime)
-        found = Found(
-            claim.storage_key, picture.format, picture.size, crc32_of(target), cached=False
-        )
-        counted = _keep(principal, claim, picture, found, context.clock(), ttl)
-    except BaseException:
-        _give_up(principal, claim)
-        raise
-    if counted:
-        return found
-    _give_up(principal, claim)
-    return None
+@dataclass(frozen=True)
+class _Rendering:
+    """The work under one claim; its file comes to ``target``."""
 
+    wanted: Wanted
+    claim: RenditionClaim
+    target: Path
+    context: ProcessingContext
 
-def _draw(
-    principal: Principal,
-    claim: RenditionClaim,
-    original: RenditionSource,
-    transform: Transform,
-    target: Path,
-    context: ProcessingContext,
-) -> Picture:
-    """The picture in ``target``; the claim is renewed while it waits for its turn and is worked
-    on."""
-    with context.folder() as folder:
-        source = folder / "original"
+    def outcome(self) -> Found | None:
+        """Render, store, count. None where the claim was lost: somebody else does it, or the asset
+        was deleted."""
         try:
-            context.storage.fetch(original.storage_key, source)
-        except FileNotFoundError:
-            raise Unprocessable(
-                "The asset's file is missing in storage: delete the asset and upload it again."
-            ) from None
-        work = context.imaging.submit(source, target, transform, principal.org_id)
-        return context.outcome(work, partial(_renew, principal, claim, context))
+            picture, key = self._draw(), self.claim.storage_key
+            self.context.storage.put_file(key, self.target, picture.format.mime)
+            crc32 = crc32_of(self.target)
+            found = Found(key, picture.format, picture.size, crc32, cached=False)
+            counted = self._keep(picture, found)
+        except BaseException:
+            self._give_up()
+            raise
+        if counted:
+            return found
+        self._give_up()
+        return None
 
-
-def _renew(principal: Principal, claim: RenditionClaim, context: ProcessingContext) -> None:
-    with transaction(*principal.partition) as session:
-        mine = _held(claim.rendition_id, claim.token)
-        session.change(update(Rendition).where(mine).values(lease_until=context.clock() + LEASE))
-
-
-def _keep(
-    principal: Principal,
-    claim: RenditionClaim,
-    picture: Picture,
-    found: Found,
-    now: datetime,
-    ttl: timedelta | None,
-) -> bool:
-    """Make the rendition known, if it fits, and count the image, at once. False where the claim was
-    lost.
-
-    Raises QuotaExceeded where a URL would lead to one that doesn't fit.
-    """
-    values = {
-        "ready": True,
-        "format": picture.format,
-        "width": picture.width,
-        "height": picture.height,
-        "size": picture.size,
-        "crc32": found.crc32,
-        "needed_until": now if ttl is None else now + ttl + SPARE,
-    }
-    limit = kept.most(principal, Kept.RENDITION)
-    with transaction(*principal.partition) as session:
-        mine = _held(claim.rendition_id, claim.token)
-        if kept.add(session, SHELF, picture.size, limit):
-            if not session.change(update(Rendition).where(mine).values(**values)):
-                kept.shift(session, Kept.RENDITION, -picture.size)
-                return False
-        elif ttl:
-            raise QuotaExceeded(
-                f"The copy has {picture.size // MEGABYTE:,} MB, and {limit // MEGABYTE:,} MB is "
-                "the most that is kept of all copies. Ask for a smaller one."
+    def _draw(self) -> Picture:
+        """The picture in ``target``; the claim is renewed while it waits for its turn and is worked
+        on."""
+        context, wanted = self.context, self.wanted
+        with context.folder() as folder:
+            source = folder / "original"
+            try:
+                context.storage.fetch(wanted.original.storage_key, source)
+            except FileNotFoundError:
+                raise Unprocessable(
+                    "The asset's file is missing in storage: delete the asset and upload it again."
+                ) from None
+            work = context.imaging.submit(
+                source, self.target, wanted.drawn, wanted.principal.org_id
             )
-        elif session.change(delete(Rendition).where(mine)):
-            discarded_objects.discard(session, [claim.storage_key])
-        else:
-            return False
-        usage.settle(session, claim.reservation, 1)
-        return True
+            return context.outcome(work, self._renew)
 
+    def _renew(self) -> None:
+        with transaction(*self.wanted.principal.partition) as session:
+            renewed = {"lease_until": self.context.clock() + LEASE}
+            session.change(update(Rendition).where(self._is_held).values(**renewed))
 
-def _give_up(principal: Principal, claim: RenditionClaim) -> None:
-    with transaction(*principal.partition) as session:
-        usage.release(session, claim.reservation)
-        session.change(delete(Rendition).where(_held(claim.rendition_id, claim.token)))
-        discarded_objects.discard(session, [claim.storage_key])
+    def _keep(self, picture: Picture, found: Found) -> bool:
+        """Make the rendition known, if it fits, and count the image, at once. False where the claim
+        was lost.
+
+        Raises QuotaExceeded where a URL would lead to one that doesn't fit.
+        """
+        principal, ttl = self.wanted.principal, self.wanted.ttl
+        values = {
+            "ready": True,
+            "format": picture.format,
+            "width": picture.width,
+            "height": picture.height,
+            "size": picture.size,
+            "crc32": found.crc32,
+            "needed_until": _needed_until(self.context.clock(), ttl),
+        }
+        limit = kept.most(principal, Kept.RENDITION)
+        with transaction(*principal.partition) as session:
+            if kept.add(session, kept_renditions.EVICTION, picture.size, limit):
+                if not session.change(update(Rendition).where(self._is_held).values(**values)):
+                    kept.shift(session, Kept.RENDITION, -picture.size)
+                    return False
+            elif ttl:
+                raise QuotaExceeded(
+                    f"The copy has {picture.size // MEGABYTE:,} MB, and {limit // MEGABYTE:,} MB "
+                    "is the most that is kept of all copies. Ask for a smaller one."
+                )
+            elif session.change(delete(Rendition).where(self._is_held)):
+                discarded_objects.discard(session, [self.claim.storage_key])
+            else:
+                return False
+            usage.settle(session, self.claim.reservation, 1)
+            return True
+
+    def _give_up(self) -> None:
+        with transaction(*self.wanted.principal.partition) as session:
+            usage.release(session, self.claim.reservation)
+            session.change(delete(Rendition).where(self._is_held))
+            discarded_objects.discard(session, [self.claim.storage_key])
+
+    @property
+    def _is_held(self) -> ColumnElement[bool]:
+        return _held(self.claim.rendition_id, self.claim.token)

@@ -241,8 +241,8 @@ class Life:
         """The part of the sweep that is about plans."""
         with transaction() as session:
             lapsed = plans.organizations_with_lapsed(session, self.calendar.now)
-        for org_id in lapsed:
-            with transaction(org_id) as session:
+        for place in lapsed:
+            with transaction(*place) as session:
                 plans.lapse(session, self.calendar.now)
 
     def ask(self, _: Random) -> None:

@@ -279,6 +279,4 @@ def test_the_sweep_writes_down_that_a_plan_has_lapsed_once(app, billing_env, fre
         {"plan": "TEAM"},
         {"plan": "FREE"},
     )
-    assert (
-        "Ended 0 plans that were not paid." in app.test_cli_runner().invoke(args=["sweep"]).stdout
-    )
+    assert "plans: " not in app.test_cli_runner().invoke(args=["sweep"]).stdout

@@ -100,25 +100,24 @@ def test_prices_that_nobody_knows_matter_only_where_they_hold_a_plan() -> None:
         )
 
 
-def test_what_came_of_it_is_told_in_the_same_transaction(app, billing_env, make_account) -> None:
+def test_what_came_of_it_is_told_to_whoever_has_the_transaction(
+    app, billing_env, make_account
+) -> None:
     account = make_account(plan="FREE")
     customer = billing_env.customer(account)
     billing_env.stripe.subscriptions.create(customer, ["price_team_month"])
-    told: list[tuple[str | None, str]] = []
 
-    def synchronise(customer_id: str) -> bool:
-        return subscriptions.synchronise(
-            billing_env.provider,
-            customer_id,
-            "test",
-            also=lambda session, outcome: told.append((session.org_id, outcome)),
-        )
+    def synchronise() -> str | None:
+        snapshot = next(subscriptions.snapshots(billing_env.provider, customer))
+        assert snapshot.account.org_id == account.org_id
+        with transaction(account.org_id) as session:
+            return subscriptions.apply(session, snapshot, billing_env.provider, "test")
 
     with app.app_context():
-        assert synchronise(customer)
-        assert synchronise(customer)
-        assert not synchronise("cus_of_nobody")
-    assert told == [(account.org_id, "applied"), (account.org_id, "nothing new")]
+        assert synchronise() == "applied"
+        assert synchronise() == "nothing new"
+        assert not list(subscriptions.snapshots(billing_env.provider, "cus_of_nobody"))
+        assert not subscriptions.synchronise(billing_env.provider, "cus_of_nobody", "test")
 
 
 @pytest.mark.parametrize(

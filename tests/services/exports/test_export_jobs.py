@@ -15,8 +15,9 @@ from app.imaging import Format, Transform
 from app.models import DiscardedObject, Export, ExportStatus
 from app.services.accounts import keys
 from app.services.accounts.principal import Principal
-from app.services.exports import export_jobs
-from app.services.exports.export_jobs import LEASE, MOST_ATTEMPTS, MOST_UNFINISHED, DueExport
+from app.services.exports import export_jobs, export_worker
+from app.services.exports.export_jobs import LEASE, MOST_UNFINISHED, DueExport
+from app.services.exports.export_worker import MOST_ATTEMPTS, _Packing
 from app.services.exports.exports import Config
 from app.tenancy import unscoped
 from tests.client import bearer
@@ -56,14 +57,14 @@ class Case:
         with transaction() as session, unscoped(session, "a test"):
             return [
                 due
-                for due in export_jobs.take_due(session, self.clock())
+                for due in export_worker.take_due(session, self.clock())
                 if due.org_id == self.principal.org_id
             ]
 
     def another_claims(self, export: Export) -> None:
         """What a second worker has done when it begins."""
         with transaction(*self.principal.partition) as session:
-            assert export_jobs._claim(session, export.id, self.clock())
+            assert export_worker._claim(session, export.id, self.clock())
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def case(app, client, acme, clock) -> Case:
     return Case(
         who,
         asset["id"],
-        lambda export_id: export_jobs.work(*who.partition, export_id, context),
+        lambda export_id: export_worker.work(*who.partition, export_id, context),
         clock,
     )
 
@@ -133,17 +134,16 @@ def test_the_end_of_an_attempt_that_was_overtaken_ends_nothing(
 def test_a_worker_that_was_overtaken_stops_and_renews_nothing(
     case, clock, while_it_stores, monkeypatch
 ) -> None:
-    monkeypatch.setattr(export_jobs, "HEARTBEAT_SECONDS", 0.001)
-    export, awake, noticed, renew = case.create(), Event(), Event(), export_jobs._renew
+    monkeypatch.setattr(export_worker, "HEARTBEAT_SECONDS", 0.001)
+    export, awake, noticed, renew = case.create(), Event(), Event(), _Packing._renew
     leases: list[datetime] = []
     went_on: list[bytes] = []
 
-    def watched(*arguments):
+    def watched(packing, held):
         assert awake.wait(PATIENCE)
-        mine = renew(*arguments)
-        if not mine:
+        renew(packing, held)
+        if packing.lost.is_set():
             noticed.set()
-        return mine
 
     def overtaken(chunks):
         overdue(case, clock, export)
@@ -155,7 +155,7 @@ def test_a_worker_that_was_overtaken_stops_and_renews_nothing(
             went_on.append(chunk)
             yield chunk
 
-    monkeypatch.setattr(export_jobs, "_renew", watched)
+    monkeypatch.setattr(_Packing, "_renew", watched)
     while_it_stores(overtaken)
     case.work(export.id)
     assert not went_on
@@ -166,15 +166,15 @@ def test_a_worker_that_was_overtaken_stops_and_renews_nothing(
 def test_a_worker_keeps_its_lease_and_shows_how_far_it_is(
     case, clock, while_it_stores, monkeypatch
 ) -> None:
-    monkeypatch.setattr(export_jobs, "HEARTBEAT_SECONDS", 0.001)
-    export, renewed, renew = case.create(), Event(), export_jobs._renew
+    monkeypatch.setattr(export_worker, "HEARTBEAT_SECONDS", 0.001)
+    export, renewed, renew = case.create(), Event(), _Packing._renew
     seen: list[Export] = []
 
-    def watched(principal, attempt, progress, now):
-        mine = renew(principal, attempt, progress, now)
-        if now >= late and progress.processed:
+    def watched(packing, held):
+        is_late = clock() >= late and packing.progress.processed
+        renew(packing, held)
+        if is_late:
             renewed.set()
-        return mine
 
     late = clock() + timedelta(seconds=8)
 
@@ -185,7 +185,7 @@ def test_a_worker_keeps_its_lease_and_shows_how_far_it_is(
         seen.append(case.row(export))
         return whole
 
-    monkeypatch.setattr(export_jobs, "_renew", watched)
+    monkeypatch.setattr(_Packing, "_renew", watched)
     while_it_stores(slow)
     case.work(export.id)
     assert (seen[0].status, seen[0].processed, seen[0].failed) == ("running", 1, 0)
@@ -228,7 +228,8 @@ def test_what_is_due_is_told_once_and_only_when_its_lease_is_over(case, clock) -
     export = case.create()
     assert case.take_due() == []
     clock.set(export.lease_until)
-    due = DueExport(export.org_id, "live", export.id, f"{export.id}-0")
+    due = DueExport(export.org_id, "live", export.id, 0)
+    assert due.job_id == f"{export.id}-0"
     assert case.take_due() == [due]
     assert case.take_due() == []
     case.another_claims(export)

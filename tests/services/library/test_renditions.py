@@ -13,8 +13,9 @@ from app.extensions import transaction
 from app.imaging import Format, Transform
 from app.models import Asset, DiscardedObject, MediaType, Mode, Rendition, new_id
 from app.services.accounts import keys
-from app.services.library import renditions
-from app.services.library.renditions import LEASE, ORPHANED, Found, RenditionSource
+from app.services.library import kept_renditions, renditions
+from app.services.library.kept_renditions import ORPHANED
+from app.services.library.renditions import LEASE, Found, RenditionSource, Wanted
 from app.services.processing_context import ProcessingContext
 from app.tenancy import unscoped
 from tests.client import bearer
@@ -77,7 +78,7 @@ def case(app, client, acme, clock, tmp_path) -> Case:
     context = app.extensions["lightwell"].processing_context
     targets = (tmp_path / str(number) for number in range(9))
     return Case(
-        lambda: renditions.render(who, original, SMALL, next(targets), context),
+        lambda: renditions.render(Wanted(who, original, SMALL), next(targets), context),
         who.partition,
         original,
     )
@@ -156,7 +157,7 @@ def test_missing_are_contents_of_images_without_a_rendition_that_is_ready(
     def missing(*asset_ids: str) -> int:
         with transaction(*case.partition) as session:
             session.get_one(Asset, video).media_type = MediaType.VIDEO
-            return renditions.missing(session, who, asset_ids, SMALL)
+            return kept_renditions.missing(session, who, asset_ids, SMALL)
 
     video = upload(client, acme.key, encoded(seed=3))["id"]
     mine = case.original.asset_id
@@ -286,9 +287,9 @@ def test_only_a_claim_that_nobody_took_over_for_an_hour_is_forgotten(case, clock
 
     def sweep() -> int:
         with transaction() as session, unscoped(session, "a test"):
-            due = case.partition in renditions.partitions_with_expired(session, clock())
+            due = case.partition in kept_renditions.partitions_with_expired(session, clock())
         with transaction(*case.partition) as session:
-            gone = renditions.release_expired(session, clock())
+            gone = kept_renditions.release_expired(session, clock())
         assert due == bool(gone)
         return gone
 
