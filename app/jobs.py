@@ -54,7 +54,8 @@ def export(org_id: str, mode: str, export_id: str) -> None:
     tools = app.extensions["lightwell"]
     try:
         with app.app_context():
-            batches.work(org_id, mode, export_id, tools.workshop)
+            test_images = tools.settings.test_images_per_day
+            batches.work(org_id, mode, export_id, tools.workshop, test_images)
     finally:
         tools.close()
 

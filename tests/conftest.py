@@ -36,6 +36,7 @@ from app.logs import configure
 from app.models import Mode, Plan
 from app.serve import free_port
 from app.services import identity, keys, plans
+from tests.actors import TEST
 from tests.billing import Till, open_till
 from tests.client import ApiClient
 from tests.clock import NOON, Clock, file_now
@@ -269,7 +270,7 @@ def make_account(app: Flask, clock: Clock) -> AccountMaker:
                     own |= {"code": f"P{uuid4().hex[:20]}".upper(), "listed": False, **changes}
                     session.add(Plan(**own))
                     session.flush()
-                plans.grant(session, str(own["code"]) if changes else plan, "test", clock())
+                plans.grant(session, str(own["code"]) if changes else plan, TEST, clock())
             return Account(email, org_id, registration.api_key, registration.test_api_key)
 
     return make

@@ -80,7 +80,8 @@ print(account["apiKey"], account["testApiKey"])
     assert [line["path"] for line in requests] == ["/auth/register", "/usage", "/auth/rotate-key"]
     assert all(line["request_id"].startswith("req_") for line in requests)
     assert requests[1]["org_id"].startswith("org_")
-    assert requests[1]["key_id"].startswith("key_")
+    assert requests[1]["actor_kind"] == "key"
+    assert requests[1]["actor_id"].startswith("key_")
     defect = next(line for line in lines if line["event"] == "defect")
     assert "ZeroDivisionError" in defect["exception"]
     issued = done.stdout.split()

@@ -52,7 +52,7 @@ def checkout(body: Purchase) -> dict[str, Any]:
         url = billing.checkout(
             _provider(),
             principal().org_id,
-            principal().key_id,
+            principal().actor,
             body.plan,
             body.interval,
             _return_url(),
@@ -70,7 +70,7 @@ def checkout(body: Purchase) -> dict[str, Any]:
 def portal() -> dict[str, Any]:
     """Returns the URL of Stripe's customer portal: change or cancel the plan, card, invoices."""
     with toolbox().outbound.admitted(principal().org_id):
-        url = billing.portal(_provider(), principal().org_id, principal().key_id, _return_url())
+        url = billing.portal(_provider(), principal().org_id, principal().actor, _return_url())
     return Page(url=url).model_dump()
 
 

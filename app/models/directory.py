@@ -115,8 +115,8 @@ class Membership(Base):
 class ApiKey(Base):
     """A key of one organization. The secret itself is never stored, only its SHA-256.
 
-    ``line_id`` is the first of the keys that were rotated into this one, NULL where it is the first
-    itself.
+    ``original_key_id`` is the first of the keys that were rotated into this one, NULL where it is
+    the first itself.
     """
 
     __tablename__ = "api_keys"
@@ -136,4 +136,4 @@ class ApiKey(Base):
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    line_id: Mapped[str | None] = mapped_column(String(32))
+    original_key_id: Mapped[str | None] = mapped_column(String(32))

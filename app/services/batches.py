@@ -21,7 +21,7 @@ from sqlalchemy.orm import undefer
 from app.adapters.queue import enqueue_export
 from app.errors import NotFound, RateLimited
 from app.extensions import transaction
-from app.models import Export, ExportStatus, Kept, new_id
+from app.models import Actor, Export, ExportStatus, Kept, Mode, new_id
 from app.services import exports, idempotency, kept, keys, space, zips
 from app.services.exports import Config, Progress
 from app.services.heartbeat import Heartbeat
@@ -52,7 +52,7 @@ class Attempt:
     """One worker's claim on an export."""
 
     export_id: str
-    key_id: str
+    actor: Actor
     number: int
     asset_ids: Sequence[str]
     config: Config
@@ -97,7 +97,7 @@ def create(
         )
     export = Export(
         id=new_id("exp", now),
-        key_id=principal.key_id,
+        actor=principal.actor,
         status=ExportStatus.QUEUED,
         config=config.to_json(),
         asset_ids=list(asset_ids),
@@ -186,16 +186,17 @@ def take_due(session: TenantSession, now: datetime) -> list[Due]:
     return [_due(*row) for row in rows]
 
 
-def work(org_id: str, mode: str, export_id: str, shop: Workshop) -> None:
-    """Make an export's ZIP, unless somebody else does or it is finished."""
+def work(org_id: str, mode: str, export_id: str, shop: Workshop, test_images: int) -> None:
+    """Make an export's ZIP, unless somebody else does or it is finished.
+
+    ``test_images`` bounds what test keys make in a day.
+    """
     with transaction(org_id, mode) as session:
         attempt = _claim(session, export_id, shop.clock())
     if attempt is None:
         return
-    principal, progress = (
-        keys.principal_of(attempt.key_id, shop.clock(), shop.test_images),
-        Progress(),
-    )
+    principal = keys.principal_of(attempt.actor, org_id, Mode(mode), shop.clock(), test_images)
+    progress = Progress()
     limit = kept.most(principal, Kept.EXPORT)
     try:
         with (
@@ -250,7 +251,7 @@ def _claim(session: TenantSession, export_id: str, now: datetime) -> Attempt | N
         space.discard(session, [zip_key(export, export.attempt - 1)])
     return Attempt(
         export_id=export.id,
-        key_id=export.key_id,
+        actor=export.actor,
         number=export.attempt,
         asset_ids=export.asset_ids,
         config=Config.from_json(export.config),

@@ -129,9 +129,11 @@ def missing(
 ) -> int:
     """How many images an export of these assets has to render: contents without a rendition that is
     ready."""
-    recipe = principal.marked(transform).canonical()
+    transform_key = principal.marked(transform).canonical()
     ready = select(Rendition.id).where(
-        Rendition.content == Asset.content, Rendition.recipe == recipe, Rendition.ready
+        Rendition.content == Asset.content,
+        Rendition.transform_key == transform_key,
+        Rendition.ready,
     )
     return (
         session.scalar(
@@ -224,7 +226,7 @@ def _find_or_claim(
 
 
 def _wanted(original: Original, transform: Transform) -> dict[str, str]:
-    return {"content": original.content, "recipe": transform.canonical()}
+    return {"content": original.content, "transform_key": transform.canonical()}
 
 
 def _row(session: TenantSession, original: Original, transform: Transform) -> Rendition | None:

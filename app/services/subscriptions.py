@@ -17,13 +17,15 @@ from sqlalchemy import or_, select, update
 from app.adapters.payments import CustomerGone, Subscription
 from app.errors import DependencyDown
 from app.extensions import transaction
-from app.models import BillingAccount, Organization
+from app.models import Actor, ActorKind, BillingAccount, Organization
 from app.services import audit, plans
 from app.services.prices import Prices, UnknownPrice
 from app.services.provider import Provider
 from app.tenancy import TenantSession, unscoped
 
 log = structlog.get_logger()
+
+CHECK = Actor(ActorKind.SYSTEM, "check")
 
 RANKS = {"incomplete": 1, "paused": 2, "unpaid": 3, "past_due": 4, "trialing": 5, "active": 5}
 """Stripe's states of a subscription that has not ended; of several, the one of the highest rank
@@ -118,7 +120,7 @@ def standing(
 def synchronise(
     provider: Provider,
     customer_id: str,
-    actor: str,
+    actor: Actor,
     event_id: str | None = None,
     also: Also | None = None,
 ) -> bool:
@@ -166,7 +168,7 @@ def _apply(
     session: TenantSession,
     found: Standing | None,
     provider: Provider,
-    actor: str,
+    actor: Actor,
     event_id: str | None,
 ) -> str:
     """Apply what was found, None where the customer is gone."""
@@ -244,7 +246,7 @@ def check_unheard(provider: Provider) -> None:
             row.check_at = now + LATER
     for customer_id in customers:
         try:
-            synchronise(provider, customer_id, "check")
+            synchronise(provider, customer_id, CHECK)
         except UnknownPrice as error:
             log.error("billing.unknown_price", customer=customer_id, error=str(error))
         except DependencyDown:

@@ -57,7 +57,10 @@ def identify() -> None:
     except Unauthenticated as refusal:
         g.refusal = refusal
         return
-    structlog.contextvars.bind_contextvars(org_id=g.principal.org_id, key_id=g.principal.key_id)
+    actor = g.principal.actor
+    structlog.contextvars.bind_contextvars(
+        org_id=g.principal.org_id, actor_kind=actor.kind.value, actor_id=actor.id
+    )
 
 
 def authentication_of_view() -> str | None:

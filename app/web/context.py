@@ -50,10 +50,7 @@ class Toolbox:
 
     @property
     def workshop(self) -> Workshop:
-        settings = self.settings
-        return Workshop(
-            self.storage, self.imaging, self.clock, settings.spool_dir, settings.test_images_per_day
-        )
+        return Workshop(self.storage, self.imaging, self.clock, self.settings.spool_dir)
 
 
 def toolbox() -> Toolbox:
@@ -88,5 +85,5 @@ def now() -> datetime:
 
 
 def principal() -> Principal:
-    """Who is asking; only for views that need a key."""
+    """Who is asking; only for views that require somebody."""
     return cast(Principal, g.principal)

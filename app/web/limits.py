@@ -62,7 +62,7 @@ def _is(kind: str) -> bool:
 
 def key() -> str:
     """The key, with all that it has replaced: rotation must not fill anything up again."""
-    return f"key:{g.principal.line_id}"
+    return f"key:{g.principal.rate_limit_id}"
 
 
 def organization() -> str:

@@ -131,7 +131,7 @@ def test_an_export_that_runs_into_the_limit_says_which_images_are_missing(
     batch = client.post("/api/v1/exports", headers=bearer(account.test_key), json=order).json["id"]
     assert client.compress(account.test_key, *[encoded()] * (PER_DAY - 1)).status_code == 200
     with app.app_context():
-        batches.work(account.org_id, "test", batch, app.extensions["lightwell"].workshop)
+        batches.work(account.org_id, "test", batch, app.extensions["lightwell"].workshop, PER_DAY)
     done = client.get(f"/api/v1/exports/{batch}", headers=bearer(account.test_key)).json
     archive = ZipFile(BytesIO(client.get(done["downloadUrl"]).data))
     (failure,) = json.loads(archive.read("errors.json"))

@@ -17,6 +17,7 @@ from app.errors import Conflict
 from app.extensions import transaction
 from app.models import FREE, BillingAccount
 from app.services import billing, inbox, plans, subscriptions
+from tests.actors import A_KEY, STAFF
 from tests.billing import METERED, Till, open_till
 from tests.conftest import AccountMaker
 from tests.services.perils import (
@@ -244,13 +245,13 @@ class Life:
     def grant(self, random: Random) -> None:
         self.granted = random.choice((FREE, "TEAM", "BUSINESS"))
         with transaction(self.who.org_id) as session:
-            plans.grant(session, self.granted, "staff", self.calendar.now)
+            plans.grant(session, self.granted, STAFF, self.calendar.now)
 
     def check_out(self, _: Random) -> None:
         """As somebody does who has left, too: Lightwell makes a new customer of them."""
         with suppress(Conflict):
             page = billing.checkout(
-                self.till.provider, self.who.org_id, "key", "BUSINESS", "month", "http://localhost/"
+                self.till.provider, self.who.org_id, A_KEY, "BUSINESS", "month", "http://localhost/"
             ).rpartition("/")[2]
             self.customer_id = self.till.billing(self.who).customer_id or ""
             self._look()

@@ -63,7 +63,7 @@ def shop(clock, tmp_path):
 
     def make(script, patience: float | None = None) -> Workshop:
         return Workshop(
-            cast(Any, None), cast(ImagingPool, ScriptedPool(script)), clock, tmp_path, 500, patience
+            cast(Any, None), cast(ImagingPool, ScriptedPool(script)), clock, tmp_path, patience
         )
 
     return make

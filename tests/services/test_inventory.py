@@ -7,6 +7,7 @@ import pytest
 import requests
 
 from app.adapters.local_storage import LocalStorage
+from app.config import TEST_IMAGES_PER_DAY
 from app.services import batches, inventory
 from app.services.sweep import sweep
 from tests.client import bearer
@@ -79,7 +80,7 @@ def filled(app, client, acme, clock) -> list[str]:
     export = {"assetIds": [image["id"]], "async": True}
     batch = client.post("/api/v1/exports", headers=bearer(acme.key), json=export).json
     with app.app_context():
-        batches.work(acme.org_id, "live", batch["id"], tools.workshop)
+        batches.work(acme.org_id, "live", batch["id"], tools.workshop, TEST_IMAGES_PER_DAY)
     ticket = presign(client, acme.key, len(encoded())).json
     if isinstance(tools.storage, LocalStorage):
         put(client, ticket, encoded())

@@ -9,10 +9,11 @@ import pytest
 
 from app.errors import BadRequest
 from app.extensions import transaction
-from app.models import new_id
+from app.models import Actor, new_id
 from app.services import keys, plans, space, usage
 from app.services.principal import MEGABYTE
 from app.services.sweep import sweep
+from tests.actors import OPERATOR, STAFF, TEST, system
 from tests.client import bearer
 from tests.databases import on_both_databases
 from tests.images import encoded
@@ -28,7 +29,7 @@ def free(make_account):
     return make_account(plan="FREE")
 
 
-def grant(account, plan: str, clock, actor: str = "operator") -> None:
+def grant(account, plan: str, clock, actor: Actor = OPERATOR) -> None:
     with transaction(account.org_id) as session:
         plans.grant(session, plan, actor, clock())
 
@@ -114,8 +115,8 @@ def test_a_grant_outlives_a_subscription_that_falls_behind(till, free, clock) ->
 
 def test_the_audit_tells_who_what_and_from_which_to_which(till, free, clock) -> None:
     subscription = buy(till, free)
-    grant(free, "BUSINESS", clock, "staff@example.com")
-    grant(free, "BUSINESS", clock, "somebody else")
+    grant(free, "BUSINESS", clock, STAFF)
+    grant(free, "BUSINESS", clock, TEST)
     till.books.cancel(subscription)
     hear(till)
     grant(free, "FREE", clock)
@@ -130,10 +131,10 @@ def test_the_audit_tells_who_what_and_from_which_to_which(till, free, clock) -> 
         for entry in till.audit(free)
     ]
     assert told[1:] == [
-        ("stripe", "subscription.changed", "FREE", "TEAM", True),
-        ("staff@example.com", "plan.granted", "TEAM", "BUSINESS", False),
-        ("stripe", "subscription.changed", None, None, True),
-        ("operator", "plan.granted", "BUSINESS", "FREE", False),
+        (system("stripe"), "subscription.changed", "FREE", "TEAM", True),
+        (STAFF, "plan.granted", "TEAM", "BUSINESS", False),
+        (system("stripe"), "subscription.changed", None, None, True),
+        (system("operator"), "plan.granted", "BUSINESS", "FREE", False),
     ]
     bought, granted, cancelled, _ = till.audit(free)[1:]
     assert (bought.before["status"], bought.after["status"]) == (None, "active")
@@ -268,7 +269,7 @@ def test_the_sweep_writes_down_that_a_plan_has_lapsed_once(app, till, free, cloc
     assert till.organization(free).plan_code == "FREE"
     entry = till.audit(free)[-1]
     assert (entry.actor, entry.before, entry.after) == (
-        "grace period",
+        system("grace period"),
         {"plan": "TEAM"},
         {"plan": "FREE"},
     )

@@ -17,6 +17,7 @@ from app.models import FREE, BillingAccount, Organization
 from app.services import plans, reconciliation, subscriptions
 from app.services.prices import Prices
 from app.tenancy import unscoped
+from tests.actors import TEST, system
 from tests.billing import ACCOUNT, METERED, open_till
 from tests.databases import on_both_databases
 from tests.services.perils import forget_everybody
@@ -57,7 +58,7 @@ def subscribe(till, account, *prices: str) -> str:
 
 def hear(till, account) -> None:
     """Any news does: each is only a reason to ask."""
-    assert subscriptions.synchronise(till.provider, till.billing(account).customer_id, "test")
+    assert subscriptions.synchronise(till.provider, till.billing(account).customer_id, TEST)
 
 
 def edit(account, model: type, **values: object) -> None:
@@ -82,7 +83,7 @@ def check(run, till, account, problem: str) -> None:
     assert till.plan(account) == before
     assert run("reconcile", "--mend") == (0, [f"{lines[0]} (mended)", "Differences: 1, mended: 1."])
     assert run("reconcile") == (0, ["Differences: 0, mended: 0."])
-    assert till.audit(account)[-1].actor == "reconcile"
+    assert till.audit(account)[-1].actor == system("reconcile")
 
 
 def test_a_life_of_which_nothing_was_heard(run, till, acme, clock) -> None:
@@ -267,11 +268,11 @@ def test_nothing_differs_where_plans_were_granted(till, make_account, clock) -> 
     for granted in ("TEAM", "ENTERPRISE"):
         account = make_account(plan=granted)
         with transaction(account.org_id) as session:
-            plans.grant(session, "FREE", "test", clock())
+            plans.grant(session, "FREE", TEST, clock())
         subscribe(till, account)
         hear(till, account)
         with transaction(account.org_id) as session:
-            plans.grant(session, granted, "test", clock())
+            plans.grant(session, granted, TEST, clock())
     assert differences(till) == []
 
 

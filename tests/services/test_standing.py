@@ -15,6 +15,7 @@ from app.models import BillingAccount
 from app.services import subscriptions
 from app.services.prices import Prices, UnknownPrice
 from app.services.subscriptions import LATE, LATER, OFTEN, SOON, Standing, standing
+from tests.actors import TEST
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 LADDER = ["FREE", "TEAM", "BUSINESS"]
@@ -93,7 +94,7 @@ def test_what_came_of_it_is_told_in_the_same_transaction(app, till, make_account
         return subscriptions.synchronise(
             till.provider,
             customer_id,
-            "test",
+            TEST,
             also=lambda session, outcome: told.append((session.org_id, outcome)),
         )
 
@@ -171,7 +172,7 @@ def test_who_is_overtaken_ten_times_gives_up_and_has_changed_nothing(
 
     asked, before = Asked(overtake), till.audit(account)
     with app.app_context(), pytest.raises(DependencyDown):
-        subscriptions.synchronise(replace(till.provider, payments=asked), customer, "test")
+        subscriptions.synchronise(replace(till.provider, payments=asked), customer, TEST)
     assert asked.customers == [customer] * 10
     assert len(till.audit(account)) == len(before)
 

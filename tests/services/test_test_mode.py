@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.config import TEST_IMAGES_PER_DAY
 from app.extensions import transaction
 from app.imaging import Transform
 from app.services import batches, keys, renditions
@@ -56,7 +57,8 @@ def test_every_processed_image_is_stamped_for_a_test_key_only(app, client, acme,
         "id"
     ]
     with app.app_context():
-        batches.work(acme.org_id, mode, batch, app.extensions["lightwell"].workshop)
+        shop = app.extensions["lightwell"].workshop
+        batches.work(acme.org_id, mode, batch, shop, TEST_IMAGES_PER_DAY)
     kept = client.get(f"/api/v1/exports/{batch}", headers=bearer(key)).json["downloadUrl"]
     shares = [
         marked(made)

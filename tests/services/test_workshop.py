@@ -12,7 +12,7 @@ from app.services.workshop import Workshop
 
 def shop_with(patience: float | None) -> Workshop:
     nothing = cast(Any, None)
-    return Workshop(nothing, nothing, nothing, nothing, test_images=0, patience=patience)
+    return Workshop(nothing, nothing, nothing, nothing, patience=patience)
 
 
 @pytest.fixture(autouse=True)
