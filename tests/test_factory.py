@@ -66,6 +66,7 @@ client.get("/usage", headers={"Authorization": "Bearer " + account["apiKey"]})
 keys.rotate = lambda *_: 1 / 0
 client.post("/auth/rotate-key", headers={"x-api-key": account["apiKey"]})
 print(account["apiKey"], account["testApiKey"])
+assert app.config["SESSION_COOKIE_SECURE"]
 """
     done = subprocess.run(
         [sys.executable, "-c", script],

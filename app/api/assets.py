@@ -35,9 +35,9 @@ from app.services.assets import Label
 from app.services.listing import Filter, Sort
 from app.services.names import clean_name
 from app.services.uploads import Declared
-from app.web.authentication import needs_workspace
 from app.web.context import at_work, now, principal, toolbox
 from app.web.links import absolute, thumbnail
+from app.web.requirements import Workspace, requires
 
 blueprint = APIBlueprint(
     "assets",
@@ -243,7 +243,7 @@ KEPT = AssetChanges.model_fields.keys() - COLUMNS.keys() - {"thumbnailUrl"}
     security=SECURITY,
     responses={200: AssetList, **errors(400, 401, 402, 403)},
 )
-@needs_workspace
+@requires(Workspace("read"))
 def index(query: AssetQuery) -> Response:
     """Newest first unless sorted otherwise. `total` is kept, not counted: exact without a filter
     and for any one."""
@@ -273,7 +273,7 @@ def index(query: AssetQuery) -> Response:
         **errors(400, 401, 402, 403, 404, 409, 413, 415, 422),
     },
 )
-@needs_workspace
+@requires(Workspace("write"))
 def create(body: NewAsset) -> tuple[Response, int]:
     """In two steps. `presign` answers 200 with a URL that takes one PUT of exactly this size and
     type for 15 minutes.
@@ -305,7 +305,7 @@ def create(body: NewAsset) -> tuple[Response, int]:
     security=SECURITY,
     responses={200: AssetItem, **errors(401, 402, 403, 404)},
 )
-@needs_workspace
+@requires(Workspace("read"))
 def show(path: ById) -> dict[str, Any]:
     """One asset, as the list shows it."""
     with transaction(*principal().partition) as session:
@@ -318,7 +318,7 @@ def show(path: ById) -> dict[str, Any]:
     security=SECURITY,
     responses={200: AssetItem, **errors(400, 401, 402, 403, 404, 409, 413, 415)},
 )
-@needs_workspace
+@requires(Workspace("write"))
 def update(path: ById, body: AssetChanges) -> dict[str, Any]:
     """Sets name, tags, collection or location; `collectionId` null takes it out of its
     collection."""
@@ -337,7 +337,7 @@ def update(path: ById, body: AssetChanges) -> dict[str, Any]:
     security=SECURITY,
     responses={204: None, **errors(401, 402, 403, 404)},
 )
-@needs_workspace
+@requires(Workspace("write"))
 def delete(path: ById) -> tuple[str, int]:
     """Gone at once, with its renditions. Its files are removed from storage within minutes."""
     with transaction(*principal().partition) as session:

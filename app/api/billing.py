@@ -11,8 +11,8 @@ from app.errors import Forbidden
 from app.services import billing
 from app.services.provider import Provider
 from app.web import links
-from app.web.authentication import needs_key
 from app.web.context import needed_provider, principal, toolbox
+from app.web.requirements import Key, requires
 
 blueprint = APIBlueprint(
     "billing",
@@ -41,7 +41,7 @@ class Page(BaseModel):
     security=SECURITY,
     responses={200: Page, **errors(400, 401, 403, 409, 413, 415, 422, 501)},
 )
-@needs_key
+@requires(Key("write"))
 def checkout(body: Purchase) -> dict[str, Any]:
     """Returns the URL of Stripe's checkout; where a subscription runs already, of a page that
     confirms the change.
@@ -66,7 +66,7 @@ def checkout(body: Purchase) -> dict[str, Any]:
     security=SECURITY,
     responses={200: Page, **errors(401, 403, 409, 413, 422, 501)},
 )
-@needs_key
+@requires(Key("write"))
 def portal() -> dict[str, Any]:
     """Returns the URL of Stripe's customer portal: change or cancel the plan, card, invoices."""
     with toolbox().outbound.admitted(principal().org_id):

@@ -22,8 +22,8 @@ from app.api.schema import (
 from app.extensions import transaction
 from app.models import Collection
 from app.services import collections
-from app.web.authentication import needs_workspace
 from app.web.context import now, principal
+from app.web.requirements import Workspace, requires
 
 blueprint = APIBlueprint(
     "collections",
@@ -101,7 +101,7 @@ KEPT = ("id", "createdAt")
     security=SECURITY,
     responses={200: CollectionList, **errors(400, 401, 402, 403)},
 )
-@needs_workspace
+@requires(Workspace("read"))
 def index(query: CollectionQuery) -> dict[str, Any]:
     """All collections of the workspace, by name; or those of one name, or in one collection."""
     chosen: dict[str, Any] = {"name": query.name}
@@ -124,7 +124,7 @@ def index(query: CollectionQuery) -> dict[str, Any]:
         **errors(400, 401, 402, 403, 409, 413, 415),
     },
 )
-@needs_workspace
+@requires(Workspace("write"))
 def create(body: NewCollection) -> tuple[Response, int]:
     """Answers 201, or 200 with the collection of this name that is there already.
 
@@ -143,7 +143,7 @@ def create(body: NewCollection) -> tuple[Response, int]:
     security=SECURITY,
     responses={200: CollectionItem, **errors(401, 402, 403, 404)},
 )
-@needs_workspace
+@requires(Workspace("read"))
 def show(path: ById) -> dict[str, Any]:
     """One collection, as the list shows it."""
     with transaction(*principal().partition) as session:
@@ -156,7 +156,7 @@ def show(path: ById) -> dict[str, Any]:
     security=SECURITY,
     responses={200: CollectionItem, **errors(400, 401, 402, 403, 404, 409, 413, 415)},
 )
-@needs_workspace
+@requires(Workspace("write"))
 def update(path: ById, body: CollectionChanges) -> dict[str, Any]:
     """Renames, recolours or moves it; it can't lie within itself."""
     changes = {
@@ -174,7 +174,7 @@ def update(path: ById, body: CollectionChanges) -> dict[str, Any]:
     security=SECURITY,
     responses={204: None, **errors(401, 402, 403, 404, 409)},
 )
-@needs_workspace
+@requires(Workspace("write"))
 def delete(path: ById) -> tuple[str, int]:
     """Its assets stay, without a collection. One that has collections in it answers 409: nothing is
     lost unasked."""

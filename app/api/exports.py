@@ -14,9 +14,9 @@ from app.imaging import Transform
 from app.models import Export, ExportStatus
 from app.services import batches, exports
 from app.services.exports import Config, Progress
-from app.web.authentication import needs_workspace
 from app.web.context import at_work, now, principal, toolbox
 from app.web.links import download
+from app.web.requirements import Workspace, requires
 
 blueprint = APIBlueprint(
     "exports",
@@ -132,7 +132,7 @@ ZIP: dict[str, Any] = {
     security=SECURITY,
     responses={200: ZIP, 202: ExportState, **errors(400, 401, 402, 403, 404, 413, 415)},
 )
-@needs_workspace
+@requires(Workspace("write"))
 def create(body: NewExport) -> Response | tuple[Response, int, dict[str, str]]:
     """Streams a ZIP of up to 500 assets, in the order given, while the images are made.
 
@@ -177,7 +177,7 @@ def _streamed(body: NewExport) -> Response:
     security=SECURITY,
     responses={200: ExportList, **errors(400, 401, 402, 403)},
 )
-@needs_workspace
+@requires(Workspace("read"))
 def index(query: ExportQuery) -> dict[str, Any]:
     """The newest batch exports; they are remembered for 30 days."""
     with transaction(*principal().partition) as session:
@@ -191,7 +191,7 @@ def index(query: ExportQuery) -> dict[str, Any]:
     security=SECURITY,
     responses={200: ExportState, **errors(401, 402, 403, 404)},
 )
-@needs_workspace
+@requires(Workspace("read"))
 def show(path: ById) -> dict[str, Any]:
     """How far it is, and where its ZIP is for a day, or until newer ones take its place."""
     with transaction(*principal().partition) as session:
@@ -204,7 +204,7 @@ def show(path: ById) -> dict[str, Any]:
     security=SECURITY,
     responses={204: None, **errors(401, 402, 403, 404)},
 )
-@needs_workspace
+@requires(Workspace("write"))
 def delete(path: ById) -> tuple[str, int]:
     """Ends one that is unfinished. A finished one is forgotten, and its ZIP removed."""
     with transaction(*principal().partition) as session:

@@ -11,8 +11,8 @@ from app.extensions import transaction
 from app.imaging import Transform
 from app.models import ExportPreset
 from app.services import presets
-from app.web.authentication import needs_workspace
 from app.web.context import now, principal
+from app.web.requirements import Workspace, requires
 
 blueprint = APIBlueprint(
     "presets",
@@ -65,7 +65,7 @@ class NewPreset(Recipe, Body):
     security=SECURITY,
     responses={200: PresetList, **errors(401, 402, 403)},
 )
-@needs_workspace
+@requires(Workspace("read"))
 def index() -> dict[str, Any]:
     """All presets of the workspace, by name."""
     with transaction(*principal().partition) as session:
@@ -79,7 +79,7 @@ def index() -> dict[str, Any]:
     security=SECURITY,
     responses={200: Preset, 201: Preset, **errors(400, 401, 402, 403, 409, 413, 415)},
 )
-@needs_workspace
+@requires(Workspace("write"))
 def save(body: NewPreset) -> tuple[Response, int]:
     """Answers 201 for a new name, and 200 where the preset of this name was replaced."""
     with transaction(*principal().partition) as session:

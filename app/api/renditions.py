@@ -16,9 +16,9 @@ from app.models import MediaType
 from app.services import assets, presets, renditions
 from app.services.names import Names
 from app.services.renditions import Found, Original
-from app.web.authentication import needs_workspace
 from app.web.context import at_work, now, principal, toolbox
 from app.web.links import download
+from app.web.requirements import Workspace, requires
 
 blueprint = APIBlueprint(
     "renditions", __name__, url_prefix="/api/v1/assets", abp_tags=assets_blueprint.abp_tags
@@ -49,7 +49,7 @@ class ExportUrl(BaseModel):
     security=SECURITY,
     responses={200: ExportUrl, **errors(400, 401, 402, 403, 404, 413, 422)},
 )
-@needs_workspace
+@requires(Workspace("read"))
 def export_url(path: ById, query: ExportUrlQuery) -> Response:
     """Renders the image the first time it is asked for so, and counts it then; later it is there
     already.

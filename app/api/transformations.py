@@ -30,8 +30,8 @@ from app.imaging import Format, Transform
 from app.imaging.models import missing_for_background
 from app.imaging.operations import RemoveBackground
 from app.services import images, making
-from app.web.authentication import needs_key
 from app.web.context import at_work, principal, toolbox
+from app.web.requirements import Key, requires
 
 blueprint = APIBlueprint(
     "transformations", __name__, url_prefix="/v1/images", abp_tags=images_blueprint.abp_tags
@@ -42,42 +42,42 @@ BACKGROUND_IMAGES = 2
 
 
 @blueprint.post("/<id>/resize", summary="Resize an image", security=SECURITY, responses=CREATED)
-@needs_key
+@requires(Key("write"))
 def resize(path: ById, body: ResizeBody) -> tuple[Response, int]:
     """Makes a new image of exactly this size, larger ones too."""
     return _made(path, body)
 
 
 @blueprint.post("/<id>/crop", summary="Crop an image", security=SECURITY, responses=CREATED)
-@needs_key
+@requires(Key("write"))
 def crop(path: ById, body: CropBody) -> tuple[Response, int]:
     """Makes a new image of what lies between two corners."""
     return _made(path, body)
 
 
 @blueprint.post("/<id>/rotate", summary="Rotate an image", security=SECURITY, responses=CREATED)
-@needs_key
+@requires(Key("write"))
 def rotate(path: ById, body: RotateBody) -> tuple[Response, int]:
     """Makes a new image, turned clockwise. It grows where the angle is no right one."""
     return _made(path, body)
 
 
 @blueprint.post("/<id>/mirror", summary="Mirror an image", security=SECURITY, responses=CREATED)
-@needs_key
+@requires(Key("write"))
 def mirror(path: ById, body: MirrorBody) -> tuple[Response, int]:
     """Makes a new image with left and right, or top and bottom, swapped."""
     return _made(path, body)
 
 
 @blueprint.post("/<id>/convert", summary="Convert an image", security=SECURITY, responses=CREATED)
-@needs_key
+@requires(Key("write"))
 def convert(path: ById, body: ConvertBody) -> tuple[Response, int]:
     """Makes a new image in another format. What is transparent becomes white in JPEG."""
     return _made(path, body)
 
 
 @blueprint.post("/<id>/blur", summary="Blur an image", security=SECURITY, responses=CREATED)
-@needs_key
+@requires(Key("write"))
 def blur(path: ById, body: BlurBody) -> tuple[Response, int]:
     """Makes a new image, blurred by a Gaussian."""
     return _made(path, body)
@@ -86,7 +86,7 @@ def blur(path: ById, body: BlurBody) -> tuple[Response, int]:
 @blueprint.post(
     "/<id>/modulate", summary="Adjust an image's colours", security=SECURITY, responses=CREATED
 )
-@needs_key
+@requires(Key("write"))
 def modulate(path: ById, body: ModulateBody) -> tuple[Response, int]:
     """Makes a new image with other brightness, saturation, hue or lightness (CIE LCh)."""
     return _made(path, body)
@@ -95,7 +95,7 @@ def modulate(path: ById, body: ModulateBody) -> tuple[Response, int]:
 @blueprint.post(
     "/<id>/watermark", summary="Watermark an image", security=SECURITY, responses=CREATED
 )
-@needs_key
+@requires(Key("write"))
 def watermark(path: ById, body: WatermarkBody) -> tuple[Response, int]:
     """Makes a new image with other images laid over it, each by its transparency."""
     return _made(path, body)
@@ -107,7 +107,7 @@ def watermark(path: ById, body: WatermarkBody) -> tuple[Response, int]:
     security=SECURITY,
     responses={**CREATED, **errors(501)},
 )
-@needs_key
+@requires(Key("write"))
 def remove_background(path: ById, body: Named) -> tuple[Response, int]:
     """Makes a new image, a PNG, in which everything but the subject is transparent. Counts as two
     images."""
@@ -129,7 +129,7 @@ def remove_background(path: ById, body: Named) -> tuple[Response, int]:
     security=SECURITY,
     responses=CREATED,
 )
-@needs_key
+@requires(Key("write"))
 def transform(path: ById, body: TransformBody) -> tuple[Response, int]:
     """Makes one new image by several operations. Counts as one, and is encoded once."""
     return _made(path, body, body.asked())

@@ -15,10 +15,17 @@ FREE = "FREE"
 
 
 class Role(StrEnum):
+    """What a user is in an organization, the highest first."""
+
     OWNER = "owner"
     ADMIN = "admin"
     MEMBER = "member"
     VIEWER = "viewer"
+
+    def includes(self, other: "Role") -> bool:
+        """It may do all that ``other`` may."""
+        roles = list(Role)
+        return roles.index(self) <= roles.index(other)
 
 
 class Mode(StrEnum):

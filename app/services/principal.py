@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.imaging import Transform
-from app.models import Actor, Mode, Organization, Plan
+from app.models import Actor, Mode, Organization, Plan, Role
 
 MEGABYTE = 1024 * 1024
 BY_PORTAL = "POST /billing/portal opens the page for it."
@@ -76,7 +76,7 @@ class Principal:
     """Who acts in an organization, what the actor may do, and what the organization's plan allows.
 
     ``rate_limit_id`` is whom the rate limit counts: the same for a key and for all that it has
-    replaced by rotation.
+    replaced by rotation. ``role`` is a user's in the organization; keys have none.
     """
 
     org_id: str
@@ -85,6 +85,7 @@ class Principal:
     scopes: frozenset[str]
     allowance: Allowance
     rate_limit_id: str
+    role: Role | None = None
 
     @property
     def is_live(self) -> bool:

@@ -25,7 +25,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "app/services/batches.py": ("tests/services/test_batches.py", "tests/api/test_exports.py"),
     "app/services/keys.py": (
         "tests/services/test_keys.py", "tests/services/test_key_use.py",
-        "tests/web/test_authentication.py", "tests/api/test_account.py",
+        "tests/web/test_requirements.py", "tests/api/test_account.py",
     ),
     "app/services/renditions.py": ("tests/services/test_renditions.py",
     "tests/api/test_renditions.py"),
