@@ -47,6 +47,7 @@ ASSETS = {
     "favicon.ico": (Path(__file__).parent / "assets" / "favicon.ico", "image/vnd.microsoft.icon"),
 }
 ROBOTS = """User-agent: *
+Disallow: /account
 Disallow: /auth/
 Disallow: /compress/
 Disallow: /usage
@@ -57,7 +58,7 @@ Disallow: /storage/
 Disallow: /published/
 Disallow: /webhooks/
 """
-"""The pages are for everybody to find; customers' images and the API are not."""
+"""The pages are for everybody to find; accounts, customers' images and the API are not."""
 CACHED = "public, max-age=86400"
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: "
