@@ -6,7 +6,7 @@ from flask.cli import AppGroup, with_appcontext
 
 from app.errors import AppError
 from app.extensions import transaction
-from app.models import Mode
+from app.models import Actor, ActorKind, Mode
 from app.services import inventory
 from app.services.accounts import identity, keys
 from app.services.billing import inbox, plans, reconciliation, review_flags
@@ -32,7 +32,7 @@ billing = Commands("billing", help="What the payment provider says, and what cam
 
 stored = Commands("storage", help="Files, and what the database says of them.")
 
-OPERATOR = "operator"
+OPERATOR = Actor(ActorKind.SYSTEM, "operator")
 """Who the audit says it was."""
 
 

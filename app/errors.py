@@ -70,6 +70,13 @@ class Unauthenticated(AppError):
         return type(self), (self.message,)
 
 
+class NotSignedIn(AppError):
+    status = 401
+    code = "not_signed_in"
+    title = "Nobody is signed in"
+    advice = "Sign in and open the page again. A session ends after a while, or when it is ended."
+
+
 class QuotaExceeded(AppError):
     status = 402
     code = "quota_exceeded"
@@ -98,6 +105,18 @@ class Forbidden(AppError):
         "Use a key with the scope that the message names: `read` for GET, `write` for everything "
         "else. A signed URL is valid as it was given and until it expires: ask for a new one."
     )
+
+
+class RoleTooLow(Forbidden):
+    code = "role_too_low"
+    title = "Your role does not include this"
+    advice = "Ask an admin or the owner of the organization to do it, or to change your role."
+
+
+class CrossSite(Forbidden):
+    code = "cross_site"
+    title = "The request comes from another site"
+    advice = "Pages of other sites can't change anything here. Do it on our own page."
 
 
 class NotFound(AppError):

@@ -10,7 +10,7 @@ from flask_cors import CORS
 from flask_openapi import Info, OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app import api, cli, health, logs, web
+from app import api, cli, dashboard, health, logs, web
 from app.adapters.fetch import Fetcher
 from app.adapters.local_storage import LocalStorage
 from app.adapters.painter import Painter
@@ -96,6 +96,8 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> O
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
     app.config.update(
         SECRET_KEY=settings.secret_key,
+        SESSION_COOKIE_SECURE=settings.app_env == "production",
+        SESSION_COOKIE_SAMESITE="Lax",
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=_engine_options(settings),
         MAX_CONTENT_LENGTH=JSON_BYTES,
@@ -118,6 +120,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> O
     app.register_blueprint(delivery.blueprint)
     app.register_blueprint(published.blueprint)
     app.register_blueprint(stripe_webhook.blueprint)
+    app.register_blueprint(dashboard.blueprint)
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(health.blueprint)
     cli.init_app(app)

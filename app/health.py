@@ -8,22 +8,22 @@ from sqlalchemy import select
 
 from app.extensions import transaction
 from app.models import Plan
-from app.web.authentication import needs_nothing
 from app.web.context import container
+from app.web.requirements import Nothing, requires
 
 blueprint = Blueprint("health", __name__)
 log = structlog.get_logger()
 
 
 @blueprint.get("/healthz")
-@needs_nothing
+@requires(Nothing())
 def healthz() -> dict[str, str]:
     """The process answers."""
     return {"status": "ok"}
 
 
 @blueprint.get("/readyz")
-@needs_nothing
+@requires(Nothing())
 def readyz() -> tuple[dict[str, str], int]:
     """Database, Redis and storage answer; 503 names those that don't."""
     checks: dict[str, Callable[[], object]] = {

@@ -56,7 +56,8 @@ def export(org_id: str, mode: str, export_id: str) -> None:
     container = app.extensions["lightwell"]
     try:
         with app.app_context():
-            export_worker.work(org_id, mode, export_id, container.processing_context)
+            test_images = container.settings.test_images_per_day
+            export_worker.work(org_id, mode, export_id, container.processing_context, test_images)
     finally:
         container.close()
 

@@ -33,11 +33,12 @@ from app.config import Settings
 from app.extensions import db, transaction
 from app.factory import create_app
 from app.logs import configure
-from app.models import Mode, Plan
+from app.models import Membership, Mode, Plan, Role, User, new_id
 from app.services.accounts import identity, keys
 from app.services.billing import plans
 from dev.environment import read_services
 from dev.ports import free_port
+from tests.actors import TEST
 from tests.billing import BillingEnv, open_billing_env
 from tests.client import ApiClient
 from tests.clock import NOON, Clock, file_now
@@ -271,7 +272,7 @@ def make_account(app: Flask, clock: Clock) -> AccountMaker:
                     own |= {"code": f"P{uuid4().hex[:20]}".upper(), "listed": False, **changes}
                     session.add(Plan(**own))
                     session.flush()
-                plans.grant(session, str(own["code"]) if changes else plan, "test", clock())
+                plans.grant(session, str(own["code"]) if changes else plan, TEST, clock())
             return Account(email, org_id, registration.api_key, registration.test_api_key)
 
     return make
@@ -314,6 +315,28 @@ def client(app: Flask) -> ApiClient:
     client = app.test_client()
     assert isinstance(client, ApiClient)
     return client
+
+
+@pytest.fixture
+def sign_in(app: Flask, clock: Clock) -> Callable[..., ApiClient]:
+    """A client that is signed in as a new user with a role in the account's organization."""
+
+    def make(account: Account, role: Role = Role.MEMBER, *, is_staff: bool = False) -> ApiClient:
+        user_id = new_id("user", clock())
+        with app.app_context(), transaction() as session:
+            email = f"{role}-{uuid4().hex}@example.com"
+            user = User(id=user_id, email=email, is_staff=is_staff, created_at=clock())
+            session.add(user)
+            session.flush()
+            joined = {"user_id": user_id, "org_id": account.org_id, "created_at": clock()}
+            session.add(Membership(role=role, **joined))
+        client = app.test_client()
+        assert isinstance(client, ApiClient)
+        with client.session_transaction() as session:
+            session.update(user_id=user_id, org_id=account.org_id)
+        return client
+
+    return make
 
 
 @pytest.fixture

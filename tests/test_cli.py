@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from app.extensions import transaction
 from app.models import User
+from tests.actors import system
 from tests.client import bearer
 from tests.databases import on_both_databases
 
@@ -91,8 +92,8 @@ def test_a_granted_plan_holds_beside_what_is_paid(run, billing_env, make_account
     assert said == [f"{payer.org_id} is on the {plan} plan.\n" for plan in ("BUSINESS", "TEAM")]
     granted = [entry for entry in billing_env.audit(payer) if entry.action == "plan.granted"]
     assert [(entry.actor, entry.after["plan"]) for entry in granted] == [
-        ("operator", "BUSINESS"),
-        ("operator", "TEAM"),
+        (system("operator"), "BUSINESS"),
+        (system("operator"), "TEAM"),
     ]
 
 
@@ -114,9 +115,9 @@ def test_a_flag_is_taken_off(run, billing_env, make_account) -> None:
     flagged, unflagged = (
         entry for entry in billing_env.audit(disputer) if entry.action == "organization.flagged"
     )
-    assert (flagged.actor, flagged.after) == ("stripe", {"flag": reason})
+    assert (flagged.actor, flagged.after) == (system("stripe"), {"flag": reason})
     assert (unflagged.actor, unflagged.before, unflagged.after) == (
-        "operator",
+        system("operator"),
         {"flag": reason},
         {"flag": None},
     )

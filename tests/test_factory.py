@@ -66,6 +66,7 @@ client.get("/usage", headers={"Authorization": "Bearer " + account["apiKey"]})
 keys.rotate = lambda *_: 1 / 0
 client.post("/auth/rotate-key", headers={"x-api-key": account["apiKey"]})
 print(account["apiKey"], account["testApiKey"])
+assert app.config["SESSION_COOKIE_SECURE"]
 """
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -80,7 +81,8 @@ print(account["apiKey"], account["testApiKey"])
     assert [line["path"] for line in requests] == ["/auth/register", "/usage", "/auth/rotate-key"]
     assert all(line["request_id"].startswith("req_") for line in requests)
     assert requests[1]["org_id"].startswith("org_")
-    assert requests[1]["key_id"].startswith("key_")
+    assert requests[1]["actor_kind"] == "key"
+    assert requests[1]["actor_id"].startswith("key_")
     defect = next(line for line in lines if line["event"] == "defect")
     assert "ZeroDivisionError" in defect["exception"]
     issued = done.stdout.split()

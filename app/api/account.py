@@ -7,10 +7,10 @@ from pydantic import BaseModel, Field
 from app.api.schema import SECURITY, Body, answer, errors
 from app.extensions import transaction
 from app.services.accounts import identity, keys
-from app.web.authentication import needs_key, needs_nothing
 from app.web.context import now, principal
 from app.web.idempotency import never_kept
 from app.web.limits import opens_accounts, rotates_keys
+from app.web.requirements import Key, Nothing, requires
 
 blueprint = APIBlueprint(
     "account",
@@ -47,7 +47,7 @@ class Rotated(BaseModel):
     summary="Open an account",
     responses={201: Registered, **errors(400, 409, 413, 415)},
 )
-@needs_nothing
+@requires(Nothing())
 @opens_accounts
 def register(body: Registration) -> Response:
     """Makes a user, an organization on the FREE plan, one live and one test key. No password, no
@@ -74,7 +74,7 @@ def register(body: Registration) -> Response:
     security=SECURITY,
     responses={200: Rotated, **errors(401, 403)},
 )
-@needs_key
+@requires(Key("write"))
 @never_kept
 @rotates_keys
 def rotate_key() -> Response:

@@ -35,9 +35,9 @@ from app.services.library import assets, listing, uploads
 from app.services.library.assets import Label
 from app.services.library.listing import Filter, Sort
 from app.services.library.uploads import Declared
-from app.web.authentication import needs_workspace
 from app.web.context import container, now, principal, processing, workspace_transaction
 from app.web.links import absolute, thumbnail
+from app.web.requirements import Workspace, requires
 
 blueprint = APIBlueprint(
     "assets",
@@ -243,7 +243,7 @@ KEPT = AssetChanges.model_fields.keys() - COLUMNS.keys() - {"thumbnailUrl"}
     security=SECURITY,
     responses={200: AssetList, **errors(400, 401, 402, 403)},
 )
-@needs_workspace
+@requires(Workspace("read"))
 def index(query: AssetQuery) -> Response:
     """Newest first unless sorted otherwise. `total` is kept, not counted: exact without a filter
     and for any one."""
@@ -273,7 +273,7 @@ def index(query: AssetQuery) -> Response:
         **errors(400, 401, 402, 403, 404, 409, 413, 415, 422),
     },
 )
-@needs_workspace
+@requires(Workspace("write"))
 def create(body: NewAsset) -> Response:
     """In two steps. `presign` answers 200 with a URL that takes one PUT of exactly this size and
     type for 15 minutes.
@@ -304,7 +304,7 @@ def create(body: NewAsset) -> Response:
     security=SECURITY,
     responses={200: AssetItem, **errors(401, 402, 403, 404)},
 )
-@needs_workspace
+@requires(Workspace("read"))
 def show(path: ById) -> Response:
     """One asset, as the list shows it."""
     with workspace_transaction() as session:
@@ -317,7 +317,7 @@ def show(path: ById) -> Response:
     security=SECURITY,
     responses={200: AssetItem, **errors(400, 401, 402, 403, 404, 409, 413, 415)},
 )
-@needs_workspace
+@requires(Workspace("write"))
 def update(path: ById, body: AssetChanges) -> Response:
     """Sets name, tags, collection or location; `collectionId` null takes it out of its
     collection."""
@@ -336,7 +336,7 @@ def update(path: ById, body: AssetChanges) -> Response:
     security=SECURITY,
     responses={204: None, **errors(401, 402, 403, 404)},
 )
-@needs_workspace
+@requires(Workspace("write"))
 def delete(path: ById) -> tuple[str, int]:
     """Gone at once, with its renditions. Its files are removed from storage within minutes."""
     with workspace_transaction() as session:

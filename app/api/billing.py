@@ -11,8 +11,8 @@ from app.errors import Forbidden
 from app.services.billing.checkout import open_checkout, open_portal
 from app.services.billing.provider import Provider
 from app.web import links
-from app.web.authentication import needs_key
 from app.web.context import container, needed_provider, principal
+from app.web.requirements import Key, requires
 
 blueprint = APIBlueprint(
     "billing",
@@ -41,7 +41,7 @@ class Page(BaseModel):
     security=SECURITY,
     responses={200: Page, **errors(400, 401, 403, 409, 413, 415, 422, 501)},
 )
-@needs_key
+@requires(Key("write"))
 def checkout(body: Purchase) -> Response:
     """Returns the URL of Stripe's checkout; where a subscription runs already, of a page that
     confirms the change.
@@ -52,7 +52,7 @@ def checkout(body: Purchase) -> Response:
         url = open_checkout(
             _provider(),
             principal().org_id,
-            principal().key_id,
+            principal().actor,
             body.plan,
             body.interval,
             _return_url(),
@@ -66,11 +66,11 @@ def checkout(body: Purchase) -> Response:
     security=SECURITY,
     responses={200: Page, **errors(401, 403, 409, 413, 422, 501)},
 )
-@needs_key
+@requires(Key("write"))
 def portal() -> Response:
     """Returns the URL of Stripe's customer portal: change or cancel the plan, card, invoices."""
     with container().outbound_calls.admitted(principal().org_id):
-        url = open_portal(_provider(), principal().org_id, principal().key_id, _return_url())
+        url = open_portal(_provider(), principal().org_id, principal().actor, _return_url())
     return answer(Page(url=url))
 
 

@@ -22,8 +22,8 @@ from app.api.schema import (
 )
 from app.models import Collection
 from app.services.library import collections
-from app.web.authentication import needs_workspace
 from app.web.context import now, workspace_transaction
+from app.web.requirements import Workspace, requires
 
 blueprint = APIBlueprint(
     "collections",
@@ -101,7 +101,7 @@ KEPT = ("id", "createdAt")
     security=SECURITY,
     responses={200: CollectionList, **errors(400, 401, 402, 403)},
 )
-@needs_workspace
+@requires(Workspace("read"))
 def index(query: CollectionQuery) -> Response:
     """All collections of the workspace, by name; or those of one name, or in one collection."""
     chosen: dict[str, Any] = {"name": query.name}
@@ -122,7 +122,7 @@ def index(query: CollectionQuery) -> Response:
         **errors(400, 401, 402, 403, 409, 413, 415),
     },
 )
-@needs_workspace
+@requires(Workspace("write"))
 def create(body: NewCollection) -> Response:
     """Answers 201, or 200 with the collection of this name that is there already.
 
@@ -141,7 +141,7 @@ def create(body: NewCollection) -> Response:
     security=SECURITY,
     responses={200: CollectionItem, **errors(401, 402, 403, 404)},
 )
-@needs_workspace
+@requires(Workspace("read"))
 def show(path: ById) -> Response:
     """One collection, as the list shows it."""
     with workspace_transaction() as session:
@@ -154,7 +154,7 @@ def show(path: ById) -> Response:
     security=SECURITY,
     responses={200: CollectionItem, **errors(400, 401, 402, 403, 404, 409, 413, 415)},
 )
-@needs_workspace
+@requires(Workspace("write"))
 def update(path: ById, body: CollectionChanges) -> Response:
     """Renames, recolours or moves it; it can't lie within itself."""
     changes = {
@@ -172,7 +172,7 @@ def update(path: ById, body: CollectionChanges) -> Response:
     security=SECURITY,
     responses={204: None, **errors(401, 402, 403, 404, 409)},
 )
-@needs_workspace
+@requires(Workspace("write"))
 def delete(path: ById) -> tuple[str, int]:
     """Its assets stay, without a collection. One that has collections in it answers 409: nothing is
     lost unasked."""

@@ -15,8 +15,8 @@ from app.imaging import Format, Transform, media
 from app.services.accounts.principal import Principal
 from app.services.compress import Batch, Failure, Result, SourceFile, compress
 from app.web.answers import Base64File, stream
-from app.web.authentication import needs_key
 from app.web.context import container, principal, processing
+from app.web.requirements import Key, requires
 
 blueprint = APIBlueprint(
     "compress",
@@ -117,7 +117,7 @@ REQUEST_BODY = forms.body(
     request_body=REQUEST_BODY,
     responses={200: CompressedBatch, **errors(400, 401, 403, 409, 413, 415, 422)},
 )
-@needs_key
+@requires(Key("write"))
 def batch() -> Response:
     """Compresses every file and returns the results, base64, in the order sent.
 

@@ -24,9 +24,9 @@ from app.imaging import Transform
 from app.models import Export, ExportStatus
 from app.services.exports import export_jobs, exports
 from app.services.exports.exports import Config, Progress
-from app.web.authentication import needs_workspace
 from app.web.context import container, now, principal, processing, workspace_transaction
 from app.web.links import download
+from app.web.requirements import Workspace, requires
 
 blueprint = APIBlueprint(
     "exports",
@@ -144,7 +144,7 @@ ZIP: dict[str, Any] = {
     security=SECURITY,
     responses={200: ZIP, 202: ExportState, **errors(400, 401, 402, 403, 404, 413, 415)},
 )
-@needs_workspace
+@requires(Workspace("write"))
 def create(body: NewExport) -> Response:
     """Streams a ZIP of up to 500 assets, in the order given, while the images are made.
 
@@ -192,7 +192,7 @@ def _streamed(body: NewExport) -> Response:
     security=SECURITY,
     responses={200: ExportList, **errors(400, 401, 402, 403)},
 )
-@needs_workspace
+@requires(Workspace("read"))
 def index(query: ExportQuery) -> Response:
     """The newest batch exports; they are remembered for 30 days."""
     with workspace_transaction() as session:
@@ -206,7 +206,7 @@ def index(query: ExportQuery) -> Response:
     security=SECURITY,
     responses={200: ExportState, **errors(401, 402, 403, 404)},
 )
-@needs_workspace
+@requires(Workspace("read"))
 def show(path: ById) -> Response:
     """How far it is, and where its ZIP is for a day, or until newer ones take its place."""
     with workspace_transaction() as session:
@@ -219,7 +219,7 @@ def show(path: ById) -> Response:
     security=SECURITY,
     responses={204: None, **errors(401, 402, 403, 404)},
 )
-@needs_workspace
+@requires(Workspace("write"))
 def delete(path: ById) -> tuple[str, int]:
     """Ends one that is unfinished. A finished one is forgotten, and its ZIP removed."""
     with workspace_transaction() as session:

@@ -31,10 +31,10 @@ from app.models import Asset
 from app.services.library import create_image, images, publishing
 from app.services.library.create_image import ImageRequest
 from app.services.library.images import ImageFile
-from app.web.authentication import needs_key
 from app.web.context import container, principal, processing, workspace_transaction
 from app.web.files import send_image
 from app.web.links import absolute, own_path
+from app.web.requirements import Key, requires
 
 blueprint = APIBlueprint(
     "images",
@@ -148,7 +148,7 @@ UPLOAD = forms.body(
     security=SECURITY,
     responses={200: ImageList, **errors(400, 401, 403)},
 )
-@needs_key
+@requires(Key("read"))
 def index(query: ImageQuery) -> Response:
     """Newest first. `links` lead to the pages before and after."""
     with workspace_transaction() as session:
@@ -160,7 +160,7 @@ def index(query: ImageQuery) -> Response:
 
 
 @blueprint.post("", summary="Create an image from a URL", security=SECURITY, responses=CREATED)
-@needs_key
+@requires(Key("write"))
 def create_from_url(body: ImageOfUrl) -> tuple[Response, int]:
     """Fetches the image, within 20 seconds and the plan's size of a file, and keeps it as it is."""
     if published := publishing.at(own_path(body.url) or ""):
@@ -181,7 +181,7 @@ def create_from_url(body: ImageOfUrl) -> tuple[Response, int]:
     request_body=UPLOAD,
     responses={**CREATED, 201: Uploaded},
 )
-@needs_key
+@requires(Key("write"))
 def upload() -> tuple[Response, int]:
     """Keeps the image as it is, whatever its format: JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF, BMP or
     camera RAW.
@@ -205,7 +205,7 @@ def upload() -> tuple[Response, int]:
     security=SECURITY,
     responses={**CREATED, **errors(501)},
 )
-@needs_key
+@requires(Key("write"))
 def imagine(body: ImageOfWords) -> tuple[Response, int]:
     """Has the server's provider paint it. With a test key no provider is asked: a sample is drawn,
     from the seed."""
@@ -222,7 +222,7 @@ def imagine(body: ImageOfWords) -> tuple[Response, int]:
     security=SECURITY,
     responses={200: Image, **errors(401, 403, 404)},
 )
-@needs_key
+@requires(Key("read"))
 def show(path: ById) -> Response:
     """One image, as the list shows it."""
     with workspace_transaction() as session:
@@ -235,7 +235,7 @@ def show(path: ById) -> Response:
     security=SECURITY,
     responses={204: None, **errors(401, 403, 404)},
 )
-@needs_key
+@requires(Key("write"))
 def delete(path: ById) -> tuple[str, int]:
     """Gone at once, its public URL too. What was made of it stays."""
     with workspace_transaction() as session:
@@ -252,7 +252,7 @@ def delete(path: ById) -> tuple[str, int]:
         **errors(401, 403, 404, 412, 416),
     },
 )
-@needs_key
+@requires(Key("read"))
 def download(path: ById) -> Response:
     """The image's bytes. Takes `Range` and `If-None-Match`."""
     with workspace_transaction() as session:
@@ -266,7 +266,7 @@ def download(path: ById) -> Response:
     security=SECURITY,
     responses={200: Image, **errors(401, 403, 404, 409)},
 )
-@needs_key
+@requires(Key("write"))
 def publish(path: ById) -> Response:
     """Gives it a `url` that needs no key and can't be guessed. Published again, it keeps that
     URL."""
@@ -282,7 +282,7 @@ def publish(path: ById) -> Response:
     security=SECURITY,
     responses={200: Image, **errors(401, 403, 404, 409)},
 )
-@needs_key
+@requires(Key("write"))
 def unpublish(path: ById) -> Response:
     """Its `url` is over at once here, and within a minute in caches. Published again, it gets
     another."""

@@ -10,8 +10,8 @@ from app.api.schema import SECURITY, Body, Moment, Name, TransformFields, answer
 from app.imaging import Transform
 from app.models import ExportPreset
 from app.services.exports import presets
-from app.web.authentication import needs_workspace
 from app.web.context import now, workspace_transaction
+from app.web.requirements import Workspace, requires
 
 blueprint = APIBlueprint(
     "presets",
@@ -64,7 +64,7 @@ class NewPreset(TransformFields, Body):
     security=SECURITY,
     responses={200: PresetList, **errors(401, 402, 403)},
 )
-@needs_workspace
+@requires(Workspace("read"))
 def index() -> Response:
     """All presets of the workspace, by name."""
     with workspace_transaction() as session:
@@ -78,7 +78,7 @@ def index() -> Response:
     security=SECURITY,
     responses={200: Preset, 201: Preset, **errors(400, 401, 402, 403, 409, 413, 415)},
 )
-@needs_workspace
+@requires(Workspace("write"))
 def save(body: NewPreset) -> Response:
     """Answers 201 for a new name, and 200 where the preset of this name was replaced."""
     with workspace_transaction() as session:

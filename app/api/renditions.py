@@ -26,9 +26,9 @@ from app.services.exports import presets
 from app.services.filenames import Names
 from app.services.library import assets, renditions
 from app.services.library.renditions import Found, RenditionSource, Wanted
-from app.web.authentication import needs_workspace
 from app.web.context import container, now, principal, processing, workspace_transaction
 from app.web.links import download
+from app.web.requirements import Workspace, requires
 
 blueprint = APIBlueprint(
     "renditions", __name__, url_prefix="/api/v1/assets", abp_tags=assets_blueprint.abp_tags
@@ -59,7 +59,7 @@ class ExportUrl(BaseModel):
     security=SECURITY,
     responses={200: ExportUrl, **errors(400, 401, 402, 403, 404, 413, 422)},
 )
-@needs_workspace
+@requires(Workspace("read"))
 def export_url(path: ById, query: ExportUrlQuery) -> Response:
     """Renders the image the first time it is asked for so, and counts it then; later it is there
     already.

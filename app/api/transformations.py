@@ -29,8 +29,8 @@ from app.imaging import Format, Transform
 from app.imaging.model_files import missing_for_background
 from app.imaging.operations import RemoveBackground
 from app.services.library import create_image, images
-from app.web.authentication import needs_key
 from app.web.context import container, processing, workspace_transaction
+from app.web.requirements import Key, requires
 
 blueprint = APIBlueprint(
     "transformations", __name__, url_prefix="/v1/images", abp_tags=images_blueprint.abp_tags
@@ -70,7 +70,7 @@ OPERATIONS: tuple[tuple[str, type[Named], str, str], ...] = (
 
 
 def _add_view(name: str, body: type[Named], summary: str, description: str) -> None:
-    @needs_key
+    @requires(Key("write"))
     def view(path: ById, body: Named) -> tuple[Response, int]:
         return _made(path, body)
 
@@ -95,7 +95,7 @@ for operation in OPERATIONS:
     security=SECURITY,
     responses={**CREATED, **errors(501)},
 )
-@needs_key
+@requires(Key("write"))
 def remove_background(path: ById, body: Named) -> tuple[Response, int]:
     """Makes a new image, a PNG, in which everything but the subject is transparent. Counts as two
     images."""
@@ -116,7 +116,7 @@ def remove_background(path: ById, body: Named) -> tuple[Response, int]:
     security=SECURITY,
     responses=CREATED,
 )
-@needs_key
+@requires(Key("write"))
 def transform(path: ById, body: TransformBody) -> tuple[Response, int]:
     """Makes one new image by several operations. Counts as one, and is encoded once."""
     return _made(path, body, body.asked())

@@ -10,8 +10,8 @@ from app.api.schema import SECURITY, answer, errors
 from app.extensions import transaction
 from app.services import usage
 from app.services.usage import Summary
-from app.web.authentication import needs_key
 from app.web.context import now, principal
+from app.web.requirements import Key, requires
 
 blueprint = APIBlueprint(
     "usage",
@@ -47,7 +47,7 @@ class Month(UsageNow):
     security=SECURITY,
     responses={200: Month, **errors(401, 403)},
 )
-@needs_key
+@requires(Key("read"))
 def show() -> Response:
     """Live images of the running calendar month (UTC), for the whole organization."""
     with transaction(principal().org_id) as session:

@@ -4,9 +4,9 @@ from flask import Blueprint, Response
 
 from app.errors import NotFound
 from app.services.library import publishing
-from app.web.authentication import needs_nothing
 from app.web.context import container
 from app.web.files import send_image
+from app.web.requirements import Nothing, requires
 
 blueprint = Blueprint("published", __name__)
 
@@ -15,7 +15,7 @@ CACHED = "public, max-age=60, must-revalidate"
 
 
 @blueprint.get("/published/<token>.<extension>")
-@needs_nothing
+@requires(Nothing())
 def image(token: str, extension: str) -> Response:
     """The image, or a range of it. Gone at once when it is unpublished or deleted."""
     found = publishing.find(token)

@@ -12,9 +12,9 @@ from app.adapters.local_urls import Download, Upload
 from app.adapters.storage import content_disposition
 from app.errors import BadRequest, Forbidden, NotFound
 from app.web.admission import before_body
-from app.web.authentication import needs_nothing
 from app.web.context import container, now
 from app.web.files import GONE, send
+from app.web.requirements import Nothing, requires
 
 blueprint = Blueprint("delivery", __name__)
 
@@ -32,7 +32,7 @@ def _promised(token: str) -> Upload:
 
 @blueprint.put("/storage/<token>")
 @before_body(_promised)
-@needs_nothing
+@requires(Nothing())
 def upload(token: str) -> Response:
     """Store the body as the object that the URL was made for. Nothing is visible before the last
     byte is there."""
@@ -44,7 +44,7 @@ def upload(token: str) -> Response:
 
 
 @blueprint.get("/storage/<token>")
-@needs_nothing
+@requires(Nothing())
 def download(token: str) -> Response:
     """The object, or a range of it, with the type and the name that the URL was made for."""
     storage = _local_storage()

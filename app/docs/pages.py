@@ -28,8 +28,8 @@ from app.docs import postman
 from app.errors import AppError, NotFound
 from app.extensions import transaction
 from app.models import Plan
-from app.web.authentication import needs_nothing
 from app.web.context import container
+from app.web.requirements import Nothing, requires
 
 blueprint = Blueprint("docs", __name__)
 
@@ -47,6 +47,7 @@ ASSETS = {
     "favicon.ico": (Path(__file__).parent / "assets" / "favicon.ico", "image/vnd.microsoft.icon"),
 }
 ROBOTS = """User-agent: *
+Disallow: /account
 Disallow: /auth/
 Disallow: /compress/
 Disallow: /usage
@@ -57,7 +58,7 @@ Disallow: /storage/
 Disallow: /published/
 Disallow: /webhooks/
 """
-"""The pages are for everybody to find; customers' images and the API are not."""
+"""The pages are for everybody to find; accounts, customers' images and the API are not."""
 CACHED = "public, max-age=86400"
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: "
@@ -87,46 +88,46 @@ RETURNS = {
 
 
 @blueprint.get("/")
-@needs_nothing
+@requires(Nothing())
 def home() -> BaseResponse:
     return redirect(url_for("docs.playground"))
 
 
 @blueprint.get("/openapi.json")
-@needs_nothing
+@requires(Nothing())
 def openapi() -> dict[str, Any]:
     """The description of the whole API (OpenAPI 3.1)."""
     return cast(OpenAPI, current_app).api_doc
 
 
 @blueprint.get("/docs/postman.json")
-@needs_nothing
+@requires(Nothing())
 def postman_collection() -> dict[str, Any]:
     """The same as a Postman collection, whose requests go to the server that it came from."""
     return postman.collection(openapi(), request.host_url.rstrip("/"))
 
 
 @blueprint.get("/robots.txt")
-@needs_nothing
+@requires(Nothing())
 def robots() -> Response:
     return Response(ROBOTS, mimetype="text/plain", headers={"Cache-Control": CACHED})
 
 
 @blueprint.get("/favicon.ico")
-@needs_nothing
+@requires(Nothing())
 def favicon() -> Response:
     """Where browsers look for it when a page, such as an answer of the API, names none."""
     return asset("favicon.ico")
 
 
 @blueprint.get("/docs")
-@needs_nothing
+@requires(Nothing())
 def playground() -> Response:
     return _page("docs/playground.html", configuration=PLAYGROUND)
 
 
 @blueprint.get("/docs/billing")
-@needs_nothing
+@requires(Nothing())
 def billing() -> Response:
     """What the plans cost and allow, and how to change them. Plans made for one customer are not
     shown."""
@@ -154,14 +155,14 @@ def _size(megabytes: int) -> str:
 
 
 @blueprint.get("/docs/errors")
-@needs_nothing
+@requires(Nothing())
 def error_index() -> Response:
     kinds = sorted(AppError.catalogue().values(), key=lambda kind: (kind.status, kind.code))
     return _page("docs/errors.html", kinds=kinds)
 
 
 @blueprint.get("/docs/errors/<code>")
-@needs_nothing
+@requires(Nothing())
 def error_page(code: str) -> Response:
     """What an error means and what to do; the ``type`` of every error body leads here."""
     kind = AppError.catalogue().get(code)
@@ -171,7 +172,7 @@ def error_page(code: str) -> Response:
 
 
 @blueprint.get("/docs/assets/<name>")
-@needs_nothing
+@requires(Nothing())
 def asset(name: str) -> Response:
     if name not in ASSETS:
         raise NotFound("There is no such file.")

@@ -1,5 +1,6 @@
 """The tables. Importing this package declares them all."""
 
+from app.models.actors import Actor, ActorKind
 from app.models.billing import AuditEntry, BillingAccount, MeterEvent, StripeEvent
 from app.models.directory import FREE, ApiKey, Membership, Mode, Organization, Plan, Role, User
 from app.models.exports import Export, ExportPreset, ExportStatus, Rendition
@@ -29,6 +30,8 @@ from app.models.usage import (
 
 __all__ = [
     "FREE",
+    "Actor",
+    "ActorKind",
     "AllowedHost",
     "ApiKey",
     "Asset",

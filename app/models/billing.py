@@ -8,6 +8,7 @@ from sqlalchemy import JSON, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import Base
+from app.models.actors import ActedBy
 from app.models.types import UtcDateTime
 from app.tenancy import OrgOwned
 
@@ -68,14 +69,13 @@ class StripeEvent(Base):
     outcome: Mapped[str | None] = mapped_column(String(500))
 
 
-class AuditEntry(OrgOwned, Base):
+class AuditEntry(ActedBy, OrgOwned, Base):
     """Who changed what of an organization. ``before`` and ``after`` hold the values that differ."""
 
     __tablename__ = "audit_entries"
     __table_args__ = (Index("ix_audit_entries_org_id_id", "org_id", "id"),)
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    actor: Mapped[str] = mapped_column(String(320))
     action: Mapped[str] = mapped_column(String(64))
     before: Mapped[dict[str, Any]] = mapped_column(JSON)
     after: Mapped[dict[str, Any]] = mapped_column(JSON)

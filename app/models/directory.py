@@ -15,10 +15,17 @@ FREE = "FREE"
 
 
 class Role(StrEnum):
+    """What a user is in an organization, the highest first."""
+
     OWNER = "owner"
     ADMIN = "admin"
     MEMBER = "member"
     VIEWER = "viewer"
+
+    def includes(self, other: "Role") -> bool:
+        """It may do all that ``other`` may."""
+        roles = list(Role)
+        return roles.index(self) <= roles.index(other)
 
 
 class Mode(StrEnum):
@@ -115,8 +122,8 @@ class Membership(Base):
 class ApiKey(Base):
     """A key of one organization. The secret itself is never stored, only its SHA-256.
 
-    ``line_id`` is the first of the keys that were rotated into this one, NULL where it is the first
-    itself.
+    ``original_key_id`` is the first of the keys that were rotated into this one, NULL where it is
+    the first itself.
     """
 
     __tablename__ = "api_keys"
@@ -136,4 +143,4 @@ class ApiKey(Base):
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    line_id: Mapped[str | None] = mapped_column(String(32))
+    original_key_id: Mapped[str | None] = mapped_column(String(32))

@@ -8,6 +8,7 @@ from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, String, Text, U
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import Base
+from app.models.actors import ActedBy
 from app.models.types import UtcDateTime
 from app.tenancy import Partitioned
 
@@ -30,8 +31,8 @@ class ExportPreset(Partitioned, Base):
 
 
 class Rendition(Partitioned, Base):
-    """A transformed copy of a content (SHA-256 of an original), found again by ``recipe``, the
-    transformation's name.
+    """A transformed copy of a content (SHA-256 of an original), found again by
+    ``transform_key``, the transformation's name.
 
     Who inserts the row renders it; until it is ``ready``, ``claim`` says who does and
     ``lease_until`` for how long the others wait for it. ``storage_key`` is where that claim's bytes
@@ -41,7 +42,7 @@ class Rendition(Partitioned, Base):
 
     __tablename__ = "renditions"
     __table_args__ = (
-        UniqueConstraint("org_id", "mode", "content", "recipe"),
+        UniqueConstraint("org_id", "mode", "content", "transform_key"),
         Index("ix_renditions_ready_used_at", "ready", "used_at"),
         Index("ix_renditions_kept", "org_id", "mode", "ready", "used_at"),
         Index("ix_renditions_storage_key", "org_id", "storage_key"),
@@ -49,7 +50,7 @@ class Rendition(Partitioned, Base):
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     content: Mapped[str] = mapped_column(String(64))
-    recipe: Mapped[str] = mapped_column(String(255))
+    transform_key: Mapped[str] = mapped_column(String(255))
     claim: Mapped[str] = mapped_column(String(32))
     lease_until: Mapped[datetime] = mapped_column(UtcDateTime)
     storage_key: Mapped[str] = mapped_column(String(512))
@@ -71,7 +72,7 @@ class ExportStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
-class Export(Partitioned, Base):
+class Export(ActedBy, Partitioned, Base):
     """A batch export: which assets, how, how far it is, and where its ZIP lies.
 
     A worker claims it by raising ``attempt`` and keeps it by renewing ``lease_until``; whoever
@@ -89,7 +90,6 @@ class Export(Partitioned, Base):
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    key_id: Mapped[str] = mapped_column(String(32))
     status: Mapped[str] = mapped_column(String(16))
     config: Mapped[dict[str, Any]] = mapped_column(JSON)
     asset_ids: Mapped[list[str]] = mapped_column(JSON, deferred=True)

@@ -7,11 +7,12 @@ from sqlalchemy import JSON, BigInteger, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import Base
+from app.models.actors import ActedBy
 from app.models.types import UtcDateTime
 from app.tenancy import Partitioned
 
 
-class IdempotentRequest(Partitioned, Base):
+class IdempotentRequest(ActedBy, Partitioned, Base):
     """A request that carried an ``Idempotency-Key``; ``status`` is NULL until it was answered.
 
     ``fingerprint`` is the SHA-256 of what was asked. Whoever works on it has raised ``attempt`` and
@@ -24,7 +25,8 @@ class IdempotentRequest(Partitioned, Base):
     __table_args__ = (
         UniqueConstraint(
             "org_id",
-            "key_id",
+            "actor_kind",
+            "actor_id",
             "method",
             "path",
             "idempotency_key",
@@ -34,7 +36,6 @@ class IdempotentRequest(Partitioned, Base):
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    key_id: Mapped[str] = mapped_column(String(32))
     method: Mapped[str] = mapped_column(String(8))
     path: Mapped[str] = mapped_column(String(255))
     idempotency_key: Mapped[str] = mapped_column(String(255))

@@ -12,6 +12,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstra
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from app.extensions import Base
+from app.models.actors import ActedBy
 from app.models.types import UtcDateTime
 from app.tenancy import OrgOwned
 
@@ -22,7 +23,7 @@ class EntryState(StrEnum):
     RELEASED = "released"
 
 
-class LedgerEntry(OrgOwned, Base):
+class LedgerEntry(ActedBy, OrgOwned, Base):
     """One act of using: ``images`` are reserved before the work and settled (or released) once,
     after it.
 
@@ -41,7 +42,6 @@ class LedgerEntry(OrgOwned, Base):
         )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    key_id: Mapped[str] = mapped_column(String(32))
     kind: Mapped[str] = mapped_column(String(32))
     period: Mapped[date]
     state: Mapped[str] = mapped_column(String(16))

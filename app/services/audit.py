@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from app.models import AuditEntry, new_id
+from app.models import Actor, AuditEntry, new_id
 from app.tenancy import TenantSession
 
 
 def record(
     session: TenantSession,
-    actor: str,
+    actor: Actor,
     action: str,
     before: Mapping[str, Any],
     after: Mapping[str, Any],

@@ -56,7 +56,14 @@ def claim(
     now: datetime,
 ) -> RequestClaim | KeptAnswer:
     """Claim a request, or find its kept answer. Raises IdempotencyConflict, IdempotencyMismatch."""
-    identity = {"key_id": principal.key_id, "method": method, "path": path, "idempotency_key": key}
+    actor = principal.actor
+    identity = {
+        "actor_kind": actor.kind,
+        "actor_id": actor.id,
+        "method": method,
+        "path": path,
+        "idempotency_key": key,
+    }
     outdated = (
         select(IdempotentRequest.id)
         .filter_by(**identity)

@@ -25,14 +25,13 @@ class ProcessingContext:
     between.
 
     ``patience`` is how many seconds work may wait for its turn, where a request waits for it; None
-    where nobody does. ``test_images`` is what an organization's test keys may make in a day.
+    where nobody does.
     """
 
     storage: Storage
     imaging: ImagingPool
     clock: Callable[[], datetime]
     spool_dir: Path
-    test_images: int
     patience: float | None = None
 
     @property

@@ -115,7 +115,7 @@ def reserve(
             raise _refusal(session, principal, images, now, refusal)
     entry = ledger.entry(
         id=new_id("use", now),
-        key_id=principal.key_id,
+        actor=principal.actor,
         kind=kind,
         period=period,
         state=EntryState.RESERVED,
@@ -160,7 +160,7 @@ def _refusal(
             f"for the reset date.{principal.allowance.arrears}"
         )
     midnight = datetime.combine(day_of(now) + timedelta(days=1), time(), UTC)
-    left = f"{_left_today(session, principal, now)} of {principal.test_images}"
+    left = f"{_left_today(session, principal, now)} of {principal.allowance.test_images}"
     return RateLimited(
         f"This request needs {images} images, and {left} are left for this organization's test "
         f"keys until {midnight:%Y-%m-%dT%H:%M:%SZ}. Send fewer, wait until then, or use a live "
@@ -174,7 +174,7 @@ def _left_today(session: TenantSession, principal: Principal, now: datetime) -> 
     today = select(DailyCounter.used + DailyCounter.reserved).where(
         DailyCounter.period == day_of(now)
     )
-    return max(0, principal.test_images - (session.scalar(today) or 0))
+    return max(0, principal.allowance.test_images - (session.scalar(today) or 0))
 
 
 def _earlier_attempt(session: TenantSession, mode: Mode, reference: str) -> Reservation | None:
@@ -196,7 +196,8 @@ def _earlier_attempt(session: TenantSession, mode: Mode, reference: str) -> Rese
 def _raise_reserved(
     session: TenantSession, principal: Principal, period: date, images: int
 ) -> bool:
-    limit = principal.allowance.monthly_images if principal.is_live else principal.test_images
+    allowance = principal.allowance
+    limit = allowance.monthly_images if principal.is_live else allowance.test_images
     counter = LEDGERS[principal.mode].counter
     statement = update(counter).where(counter.period == period)
     if limit is not None:

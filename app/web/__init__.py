@@ -3,12 +3,12 @@ through it."""
 
 from flask import Flask
 
-from app.web import admission, authentication, errors, headers, idempotency, limits, media
+from app.web import admission, errors, headers, idempotency, limits, media, requirements
 
 
 def init_app(app: Flask) -> None:
-    """Before the view: name the request, recognise the key, limit its rate, ask for its scope and
-    the type of its body, replay a known answer.
+    """Before the view: name the request, recognise who asks, limit their rate, ask whether they
+    may, and for the type of the body, replay a known answer.
 
     After it, in reverse: keep the answer, add the headers, log.
     """
@@ -16,8 +16,8 @@ def init_app(app: Flask) -> None:
     app.before_request(headers.begin)
     app.after_request(headers.finish)
     app.before_request(admission.begin)
-    app.before_request(authentication.identify)
+    app.before_request(requirements.identify)
     limits.init_app(app)
-    app.before_request(authentication.authorize)
+    app.before_request(requirements.authorize)
     app.before_request(media.check)
     idempotency.init_app(app)

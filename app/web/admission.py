@@ -16,8 +16,8 @@ from flask import Response, current_app, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from app.web import media
-from app.web.authentication import authorize, identify
 from app.web.request import JSON_BYTES
+from app.web.requirements import authorize, identify
 
 View = TypeVar("View", bound=Callable[..., Any])
 ASKED = "lightwell.asked"

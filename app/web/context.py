@@ -54,10 +54,7 @@ class Container:
 
     @cached_property
     def processing_context(self) -> ProcessingContext:
-        settings = self.settings
-        return ProcessingContext(
-            self.storage, self.imaging, self.clock, settings.spool_dir, settings.test_images_per_day
-        )
+        return ProcessingContext(self.storage, self.imaging, self.clock, self.settings.spool_dir)
 
 
 def container() -> Container:
@@ -94,7 +91,7 @@ def now() -> datetime:
 
 
 def principal() -> Principal:
-    """Who is asking; only for views that need a key."""
+    """Who is asking; only for views that require somebody."""
     return cast(Principal, g.principal)
 
 

@@ -1,6 +1,8 @@
-"""One body for every refusal, whatever raised it."""
+"""One answer for every refusal, whatever raised it, in the form that the surface speaks."""
 
 import sqlite3
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -26,6 +28,7 @@ from app.errors import (
     UnsupportedMediaType,
 )
 from app.web.described import Described
+from app.web.pages import page
 from app.web.request import api_request
 
 log = structlog.get_logger()
@@ -83,6 +86,13 @@ def init_app(app: Flask) -> None:
 
 
 def render(error: AppError) -> Response:
+    response = RENDERERS.get(_surface(), as_json)(error)
+    response.status_code = error.status
+    response.headers.update(error.headers)
+    return response
+
+
+def as_json(error: AppError) -> Response:
     body = ErrorBody(
         error=error.message,
         code=error.code,
@@ -91,10 +101,26 @@ def render(error: AppError) -> Response:
         errors=error.errors or None,
         requestId=api_request().id,
     )
-    response = jsonify(body.model_dump(exclude_none=True))
-    response.status_code = error.status
-    response.headers.update(error.headers)
-    return response
+    return jsonify(body.model_dump(exclude_none=True))
+
+
+def as_page(template: str, error: AppError) -> Response:
+    return page(template, error=error, request_id=api_request().id)
+
+
+RENDERERS: dict[str, Callable[[AppError], Response]] = {
+    "dashboard": partial(as_page, "dashboard/error.html"),
+}
+"""How a surface's errors look, by its blueprint's name; JSON where it is not named here."""
+SURFACES = {"/account": "dashboard"}
+"""Whose the paths are that no view was found for, by what they begin with."""
+
+
+def _surface() -> str:
+    if request.blueprint:
+        return request.blueprint.partition(".")[0]
+    path = f"{request.path}/"
+    return next((name for start, name in SURFACES.items() if path.startswith(f"{start}/")), "")
 
 
 def invalid_request(error: ValidationError) -> Any:

@@ -24,8 +24,8 @@ from redis.exceptions import RedisError
 from app.adapters.redis import connection_options
 from app.errors import DependencyDown
 from app.web import bucket
-from app.web.authentication import READING, authentication_of_view
 from app.web.context import container
+from app.web.requirements import READING, required
 
 View = TypeVar("View", bound=Callable[..., Any])
 log = structlog.get_logger()
@@ -61,8 +61,9 @@ def _is(kind: str) -> bool:
 
 
 def key() -> str:
-    """The key, with all that it has replaced: rotation must not fill anything up again."""
-    return f"key:{g.principal.line_id}"
+    """The key, with all that it has replaced: rotation must not fill anything up again. Or a
+    user."""
+    return f"key:{g.principal.rate_limit_id}"
 
 
 def organization() -> str:
@@ -211,7 +212,7 @@ def _is_unlimited() -> bool:
 
     The payment provider sends what it has to say in bursts, from few addresses.
     """
-    return authentication_of_view() is None or request.blueprint in UNLIMITED
+    return required() is None or request.blueprint in UNLIMITED
 
 
 def init_app(app: Flask) -> None:

@@ -9,8 +9,8 @@ from app.extensions import transaction
 from app.services.billing import inbox
 from app.services.billing.provider import Provider
 from app.web.admission import before_body
-from app.web.authentication import needs_nothing
 from app.web.context import container, needed_provider, now
+from app.web.requirements import Nothing, requires
 
 log = structlog.get_logger()
 
@@ -28,7 +28,7 @@ def _provider() -> Provider:
 
 @blueprint.post("/webhooks/stripe")
 @before_body(_provider)
-@needs_nothing
+@requires(Nothing())
 def receive() -> dict[str, bool]:
     """Verify, store, answer 200; raises BadRequest, and TooLarge before anything is read."""
     provider = _provider()

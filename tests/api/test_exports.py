@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from redis.exceptions import ConnectionError as RedisDown
 
+from app.config import TEST_IMAGES_PER_DAY
 from app.errors import DependencyDown
 from app.extensions import transaction
 from app.imaging import ImagingPool
@@ -210,7 +211,13 @@ def run(app, client, account, answer):
     """Work on a batch export as the worker does."""
     container = app.extensions["lightwell"]
     with app.app_context():
-        export_worker.work(account.org_id, "live", answer.json["id"], container.processing_context)
+        export_worker.work(
+            account.org_id,
+            "live",
+            answer.json["id"],
+            container.processing_context,
+            TEST_IMAGES_PER_DAY,
+        )
     return state(client, account, answer)
 
 

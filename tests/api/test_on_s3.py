@@ -6,6 +6,7 @@ from zipfile import ZipFile
 import pytest
 import requests
 
+from app.config import TEST_IMAGES_PER_DAY
 from app.services.exports import export_worker
 from app.services.sweep import sweep
 from tests.client import bearer
@@ -72,7 +73,9 @@ def test_from_upload_to_export_to_nothing(app, client, acme, clock, stored) -> N
     ).json
     container = app.extensions["lightwell"]
     with app.app_context():
-        export_worker.work(acme.org_id, "live", batch["id"], container.processing_context)
+        export_worker.work(
+            acme.org_id, "live", batch["id"], container.processing_context, TEST_IMAGES_PER_DAY
+        )
     done = client.get(f"/api/v1/exports/{batch['id']}", headers=bearer(acme.key)).json
     with ZipFile(BytesIO(requests.get(done["downloadUrl"], timeout=30).content)) as archive:
         assert archive.namelist() == ["hero.png"]

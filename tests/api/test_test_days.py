@@ -132,7 +132,7 @@ def test_an_export_that_runs_into_the_limit_says_which_images_are_missing(
     assert client.compress(account.test_key, *[encoded()] * (PER_DAY - 1)).status_code == 200
     with app.app_context():
         export_worker.work(
-            account.org_id, "test", batch, app.extensions["lightwell"].processing_context
+            account.org_id, "test", batch, app.extensions["lightwell"].processing_context, PER_DAY
         )
     done = client.get(f"/api/v1/exports/{batch}", headers=bearer(account.test_key)).json
     archive = ZipFile(BytesIO(client.get(done["downloadUrl"]).data))

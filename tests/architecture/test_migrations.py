@@ -17,14 +17,30 @@ from sqlalchemy import (
     MetaData,
     Table,
     func,
+    inspect,
     select,
 )
+from sqlalchemy.exc import IntegrityError
 
 from app.errors import Conflict
 from app.extensions import db, transaction
 from app.factory import create_app
-from app.models import ApiKey, Organization, Plan, User
+from app.models import (
+    Actor,
+    ActorKind,
+    ApiKey,
+    AuditEntry,
+    DailyEntry,
+    Export,
+    IdempotentRequest,
+    Organization,
+    Plan,
+    Rendition,
+    UsageEntry,
+    User,
+)
 from app.services.accounts import identity
+from app.tenancy import unscoped
 from tests.clock import NOON
 from tests.conftest import release
 from tests.databases import on_both_databases
@@ -124,7 +140,7 @@ def test_of_accounts_that_share_a_mailbox_the_oldest_has_it(app, make_database, 
         check()
         with transaction() as session:
             mailboxes = {user.email: user.mailbox for user in session.scalars(select(User))}
-            assert session.get_one(ApiKey, "key_1").line_id is None
+            assert session.get_one(ApiKey, "key_1").original_key_id is None
         assert mailboxes == {
             "b+1@example.com": "b@example.com",
             "b@example.com": None,
@@ -197,3 +213,86 @@ def test_billing_comes_to_organizations_that_have_worked_for_long(
             one.metered or one.flag or one.plan_lapses_at for one in organizations.values()
         )
         check()
+
+
+def test_what_keys_did_is_theirs_where_others_act_too(app, make_database, tmp_path) -> None:
+    """Keys and the system were all that acted before; no row is lost, nor what guards it."""
+    settled = {"state": "settled"}
+    by_keys = {
+        "usage_entries": settled,
+        "daily_entries": settled,
+        "exports": {"status": "done"},
+        "idempotent_requests": {},
+    }
+    others = ["organizations", "api_keys", "audit_entries", "renditions"]
+    actors = ["key_1", "operator", "grace period"]
+    recipes = ["format=webp;quality=80", "format=webp;quality=80;stamp=True", "stamp=True"]
+    with database_at("0007", app, make_database, tmp_path):
+        tables = MetaData()
+        tables.reflect(db.engine, only=[*by_keys, *others])
+
+        def add(name: str, **values: object) -> None:
+            row = row_of(tables.tables[name], **{"org_id": "org_1", "key_id": "key_1", **values})
+            with db.engine.begin() as connection:
+                connection.execute(tables.tables[name].insert().values(row))
+
+        add("organizations", id="org_1", plan_code="FREE")
+        for key, line in (("key_0", None), ("key_1", "key_0")):
+            add("api_keys", id=key, secret_sha256=key, line_id=line)
+        for table, values in by_keys.items():
+            add(table, id=table, **values)
+        for number, actor in enumerate(actors):
+            add("audit_entries", id=f"aud_{number}", actor=actor)
+        for number, recipe in enumerate(recipes):
+            add("renditions", id=f"rend_{number}", recipe=recipe)
+        upgrade()
+        check()
+
+        with transaction() as session, unscoped(session, "a test"):
+            by_key = Actor(ActorKind.KEY, "key_1")
+            for model in (UsageEntry, DailyEntry, Export, IdempotentRequest):
+                row = session.scalars(select(model)).one()
+                assert (row.id, row.actor) == (model.__tablename__, by_key)
+            entries = session.scalars(select(AuditEntry).order_by(AuditEntry.id))
+            assert [entry.actor for entry in entries] == [
+                by_key,
+                Actor(ActorKind.SYSTEM, "operator"),
+                Actor(ActorKind.SYSTEM, "grace period"),
+            ]
+            renditions = session.scalars(select(Rendition).order_by(Rendition.id))
+            assert [rendition.transform_key for rendition in renditions] == [
+                "format=webp;quality=80",
+                "format=webp;quality=80;watermarked_for_test=True",
+                "watermarked_for_test=True",
+            ]
+            originals = select(ApiKey.id, ApiKey.original_key_id).order_by(ApiKey.id)
+            assert session.execute(originals).all() == [("key_0", None), ("key_1", "key_0")]
+
+        inspector = inspect(db.engine)
+        for table in (*by_keys, "audit_entries"):
+            names = {one["name"] for one in inspector.get_check_constraints(table)}
+            assert f"ck_{table}_actor_kind" in names
+        unique = {
+            one["name"]: one["column_names"]
+            for table in ("idempotent_requests", "renditions")
+            for one in inspector.get_unique_constraints(table)
+        }
+        assert unique == {
+            "uq_idempotent_requests_asked": [
+                "org_id", "actor_kind", "actor_id", "method", "path", "idempotency_key",
+            ],
+            "uq_renditions_org_id_mode_content_transform_key": [
+                "org_id", "mode", "content", "transform_key",
+            ],
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("table", ["usage_entries", "exports", "audit_entries"])
+def test_nobody_else_acts(table) -> None:
+    """The database itself knows who may."""
+    tables = MetaData()
+    tables.reflect(db.engine, only=[table])
+    values = {"org_id": "org_nobody", "state": "settled", "status": "done", "actor_kind": "cat"}
+    insert = tables.tables[table].insert().values(row_of(tables.tables[table], **values))
+    with pytest.raises(IntegrityError, match="actor_kind"), db.engine.begin() as connection:
+        connection.execute(insert)

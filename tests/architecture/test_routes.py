@@ -1,4 +1,4 @@
-"""Every route names its authentication, and an id of another organization is an id that does not
+"""Every route names whom it lets in, and an id of another organization is an id that does not
 exist."""
 
 from collections.abc import Callable
@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from app.models import Role
+from app.web.requirements import Key, Nothing, Staff, User, Workspace
 from tests.client import ApiClient, bearer
 from tests.images_client import ImagesClient
 from tests.workspace import upload
@@ -57,27 +59,37 @@ SAMPLES: dict[str, tuple[str, Maker, dict[str, Any]]] = {
     "exports.show": ("GET", an_export, {}),
     "exports.delete": ("DELETE", an_export, {}),
 }
-"""Endpoint → how to call it, and how to make what its id names. Every route with an id that needs a
-key is here."""
+"""Endpoint → how to call it, and how to make what its id names. Every route with an id is here that
+is not open to everybody."""
 
 
 def rules(app):
     return [rule for rule in app.url_map.iter_rules() if rule.endpoint != "static"]
 
 
-def test_every_route_names_its_authentication(app) -> None:
+def requirement_of(app, rule):
+    return getattr(app.view_functions[rule.endpoint], "requirement", None)
+
+
+def test_every_route_names_its_requirement(app) -> None:
     for rule in rules(app):
-        view = app.view_functions[rule.endpoint]
-        assert getattr(view, "authentication", None) in ("key", "none"), (
+        assert type(requirement_of(app, rule)) in (Key, Workspace, User, Staff, Nothing), (
             f"{rule} does not say whom it lets in"
         )
+
+
+def test_reading_takes_the_scope_to_read_and_all_else_that_to_write(app) -> None:
+    for rule in rules(app):
+        if isinstance(requirement := requirement_of(app, rule), Key):
+            scope = "read" if "GET" in rule.methods else "write"
+            assert requirement.scope == scope, f"{rule} {rule.methods}"
 
 
 def test_every_route_with_an_id_has_a_sample(app) -> None:
     needing = {
         rule.endpoint
         for rule in rules(app)
-        if rule.arguments and app.view_functions[rule.endpoint].authentication == "key"
+        if rule.arguments and requirement_of(app, rule) != Nothing()
     }
     assert needing == set(SAMPLES)
 
@@ -112,32 +124,34 @@ def request_id(answer) -> bytes:
     return str(answer.headers["X-Request-Id"]).encode()
 
 
-def keyed_calls(app) -> list[tuple[str, str]]:
-    """Every method and path that needs a key; where an id is wanted, one that nothing has."""
+def calls(app, kind: type) -> list[tuple[str, str]]:
+    """Every method and path with a requirement of the kind; where an id is wanted, one that nothing
+    has."""
     address = app.url_map.bind("localhost")
     return [
         (method, address.build(rule.endpoint, dict.fromkeys(rule.arguments, "any"), method=method))
         for rule in rules(app)
-        if app.view_functions[rule.endpoint].authentication == "key"
+        if isinstance(requirement_of(app, rule), kind)
         for method in sorted(rule.methods - {"OPTIONS", "HEAD"})
     ]
 
 
 def test_the_sweeps_reach_every_route(app) -> None:
-    """Those below, over calls that the URL map takes to the very endpoints that need a key."""
+    """Those below, over calls that the URL map takes to the very endpoints that let in some
+    only."""
     address = app.url_map.bind("localhost")
-    reached = {address.match(path, method)[0] for method, path in keyed_calls(app)}
-    needing = {
-        rule.endpoint
-        for rule in rules(app)
-        if app.view_functions[rule.endpoint].authentication == "key"
+    reached = {
+        address.match(path, method)[0]
+        for kind in (Key, User, Staff)
+        for method, path in calls(app, kind)
     }
+    needing = {rule.endpoint for rule in rules(app) if requirement_of(app, rule) != Nothing()}
     assert reached == needing > set(SAMPLES)
 
 
 @pytest.mark.parametrize("credentials", [{}, bearer("nonsense"), {"x-api-key": ""}])
 def test_every_route_that_needs_a_key_refuses_without_one(app, client, credentials) -> None:
-    for method, path in keyed_calls(app):
+    for method, path in calls(app, Key):
         answer = client.open(path, method=method, headers=credentials)
         assert answer.status_code == 401, f"{method} {path}"
         assert answer.headers["WWW-Authenticate"] == "Bearer"
@@ -148,9 +162,44 @@ def test_reading_keys_cannot_write_and_writing_keys_cannot_read(
 ) -> None:
     account = make_account(requests_per_second=10_000)
     reading, writing = make_key(account, scopes=("read",)), make_key(account, scopes=("write",))
-    for method, path in keyed_calls(app):
+    for method, path in calls(app, Key):
         answer = client.open(
             path, method=method, headers=bearer(writing if method == "GET" else reading)
         )
         assert answer.status_code == 403, f"{method} {path}"
         assert answer.json["code"] == "forbidden"
+
+
+def test_pages_are_for_members_of_the_session_s_organization(app, client, acme, sign_in) -> None:
+    """Nor does a key open a page, or a session the API."""
+    outsider = sign_in(acme)
+    with outsider.session_transaction() as session:
+        session["org_id"] = "org_of_others"
+    for method, path in calls(app, User):
+        for answer in (
+            client.open(path, method=method),
+            client.open(path, method=method, headers=bearer(acme.key)),
+            outsider.open(path, method=method),
+        ):
+            assert (answer.status_code, answer.mimetype) == (401, "text/html"), f"{method} {path}"
+    member = sign_in(acme)
+    for method, path in calls(app, Key):
+        assert member.open(path, method=method).status_code == 401, f"{method} {path}"
+
+
+@pytest.mark.parametrize("role", Role)
+def test_pages_are_for_those_with_the_role(app, acme, sign_in, role) -> None:
+    member, address = sign_in(acme, role), app.url_map.bind("localhost")
+    for method, path in calls(app, User):
+        requirement = app.view_functions[address.match(path, method)[0]].requirement
+        answer = member.open(path, method=method, headers={"Sec-Fetch-Site": "same-origin"})
+        assert (answer.status_code == 403) is not role.includes(requirement.role), (
+            f"{method} {path}"
+        )
+
+
+def test_the_console_is_not_there_for_others(app, client, acme, sign_in) -> None:
+    owner = sign_in(acme, Role.OWNER)
+    for method, path in calls(app, Staff):
+        for caller in (client, owner):
+            assert caller.open(path, method=method).status_code == 404, f"{method} {path}"

@@ -105,7 +105,7 @@ SURFACES = [
     path
     for path in SOURCES
     if path.relative_to(ROOT / "app").parts[0]
-    in ("api", "delivery", "docs", "webhooks", "health.py")
+    in ("api", "dashboard", "delivery", "docs", "webhooks", "health.py")
 ]
 
 

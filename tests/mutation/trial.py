@@ -28,7 +28,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "tests/api/test_exports.py"),
     "app/services/accounts/keys.py": (
         "tests/services/accounts/test_keys.py", "tests/services/accounts/test_key_use.py",
-        "tests/web/test_authentication.py", "tests/api/test_account.py",
+        "tests/web/test_requirements.py", "tests/api/test_account.py",
     ),
     "app/services/library/kept_renditions.py": ("tests/services/library/test_renditions.py",
     "tests/services/test_kept.py", "tests/api/test_renditions.py"),

@@ -12,7 +12,7 @@ from app.config import Settings
 from app.factory import create_app
 from app.server import lanes
 from app.web.admission import before_body
-from app.web.authentication import needs_nothing
+from app.web.requirements import Nothing, requires
 
 MEGABYTE = 1024 * 1024
 lanes.HEAVY |= {"site.hold"}
@@ -35,7 +35,7 @@ def large() -> None:
 
 @blueprint.post("/test/echo")
 @before_body(large)
-@needs_nothing
+@requires(Nothing())
 def echo() -> dict[str, object]:
     large()
     body = request.get_data()
@@ -47,7 +47,7 @@ def echo() -> dict[str, object]:
 
 
 @blueprint.get("/test/stream/<int:megabytes>")
-@needs_nothing
+@requires(Nothing())
 def stream(megabytes: int) -> Response:
     """A stream of unknown length, of which ``state`` counts those that are open and the megabytes
     that were made."""
@@ -64,7 +64,7 @@ def stream(megabytes: int) -> Response:
 
 
 @blueprint.get("/test/break/<int:pieces>")
-@needs_nothing
+@requires(Nothing())
 def broken(pieces: int) -> Response:
     def body() -> Iterator[bytes]:
         for _ in range(pieces):
@@ -75,7 +75,7 @@ def broken(pieces: int) -> Response:
 
 
 @blueprint.get("/test/hold")
-@needs_nothing
+@requires(Nothing())
 def hold() -> dict[str, str]:
     count("held", 1)
     try:
@@ -87,20 +87,20 @@ def hold() -> dict[str, str]:
 
 
 @blueprint.post("/test/release")
-@needs_nothing
+@requires(Nothing())
 def let_go() -> dict[str, str]:
     RELEASED.touch()
     return {}
 
 
 @blueprint.get("/test/state")
-@needs_nothing
+@requires(Nothing())
 def show() -> dict[str, int]:
     return state
 
 
 @blueprint.get("/test/headers")
-@needs_nothing
+@requires(Nothing())
 def shown() -> dict[str, str | None]:
     return {
         "forwarded": request.headers.get("X-Forwarded-For"),

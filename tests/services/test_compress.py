@@ -64,7 +64,7 @@ def make_context(clock, tmp_path):
 
     def make(script, patience: float | None = None) -> ProcessingContext:
         return ProcessingContext(
-            cast(Any, None), cast(ImagingPool, ScriptedPool(script)), clock, tmp_path, 500, patience
+            cast(Any, None), cast(ImagingPool, ScriptedPool(script)), clock, tmp_path, patience
         )
 
     return make

@@ -7,6 +7,7 @@ import pytest
 import requests
 
 from app.adapters.local_storage import LocalStorage
+from app.config import TEST_IMAGES_PER_DAY
 from app.services import inventory
 from app.services.exports import export_worker
 from app.services.sweep import sweep
@@ -80,7 +81,9 @@ def filled(app, client, acme, clock) -> list[str]:
     export = {"assetIds": [image["id"]], "async": True}
     batch = client.post("/api/v1/exports", headers=bearer(acme.key), json=export).json
     with app.app_context():
-        export_worker.work(acme.org_id, "live", batch["id"], container.processing_context)
+        export_worker.work(
+            acme.org_id, "live", batch["id"], container.processing_context, TEST_IMAGES_PER_DAY
+        )
     ticket = presign(client, acme.key, len(encoded())).json
     if isinstance(container.storage, LocalStorage):
         put(client, ticket, encoded())

@@ -12,7 +12,7 @@ from app.services.processing_context import ProcessingContext
 
 def context_with(patience: float | None) -> ProcessingContext:
     nothing = cast(Any, None)
-    return ProcessingContext(nothing, nothing, nothing, nothing, test_images=0, patience=patience)
+    return ProcessingContext(nothing, nothing, nothing, nothing, patience=patience)
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.config import TEST_IMAGES_PER_DAY
 from app.extensions import transaction
 from app.imaging import Transform
 from app.services.accounts import keys
@@ -58,7 +59,8 @@ def test_processed_images_are_watermarked_for_a_test_key_only(app, client, acme,
         "id"
     ]
     with app.app_context():
-        export_worker.work(acme.org_id, mode, batch, app.extensions["lightwell"].processing_context)
+        context = app.extensions["lightwell"].processing_context
+        export_worker.work(acme.org_id, mode, batch, context, TEST_IMAGES_PER_DAY)
     kept = client.get(f"/api/v1/exports/{batch}", headers=bearer(key)).json["downloadUrl"]
     shares = [
         marked(made)

@@ -141,7 +141,7 @@ def test_work_over_midnight_counts_where_it_was_reserved(principal, clock) -> No
 @pytest.fixture
 def tester(context, make_account, clock):
     """A test key of an organization whose test keys may make 100 images a day."""
-    return replace(keys.authenticate(make_account(plan="FREE").test_key, clock()), test_images=100)
+    return keys.authenticate(make_account(plan="FREE").test_key, clock(), test_images=100)
 
 
 def today(tester, now) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.errors import AppError
 from app.imaging import UnsupportedImage
-from app.services.accounts import keys
+from app.services.accounts import identity, keys
 from tests.client import bearer
 
 FIELDS = {"error", "code", "status", "type", "requestId", "message"}
@@ -32,6 +32,41 @@ def test_unknown_routes_and_methods(client, method, path, status, code) -> None:
     assert answer.json["requestId"] == answer.headers["X-Request-Id"]
     if status == 405:
         assert answer.headers["Allow"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/account", 401),
+        ("GET", "/account/nowhere", 404),
+        ("GET", "/account//nowhere/", 404),
+        ("POST", "/account", 405),
+    ],
+)
+def test_where_the_pages_are_a_refusal_is_a_page(client, method, path, status) -> None:
+    answer = client.open(path, method=method)
+    assert (answer.status_code, answer.mimetype) == (status, "text/html")
+    assert answer.headers["X-Request-Id"] in answer.text
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src")
+    assert ("Allow" in answer.headers) is (status == 405)
+    assert "WWW-Authenticate" not in answer.headers
+
+
+def test_what_only_begins_like_a_page_s_path_is_json(client) -> None:
+    answer = client.get("/accounts")
+    assert (answer.status_code, answer.json["code"]) == (404, "not_found")
+
+
+def test_a_defect_on_a_page_is_a_page_without_a_stack_trace(acme, sign_in, monkeypatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("secret detail")
+
+    monkeypatch.setattr(identity, "profile_of", broken)
+    answer = sign_in(acme).get("/account")
+    assert (answer.status_code, answer.mimetype) == (500, "text/html")
+    assert "Something broke on our side" in answer.text
+    assert "secret detail" not in answer.text
+    assert "Traceback" not in answer.text
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,8 @@ def test_every_path_has_the_same_answer_however_it_is_spelt(app, client, acme, s
 
 
 def comparable(answer) -> tuple[int, Any]:
-    body = answer.json if answer.is_json else answer.data
+    request_id = answer.headers["X-Request-Id"].encode()
+    body = answer.json if answer.is_json else answer.data.replace(request_id, b"")
     if isinstance(body, dict):
         body = {name: value for name, value in body.items() if name != "requestId"}
     return answer.status_code, body, answer.headers.get("Location")

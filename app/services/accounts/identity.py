@@ -8,8 +8,21 @@ from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import select
 
 from app.errors import BadRequest, Conflict, NotFound
-from app.models import FREE, Membership, Mode, Organization, Plan, Role, User, new_id
+from app.extensions import transaction
+from app.models import (
+    FREE,
+    Actor,
+    ActorKind,
+    Membership,
+    Mode,
+    Organization,
+    Plan,
+    Role,
+    User,
+    new_id,
+)
 from app.services.accounts import keys
+from app.services.accounts.principal import Allowance, Principal
 from app.tenancy import TenantSession, insert_if_absent
 
 GMAIL = ("gmail.com", "googlemail.com")
@@ -25,6 +38,14 @@ class NewAccount:
     test_api_key: str
     plan: str
     monthly_limit: int | None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A user in an organization, as they are shown it."""
+
+    email: str
+    organization: str
 
 
 def normalise_email(email: str) -> str:
@@ -123,3 +144,44 @@ def organization_of(session: TenantSession, email: str) -> Organization:
     if organization is None:
         raise NotFound(f"There is no account with the e-mail {email}.")
     return organization
+
+
+def signed_in(
+    kind: ActorKind, user_id: str, org_id: str, now: datetime, test_images: int
+) -> Principal | None:
+    """The principal that a session stands for, as ``kind`` USER or STAFF, read from the database
+    each time. None for whoever is no member of the organization, or not staff.
+
+    ``test_images`` bounds what test keys make in a day.
+    """
+    wanted = (
+        select(Membership.role, Organization, Plan)
+        .join(User, User.id == Membership.user_id)
+        .join(Organization, Organization.id == Membership.org_id)
+        .join(Plan, Plan.code == Organization.plan_code_at(now))
+        .where(User.id == user_id, Membership.org_id == org_id)
+    )
+    if kind is ActorKind.STAFF:
+        wanted = wanted.where(User.is_staff)
+    with transaction() as session:
+        row = session.execute(wanted).one_or_none()
+    if row is None:
+        return None
+    role = Role(row.role)
+    return Principal(
+        org_id=org_id,
+        actor=Actor(kind, user_id),
+        mode=Mode.LIVE,
+        scopes=frozenset(keys.SCOPES if role.includes(Role.MEMBER) else ("read",)),
+        allowance=Allowance.of(row.Plan, row.Organization, now, test_images),
+        rate_limit_id=user_id,
+        role=role,
+    )
+
+
+def profile_of(session: TenantSession, principal: Principal) -> Profile:
+    """What the page about themselves says to a user who is signed in."""
+    return Profile(
+        email=session.get_one(User, principal.actor.id).email,
+        organization=session.get_one(Organization, principal.org_id).name,
+    )

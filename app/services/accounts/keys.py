@@ -17,7 +17,7 @@ from sqlalchemy import Select, or_, select, update
 from app.config import TEST_IMAGES_PER_DAY
 from app.errors import Unauthenticated
 from app.extensions import transaction
-from app.models import ApiKey, Mode, Organization, Plan, new_id
+from app.models import Actor, ActorKind, ApiKey, Mode, Organization, Plan, new_id
 from app.services.accounts.principal import Allowance, Principal
 from app.tenancy import TenantSession
 
@@ -82,7 +82,7 @@ def issue(
     now: datetime,
     scopes: tuple[str, ...] = SCOPES,
     expires_at: datetime | None = None,
-    line_id: str | None = None,
+    original_key_id: str | None = None,
 ) -> str:
     """Make a key and return it whole. It can't be shown again: only its digest is kept."""
     secret = new_secret()
@@ -98,7 +98,7 @@ def issue(
             scopes=list(scopes),
             created_at=now,
             expires_at=expires_at,
-            line_id=line_id,
+            original_key_id=original_key_id,
         )
     )
     session.flush()
@@ -134,14 +134,25 @@ def authenticate(key: str, now: datetime, test_images: int = TEST_IMAGES_PER_DAY
         return _principal(api_key, organization, plan, now, test_images)
 
 
-def principal_of(key_id: str, now: datetime, test_images: int = TEST_IMAGES_PER_DAY) -> Principal:
-    """The principal that a job works for, as its plan is now; the key may have been revoked since
-    it asked."""
+def principal_of(
+    actor: Actor, org_id: str, mode: Mode, now: datetime, test_images: int
+) -> Principal:
+    """The principal that a job works for, as its plan is now. The actor was allowed to ask then;
+    its key may have been revoked since."""
     with transaction() as session:
-        api_key, organization, plan = session.execute(
-            _with_plan(now).where(ApiKey.id == key_id)
+        organization, plan = session.execute(
+            select(Organization, Plan)
+            .join(Plan, Plan.code == Organization.plan_code_at(now))
+            .where(Organization.id == org_id)
         ).one()
-        return _principal(api_key, organization, plan, now, test_images)
+        return Principal(
+            org_id=org_id,
+            actor=actor,
+            mode=mode,
+            scopes=frozenset(SCOPES),
+            allowance=Allowance.of(plan, organization, now, test_images),
+            rate_limit_id=actor.id,
+        )
 
 
 def _with_plan(now: datetime) -> Select[ApiKey, Organization, Plan]:
@@ -158,29 +169,28 @@ def _principal(
 ) -> Principal:
     return Principal(
         org_id=api_key.org_id,
-        key_id=api_key.id,
-        line_id=api_key.line_id or api_key.id,
+        actor=Actor(ActorKind.KEY, api_key.id),
         mode=Mode(api_key.mode),
         scopes=frozenset(api_key.scopes),
-        allowance=Allowance.of(plan, organization, now),
-        test_images=test_images,
+        allowance=Allowance.of(plan, organization, now, test_images),
+        rate_limit_id=api_key.original_key_id or api_key.id,
     )
 
 
 def rotate(session: TenantSession, principal: Principal, now: datetime) -> str:
-    """Replace the principal's key by one with the same name, scopes, mode, expiry and line, and
-    return it.
+    """Replace the principal's key by one with the same name, scopes, mode and expiry, and return
+    it. Rate limits go on as they were.
 
     Of several requests that race to rotate one key, one wins; the others raise Unauthenticated.
     """
     revoked = session.change(
         update(ApiKey)
-        .where(ApiKey.id == principal.key_id, ApiKey.revoked_at.is_(None))
+        .where(ApiKey.id == principal.actor.id, ApiKey.revoked_at.is_(None))
         .values(revoked_at=now)
     )
     if not revoked:
         raise Unauthenticated("This API key is unknown or was revoked.")
-    old = session.get_one(ApiKey, principal.key_id)
+    old = session.get_one(ApiKey, principal.actor.id)
     return issue(
         session,
         org_id=old.org_id,
@@ -190,5 +200,5 @@ def rotate(session: TenantSession, principal: Principal, now: datetime) -> str:
         now=now,
         scopes=tuple(old.scopes),
         expires_at=old.expires_at,
-        line_id=principal.line_id,
+        original_key_id=principal.rate_limit_id,
     )

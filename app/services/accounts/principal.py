@@ -3,9 +3,8 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from app.config import TEST_IMAGES_PER_DAY
 from app.imaging import Transform
-from app.models import Mode, Organization, Plan
+from app.models import Actor, Mode, Organization, Plan, Role
 
 MEGABYTE = 1024 * 1024
 BY_PORTAL = "POST /billing/portal opens the page for it."
@@ -15,9 +14,10 @@ BY_PORTAL = "POST /billing/portal opens the page for it."
 class Allowance:
     """What a plan allows. None means without limit; sizes are in bytes.
 
-    ``metered`` is whether images are paid one by one. ``lapses_at`` is when an overdue payment
-    costs the plan, which it has done already where ``has_lapsed``; None where the plan was granted
-    and so holds without it.
+    ``test_images`` is how many the organization's test keys may make in a day. ``metered`` is
+    whether images are paid one by one. ``lapses_at`` is when an overdue payment costs the plan,
+    which it has done already where ``has_lapsed``; None where the plan was granted and so holds
+    without it.
     """
 
     plan: str
@@ -27,12 +27,15 @@ class Allowance:
     file_bytes: int
     batch_files: int
     workspace_api: bool
+    test_images: int
     metered: bool = False
     lapses_at: datetime | None = None
     has_lapsed: bool = False
 
     @classmethod
-    def of(cls, plan: Plan, organization: Organization, now: datetime) -> "Allowance":
+    def of(
+        cls, plan: Plan, organization: Organization, now: datetime, test_images: int
+    ) -> "Allowance":
         lapses_at = organization.plan_lapses_at
         has_lapsed = lapses_at is not None and lapses_at <= now
         is_granted = plan.code == organization.granted_plan_code
@@ -44,6 +47,7 @@ class Allowance:
             file_bytes=plan.file_mb * MEGABYTE,
             batch_files=plan.batch_files,
             workspace_api=plan.workspace_api,
+            test_images=test_images,
             metered=organization.metered,
             lapses_at=None if is_granted and not has_lapsed else lapses_at,
             has_lapsed=has_lapsed,
@@ -69,20 +73,19 @@ class Allowance:
 
 @dataclass(frozen=True)
 class Principal:
-    """An authenticated key: its organization, what it may do, and what the organization's plan
-    allows.
+    """Who acts in an organization, what the actor may do, and what the organization's plan allows.
 
-    ``line_id`` is the same for a key and for all that it has replaced by rotation.
-    ``test_images`` is how many images the organization's test keys may make in a day.
+    ``rate_limit_id`` is whom the rate limit counts: the same for a key and for all that it has
+    replaced by rotation. ``role`` is a user's in the organization; keys have none.
     """
 
     org_id: str
-    key_id: str
-    line_id: str
+    actor: Actor
     mode: Mode
     scopes: frozenset[str]
     allowance: Allowance
-    test_images: int = TEST_IMAGES_PER_DAY
+    rate_limit_id: str
+    role: Role | None = None
 
     @property
     def is_live(self) -> bool:

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from app.adapters.payments import CustomerGone, Refused, Subscription
 from app.errors import BadRequest, Conflict, DependencyDown
 from app.extensions import transaction
-from app.models import BillingAccount, Membership, Organization, Plan, Role, User
+from app.models import Actor, BillingAccount, Membership, Organization, Plan, Role, User
 from app.services import audit
 from app.services.accounts.principal import BY_PORTAL
 from app.services.billing import plans, subscriptions
@@ -30,7 +30,7 @@ class PlanPurchase:
 
 
 def open_checkout(
-    provider: Provider, org_id: str, actor: str, plan: str, interval: str, return_url: str
+    provider: Provider, org_id: str, actor: Actor, plan: str, interval: str, return_url: str
 ) -> str:
     """The URL of a page that sells ``plan`` for an ``interval`` of ``month`` or ``year``; ``actor``
     is who asks.
@@ -58,7 +58,7 @@ def open_checkout(
     )
 
 
-def open_portal(provider: Provider, org_id: str, actor: str, return_url: str) -> str:
+def open_portal(provider: Provider, org_id: str, actor: Actor, return_url: str) -> str:
     """The URL of the page where subscription, card and invoices are looked after. Raises Conflict,
     DependencyDown."""
     with transaction(org_id) as session:
@@ -140,7 +140,7 @@ def _check_grant(session: TenantSession, wanted: PlanPurchase) -> None:
         )
 
 
-def _kept_customer(provider: Provider, org_id: str, actor: str) -> str:
+def _kept_customer(provider: Provider, org_id: str, actor: Actor) -> str:
     """The organization's one customer, made when there is none."""
     with transaction(org_id) as session:
         insert_if_absent(session, BillingAccount, customers=0, revision=0)

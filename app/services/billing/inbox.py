@@ -13,7 +13,7 @@ from app.adapters.payments import CustomerGone, Event
 from app.adapters.queue import enqueue_billing
 from app.errors import DependencyDown
 from app.extensions import transaction
-from app.models import StripeEvent
+from app.models import Actor, ActorKind, StripeEvent
 from app.services.billing import review_flags, subscriptions
 from app.services.billing.prices import UnknownPrice
 from app.services.billing.provider import Provider
@@ -21,7 +21,7 @@ from app.tenancy import TenantSession, insert_if_absent
 
 log = structlog.get_logger()
 
-ACTOR = "stripe"
+ACTOR = Actor(ActorKind.SYSTEM, "stripe")
 ABOUT_SUBSCRIPTIONS = frozenset(
     {
         "checkout.session.completed",

@@ -10,9 +10,11 @@ from typing import Any
 from sqlalchemy import select
 
 from app.errors import BadRequest
-from app.models import FREE, BillingAccount, Organization, Plan
+from app.models import FREE, Actor, ActorKind, BillingAccount, Organization, Plan
 from app.services import audit
 from app.tenancy import TenantSession
+
+GRACE_PERIOD = Actor(ActorKind.SYSTEM, "grace period")
 
 
 def update_plan(
@@ -36,7 +38,7 @@ def plan_ranks(session: TenantSession) -> Sequence[str]:
     return session.scalars(select(Plan.code).order_by(Plan.position, Plan.code)).all()
 
 
-def grant(session: TenantSession, plan_code: str, actor: str, now: datetime) -> Organization:
+def grant(session: TenantSession, plan_code: str, actor: Actor, now: datetime) -> Organization:
     """Give the session's organization a plan for which it does not pay; FREE takes the grant back.
     Raises BadRequest.
 
@@ -54,18 +56,18 @@ def grant(session: TenantSession, plan_code: str, actor: str, now: datetime) -> 
 def lapse(session: TenantSession, now: datetime) -> int:
     """Write down that the session's organization has not paid in time. It held already: see
     Organization. Returns how many plans ended: its one."""
-    _change(session, "grace period", "plan.lapsed", now)
+    _change(session, GRACE_PERIOD, "plan.lapsed", now)
     return 1
 
 
-def repair(session: TenantSession, actor: str, now: datetime) -> None:
+def repair(session: TenantSession, actor: Actor, now: datetime) -> None:
     """Put the session's organization, which is nobody's customer, on the plan that it was
     granted."""
     _change(session, actor, "plan.repaired", now, metered=False, plan_lapses_at=None)
 
 
 def _change(
-    session: TenantSession, actor: str, action: str, now: datetime, **values: Any
+    session: TenantSession, actor: Actor, action: str, now: datetime, **values: Any
 ) -> Organization:
     organization = session.get_one(Organization, session.org_id, with_for_update=True)
     before = state(organization)

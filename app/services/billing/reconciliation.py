@@ -10,13 +10,13 @@ from sqlalchemy import select
 
 from app.adapters.payments import Subscription
 from app.extensions import transaction
-from app.models import BillingAccount, Organization
+from app.models import Actor, ActorKind, BillingAccount, Organization
 from app.services.billing import plans, subscriptions
 from app.services.billing.prices import UnknownPrice
 from app.services.billing.provider import Provider
 from app.tenancy import unscoped
 
-ACTOR = "reconcile"
+ACTOR = Actor(ActorKind.SYSTEM, "reconcile")
 ROWS = 1000
 
 

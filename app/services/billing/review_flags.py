@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from app.models import Organization
+from app.models import Actor, Organization
 from app.services import audit
 from app.tenancy import TenantSession
 
@@ -10,7 +10,7 @@ from app.tenancy import TenantSession
 def set_flag(
     session: TenantSession,
     reason: str | None,
-    actor: str,
+    actor: Actor,
     now: datetime,
     event_id: str | None = None,
 ) -> str | None:

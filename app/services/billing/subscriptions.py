@@ -17,7 +17,7 @@ from sqlalchemy import or_, select, update
 from app.adapters.payments import CustomerGone, Subscription
 from app.errors import DependencyDown
 from app.extensions import transaction
-from app.models import BillingAccount, Organization
+from app.models import Actor, ActorKind, BillingAccount, Organization
 from app.services import audit
 from app.services.billing import plans
 from app.services.billing.prices import Prices, UnknownPrice
@@ -25,6 +25,8 @@ from app.services.billing.provider import Provider
 from app.tenancy import TenantSession, unscoped
 
 log = structlog.get_logger()
+
+CHECK = Actor(ActorKind.SYSTEM, "check")
 
 RANKS = {"incomplete": 1, "paused": 2, "unpaid": 3, "past_due": 4, "trialing": 5, "active": 5}
 """Stripe's states of a subscription that has not ended; of several, the one of the highest rank
@@ -121,7 +123,7 @@ def subscription_state(
     )
 
 
-def synchronise(provider: Provider, customer_id: str, actor: str) -> bool:
+def synchronise(provider: Provider, customer_id: str, actor: Actor) -> bool:
     """Ask the provider what a customer has, and apply it. False where it is no customer of ours.
 
     Raises DependencyDown, UnknownPrice: then nothing has changed.
@@ -169,7 +171,7 @@ def apply(
     session: TenantSession,
     snapshot: Snapshot,
     provider: Provider,
-    actor: str,
+    actor: Actor,
     event_id: str | None = None,
 ) -> str | None:
     """Apply what a customer of the session's organization has, and say what came of it. None where
@@ -252,7 +254,7 @@ def check_unheard(provider: Provider) -> None:
             row.check_at = now + LATER
     for customer_id in customers:
         try:
-            synchronise(provider, customer_id, "check")
+            synchronise(provider, customer_id, CHECK)
         except UnknownPrice as error:
             log.error("billing.unknown_price", customer=customer_id, error=str(error))
         except DependencyDown:

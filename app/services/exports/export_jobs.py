@@ -77,7 +77,7 @@ def create(
         )
     export = Export(
         id=new_id("exp", now),
-        key_id=principal.key_id,
+        actor=principal.actor,
         status=ExportStatus.QUEUED,
         config=config.to_json(),
         asset_ids=list(asset_ids),

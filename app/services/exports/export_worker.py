@@ -17,7 +17,7 @@ from sqlalchemy import Update, and_, select, update
 from sqlalchemy.orm import undefer
 
 from app.extensions import transaction
-from app.models import Export, ExportStatus, Kept
+from app.models import Actor, Export, ExportStatus, Kept, Mode
 from app.services import discarded_objects, kept
 from app.services.accounts import keys
 from app.services.accounts.principal import MEGABYTE, Principal
@@ -43,7 +43,7 @@ class Attempt:
     """One worker's claim on an export."""
 
     export_id: str
-    key_id: str
+    actor: Actor
     number: int
     asset_ids: Sequence[str]
     config: Config
@@ -77,12 +77,18 @@ def take_due(session: TenantSession, now: datetime) -> list[DueExport]:
     return [DueExport(*row) for row in rows]
 
 
-def work(org_id: str, mode: str, export_id: str, context: ProcessingContext) -> None:
-    """Make an export's ZIP, unless somebody else does or it is finished."""
+def work(
+    org_id: str, mode: str, export_id: str, context: ProcessingContext, test_images: int
+) -> None:
+    """Make an export's ZIP, unless somebody else does or it is finished.
+
+    ``test_images`` bounds what test keys make in a day.
+    """
     with transaction(org_id, mode) as session:
         attempt = _claim(session, export_id, context.clock())
     if attempt is not None:
-        principal = keys.principal_of(attempt.key_id, context.clock(), context.test_images)
+        now = context.clock()
+        principal = keys.principal_of(attempt.actor, org_id, Mode(mode), now, test_images)
         _Packing(principal, attempt, context).run()
 
 
@@ -101,7 +107,7 @@ def _claim(session: TenantSession, export_id: str, now: datetime) -> Attempt | N
         discarded_objects.discard(session, [zip_key(export, export.attempt - 1)])
     return Attempt(
         export_id=export.id,
-        key_id=export.key_id,
+        actor=export.actor,
         number=export.attempt,
         asset_ids=export.asset_ids,
         config=Config.from_json(export.config),

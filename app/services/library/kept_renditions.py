@@ -22,9 +22,11 @@ def missing(
 ) -> int:
     """How many images an export of these assets has to render: contents without a rendition that is
     ready."""
-    recipe = principal.watermarked_for_test(transform).canonical()
+    transform_key = principal.watermarked_for_test(transform).canonical()
     ready = select(Rendition.id).where(
-        Rendition.content == Asset.content, Rendition.recipe == recipe, Rendition.ready
+        Rendition.content == Asset.content,
+        Rendition.transform_key == transform_key,
+        Rendition.ready,
     )
     return (
         session.scalar(

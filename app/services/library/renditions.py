@@ -92,7 +92,7 @@ class Wanted:
     @cached_property
     def identity(self) -> dict[str, str]:
         """What its row has, and no other in the workspace."""
-        return {"content": self.original.content, "recipe": self.drawn.canonical()}
+        return {"content": self.original.content, "transform_key": self.drawn.canonical()}
 
 
 def render(wanted: Wanted, target: Path, context: ProcessingContext) -> Found:

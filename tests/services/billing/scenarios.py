@@ -20,6 +20,7 @@ from dev.stripe.customers import Customers
 from dev.stripe.errors import FakeStripeError
 from dev.stripe.state import FakeStripe
 from dev.stripe.subscriptions import Subscriptions
+from tests.actors import A_KEY, STAFF
 from tests.billing import METERED, BillingEnv, open_billing_env
 from tests.conftest import AccountMaker
 from tests.services.billing.faults import (
@@ -252,7 +253,7 @@ class Life:
     def grant(self, random: Random) -> None:
         self.granted = random.choice((FREE, "TEAM", "BUSINESS"))
         with transaction(self.who.org_id) as session:
-            plans.grant(session, self.granted, "staff", self.calendar.now)
+            plans.grant(session, self.granted, STAFF, self.calendar.now)
 
     def check_out(self, _: Random) -> None:
         """As somebody does who has left, too: Lightwell makes a new customer of them."""
@@ -260,7 +261,7 @@ class Life:
             page = open_checkout(
                 self.billing_env.provider,
                 self.who.org_id,
-                "key",
+                A_KEY,
                 "BUSINESS",
                 "month",
                 "http://localhost/",

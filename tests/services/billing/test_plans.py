@@ -9,13 +9,14 @@ import pytest
 
 from app.errors import BadRequest
 from app.extensions import transaction
-from app.models import new_id
+from app.models import Actor, new_id
 from app.services import usage
 from app.services.accounts import keys
 from app.services.accounts.principal import MEGABYTE
 from app.services.billing import plans
 from app.services.library import storage_quota
 from app.services.sweep import sweep
+from tests.actors import OPERATOR, STAFF, TEST, system
 from tests.client import bearer
 from tests.databases import on_both_databases
 from tests.images import encoded
@@ -31,7 +32,7 @@ def free(make_account):
     return make_account(plan="FREE")
 
 
-def grant(account, plan: str, clock, actor: str = "operator") -> None:
+def grant(account, plan: str, clock, actor: Actor = OPERATOR) -> None:
     with transaction(account.org_id) as session:
         plans.grant(session, plan, actor, clock())
 
@@ -119,8 +120,8 @@ def test_a_grant_outlives_a_subscription_that_falls_behind(billing_env, free, cl
 
 def test_the_audit_tells_who_what_and_from_which_to_which(billing_env, free, clock) -> None:
     subscription = buy(billing_env, free)
-    grant(free, "BUSINESS", clock, "staff@example.com")
-    grant(free, "BUSINESS", clock, "somebody else")
+    grant(free, "BUSINESS", clock, STAFF)
+    grant(free, "BUSINESS", clock, TEST)
     billing_env.stripe.subscriptions.cancel(subscription)
     hear(billing_env)
     grant(free, "FREE", clock)
@@ -135,10 +136,10 @@ def test_the_audit_tells_who_what_and_from_which_to_which(billing_env, free, clo
         for entry in billing_env.audit(free)
     ]
     assert told[1:] == [
-        ("stripe", "subscription.changed", "FREE", "TEAM", True),
-        ("staff@example.com", "plan.granted", "TEAM", "BUSINESS", False),
-        ("stripe", "subscription.changed", None, None, True),
-        ("operator", "plan.granted", "BUSINESS", "FREE", False),
+        (system("stripe"), "subscription.changed", "FREE", "TEAM", True),
+        (STAFF, "plan.granted", "TEAM", "BUSINESS", False),
+        (system("stripe"), "subscription.changed", None, None, True),
+        (system("operator"), "plan.granted", "BUSINESS", "FREE", False),
     ]
     bought, granted, cancelled, _ = billing_env.audit(free)[1:]
     assert (bought.before["status"], bought.after["status"]) == (None, "active")
@@ -275,7 +276,7 @@ def test_the_sweep_writes_down_that_a_plan_has_lapsed_once(app, billing_env, fre
     assert billing_env.organization(free).plan_code == "FREE"
     entry = billing_env.audit(free)[-1]
     assert (entry.actor, entry.before, entry.after) == (
-        "grace period",
+        system("grace period"),
         {"plan": "TEAM"},
         {"plan": "FREE"},
     )

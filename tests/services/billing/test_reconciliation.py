@@ -17,6 +17,7 @@ from app.models import FREE, BillingAccount, Organization
 from app.services.billing import plans, reconciliation, subscriptions
 from app.services.billing.prices import Prices
 from app.tenancy import unscoped
+from tests.actors import TEST, system
 from tests.billing import ACCOUNT, METERED, open_billing_env
 from tests.databases import on_both_databases
 from tests.services.billing.faults import forget_everybody
@@ -62,7 +63,7 @@ def subscribe(billing_env, account, *prices: str) -> str:
 def hear(billing_env, account) -> None:
     """Any news does: each is only a reason to ask."""
     assert subscriptions.synchronise(
-        billing_env.provider, billing_env.billing(account).customer_id, "test"
+        billing_env.provider, billing_env.billing(account).customer_id, TEST
     )
 
 
@@ -91,7 +92,7 @@ def check(run, billing_env, account, problem: str) -> None:
         [f"{lines[0]} (repaired)", "Differences: 1, repaired: 1."],
     )
     assert run("reconcile") == (0, ["Differences: 0, repaired: 0."])
-    assert billing_env.audit(account)[-1].actor == "reconcile"
+    assert billing_env.audit(account)[-1].actor == system("reconcile")
 
 
 def test_a_life_of_which_nothing_was_heard(run, billing_env, acme, clock) -> None:
@@ -285,11 +286,11 @@ def test_nothing_differs_where_plans_were_granted(billing_env, make_account, clo
     for granted in ("TEAM", "ENTERPRISE"):
         account = make_account(plan=granted)
         with transaction(account.org_id) as session:
-            plans.grant(session, "FREE", "test", clock())
+            plans.grant(session, "FREE", TEST, clock())
         subscribe(billing_env, account)
         hear(billing_env, account)
         with transaction(account.org_id) as session:
-            plans.grant(session, granted, "test", clock())
+            plans.grant(session, granted, TEST, clock())
     assert differences(billing_env) == []
 
 

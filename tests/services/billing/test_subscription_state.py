@@ -22,6 +22,7 @@ from app.services.billing.subscriptions import (
     SubscriptionState,
     subscription_state,
 )
+from tests.actors import TEST
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 LADDER = ["FREE", "TEAM", "BUSINESS"]
@@ -111,13 +112,13 @@ def test_what_came_of_it_is_told_to_whoever_has_the_transaction(
         snapshot = next(subscriptions.snapshots(billing_env.provider, customer))
         assert snapshot.account.org_id == account.org_id
         with transaction(account.org_id) as session:
-            return subscriptions.apply(session, snapshot, billing_env.provider, "test")
+            return subscriptions.apply(session, snapshot, billing_env.provider, TEST)
 
     with app.app_context():
         assert synchronise() == "applied"
         assert synchronise() == "nothing new"
         assert not list(subscriptions.snapshots(billing_env.provider, "cus_of_nobody"))
-        assert not subscriptions.synchronise(billing_env.provider, "cus_of_nobody", "test")
+        assert not subscriptions.synchronise(billing_env.provider, "cus_of_nobody", TEST)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +191,7 @@ def test_who_is_overtaken_ten_times_gives_up_and_has_changed_nothing(
 
     asked, before = Asked(overtake), billing_env.audit(account)
     with app.app_context(), pytest.raises(DependencyDown):
-        subscriptions.synchronise(replace(billing_env.provider, payments=asked), customer, "test")
+        subscriptions.synchronise(replace(billing_env.provider, payments=asked), customer, TEST)
     assert asked.customers == [customer] * 10
     assert len(billing_env.audit(account)) == len(before)
 

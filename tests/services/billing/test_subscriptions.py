@@ -17,6 +17,7 @@ from app.models import FREE, BillingAccount, Organization, StripeEvent
 from app.services.billing import inbox, plans, subscriptions
 from app.services.billing.prices import Prices
 from app.services.sweep import sweep
+from tests.actors import STAFF, system
 from tests.services.billing.faults import Broken, alarms, parsed, receive, unhandled
 from tests.services.billing.oracle import BUSINESS, TEAM
 from tests.services.billing.scenarios import STEPS, Life, life_of
@@ -173,7 +174,7 @@ def test_what_was_given_up_is_free_at_once(life) -> None:
 
 def test_a_granted_plan_is_left_when_the_paid_one_lapses(life) -> None:
     with transaction(life.who.org_id) as session:
-        plans.grant(session, "TEAM", "staff", life.calendar.now)
+        plans.grant(session, "TEAM", STAFF, life.calendar.now)
     one = life.subscribe(BUSINESS)
     life.catch_up()
     fall_behind(life, one)
@@ -196,7 +197,7 @@ def test_the_sweep_writes_a_lapse_down_once(app, life) -> None:
         entry for entry in life.billing_env.audit(life.who) if entry.action == "plan.lapsed"
     ]
     assert (entry.actor, entry.before, entry.after) == (
-        "grace period",
+        system("grace period"),
         {"plan": "TEAM"},
         {"plan": "FREE"},
     )
@@ -240,7 +241,7 @@ def test_a_renewal_that_nobody_told_is_asked_for(life) -> None:
     life.calendar.advance(seconds=1)
     subscriptions.check_unheard(life.billing_env.provider)
     assert life.billing_env.billing(life.who).period_end > ended + timedelta(days=27)
-    assert [entry.actor for entry in life.billing_env.audit(life.who)][-1:] == ["check"]
+    assert [entry.actor for entry in life.billing_env.audit(life.who)][-1:] == [system("check")]
 
 
 def test_an_end_that_nobody_told_is_asked_for(life) -> None:
@@ -301,7 +302,7 @@ def test_a_dispute_flags_the_organization_and_changes_nothing_else(life) -> None
     entry = life.billing_env.audit(life.who)[-1]
     assert (entry.action, entry.actor, entry.event_id) == (
         "organization.flagged",
-        "stripe",
+        system("stripe"),
         news["id"],
     )
     assert (life.plan, unhandled()) == ("TEAM", [])

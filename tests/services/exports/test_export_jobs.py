@@ -9,6 +9,7 @@ from threading import Event
 import pytest
 from sqlalchemy import select
 
+from app.config import TEST_IMAGES_PER_DAY
 from app.errors import RateLimited
 from app.extensions import transaction
 from app.imaging import Format, Transform
@@ -72,12 +73,11 @@ def case(app, client, acme, clock) -> Case:
     asset = upload(client, acme.key)
     who = keys.authenticate(acme.key, clock())
     context = app.extensions["lightwell"].processing_context
-    return Case(
-        who,
-        asset["id"],
-        lambda export_id: export_worker.work(*who.partition, export_id, context),
-        clock,
-    )
+
+    def work(export_id: str) -> None:
+        export_worker.work(*who.partition, export_id, context, TEST_IMAGES_PER_DAY)
+
+    return Case(who, asset["id"], work, clock)
 
 
 @pytest.fixture

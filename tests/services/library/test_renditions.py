@@ -51,7 +51,7 @@ class Case:
             other = Rendition(
                 id=new_id("rend", now),
                 content=self.original.content,
-                recipe=SMALL.canonical(),
+                transform_key=SMALL.canonical(),
                 claim=claim,
                 lease_until=now + LEASE,
                 storage_key=f"renditions/{claim}",

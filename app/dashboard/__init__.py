@@ -1,0 +1,8 @@
+"""The customer's pages, one file per section."""
+
+from flask import Blueprint
+
+from app.dashboard import account
+
+blueprint = Blueprint("dashboard", __name__)
+blueprint.register_blueprint(account.blueprint)
