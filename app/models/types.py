@@ -20,15 +20,17 @@ def new_id(prefix: str, now: datetime) -> str:
     Ids sort by the time they were made, so they double as cursors.
     """
     milliseconds = (now - EPOCH) // timedelta(milliseconds=1)
-    digits = []
-    for _ in range(TIME_DIGITS):
-        milliseconds, digit = divmod(milliseconds, 36)
-        digits.append(ALPHABET[digit])
-    return (
-        f"{prefix}_"
-        + "".join(reversed(digits))
-        + "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_DIGITS))
-    )
+    random = secrets.randbelow(36**RANDOM_DIGITS)
+    return f"{prefix}_{_base36(milliseconds, TIME_DIGITS)}{_base36(random, RANDOM_DIGITS)}"
+
+
+def _base36(number: int, digits: int) -> str:
+    """The last ``digits`` digits of ``number``."""
+    text = ""
+    for _ in range(digits):
+        number, digit = divmod(number, 36)
+        text = ALPHABET[digit] + text
+    return text
 
 
 def moment_of(identifier: str) -> datetime:

@@ -23,6 +23,8 @@ DEVICES = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|clock\$|(com|lpt)[0-9¹²³]) *(\.|$)", re.IGNORECASE
 )
 """Names that Windows takes for devices, whatever follows their first dot."""
+UNWRITTEN = frozenset({"Zl", "Zp", "Cn"})
+"""Line and paragraph separators, and code points without a character, which APFS refuses."""
 LONGEST_NUMBER = " (9999999)"
 
 
@@ -31,9 +33,12 @@ def clean_name(name: str) -> str:
     marks, not endless."""
     base = name.replace("\\", "/").rpartition("/")[2]
     kept = "".join(
-        character
-        for character in base
-        if unicodedata.category(character) not in ("Cc", "Cs") and character not in BIDI_CONTROLS
+        [
+            character
+            for character in base
+            if unicodedata.category(character) not in ("Cc", "Cs")
+            and character not in BIDI_CONTROLS
+        ]
     )
     return kept[:LONGEST_NAME].strip() or UNNAMED
 
@@ -73,16 +78,12 @@ def _stem_of(name: str, extension: str) -> str:
     # Dots in front hide a file, or make it part of another on macOS; Windows drops them at the end.
     base = clean_name(unicodedata.normalize("NFC", name)).strip(". ")
     stem = FORBIDDEN.sub("_", IMAGE_EXTENSION.sub("", base))
-    stem = "".join(character if _is_written(character) else "_" for character in stem)
+    stem = "".join(
+        ["_" if unicodedata.category(character) in UNWRITTEN else character for character in stem]
+    )
     if DEVICES.match(stem):
         stem = f"_{stem}"
     return _cut(stem, LONGEST_NAME - len(f"{LONGEST_NUMBER}.{extension}")).rstrip(". ") or UNNAMED
-
-
-def _is_written(character: str) -> bool:
-    """Not a line or paragraph separator and not one of the code points without a character, which
-    APFS refuses."""
-    return unicodedata.category(character) not in ("Zl", "Zp", "Cn")
 
 
 def _cut(text: str, size: int) -> str:
