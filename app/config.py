@@ -6,9 +6,8 @@ import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from limits import parse_many
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -20,91 +19,23 @@ from pydantic import (
     field_validator,
 )
 
+from app.settings_types import (
+    Bucket,
+    DatabaseUrl,
+    HttpUrl,
+    Models,
+    PlanPrices,
+    Positive,
+    Rate,
+    RedisUrl,
+    Texts,
+)
+
 
 class ConfigurationError(Exception):
     """The environment is unusable. The message names every problem, one a line."""
 
 
-def _rate_limit(value: str) -> str:
-    try:
-        parse_many(value)
-    except ValueError as error:
-        raise ValueError("must be a rate such as '10/minute'") from error
-    return value
-
-
-def _database_url(value: str) -> str:
-    """Heroku and Railway hand out ``postgres://``; SQLAlchemy wants the driver named."""
-    for scheme in ("postgres://", "postgresql://"):
-        if value.startswith(scheme):
-            return "postgresql+psycopg://" + value.removeprefix(scheme)
-    if value and not value.startswith(("sqlite://", "postgresql+psycopg://")):
-        raise ValueError("must begin with sqlite:// or postgres://")
-    return value
-
-
-def _redis_url(value: str) -> str:
-    if value and not value.startswith(("redis://", "rediss://")):
-        raise ValueError("must begin with redis:// or rediss://")
-    return value
-
-
-def _bucket(value: str) -> str:
-    if value and not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value):
-        raise ValueError(
-            "must be the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens"
-        )
-    return value
-
-
-def _http_url(value: str) -> str:
-    if value and not value.startswith(("http://", "https://")):
-        raise ValueError("must begin with https:// or http://")
-    if "@" in value:
-        raise ValueError("must hold no credentials: they have variables of their own")
-    return value.rstrip("/")
-
-
-def _listed(value: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in value.split(",") if part.strip())
-
-
-def _texts(value: object) -> object:
-    return _listed(value) if isinstance(value, str) else value
-
-
-def _models(value: tuple[str, ...]) -> tuple[str, ...]:
-    aliases = [entry.partition("=")[0] for entry in value]
-    if len(set(aliases)) < len(aliases) or not all(
-        re.fullmatch(r"[^=]+(=.+)?", entry) for entry in value
-    ):
-        raise ValueError("must be such as fine,sdxl=provider-model, each alias once")
-    return value
-
-
-class PlanPrice(NamedTuple):
-    """A price of the payment provider: what it costs to be on ``plan`` for an ``interval``,
-    ``month`` or ``year``."""
-
-    plan: str
-    interval: str
-    price_id: str
-
-
-def _plan_prices(value: object) -> object:
-    """``TEAM/month=price_1,TEAM/year=price_2``."""
-    if not isinstance(value, str):
-        return value
-    entries = [re.fullmatch(r"(\w+)/(month|year)=(\w+)", entry) for entry in _listed(value)]
-    if None in entries:
-        raise ValueError("must be such as TEAM/month=price_1,TEAM/year=price_2")
-    return tuple(PlanPrice(*entry.groups()) for entry in entries if entry)
-
-
-Rate = Annotated[str, AfterValidator(_rate_limit)]
-Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
-PlanPrices = Annotated[tuple[PlanPrice, ...], BeforeValidator(_plan_prices)]
-Positive = Annotated[int, Field(ge=1)]
 STRIPE = "https://api.stripe.com"
 TEST_IMAGES_PER_DAY = 500
 NEEDED = {
@@ -151,12 +82,12 @@ class Settings(BaseModel):
         repr=False,
         description="Signs URLs and sessions. Required in production, 32 characters or more.",
     )
-    database_url: Annotated[str, AfterValidator(_database_url)] = Field(
+    database_url: DatabaseUrl = Field(
         "",
         repr=False,
         description="`postgres://…` or `sqlite:///…`. Default: SQLite in `DATA_DIR`.",
     )
-    redis_url: Annotated[str, AfterValidator(_redis_url)] = Field(
+    redis_url: RedisUrl = Field(
         "",
         repr=False,
         description="`redis://…` or `rediss://…`. Required in production; `./run serve` brings its "
@@ -165,12 +96,12 @@ class Settings(BaseModel):
     redis_tls_verify: bool = Field(
         True, description="`false` accepts a self-signed certificate, as on Heroku."
     )
-    s3_bucket: Annotated[str, AfterValidator(_bucket)] = Field(
+    s3_bucket: Bucket = Field(
         "",
         description="Bucket for stored files, with the usual `AWS_…` credentials. Default: a "
         "folder in `DATA_DIR`.",
     )
-    s3_endpoint_url: Annotated[str, AfterValidator(_http_url)] = Field(
+    s3_endpoint_url: HttpUrl = Field(
         "", description="`https://…` of an S3-compatible service; empty for AWS itself."
     )
     s3_region: str = Field("us-east-1", description="Region of the bucket.")
@@ -238,13 +169,13 @@ class Settings(BaseModel):
     background_memory_mb: Positive = Field(
         2048, description="Memory that removing one background may take."
     )
-    painter_base_url: Annotated[str, AfterValidator(_http_url)] = Field(
+    painter_base_url: HttpUrl = Field(
         "",
         description="OpenAI-compatible images endpoint, such as `https://api.example.com/v1`. "
         "Without it, 501.",
     )
     painter_api_key: str = Field("", repr=False, description="Key of that endpoint.")
-    painter_models: Annotated[Texts, AfterValidator(_models)] = Field(
+    painter_models: Models = Field(
         (),
         description="Models that may be asked for, by commas, as `name` or `alias=name`; the first "
         "is the default. `sdxl` and `flux` stand for it too, unless they are names of others.",
@@ -281,7 +212,7 @@ class Settings(BaseModel):
         description="`event_name` of the Stripe meter that counts live images of plans with a "
         "metered price.",
     )
-    stripe_api_base: Annotated[str, AfterValidator(_http_url)] = Field(
+    stripe_api_base: HttpUrl = Field(
         STRIPE, description="Where Stripe is; another address only in development."
     )
     billing_grace_days: int = Field(

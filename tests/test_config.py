@@ -2,7 +2,8 @@
 
 import pytest
 
-from app.config import STRIPE, ConfigurationError, PlanPrice, Settings
+from app.config import STRIPE, ConfigurationError, Settings
+from app.settings_types import PlanPrice
 
 SECRET = "s" * 32
 PRODUCTION = {"SECRET_KEY": SECRET, "REDIS_URL": "redis://cache/0"}

@@ -2,12 +2,12 @@
 
 import pytest
 
-from app.config import PlanPrice
 from app.extensions import transaction
 from app.jobs import billing, compare_storage, sweep
 from app.services import usage
 from app.services.accounts import keys
 from app.services.billing.prices import Prices
+from app.settings_types import PlanPrice
 from tests.billing import ACCOUNT, METERED, open_billing_env
 
 pytestmark = pytest.mark.usefixtures("as_the_worker")

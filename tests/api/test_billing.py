@@ -10,10 +10,10 @@ import pytest
 from werkzeug.test import TestResponse
 
 from app.adapters.payments import CustomerGone, Refused
-from app.config import PlanPrice
 from app.services import audit
 from app.services.billing import subscriptions
 from app.services.billing.prices import Prices
+from app.settings_types import PlanPrice
 from tests.billing import ACCOUNT, METERED, SECRETS, BillingEnv, open_billing_env
 from tests.client import ApiClient, bearer
 from tests.conftest import Account, AccountMaker

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.adapters.payments import Line, Subscription
-from app.config import PlanPrice
+from app.settings_types import PlanPrice
 
 
 class UnknownPrice(Exception):

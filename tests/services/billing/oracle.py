@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from app.config import PlanPrice
 from app.services.billing.prices import Prices
+from app.settings_types import PlanPrice
 from dev.stripe.state import FakeStripe
 from tests.billing import ACCOUNT, METERED
 from tests.services.billing.faults import Document

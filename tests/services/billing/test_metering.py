@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from app.config import PlanPrice
 from app.errors import DependencyDown
 from app.extensions import transaction
 from app.models import EntryState, MeterEvent, UsageEntry
@@ -15,6 +14,7 @@ from app.services import usage
 from app.services.accounts import keys
 from app.services.billing import metering
 from app.services.billing.prices import Prices
+from app.settings_types import PlanPrice
 from tests.billing import ACCOUNT, METERED, open_billing_env
 from tests.databases import on_both_databases
 from tests.images import encoded

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from app.adapters.payments import Item, Line, Subscription
-from app.config import PlanPrice
 from app.services.billing.prices import Prices, UnknownPrice
+from app.settings_types import PlanPrice
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 PRICES = Prices(

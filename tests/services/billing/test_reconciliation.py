@@ -10,12 +10,12 @@ from sqlalchemy import event, func, select, update
 
 from app.adapters import stripe_payments
 from app.adapters.payments import Payments
-from app.config import PlanPrice
 from app.errors import DependencyDown
 from app.extensions import db, transaction
 from app.models import FREE, BillingAccount, Organization
 from app.services.billing import plans, reconciliation, subscriptions
 from app.services.billing.prices import Prices
+from app.settings_types import PlanPrice
 from app.tenancy import unscoped
 from tests.actors import TEST, system
 from tests.billing import ACCOUNT, METERED, open_billing_env

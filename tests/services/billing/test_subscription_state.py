@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import select, update
 
 from app.adapters.payments import Item, Subscription
-from app.config import PlanPrice
 from app.errors import DependencyDown
 from app.extensions import transaction
 from app.models import BillingAccount
@@ -22,6 +21,7 @@ from app.services.billing.subscriptions import (
     SubscriptionState,
     subscription_state,
 )
+from app.settings_types import PlanPrice
 from tests.actors import TEST
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from sqlalchemy import delete, update
 
-from app.config import PlanPrice
 from app.errors import DependencyDown
 from app.extensions import transaction
 from app.models import FREE, BillingAccount, Organization, StripeEvent
 from app.services.billing import inbox, plans, subscriptions
 from app.services.billing.prices import Prices
 from app.services.sweep import sweep
+from app.settings_types import PlanPrice
 from tests.actors import STAFF, system
 from tests.services.billing.faults import Broken, alarms, parsed, receive, unhandled
 from tests.services.billing.oracle import BUSINESS, TEAM

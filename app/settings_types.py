@@ -1,0 +1,94 @@
+"""The types of settings: each checks the text of a variable and makes a value of it."""
+
+import re
+from typing import Annotated, NamedTuple
+
+from limits import parse_many
+from pydantic import AfterValidator, BeforeValidator, Field
+
+
+def _rate_limit(value: str) -> str:
+    try:
+        parse_many(value)
+    except ValueError as error:
+        raise ValueError("must be a rate such as '10/minute'") from error
+    return value
+
+
+def _database_url(value: str) -> str:
+    """Heroku and Railway hand out ``postgres://``; SQLAlchemy wants the driver named."""
+    for scheme in ("postgres://", "postgresql://"):
+        if value.startswith(scheme):
+            return "postgresql+psycopg://" + value.removeprefix(scheme)
+    if value and not value.startswith(("sqlite://", "postgresql+psycopg://")):
+        raise ValueError("must begin with sqlite:// or postgres://")
+    return value
+
+
+def _redis_url(value: str) -> str:
+    if value and not value.startswith(("redis://", "rediss://")):
+        raise ValueError("must begin with redis:// or rediss://")
+    return value
+
+
+def _bucket(value: str) -> str:
+    if value and not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value):
+        raise ValueError(
+            "must be the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens"
+        )
+    return value
+
+
+def _http_url(value: str) -> str:
+    if value and not value.startswith(("http://", "https://")):
+        raise ValueError("must begin with https:// or http://")
+    if "@" in value:
+        raise ValueError("must hold no credentials: they have variables of their own")
+    return value.rstrip("/")
+
+
+def _listed(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _texts(value: object) -> object:
+    return _listed(value) if isinstance(value, str) else value
+
+
+def _models(value: tuple[str, ...]) -> tuple[str, ...]:
+    aliases = [entry.partition("=")[0] for entry in value]
+    if len(set(aliases)) < len(aliases) or not all(
+        re.fullmatch(r"[^=]+(=.+)?", entry) for entry in value
+    ):
+        raise ValueError("must be such as fine,sdxl=provider-model, each alias once")
+    return value
+
+
+class PlanPrice(NamedTuple):
+    """A price of the payment provider: what it costs to be on ``plan`` for an ``interval``,
+    ``month`` or ``year``."""
+
+    plan: str
+    interval: str
+    price_id: str
+
+
+def _plan_prices(value: object) -> object:
+    """``TEAM/month=price_1,TEAM/year=price_2``."""
+    if not isinstance(value, str):
+        return value
+    entries = [re.fullmatch(r"(\w+)/(month|year)=(\w+)", entry) for entry in _listed(value)]
+    if None in entries:
+        raise ValueError("must be such as TEAM/month=price_1,TEAM/year=price_2")
+    return tuple(PlanPrice(*entry.groups()) for entry in entries if entry)
+
+
+Rate = Annotated[str, AfterValidator(_rate_limit)]
+DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+RedisUrl = Annotated[str, AfterValidator(_redis_url)]
+Bucket = Annotated[str, AfterValidator(_bucket)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+Models = Annotated[Texts, AfterValidator(_models)]
+PlanPrices = Annotated[tuple[PlanPrice, ...], BeforeValidator(_plan_prices)]
+Positive = Annotated[int, Field(ge=1)]
