@@ -165,3 +165,17 @@ def test_the_example_of_an_environment_lists_every_setting() -> None:
     assert ENV_EXAMPLE.read_text() == env_example(), ".env.example is out of date: ./run readme"
     lines = {line.removeprefix("#").partition("=")[0] for line in env_example().splitlines()}
     assert {name.upper() for name in Settings.model_fields} <= lines
+
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PATH = re.compile(r"`((?:[a-z_.]+/)+[A-Za-z0-9_.-]+)`")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
+def test_documents_name_files_that_are_there(document: Path) -> None:
+    """Decisions may leave out ``app/``, as in ``web/limits.py``."""
+    named = PATH.findall(document.read_text())
+    missing = {
+        path for path in named if not any((ROOT / top / path).exists() for top in ("", "app"))
+    }
+    assert not missing
