@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from flask import Blueprint, Response, request
 
-from app.adapters.local_storage import LocalStorage
-from app.adapters.local_urls import Download, Upload
-from app.adapters.storage import content_disposition
+from app.adapters.storage.interface import content_disposition
+from app.adapters.storage.local import LocalStorage
+from app.adapters.storage.local_urls import Download, Upload
 from app.errors import BadRequest, Forbidden, NotFound
 from app.web.admission import before_body
 from app.web.context import container, now

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sqlalchemy import delete, select
 
-from app.adapters.storage import Storage
+from app.adapters.storage.interface import Storage
 from app.extensions import transaction
 from app.models import DiscardedObject
 from app.services import idempotency, usage

@@ -3,7 +3,7 @@
 import structlog
 from flask import Blueprint, request
 
-from app.adapters.payments import Forged
+from app.adapters.payments.interface import Forged
 from app.errors import BadRequest
 from app.extensions import transaction
 from app.services.billing import inbox

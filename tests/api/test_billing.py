@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from app.adapters.payments import CustomerGone, Refused
+from app.adapters.payments.interface import CustomerGone, Refused
 from app.config import PlanPrice
 from app.services import audit
 from app.services.billing import subscriptions

@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.adapters.exchange import Network
-from app.adapters.fetch import Fetcher
+from app.adapters.fetching.exchange import Network
+from app.adapters.fetching.fetcher import Fetcher
 from app.services.library import publishing
-from tests.adapters.origin import page, running_origin
+from tests.adapters.fetching.origin import page, running_origin
 from tests.adapters.painter_server import KEY, running_painter, says
 from tests.images import encoded
 from tests.images_client import ImagesClient, made

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import select, update
 
-from app.adapters.payments import CustomerGone, Refused, Subscription
+from app.adapters.payments.interface import CustomerGone, Refused, Subscription
 from app.errors import BadRequest, Conflict, DependencyDown
 from app.extensions import transaction
 from app.models import Actor, BillingAccount, Membership, Organization, Plan, Role, User

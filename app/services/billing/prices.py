@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.adapters.payments import Line, Subscription
+from app.adapters.payments.interface import Line, Subscription
 from app.config import PlanPrice
 
 

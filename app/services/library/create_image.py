@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import delete, select
 
-from app.adapters.fetch import Fetcher
+from app.adapters.fetching.fetcher import Fetcher
 from app.adapters.painter import Order, Painter
 from app.errors import NotConfigured, NotFound, Overloaded, TooLarge, Unprocessable
 from app.extensions import transaction

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from app.adapters.storage import Presigned, Storage
+from app.adapters.storage.interface import Presigned, Storage
 from app.errors import AppError, BadRequest, Forbidden, NotFound, TooLarge, Unprocessable
 from app.extensions import transaction
 from app.imaging import media

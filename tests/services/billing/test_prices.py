@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.adapters.payments import Item, Line, Subscription
+from app.adapters.payments.interface import Item, Line, Subscription
 from app.config import PlanPrice
 from app.services.billing.prices import Prices, UnknownPrice
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from app.adapters.payments import Item, Subscription
+from app.adapters.payments.interface import Item, Subscription
 from app.config import PlanPrice
 from app.errors import DependencyDown
 from app.extensions import transaction

@@ -14,7 +14,15 @@ from stripe.params.billing_portal import (
     SessionCreateParamsFlowDataSubscriptionUpdateConfirmItem as UpdatedItem,
 )
 
-from app.adapters.payments import CustomerGone, Event, Forged, Item, Line, Refused, Subscription
+from app.adapters.payments.interface import (
+    CustomerGone,
+    Event,
+    Forged,
+    Item,
+    Line,
+    Refused,
+    Subscription,
+)
 from app.errors import DependencyDown
 
 log = structlog.get_logger()

@@ -13,13 +13,20 @@ import stripe
 from flask import Flask
 from werkzeug.serving import make_server
 
-from app.adapters import stripe_payments
-from app.adapters.payments import CustomerGone, Forged, Item, Line, Subscription
-from app.adapters.stripe_payments import StripePayments
+from app.adapters.payments import stripe as adapter
+from app.adapters.payments.interface import CustomerGone, Forged, Item, Line, Subscription
+from app.adapters.payments.stripe import StripePayments
 from app.errors import DependencyDown
 from dev.stripe.factory import create_fake_stripe
 from tests.adapters.painter_server import says
-from tests.adapters.stripe_server import CLOSED, KEY, answering, client_of, refusal, running_stripe
+from tests.adapters.payments.stripe_server import (
+    CLOSED,
+    KEY,
+    answering,
+    client_of,
+    refusal,
+    running_stripe,
+)
 from tests.billing import METERED, SECRETS
 from tests.clock import real_now
 
@@ -117,7 +124,7 @@ def test_all_calls_over_a_real_connection(clock, caplog) -> None:
 
 
 def test_all_subscriptions_are_read_page_by_page(billing_env, monkeypatch) -> None:
-    monkeypatch.setattr(stripe_payments, "PAGE", 2)
+    monkeypatch.setattr(adapter, "PAGE", 2)
     customer = billing_env.stripe.customers.create("a@example.com")["id"]
     made = [
         billing_env.stripe.subscriptions.create(customer, ["price_team_month"])["id"]

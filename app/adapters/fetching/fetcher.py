@@ -16,11 +16,11 @@ from ssl import SSLCertVerificationError
 
 import structlog
 
-from app.adapters.addresses import is_public
-from app.adapters.exchange import Deadline, Network
-from app.adapters.origins import Origins, Url, refused
-from app.adapters.share_links import direct
-from app.adapters.storage import OCTETS
+from app.adapters.fetching.addresses import is_public
+from app.adapters.fetching.exchange import Deadline, Network
+from app.adapters.fetching.origins import Origins, Url, refused
+from app.adapters.fetching.share_links import direct
+from app.adapters.storage.interface import OCTETS
 from app.errors import TooLarge, Unprocessable
 
 log = structlog.get_logger()

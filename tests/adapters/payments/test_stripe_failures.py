@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from app.adapters.payments import CustomerGone, Item, Line, Refused, Subscription
-from app.adapters.stripe_payments import StripePayments
+from app.adapters.payments.interface import CustomerGone, Item, Line, Refused, Subscription
+from app.adapters.payments.stripe import StripePayments
 from app.errors import DependencyDown
 from tests.adapters.painter_server import says
-from tests.adapters.stripe_server import (
+from tests.adapters.payments.stripe_server import (
     CLOSED,
     KEY,
     Answer,

@@ -8,10 +8,10 @@ from threading import Event
 
 import pytest
 
-from app.adapters.exchange import Network
-from app.adapters.fetch import Fetcher
+from app.adapters.fetching.exchange import Network
+from app.adapters.fetching.fetcher import Fetcher
 from app.errors import TooLarge, Unprocessable
-from tests.adapters.origin import Origin, page, redirect, refusal
+from tests.adapters.fetching.origin import Origin, page, redirect, refusal
 
 KILOBYTE = 1024
 SLOW = 0.25

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 import pytest
 import trustme
 
-from app.adapters import exchange
-from app.adapters.exchange import Network
-from app.adapters.fetch import Fetched, Fetcher
+from app.adapters.fetching import exchange
+from app.adapters.fetching.exchange import Network
+from app.adapters.fetching.fetcher import Fetched, Fetcher
 from app.errors import BadRequest, Unprocessable
-from tests.adapters.origin import Origin, page, redirect, refusal, running_origin
+from tests.adapters.fetching.origin import Origin, page, redirect, refusal, running_origin
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 400
 PUBLIC = "52.216.1.1"

@@ -13,9 +13,9 @@ from uuid import uuid4
 
 import pytest
 
-from app.adapters.local_storage import LocalStorage
-from app.adapters.s3_storage import PART_BYTES, S3Storage
-from app.adapters.storage import Storage
+from app.adapters.storage.interface import Storage
+from app.adapters.storage.local import LocalStorage
+from app.adapters.storage.s3 import PART_BYTES, S3Storage
 from app.config import ConfigurationError, Settings
 from app.errors import DependencyDown
 from dev.ports import free_port

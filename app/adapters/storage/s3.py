@@ -18,8 +18,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from s3transfer.exceptions import RetriesExceededError
 
-from app.adapters.s3_urls import Presigner
-from app.adapters.storage import OCTETS, Presigned, Stored, content_disposition
+from app.adapters.storage.interface import OCTETS, Presigned, Stored, content_disposition
+from app.adapters.storage.s3_urls import Presigner
 from app.errors import DependencyDown
 
 log = structlog.get_logger()

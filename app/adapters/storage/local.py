@@ -12,8 +12,8 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Any, BinaryIO
 
-from app.adapters.local_urls import Download, SignedUrls, Upload
-from app.adapters.storage import OCTETS, Presigned, Stored
+from app.adapters.storage.interface import OCTETS, Presigned, Stored
+from app.adapters.storage.local_urls import Download, SignedUrls, Upload
 
 PAGE = 1000
 UNFINISHED = ".unfinished"

@@ -6,7 +6,7 @@ from base64 import urlsafe_b64encode
 from dataclasses import replace
 from urllib.parse import parse_qs, urlencode
 
-from app.adapters.origins import Url
+from app.adapters.fetching.origins import Url
 
 DRIVE_FILE = re.compile(r"/(?:a/[^/]+/)?file/(?:u/[0-9]+/)?d/(?P<id>[A-Za-z0-9_-]+)")
 DRIVE_ID = re.compile(r"[A-Za-z0-9_-]+")

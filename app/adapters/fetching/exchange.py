@@ -20,7 +20,7 @@ from typing import Any, cast
 
 import certifi
 
-from app.adapters.origins import Url
+from app.adapters.fetching.origins import Url
 
 CONNECT_SECONDS = 4.0
 """What one of several addresses may take of the time of all."""
