@@ -36,7 +36,7 @@ ACCOUNT_EXHAUSTED = frozenset({"insufficient_quota", "billing_hard_limit_reached
 
 
 @dataclass(frozen=True)
-class Order:
+class ImagePrompt:
     """What to paint: ``prompt``, without what ``negative_prompt`` names. The same ``seed`` asks for
     the same picture.
 
@@ -89,14 +89,14 @@ class Painter:
         self._fetch = fetch
         self._seconds = seconds
 
-    def paint(self, order: Order, target: Path) -> None:
+    def paint(self, wanted: ImagePrompt, target: Path) -> None:
         """Have it painted into the new file ``target``, in whatever format the provider likes.
 
         What it is remains to be examined, as of any upload. Raises BadRequest for a model that is
         not offered, Unprocessable where the provider refuses, Overloaded where it wants to be asked
         later, and DependencyDown.
         """
-        answer = self._ask(self._body(order))
+        answer = self._ask(self._body(wanted))
         if answer.status != 200:
             raise _refusal(answer)
         match _parsed(answer.content):
@@ -107,17 +107,17 @@ class Painter:
             case _:
                 raise _down("no picture in the answer")
 
-    def _body(self, order: Order) -> bytes:
-        model = self._default if order.model is None else self._models.get(order.model)
+    def _body(self, wanted: ImagePrompt) -> bytes:
+        model = self._default if wanted.model is None else self._models.get(wanted.model)
         if model is None:
             problem = f"model: must be one of {', '.join(self._models)}"
             raise BadRequest(problem, errors=[problem])
         asked = {
             "model": model,
-            "prompt": order.prompt,
+            "prompt": wanted.prompt,
             "n": 1,
-            "negative_prompt": order.negative_prompt,
-            "seed": order.seed,
+            "negative_prompt": wanted.negative_prompt,
+            "seed": wanted.seed,
         }
         return json.dumps(
             {name: value for name, value in asked.items() if value is not None}

@@ -62,7 +62,7 @@ def sweep(storage: Storage, spool_dir: Path, now: datetime) -> Counter[str]:
             with transaction(*place) as session:
                 swept[name] += release(session, now)
     swept["objects"] = (
-        _remove_discarded(storage) + _remove_late(storage) + storage.tidy(now - LEFT_BEHIND)
+        _remove_discarded(storage) + _remove_late(storage) + storage.cleanup(now - LEFT_BEHIND)
     )
     swept["work folders"] = _sweep_spool(spool_dir, now)
     return swept
