@@ -2,16 +2,19 @@
 
 import base64
 import resource
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 from structlog.testing import capture_logs
 
 from app.adapters import painter as adapter
 from app.adapters.painter import ImagePrompt, Painter
 from app.errors import AppError, BadRequest, DependencyDown, Forbidden, Overloaded, Unprocessable
 from dev.ports import free_port
+from tests.adapters.fetching.origin import running_origin
 from tests.adapters.painter_server import KEY, PainterServer, drips, refuses, running_painter, says
 
 PICTURE = b"\x89PNG and so on"
@@ -119,6 +122,12 @@ def test_a_server_without_keys_is_sent_none(server, target) -> None:
     with capture_logs(), pytest.raises(DependencyDown):
         painter_at(server.base_url, key="").paint(ImagePrompt("a hat"), target)
     assert "Authorization" not in server.requests[0].headers
+
+
+def test_a_key_with_a_line_break_is_not_sent(server, target) -> None:
+    with pytest.raises(ValueError, match="control characters"):
+        painter_at(server.base_url, key=f"{KEY}\r\nX-More: 1").paint(ImagePrompt("a hat"), target)
+    assert not server.requests
 
 
 def test_a_model_that_is_not_offered_is_named_and_nobody_asked(server, target) -> None:
@@ -246,6 +255,19 @@ def test_a_provider_that_is_not_there_is_an_outage(target) -> None:
     with capture_logs() as logs, pytest.raises(DependencyDown):
         painter_at(f"http://127.0.0.1:{free_port()}/v1").paint(ImagePrompt("a hat"), target)
     assert logs[0]["reason"] == "ConnectionRefusedError"
+
+
+def test_a_certificate_that_nobody_trusts_is_an_outage(target) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with (
+        running_origin(context) as origin,
+        capture_logs() as logs,
+        pytest.raises(DependencyDown),
+    ):
+        painter_at(origin.url).paint(ImagePrompt("a hat"), target)
+    assert logs[0]["reason"] == "SSLCertVerificationError"
+    assert origin.requests == []
 
 
 def test_a_disk_that_fills_up_keeps_no_half_of_a_picture(server, target) -> None:

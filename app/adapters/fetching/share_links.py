@@ -1,4 +1,4 @@
-"""Links that people share are pages; these become the downloads behind them, as each provider
+"""Links that people share lead to pages. They become links to the downloads, as each provider
 documents it."""
 
 import re
@@ -67,7 +67,7 @@ def _onedrive(url: Url) -> Url:
 
 
 def _with(url: Url, parameter: str, instead_of: tuple[str, ...]) -> Url:
-    """The URL with one query parameter in the place of some, the others as they were spelled."""
+    """The URL with ``parameter`` in the place of others. The rest keeps its spelling."""
     path, _, query = url.target.partition("?")
     kept = [part for part in query.split("&") if part and part.partition("=")[0] not in instead_of]
     return replace(url, target=f"{path}?{'&'.join([*kept, parameter])}")
