@@ -11,13 +11,13 @@ from flask_openapi import Info, OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import api, cli, dashboard, health, logs, web
-from app.adapters.fetch import Fetcher
-from app.adapters.local_storage import LocalStorage
+from app.adapters.fetching.fetcher import Fetcher
 from app.adapters.painter import Painter
+from app.adapters.payments.stripe import StripePayments
 from app.adapters.redis import connect
-from app.adapters.s3_storage import S3Storage
-from app.adapters.storage import Storage
-from app.adapters.stripe_payments import StripePayments
+from app.adapters.storage.interface import Storage
+from app.adapters.storage.local import LocalStorage
+from app.adapters.storage.s3 import S3Storage
 from app.config import Settings
 from app.delivery import published
 from app.delivery import storage as delivery

@@ -13,7 +13,7 @@ from flask import Flask
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from app.adapters.stripe_payments import StripePayments
+from app.adapters.payments.stripe import StripePayments
 from app.config import Settings
 from app.extensions import transaction
 from app.models import AuditEntry, BillingAccount, Organization

@@ -14,8 +14,9 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 TICK = timedelta(milliseconds=1)
 
 REAL_TIME = {
-    "tests/adapters/test_storage.py": "the S3 server dates what was begun by its own clock",
-    "tests/adapters/test_stripe_payments.py": "Stripe's library compares signatures with the "
+    "tests/adapters/storage/test_interface.py": "the S3 server dates what was begun by its own "
+    "clock",
+    "tests/adapters/payments/test_stripe.py": "Stripe's library compares signatures with the "
     "machine's clock",
     "tests/api/test_on_s3.py": "the S3 server refuses URLs that its own clock finds too old",
     "tests/architecture/test_queues.py": "RQ plans its cron by the machine's clock",

@@ -2,42 +2,41 @@
 
 import json
 import re
-import threading
 from base64 import b64decode
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPException
 from pathlib import Path
-from socket import SHUT_RDWR, socket
-from urllib.parse import urlsplit
 
 import structlog
 
+from app.adapters.fetching.http_client import Deadline, HttpClient
+from app.adapters.fetching.origins import Url
 from app.errors import AppError, BadRequest, DependencyDown, Overloaded, Unprocessable
 
 log = structlog.get_logger()
 
-CONNECT_SECONDS = 5
 ANSWER_SECONDS = 60
 ANSWER_BYTES = 40 * 1024 * 1024
 """Eight megapixels are 25 MB where nothing compresses them, and base64 adds a third."""
 SHOWN_CHARACTERS = 300
 ALIASES = ("sdxl", "flux")
-"""Names that clients of the images dialect ask for. Where no model is called so, they stand for the
-default."""
+"""Names that clients of such APIs ask for. They stand for the default where no model has that
+name."""
 LONGEST_RETRY_SECONDS = 300
 USUAL_RETRY_SECONDS = 30
 PROMPT_REFUSED = frozenset(
     {"content_policy_violation", "moderation_blocked", "content_filter", "safety_violation"}
 )
 ACCOUNT_EXHAUSTED = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
-"""What looks like the client's fault or a moment's rush, and is the operator's bill."""
+"""Codes that come with the status of a client's fault or of too many requests, but mean that the
+operator has not paid."""
 
 
 @dataclass(frozen=True)
-class Order:
-    """What to paint: ``prompt``, without what ``negative_prompt`` names. The same ``seed`` asks for
+class ImagePrompt:
+    """What to paint: ``prompt``, without what ``negative_prompt`` names. The same ``seed`` makes
     the same picture.
 
     ``model`` None is the painter's default.
@@ -60,13 +59,13 @@ class Painter:
     """``POST {base_url}/images/generations``, as OpenAI documents it and many others offer it.
 
     ``negative_prompt`` and ``seed`` are not OpenAI's own: LocalAI, Together and others take them,
-    so they are sent when they are given, and a provider's refusal of them is told. Size and format
-    of the answer are left to the provider: ``response_format``, which some models need to answer in
+    so they are sent when they are given, and a provider's refusal of them is passed on. The
+    provider chooses size and format: ``response_format``, which some models need to answer in
     base64, is an error to others.
 
     ``api_key`` may be empty. ``models`` are those that may be asked for, the default first, each
     under the provider's name, or as ``alias=name``. ``fetch`` downloads a URL into a new file, for
-    providers that answer with one. ``seconds`` is how long the provider may take once connected.
+    providers that answer with one. ``seconds`` are all that one answer may take.
     """
 
     def __init__(
@@ -82,21 +81,22 @@ class Painter:
         known = {alias: name or alias for alias, _, name in named}
         self._default = next(iter(known.values()))
         self._models = known | {alias: known.get(alias, self._default) for alias in ALIASES}
-        self._endpoint = urlsplit(f"{base_url}/images/generations")
+        self._endpoint = Url.read(f"{base_url}/images/generations")
         self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
         self._fetch = fetch
         self._seconds = seconds
+        self._client = HttpClient()
 
-    def paint(self, order: Order, target: Path) -> None:
+    def paint(self, wanted: ImagePrompt, target: Path) -> None:
         """Have it painted into the new file ``target``, in whatever format the provider likes.
 
-        What it is remains to be examined, as of any upload. Raises BadRequest for a model that is
+        The file must be examined like any upload. Raises BadRequest for a model that is
         not offered, Unprocessable where the provider refuses, Overloaded where it wants to be asked
         later, and DependencyDown.
         """
-        answer = self._ask(self._body(order))
+        answer = self._ask(self._body(wanted))
         if answer.status != 200:
             raise _refusal(answer)
         match _parsed(answer.content):
@@ -107,40 +107,36 @@ class Painter:
             case _:
                 raise _down("no picture in the answer")
 
-    def _body(self, order: Order) -> bytes:
-        model = self._default if order.model is None else self._models.get(order.model)
+    def _body(self, wanted: ImagePrompt) -> bytes:
+        model = self._default if wanted.model is None else self._models.get(wanted.model)
         if model is None:
             problem = f"model: must be one of {', '.join(self._models)}"
             raise BadRequest(problem, errors=[problem])
         asked = {
             "model": model,
-            "prompt": order.prompt,
+            "prompt": wanted.prompt,
             "n": 1,
-            "negative_prompt": order.negative_prompt,
-            "seed": order.seed,
+            "negative_prompt": wanted.negative_prompt,
+            "seed": wanted.seed,
         }
         return json.dumps(
             {name: value for name, value in asked.items() if value is not None}
         ).encode()
 
     def _ask(self, body: bytes) -> Answer:
-        """Redirects are not followed: they would carry the key elsewhere."""
+        """The provider's answer. A redirect is not followed: it would carry the key elsewhere."""
+        deadline = Deadline(self._seconds)
         try:
-            with closing(self._connection()) as connection:
-                connection.connect()
-                with _hung_up_after(self._seconds, connection.sock):
-                    connection.request("POST", self._endpoint.path, body, self._headers)
-                    with connection.getresponse() as response:
-                        content = response.read(ANSWER_BYTES + 1)
+            addresses = self._client.addresses(self._endpoint.hostname, deadline)
+            with self._client.request(
+                self._endpoint, addresses, deadline, self._headers, body
+            ) as response:
+                content = response.read(ANSWER_BYTES + 1)
         except (OSError, HTTPException) as error:
-            raise _down(type(error).__name__) from error
+            raise _down(type(error.__cause__ or error).__name__) from error
         if len(content) > ANSWER_BYTES:
             raise _down("an answer of too many bytes")
         return Answer(response.status, response.getheader("Retry-After", ""), content)
-
-    def _connection(self) -> HTTPConnection:
-        kind = HTTPSConnection if self._endpoint.scheme == "https" else HTTPConnection
-        return kind(self._endpoint.hostname or "", self._endpoint.port, timeout=CONNECT_SECONDS)
 
     def _download(self, url: str, target: Path) -> None:
         try:
@@ -148,30 +144,6 @@ class Painter:
         except AppError as error:
             # It speaks of a URL that the client never sent.
             raise _down(f"its URL: {error.code}") from error
-
-
-@contextmanager
-def _hung_up_after(seconds: float, connection: socket) -> Iterator[None]:
-    """However slowly the other side drips: a socket's own timeout begins anew with every byte.
-    Raises TimeoutError."""
-    late = threading.Event()
-
-    def hang_up() -> None:
-        late.set()
-        with suppress(OSError):
-            # The plain socket's method: TLS would first take its state away from the thread that
-            # reads.
-            socket.shutdown(connection, SHUT_RDWR)
-
-    connection.settimeout(None)
-    timer = threading.Timer(seconds, hang_up)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        if late.is_set():
-            raise TimeoutError
 
 
 def _parsed(content: bytes) -> object:
@@ -217,8 +189,8 @@ def _refusal(answer: Answer) -> AppError:
 
 
 def _told(content: bytes) -> tuple[str | None, str]:
-    """The code and the words of an error's body: OpenAI's, or one of the shapes that others answer
-    with."""
+    """The code and the message in an error's body, in OpenAI's shape or one of those that others
+    use."""
     try:
         body = json.loads(content)
     except (ValueError, RecursionError):
@@ -233,13 +205,13 @@ def _told(content: bytes) -> tuple[str | None, str]:
 
 
 def _shown(message: str) -> str:
-    """As one line of printable characters, cut where it is long."""
+    """One line of printable characters, cut where it is long."""
     line = "".join(one for one in " ".join(message.split()) if one.isprintable())
     return line if len(line) <= SHOWN_CHARACTERS else line[: SHOWN_CHARACTERS - 1] + "…"
 
 
 def _seconds_of(retry_after: str) -> int:
-    """Bounded; a usual time where the header is missing or a date."""
+    """Within bounds. Where the header is missing or a date, a usual time."""
     seconds = int(retry_after) if re.fullmatch("[0-9]{1,9}", retry_after) else USUAL_RETRY_SECONDS
     return min(max(seconds, 1), LONGEST_RETRY_SECONDS)
 

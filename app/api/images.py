@@ -10,7 +10,7 @@ from flask import Response, g, jsonify, url_for
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
-from app.adapters.painter import Order
+from app.adapters.painter import ImagePrompt
 from app.api import forms
 from app.api.schema import (
     SECURITY,
@@ -209,10 +209,10 @@ def upload() -> tuple[Response, int]:
 def imagine(body: ImageOfWords) -> tuple[Response, int]:
     """Has the server's provider paint it. With a test key no provider is asked: a sample is drawn,
     from the seed."""
-    order = Order(body.prompt, body.negative_prompt, body.seed, body.model)
+    wanted = ImagePrompt(body.prompt, body.negative_prompt, body.seed, body.model)
     with processing(container().outbound_calls) as context:
         return created(
-            create_image.from_prompt(image_request(body.name), order, container().painter, context)
+            create_image.from_prompt(image_request(body.name), wanted, container().painter, context)
         )
 
 

@@ -1,5 +1,5 @@
-"""The signed URLs of local storage. Where objects lie in S3, S3 answers its own, with the same
-promises."""
+"""The signed URLs of local storage. Where objects lie in S3, S3 answers URLs of its own, which
+grant the same."""
 
 import os
 from collections.abc import Iterator
@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from flask import Blueprint, Response, request
 
-from app.adapters.local_storage import LocalStorage
-from app.adapters.local_urls import Download, Upload
-from app.adapters.storage import content_disposition
+from app.adapters.storage.interface import content_disposition
+from app.adapters.storage.local import LocalStorage
+from app.adapters.storage.local_urls import DownloadGrant, UploadGrant
 from app.errors import BadRequest, Forbidden, NotFound
 from app.web.admission import before_body
 from app.web.context import container, now
@@ -21,25 +21,25 @@ blueprint = Blueprint("delivery", __name__)
 CHUNK_BYTES = 64 * 1024
 
 
-def _promised(token: str) -> Upload:
-    """What the URL was made for, where the request's headers keep to it. Raises NotFound,
+def _upload_grant(token: str) -> UploadGrant:
+    """What the URL was made for, once the request's headers agree with it. Raises NotFound,
     Forbidden, BadRequest."""
-    promise = _local_storage().read_upload_token(token, now())
-    _check_headers(promise)
-    request.max_content_length = promise.size
-    return promise
+    grant = _local_storage().read_upload_token(token, now())
+    _check_headers(grant)
+    request.max_content_length = grant.size
+    return grant
 
 
 @blueprint.put("/storage/<token>")
-@before_body(_promised)
+@before_body(_upload_grant)
 @requires(Nothing())
 def upload(token: str) -> Response:
     """Store the body as the object that the URL was made for. Nothing is visible before the last
     byte is there."""
-    storage, promise = _local_storage(), _promised(token)
-    storage.put(promise.key, _body(promise.size), promise.content_type)
+    storage, grant = _local_storage(), _upload_grant(token)
+    storage.put(grant.key, _body(grant.size), grant.content_type)
     response = Response(mimetype="text/plain")
-    response.set_etag(_entity_tag(storage.stat(promise.key)))
+    response.set_etag(_entity_tag(storage.stat(grant.key)))
     return response
 
 
@@ -48,21 +48,21 @@ def upload(token: str) -> Response:
 def download(token: str) -> Response:
     """The object, or a range of it, with the type and the name that the URL was made for."""
     storage = _local_storage()
-    promise = storage.read_download_token(token, now())
+    grant = storage.read_download_token(token, now())
     try:
-        found = storage.stat(promise.key)
+        found = storage.stat(grant.key)
     except FileNotFoundError:
         raise NotFound(GONE) from None
     response = send(
         storage,
-        promise.key,
+        grant.key,
         size=found.st_size,
         etag=_entity_tag(found),
         modified=datetime.fromtimestamp(found.st_mtime, UTC),
-        content_type=promise.content_type,
-        disposition=content_disposition(promise.filename, inline=promise.inline),
+        content_type=grant.content_type,
+        disposition=content_disposition(grant.filename, inline=grant.inline),
     )
-    response.headers["Cache-Control"] = f"private, max-age={_seconds_left(promise)}"
+    response.headers["Cache-Control"] = f"private, max-age={_seconds_left(grant)}"
     return response
 
 
@@ -73,16 +73,16 @@ def _local_storage() -> LocalStorage:
     return storage
 
 
-def _check_headers(promise: Upload) -> None:
+def _check_headers(grant: UploadGrant) -> None:
     """Refuse, before a byte of the body is read, what the URL was not made for."""
-    if request.headers.get("Content-Type", "").lower() != promise.content_type.lower():
-        raise Forbidden(f"Send 'Content-Type: {promise.content_type}': the URL was made for it.")
+    if request.headers.get("Content-Type", "").lower() != grant.content_type.lower():
+        raise Forbidden(f"Send 'Content-Type: {grant.content_type}': the URL was made for it.")
     if request.content_length is None:
-        raise BadRequest(f"Send 'Content-Length: {promise.size}', and the body not in chunks.")
-    if request.content_length != promise.size:
+        raise BadRequest(f"Send 'Content-Length: {grant.size}', and the body not in chunks.")
+    if request.content_length != grant.size:
         raise Forbidden(
             f"The body has {request.content_length} bytes, but the URL was made for "
-            f"{promise.size}. Send exactly those, or ask for a new URL."
+            f"{grant.size}. Send exactly those, or ask for a new URL."
         )
 
 
@@ -104,5 +104,5 @@ def _entity_tag(found: os.stat_result) -> str:
     return f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
 
 
-def _seconds_left(promise: Download) -> int:
-    return promise.expires - int(now().timestamp())
+def _seconds_left(grant: DownloadGrant) -> int:
+    return grant.expires - int(now().timestamp())

@@ -18,7 +18,7 @@ import structlog
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from app.adapters.storage import Storage, Stored
+from app.adapters.storage.interface import Storage, Stored
 from app.extensions import transaction
 from app.models import Asset, DiscardedObject, Export, IdempotentRequest, Rendition, Upload
 from app.services.exports import export_jobs

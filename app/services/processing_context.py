@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self, TypeVar
 
-from app.adapters.storage import Storage
+from app.adapters.storage.interface import Storage
 from app.errors import Overloaded
 from app.imaging import ImagingInterrupted, ImagingPool, Turn
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sqlalchemy import delete, select
 
-from app.adapters.storage import Storage
+from app.adapters.storage.interface import Storage
 from app.extensions import transaction
 from app.models import DiscardedObject
 from app.services import idempotency, usage
@@ -62,7 +62,7 @@ def sweep(storage: Storage, spool_dir: Path, now: datetime) -> Counter[str]:
             with transaction(*place) as session:
                 swept[name] += release(session, now)
     swept["objects"] = (
-        _remove_discarded(storage) + _remove_late(storage) + storage.tidy(now - LEFT_BEHIND)
+        _remove_discarded(storage) + _remove_late(storage) + storage.cleanup(now - LEFT_BEHIND)
     )
     swept["work folders"] = _sweep_spool(spool_dir, now)
     return swept

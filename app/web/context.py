@@ -10,9 +10,9 @@ from typing import cast
 from flask import current_app, g
 from redis import Redis
 
-from app.adapters.fetch import Fetcher
+from app.adapters.fetching.fetcher import Fetcher
 from app.adapters.painter import Painter
-from app.adapters.storage import Storage
+from app.adapters.storage.interface import Storage
 from app.config import Settings
 from app.errors import NotConfigured
 from app.extensions import transaction

@@ -6,7 +6,7 @@ from datetime import datetime
 from flask import Response, request
 from werkzeug.wsgi import wrap_file
 
-from app.adapters.storage import Storage, content_disposition
+from app.adapters.storage.interface import Storage, content_disposition
 from app.errors import AppError, NotFound
 from app.services.filenames import Names
 from app.services.library.images import ImageFile

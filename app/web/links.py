@@ -5,7 +5,7 @@ from urllib.parse import urljoin, urlsplit
 
 from flask import request
 
-from app.adapters.origins import PORTS
+from app.adapters.fetching.origins import PORTS
 from app.web.context import container, now
 
 THUMBNAIL_VALID = timedelta(hours=2)

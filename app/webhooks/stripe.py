@@ -3,7 +3,7 @@
 import structlog
 from flask import Blueprint, request
 
-from app.adapters.payments import Forged
+from app.adapters.payments.interface import InvalidSignature
 from app.errors import BadRequest
 from app.extensions import transaction
 from app.services.billing import inbox
@@ -36,7 +36,7 @@ def receive() -> dict[str, bool]:
         event = provider.payments.event(
             request.get_data(), request.headers.get("Stripe-Signature", "")
         )
-    except Forged as error:
+    except InvalidSignature as error:
         log.warning("webhook.refused", reason=str(error))
         raise BadRequest(
             "The signature is not valid for this body, or older than five minutes."

@@ -2,16 +2,19 @@
 
 import base64
 import resource
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 from structlog.testing import capture_logs
 
 from app.adapters import painter as adapter
-from app.adapters.painter import Order, Painter
+from app.adapters.painter import ImagePrompt, Painter
 from app.errors import AppError, BadRequest, DependencyDown, Forbidden, Overloaded, Unprocessable
 from dev.ports import free_port
+from tests.adapters.fetching.origin import running_origin
 from tests.adapters.painter_server import KEY, PainterServer, drips, refuses, running_painter, says
 
 PICTURE = b"\x89PNG and so on"
@@ -42,7 +45,7 @@ def refusal(server: PainterServer, target: Path, **others) -> AppError:
     """What painting ends with when there is no picture: an error for the user, nothing on the disk,
     no key in sight."""
     with capture_logs() as logs, pytest.raises(AppError) as caught:
-        painter_at(server.base_url, **others).paint(Order("a hat"), target)
+        painter_at(server.base_url, **others).paint(ImagePrompt("a hat"), target)
     assert not list(target.parent.iterdir())
     assert KEY not in f"{logs} {caught.value.message} {caught.value.errors}"
     assert bool(logs) is isinstance(caught.value, DependencyDown)
@@ -63,11 +66,11 @@ def refusal(server: PainterServer, target: Path, **others) -> AppError:
 def test_models_have_aliases(server, target, models, asked, sent) -> None:
     server.answer = says(IN_BASE64)
     painter = Painter(server.base_url, KEY, models, no_fetch)
-    painter.paint(Order("a hat", model=asked), target)
+    painter.paint(ImagePrompt("a hat", model=asked), target)
     assert server.requests[0].body["model"] == sent
     for unknown in ("acme/flux-1", "acme/sdxl-1.0=b", "other"):
         with pytest.raises(BadRequest, match=r"model: must be one of .*\bflux\b"):
-            painter.paint(Order("a hat", model=unknown), target)
+            painter.paint(ImagePrompt("a hat", model=unknown), target)
     assert len(server.requests) == 1
 
 
@@ -76,7 +79,7 @@ def test_a_picture_in_the_answer_is_written_and_only_what_is_given_is_asked_for(
 ) -> None:
     server.answer = says(IN_BASE64)
     painter = painter_at(server.base_url)
-    painter.paint(Order("a hat ☂"), target)
+    painter.paint(ImagePrompt("a hat ☂"), target)
     assert target.read_bytes() == PICTURE
     assert server.requests[0].path == "/v1/images/generations"
     assert server.requests[0].headers["Authorization"] == f"Bearer {KEY}"
@@ -84,7 +87,8 @@ def test_a_picture_in_the_answer_is_written_and_only_what_is_given_is_asked_for(
     assert server.requests[0].body == {"model": "fast", "prompt": "a hat ☂", "n": 1}
 
     painter.paint(
-        Order("a hat", negative_prompt="feathers", seed=0, model="fine"), target.with_name("second")
+        ImagePrompt("a hat", negative_prompt="feathers", seed=0, model="fine"),
+        target.with_name("second"),
     )
     wanted = {"model": "fine", "prompt": "a hat", "n": 1, "negative_prompt": "feathers", "seed": 0}
     assert server.requests[1].body == wanted
@@ -98,7 +102,7 @@ def test_a_picture_by_url_is_fetched_by_the_given_fetcher(server, target) -> Non
         fetched.append(url)
         path.write_bytes(PICTURE)
 
-    painter_at(server.base_url, fetch=fetch).paint(Order("a hat"), target)
+    painter_at(server.base_url, fetch=fetch).paint(ImagePrompt("a hat"), target)
     assert fetched == ["https://pictures.example/1.png"]
     assert target.read_bytes() == PICTURE
 
@@ -116,13 +120,19 @@ def test_a_url_that_cannot_be_fetched_is_the_providers_fault(server, target) -> 
 
 def test_a_server_without_keys_is_sent_none(server, target) -> None:
     with capture_logs(), pytest.raises(DependencyDown):
-        painter_at(server.base_url, key="").paint(Order("a hat"), target)
+        painter_at(server.base_url, key="").paint(ImagePrompt("a hat"), target)
     assert "Authorization" not in server.requests[0].headers
+
+
+def test_a_key_with_a_line_break_is_not_sent(server, target) -> None:
+    with pytest.raises(ValueError, match="control characters"):
+        painter_at(server.base_url, key=f"{KEY}\r\nX-More: 1").paint(ImagePrompt("a hat"), target)
+    assert not server.requests
 
 
 def test_a_model_that_is_not_offered_is_named_and_nobody_asked(server, target) -> None:
     with pytest.raises(BadRequest) as caught:
-        painter_at(server.base_url).paint(Order("a hat", model="dall-e"), target)
+        painter_at(server.base_url).paint(ImagePrompt("a hat", model="dall-e"), target)
     assert caught.value.errors == ["model: must be one of fast, fine, sdxl, flux"]
     assert not server.requests
 
@@ -215,7 +225,7 @@ def test_what_is_no_picture_is_an_outage(server, target, answer) -> None:
 
 def test_a_wrong_key_is_an_outage_that_is_logged_without_it(server, target) -> None:
     with capture_logs() as logs, pytest.raises(DependencyDown) as caught:
-        painter_at(server.base_url, key="sk-wrong").paint(Order("a hat"), target)
+        painter_at(server.base_url, key="sk-wrong").paint(ImagePrompt("a hat"), target)
     assert logs == [{"event": "painter.down", "reason": "status 401", "log_level": "error"}]
     assert "sk-wrong" not in caught.value.message
 
@@ -228,7 +238,7 @@ def test_a_wrong_key_is_an_outage_that_is_logged_without_it(server, target) -> N
 def test_a_provider_that_never_ends_is_given_up(server, target, beginning, drop) -> None:
     server.answer = drips(beginning, drop)
     with capture_logs() as logs, pytest.raises(DependencyDown):
-        painter_at(server.base_url, seconds=0.2).paint(Order("a hat"), target)
+        painter_at(server.base_url, seconds=0.2).paint(ImagePrompt("a hat"), target)
     assert logs[0]["reason"] == "TimeoutError"
     assert not target.exists()
 
@@ -237,14 +247,27 @@ def test_an_answer_of_any_length_is_cut_off(server, target, monkeypatch) -> None
     monkeypatch.setattr(adapter, "ANSWER_BYTES", 100_000)
     server.answer = drips(HEAD + b"\r\n" + b" " * 100_000, b" " * 10_000)
     with capture_logs() as logs, pytest.raises(DependencyDown):
-        painter_at(server.base_url).paint(Order("a hat"), target)
+        painter_at(server.base_url).paint(ImagePrompt("a hat"), target)
     assert logs[0]["reason"] == "an answer of too many bytes"
 
 
 def test_a_provider_that_is_not_there_is_an_outage(target) -> None:
     with capture_logs() as logs, pytest.raises(DependencyDown):
-        painter_at(f"http://127.0.0.1:{free_port()}/v1").paint(Order("a hat"), target)
+        painter_at(f"http://127.0.0.1:{free_port()}/v1").paint(ImagePrompt("a hat"), target)
     assert logs[0]["reason"] == "ConnectionRefusedError"
+
+
+def test_a_certificate_that_nobody_trusts_is_an_outage(target) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with (
+        running_origin(context) as origin,
+        capture_logs() as logs,
+        pytest.raises(DependencyDown),
+    ):
+        painter_at(origin.url).paint(ImagePrompt("a hat"), target)
+    assert logs[0]["reason"] == "SSLCertVerificationError"
+    assert origin.requests == []
 
 
 def test_a_disk_that_fills_up_keeps_no_half_of_a_picture(server, target) -> None:
@@ -253,7 +276,7 @@ def test_a_disk_that_fills_up_keeps_no_half_of_a_picture(server, target) -> None
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(PICTURE) - 1, before[1]))
     try:
         with pytest.raises(OSError, match="File too large"):
-            painter_at(server.base_url).paint(Order("a hat"), target)
+            painter_at(server.base_url).paint(ImagePrompt("a hat"), target)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not target.exists()
@@ -263,5 +286,5 @@ def test_an_existing_file_stays(server, target) -> None:
     server.answer = says(IN_BASE64)
     target.write_bytes(b"another's")
     with pytest.raises(FileExistsError):
-        painter_at(server.base_url).paint(Order("a hat"), target)
+        painter_at(server.base_url).paint(ImagePrompt("a hat"), target)
     assert target.read_bytes() == b"another's"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from app.adapters.payments import CustomerGone, Refused
+from app.adapters.payments.interface import ChangeRefused, CustomerGone
 from app.services import audit
 from app.services.billing import subscriptions
 from app.services.billing.prices import Prices
@@ -522,7 +522,7 @@ def test_where_the_portal_changes_no_plans_the_way_round_is_told(
     billing_env, payer, buy, monkeypatch
 ) -> None:
     def refuses(*_anything: object) -> str:
-        raise Refused("the feature is disabled")
+        raise ChangeRefused("the feature is disabled")
 
     pay(billing_env, buy())
     monkeypatch.setattr(billing_env.provider.payments, "change", refuses)

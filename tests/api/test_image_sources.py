@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.adapters.exchange import Network
-from app.adapters.fetch import Fetcher
+from app.adapters.fetching.fetcher import Fetcher
+from app.adapters.fetching.http_client import HttpClient
 from app.services.library import publishing
-from tests.adapters.origin import page, running_origin
+from tests.adapters.fetching.origin import page, running_origin
 from tests.adapters.painter_server import KEY, running_painter, says
 from tests.images import encoded
 from tests.images_client import ImagesClient, made
@@ -161,7 +161,9 @@ def test_a_host_is_allowed_by_the_organization(app, acme, images, monkeypatch) -
         looked_up.append(host)
         return ["127.0.0.1"]
 
-    tools = replace(app.extensions["lightwell"], fetcher=Fetcher(network=Network(look_up=look_up)))
+    tools = replace(
+        app.extensions["lightwell"], fetcher=Fetcher(client=HttpClient(look_up=look_up))
+    )
     monkeypatch.setitem(app.extensions, "lightwell", tools)
     run = app.test_cli_runner().invoke
     url = "https://pictures.example.com/x.png"

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from app.adapters.local_storage import LocalStorage
+from app.adapters.storage.local import LocalStorage
 from app.extensions import transaction
 from app.models import Upload
 from app.services.library import storage_quota

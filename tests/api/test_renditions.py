@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.adapters.local_storage import LocalStorage
+from app.adapters.storage.local import LocalStorage
 from app.extensions import transaction
 from app.imaging import ImagingPool, Transform
 from app.services.accounts import keys

@@ -28,7 +28,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
-from app.adapters.s3_urls import Presigner
+from app.adapters.storage.s3_urls import Presigner
 from app.worker.queues import QueueWorker
 from tests.client import multipart
 from tests.conftest import ROOT
@@ -69,7 +69,7 @@ HOOKS = (
     Hook("app/web/forms.py", PARSER, "_last_partial_boundary_index"),
     Hook("app/web/forms.py", PARSER, "_parse_headers"),
     Hook(
-        "app/adapters/s3_urls.py",
+        "app/adapters/storage/s3_urls.py",
         "botocore.auth:S3SigV4QueryAuth",
         "_modify_request_before_signing",
     ),

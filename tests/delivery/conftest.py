@@ -11,9 +11,9 @@ from uuid import uuid4
 import pytest
 from werkzeug.serving import make_server
 
-from app.adapters.local_storage import LocalStorage
-from app.adapters.s3_storage import S3Storage
-from app.adapters.storage import Storage
+from app.adapters.storage.interface import Storage
+from app.adapters.storage.local import LocalStorage
+from app.adapters.storage.s3 import S3Storage
 from tests.clock import real_now
 from tests.s3 import REGION
 

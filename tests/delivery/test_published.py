@@ -7,9 +7,9 @@ from hashlib import sha256
 import pytest
 from sqlalchemy import select
 
-from app.adapters.local_storage import LocalStorage
-from app.adapters.s3_storage import S3Storage
-from app.adapters.storage import Storage
+from app.adapters.storage.interface import Storage
+from app.adapters.storage.local import LocalStorage
+from app.adapters.storage.s3 import S3Storage
 from app.extensions import transaction
 from app.models import Asset, new_id
 from app.services.library import assets, publishing

@@ -11,9 +11,9 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.adapters.local_storage import LocalStorage
-from app.adapters.s3_storage import S3Storage
-from app.adapters.storage import Storage, content_disposition
+from app.adapters.storage.interface import Storage, content_disposition
+from app.adapters.storage.local import LocalStorage
+from app.adapters.storage.s3 import S3Storage
 from app.errors import DependencyDown
 from tests.clock import real_now
 from tests.delivery.conftest import MINUTES, Store

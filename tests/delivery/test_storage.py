@@ -10,7 +10,7 @@ import psutil
 import pytest
 import requests
 
-from app.adapters.local_storage import UNFINISHED, LocalStorage
+from app.adapters.storage.local import UNFINISHED, LocalStorage
 from app.config import kept_secret_key
 from app.errors import Forbidden
 from app.web import headers

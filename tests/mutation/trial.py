@@ -17,8 +17,8 @@ import pytest
 from tests.mutation.mistakes import Mistake
 
 TESTS: dict[str, tuple[str, ...]] = {
-    "app/adapters/fetch.py": ("tests/adapters/test_fetch.py",
-    "tests/adapters/test_fetch_failures.py"),
+    "app/adapters/fetching/fetcher.py": ("tests/adapters/fetching/test_fetcher.py",
+    "tests/adapters/fetching/test_fetcher_failures.py"),
     "app/delivery/published.py": ("tests/delivery/test_published.py",),
     "app/delivery/storage.py": ("tests/delivery/test_storage.py",
     "tests/delivery/test_signed_urls.py"),

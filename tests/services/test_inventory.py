@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 import requests
 
-from app.adapters.local_storage import LocalStorage
+from app.adapters.storage.local import LocalStorage
 from app.config import TEST_IMAGES_PER_DAY
 from app.services import inventory
 from app.services.exports import export_worker

@@ -7,8 +7,8 @@ from flask import Flask
 from rq import Queue
 from sqlalchemy import delete
 
+from app.adapters.payments.stripe import StripePayments
 from app.adapters.queue import DEFAULT
-from app.adapters.stripe_payments import StripePayments
 from app.extensions import transaction
 from app.models import StripeEvent
 from tests.billing import ACCOUNT, SECRETS, BillingEnv, open_billing_env

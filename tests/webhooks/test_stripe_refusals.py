@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from app.adapters.stripe_payments import StripePayments
+from app.adapters.payments.stripe import StripePayments
 from tests.billing import ACCOUNT, SECRETS, open_billing_env
 from tests.databases import on_both_databases
 from tests.webhooks.events import (

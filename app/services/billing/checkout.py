@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import select, update
 
-from app.adapters.payments import CustomerGone, Refused, Subscription
+from app.adapters.payments.interface import ChangeRefused, CustomerGone, Subscription
 from app.errors import BadRequest, Conflict, DependencyDown
 from app.extensions import transaction
 from app.models import Actor, BillingAccount, Membership, Organization, Plan, Role, User
@@ -101,7 +101,7 @@ def _page(provider: Provider, customer_id: str, wanted: PlanPurchase) -> str:
         )
     try:
         return provider.payments.change(subscription, lines, done)
-    except Refused:
+    except ChangeRefused:
         raise Conflict(
             f"Plans can't be changed here while they run. Cancel this one first: {BY_PORTAL}"
         ) from None

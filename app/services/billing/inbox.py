@@ -9,7 +9,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Select, delete, select, update
 
-from app.adapters.payments import CustomerGone, Event
+from app.adapters.payments.interface import CustomerGone, Event
 from app.adapters.queue import enqueue_billing
 from app.errors import DependencyDown
 from app.extensions import transaction

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import delete, select
 
-from app.adapters.payments import CustomerGone
+from app.adapters.payments.interface import CustomerGone
 from app.errors import DependencyDown
 from app.extensions import transaction
 from app.models import BillingAccount, MeterEvent, UsageEntry

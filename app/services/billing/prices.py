@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.adapters.payments import Line, Subscription
+from app.adapters.payments.interface import PriceLine, Subscription
 from app.settings_types import PlanPrice
 
 
@@ -19,11 +19,15 @@ class Prices:
     licensed: Sequence[PlanPrice]
     metered: Sequence[PlanPrice]
 
-    def lines(self, plan_code: str, interval: str) -> list[Line]:
+    def lines(self, plan_code: str, interval: str) -> list[PriceLine]:
         """What a subscription to a plan is made of; empty where it is not for sale."""
         firsts = (
             next(
-                (Line(one.price_id, metered) for one in prices if one[:2] == (plan_code, interval)),
+                (
+                    PriceLine(one.price_id, metered)
+                    for one in prices
+                    if one[:2] == (plan_code, interval)
+                ),
                 None,
             )
             for prices, metered in ((self.licensed, False), (self.metered, True))

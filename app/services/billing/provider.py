@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.adapters.payments import Payments
+from app.adapters.payments.interface import Payments
 from app.services.billing.prices import Prices
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from app.adapters.payments import Subscription
+from app.adapters.payments.interface import Subscription
 from app.extensions import transaction
 from app.models import Actor, ActorKind, BillingAccount, Organization
 from app.services.billing import plans, subscriptions

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from sqlalchemy import or_, select, update
 
-from app.adapters.payments import CustomerGone, Subscription
+from app.adapters.payments.interface import CustomerGone, Subscription
 from app.errors import DependencyDown
 from app.extensions import transaction
 from app.models import Actor, ActorKind, BillingAccount, Organization

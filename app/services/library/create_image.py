@@ -15,8 +15,8 @@ from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import delete, select
 
-from app.adapters.fetch import Fetcher
-from app.adapters.painter import Order, Painter
+from app.adapters.fetching.fetcher import Fetcher
+from app.adapters.painter import ImagePrompt, Painter
 from app.errors import NotConfigured, NotFound, Overloaded, TooLarge, Unprocessable
 from app.extensions import transaction
 from app.imaging import Derivation, Format, Painting, Transform, Turn, UnsupportedImage
@@ -111,7 +111,7 @@ def from_published(job: ImageRequest, image: ImageFile, context: ProcessingConte
 
 @once_per_request
 def from_prompt(
-    job: ImageRequest, order: Order, painter: Painter | None, context: ProcessingContext
+    job: ImageRequest, wanted: ImagePrompt, painter: Painter | None, context: ProcessingContext
 ) -> Asset:
     """An image of words: the provider's, or with a test key one of our own painter's.
 
@@ -124,10 +124,10 @@ def from_prompt(
     with _begin(job, context) as making:
         path = making.folder / "original"
         if job.principal.is_live and painter:
-            painter.paint(order, path)
+            painter.paint(wanted, path)
             return making.take_in(path, job.name)
-        seed = secrets.randbelow(SEEDS) if order.seed is None else order.seed
-        painting = Painting(order.prompt, order.negative_prompt or "", seed)
+        seed = secrets.randbelow(SEEDS) if wanted.seed is None else wanted.seed
+        painting = Painting(wanted.prompt, wanted.negative_prompt or "", seed)
         making.outcome(context.imaging.paint(path, painting, job.principal.org_id))
         return making.derive(path, job.name, PAINTED)
 

@@ -1,4 +1,4 @@
-"""Uploads in two steps: a promise, with a signed URL to put the bytes to; then the asset, once they
+"""Uploads in two steps: a grant, with a signed URL to put the bytes to; then the asset, once they
 were looked at.
 
 The client's bytes arrive under a key of their own (``incoming/…``). Finalizing fetches
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from app.adapters.storage import Presigned, Storage
+from app.adapters.storage.interface import PresignedUpload, Storage
 from app.errors import AppError, BadRequest, Forbidden, NotFound, TooLarge, Unprocessable
 from app.extensions import transaction
 from app.imaging import media
@@ -39,7 +39,7 @@ class Declared:
 @dataclass(frozen=True)
 class Ticket:
     storage_key: str
-    upload: Presigned
+    upload: PresignedUpload
     expires_at: datetime
 
 

@@ -13,7 +13,7 @@ import pytest
 import stripe
 from sqlalchemy import delete, event, update
 
-from app.adapters.payments import Event, Payments, Subscription
+from app.adapters.payments.interface import Event, Payments, Subscription
 from app.extensions import db, transaction
 from app.models import BillingAccount, Organization, StripeEvent
 from app.services.billing import inbox

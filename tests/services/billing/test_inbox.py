@@ -12,8 +12,8 @@ import pytest
 from rq import Queue
 
 from app import jobs
-from app.adapters.payments import Event as News
-from app.adapters.payments import Payments, Subscription
+from app.adapters.payments.interface import Event as News
+from app.adapters.payments.interface import Payments, Subscription
 from app.adapters.queue import BILLING, DEFAULT
 from app.errors import DependencyDown
 from app.extensions import transaction

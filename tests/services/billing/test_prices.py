@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.adapters.payments import Item, Line, Subscription
+from app.adapters.payments.interface import PriceLine, Subscription, SubscriptionItem
 from app.services.billing.prices import Prices, UnknownPrice
 from app.settings_types import PlanPrice
 
@@ -23,16 +23,16 @@ PRICES = Prices(
 
 
 def paying(*price_ids: str) -> Subscription:
-    items = [Item(f"si_{price_id}", price_id, NOW) for price_id in price_ids]
+    items = [SubscriptionItem(f"si_{price_id}", price_id, NOW) for price_id in price_ids]
     return Subscription("sub_1", "cus_1", "active", items, NOW, None)
 
 
 @pytest.mark.parametrize(
     ("plan", "interval", "lines"),
     [
-        ("BUSINESS", "month", [Line("price_new")]),
-        ("TEAM", "month", [Line("price_team"), Line("price_images", metered=True)]),
-        ("AGENCY", "year", [Line("price_agency", metered=True)]),
+        ("BUSINESS", "month", [PriceLine("price_new")]),
+        ("TEAM", "month", [PriceLine("price_team"), PriceLine("price_images", metered=True)]),
+        ("AGENCY", "year", [PriceLine("price_agency", metered=True)]),
         ("TEAM", "year", []),
         ("FREE", "month", []),
     ],

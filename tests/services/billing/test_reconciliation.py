@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import event, func, select, update
 
-from app.adapters import stripe_payments
-from app.adapters.payments import Payments
+from app.adapters.payments import stripe as adapter
+from app.adapters.payments.interface import Payments
 from app.errors import DependencyDown
 from app.extensions import db, transaction
 from app.models import FREE, BillingAccount, Organization
@@ -315,7 +315,7 @@ def test_the_work_does_not_grow_with_the_organizations(
 ) -> None:
     """One query for all, read in parts, as are the provider's lists."""
     monkeypatch.setattr(reconciliation, "ROWS", 3)
-    monkeypatch.setattr(stripe_payments, "PAGE", 3)
+    monkeypatch.setattr(adapter, "PAGE", 3)
     counts = []
     for accounts in (1, 7):
         for _ in range(accounts):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from app.adapters.payments import Item, Subscription
+from app.adapters.payments.interface import Subscription, SubscriptionItem
 from app.errors import DependencyDown
 from app.extensions import transaction
 from app.models import BillingAccount
@@ -34,7 +34,7 @@ PRICES = Prices(
 
 def subscription(name: str, status: str, *prices: str, age: int = 0) -> Subscription:
     items = [
-        Item(f"si_{price}", price, NOW + timedelta(days=number))
+        SubscriptionItem(f"si_{price}", price, NOW + timedelta(days=number))
         for number, price in enumerate(prices, 1)
     ]
     return Subscription(name, "cus_1", status, items, NOW - timedelta(days=age), None)

@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 OCTETS = "application/octet-stream"
 NOT_PLAIN = re.compile(r"[^ !#$&'()+,\-.;=@\[\]^_`{}~0-9A-Za-z]")
-"""What a quoted file name leaves out: what is not ASCII, quotes, separators of folders, and ``%``,
-which browsers decode."""
+"""Characters that a quoted file name leaves out: non-ASCII ones, quotes, separators of folders, and
+``%``, which browsers decode."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Presigned:
+class PresignedUpload:
     """A URL that takes one PUT of one object.
 
     ``url`` is absolute, or a path such as ``/storage/…`` that the surface completes with its own
@@ -70,15 +70,15 @@ class Storage(Protocol):
         """All objects whose keys begin with ``prefix``, which is empty or ends in a slash, at most
         1,000 at a time.
 
-        In no order. What is put or deleted meanwhile may be among them or not.
+        They have no order. An object that is put or deleted meanwhile may be among them or not.
         """
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Remove the objects; it is no error when one is not there."""
+        """Remove the objects. One that is not there is no error."""
 
     def presign_put(
         self, key: str, *, size: int, content_type: str, expires_at: datetime, now: datetime
-    ) -> Presigned:
+    ) -> PresignedUpload:
         """A URL that takes the object from a client: exactly ``size`` bytes of that type, until it
         expires."""
 
@@ -92,22 +92,22 @@ class Storage(Protocol):
         expires_at: datetime,
         now: datetime,
     ) -> str:
-        """A URL that answers with the object until it expires: as a page's content or, not
-        ``inline``, as a download.
+        """A URL that answers with the object until it expires: ``inline`` as content of a page,
+        else as a download.
 
-        Absolute, or a path, as in ``Presigned``. Whether the object exists is not looked up.
+        Absolute, or a path, as in ``PresignedUpload``. Whether the object exists is not looked up.
         """
 
-    def tidy(self, before: datetime) -> int:
-        """Remove what puts left behind that never ended, and were last written to before. Returns
-        how many."""
+    def cleanup(self, before: datetime) -> int:
+        """Remove what unfinished puts left behind and last wrote to before ``before``. Returns how
+        many."""
 
     def check(self) -> None:
         """Raise OSError unless objects can be stored and read now."""
 
 
 def content_disposition(filename: str, *, inline: bool) -> str:
-    """The header for a file name in any script: a plain one for old clients, the true one beside it
+    """The header for a file name in any script: an ASCII one for old clients beside the true one
     (RFC 6266)."""
     kind = "inline" if inline else "attachment"
     decomposed = unicodedata.normalize("NFKD", filename)

@@ -1,8 +1,7 @@
-"""Files of other servers, by URL: https only, from allowed origins only, never from an address that
-is not public.
+"""Files of other servers, by URL: only by https, from allowed origins and from public addresses.
 
-Every URL, a redirect's too, goes the same way: its origin is checked, its host is looked up once,
-every address found must be public, and one of these very addresses is connected to
+This holds for every URL, also that of a redirect: its origin is checked, its host is looked up
+once, every address found must be public, and one of these very addresses is connected to
 (docs/decisions/010).
 """
 
@@ -16,41 +15,42 @@ from ssl import SSLCertVerificationError
 
 import structlog
 
-from app.adapters.addresses import is_public
-from app.adapters.exchange import Deadline, Network
-from app.adapters.origins import Origins, Url, refused
-from app.adapters.share_links import direct
-from app.adapters.storage import OCTETS
+from app.adapters.fetching.addresses import is_public
+from app.adapters.fetching.http_client import Deadline, HttpClient
+from app.adapters.fetching.origins import Origins, Url, refused
+from app.adapters.fetching.share_links import direct
+from app.adapters.storage.interface import OCTETS
 from app.errors import TooLarge, Unprocessable
 
 log = structlog.get_logger()
 
 SECONDS = 20.0
 MOST_REDIRECTS = 3
+HEADERS = {"Accept": "image/*, */*;q=0.5"}
 CHUNK_BYTES = 64 * 1024
 MEGABYTE = 1024 * 1024
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 BINARY = frozenset(
     {"", OCTETS, "binary/octet-stream", "application/binary", "application/x-download"}
 )
-"""What object stores call files that they were told nothing about. What they are is told from their
-content later."""
+"""Types that object stores give to files of which they know nothing. The content tells later what
+they are."""
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What the origin said of the file: its media type, ``application/octet-stream`` where it said
-    nothing."""
+    """What the origin said of the file: its media type, or ``application/octet-stream`` where it
+    said nothing."""
 
     content_type: str
 
 
 class Fetcher:
-    """Downloads for customers, and from no place that a customer should not reach.
+    """Downloads for customers, only from where customers may reach.
 
     ``own_hosts`` are the host names of this server's own storage. ``trusted_origins``
     (``http://127.0.0.1:9999``) may be anything: tests' in development, an operator's own servers.
-    ``seconds`` are all that one file may take, redirects included.
+    ``seconds`` are all that one file may take, with its redirects.
     """
 
     def __init__(
@@ -59,12 +59,12 @@ class Fetcher:
         own_hosts: Collection[str] = (),
         trusted_origins: Collection[str] = (),
         seconds: float = SECONDS,
-        network: Network | None = None,
+        client: HttpClient | None = None,
     ) -> None:
         self._own_hosts = frozenset(own_hosts)
         self._trusted_origins = frozenset(Url.read(origin).origin for origin in trusted_origins)
         self._seconds = seconds
-        self._network = network or Network()
+        self._client = client or HttpClient()
 
     def fetch(
         self,
@@ -75,8 +75,8 @@ class Fetcher:
         hosts: Collection[str] = (),
         any_host: bool = False,
     ) -> Fetched:
-        """Make the file that ``url`` leads to the new file ``target``; when this raises, there is
-        none.
+        """Download what ``url`` leads to into the new file ``target``. When this raises, there is
+        no file.
 
         ``hosts`` are allowed beside the well-known ones: exact names in lower case. ``any_host``
         allows all that have public addresses, for URLs that are not a customer's. Raises BadRequest
@@ -96,20 +96,20 @@ class Fetcher:
         raise _failed(f"redirects more than {MOST_REDIRECTS} times. Send the URL that it ends at")
 
     def _addresses(self, url: Url, origins: Origins, deadline: Deadline) -> Sequence[str]:
-        """Those to connect to. Raises BadRequest unless the origin is allowed and every address is
-        public."""
+        """The addresses to connect to. Raises BadRequest unless the origin is allowed and every
+        address is public."""
         origins.check(url)
         with self._reaching(url.host):
             try:
-                found = self._network.addresses(url.hostname, deadline)
+                found = self._client.addresses(url.hostname, deadline)
             except gaierror as problem:
                 if problem.errno == EAI_AGAIN:
                     raise
                 found = ()
         if origins.trusts(url) and found:
             return found
-        # A name without addresses and one with private ones are told alike, so that nobody finds
-        # out which exist.
+        # A name without addresses and one with private addresses get the same answer, so that
+        # nobody finds out which names exist.
         if not found or not all(is_public(address) for address in found):
             log.warning("fetch.no_public_address", host=url.host)
             raise refused(f"{url.host} has no public address. Check its spelling")
@@ -121,7 +121,9 @@ class Fetcher:
     ) -> Iterator[HTTPResponse]:
         with ExitStack() as connection:
             with self._reaching(url.host):
-                answer = connection.enter_context(self._network.get(url, addresses, deadline))
+                answer = connection.enter_context(
+                    self._client.request(url, addresses, deadline, HEADERS)
+                )
             yield answer
 
     def _save(self, answer: HTTPResponse, host: str, target: Path, most_bytes: int) -> Fetched:
@@ -143,7 +145,7 @@ class Fetcher:
     def _chunks(self, answer: HTTPResponse, host: str) -> Iterator[bytes]:
         while True:
             with self._reaching(host):
-                # read() would take a malformed chunk's size for an order to read everything.
+                # read() would read everything where the size of a chunk is malformed.
                 chunk = answer.read1(CHUNK_BYTES)
             if not chunk:
                 return
@@ -151,7 +153,7 @@ class Fetcher:
 
     @contextmanager
     def _reaching(self, host: str) -> Iterator[None]:
-        """Say what networks raise as the customer needs it."""
+        """Turn the errors of networks into answers to the customer. Raises Unprocessable."""
         try:
             yield
         except TimeoutError:
@@ -167,7 +169,7 @@ class Fetcher:
 
 
 def _next(current: Url, location: str) -> Url:
-    """Raises BadRequest."""
+    """The URL that a redirect leads to. Raises BadRequest."""
     # Headers arrive as Latin-1, and servers write UTF-8.
     following = current.joined(location.encode("latin-1").decode(errors="replace"))
     if current.scheme == "https" and following.scheme == "http":

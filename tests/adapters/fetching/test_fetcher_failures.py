@@ -8,10 +8,10 @@ from threading import Event
 
 import pytest
 
-from app.adapters.exchange import Network
-from app.adapters.fetch import Fetcher
+from app.adapters.fetching.fetcher import Fetcher
+from app.adapters.fetching.http_client import HttpClient
 from app.errors import TooLarge, Unprocessable
-from tests.adapters.origin import Origin, page, redirect, refusal
+from tests.adapters.fetching.origin import Origin, page, redirect, refusal
 
 KILOBYTE = 1024
 SLOW = 0.25
@@ -144,7 +144,7 @@ def test_so_is_a_name_server_that_never_answers(plain, target) -> None:
         return []
 
     ends_in_time(
-        Fetcher(seconds=SLOW, network=Network(look_up)), "https://photos.s3.amazonaws.com", target
+        Fetcher(seconds=SLOW, client=HttpClient(look_up)), "https://photos.s3.amazonaws.com", target
     )
     never.set()
 
@@ -153,7 +153,7 @@ def test_a_name_server_that_fails_is_no_fault_of_the_url(target) -> None:
     def look_up(_host: str) -> list[str]:
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
-    fetcher = Fetcher(network=Network(look_up))
+    fetcher = Fetcher(client=HttpClient(look_up))
     assert "Try again" in refusal(
         Unprocessable, fetch(fetcher, "https://photos.s3.amazonaws.com", target), target
     )

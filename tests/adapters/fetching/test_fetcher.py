@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator
 import pytest
 import trustme
 
-from app.adapters import exchange
-from app.adapters.exchange import Network
-from app.adapters.fetch import Fetched, Fetcher
+from app.adapters.fetching.fetcher import Fetched, Fetcher
+from app.adapters.fetching.http_client import HttpClient, public_certificates
 from app.errors import BadRequest, Unprocessable
-from tests.adapters.origin import Origin, page, redirect, refusal, running_origin
+from tests.adapters.fetching.origin import Origin, page, redirect, refusal, running_origin
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 400
 PUBLIC = "52.216.1.1"
@@ -55,7 +54,7 @@ class Internet:
         self.connected: list[tuple[str, int]] = []
         self.dead: set[str] = set()
         self._server = server
-        self.network = Network(self.look_up, self.connect, lambda: trust)
+        self.client = HttpClient(self.look_up, self.connect, lambda: trust)
 
     def look_up(self, host: str) -> list[str]:
         self.looked_up.append(host)
@@ -89,7 +88,7 @@ def fetch(internet, target) -> Fetch:
     def fetch(
         url: str = URL, most_bytes: int = len(PNG), seconds: float = 10, **allowed: object
     ) -> Fetched:
-        fetcher = Fetcher(network=internet.network, seconds=seconds)
+        fetcher = Fetcher(client=internet.client, seconds=seconds)
         return fetcher.fetch(url, target, most_bytes=most_bytes, **allowed)  # type: ignore[arg-type]
 
     return fetch
@@ -219,7 +218,7 @@ def test_a_host_has_to_be_allowed_and_the_refusal_says_which_are(fetch, target) 
 
 
 def test_the_servers_own_storage_is_allowed(internet, target) -> None:
-    Fetcher(own_hosts=["images.example.com"], network=internet.network).fetch(
+    Fetcher(own_hosts=["images.example.com"], client=internet.client).fetch(
         "https://images.example.com/cat.png", target, most_bytes=len(PNG)
     )
     assert target.read_bytes() == PNG
@@ -312,8 +311,8 @@ def test_a_redirect_is_checked_as_the_first_url_is(
 def test_a_redirect_never_leaves_https(origin, plain, trust, target) -> None:
     origin.pages["/cat.png"] = redirect(f"{plain.url}/cat.png")
     encrypted = f"https://photos.s3.amazonaws.com:{origin.port}"
-    network = Network(lambda _host: ["127.0.0.1"], tls=lambda: trust)
-    fetcher = Fetcher(trusted_origins=[encrypted, plain.url], network=network)
+    client = HttpClient(lambda _host: ["127.0.0.1"], tls=lambda: trust)
+    fetcher = Fetcher(trusted_origins=[encrypted, plain.url], client=client)
     problem = refusal(
         BadRequest,
         lambda: fetcher.fetch(f"{encrypted}/cat.png", target, most_bytes=len(PNG)),
@@ -340,11 +339,11 @@ def test_a_test_origin_is_exactly_one(plain, target) -> None:
 
 def test_a_share_link_is_fetched_as_its_download(internet, target) -> None:
     with pytest.raises(Unprocessable, match=r"certificate of www\.dropbox\.com"):
-        Fetcher(network=internet.network).fetch(
+        Fetcher(client=internet.client).fetch(
             "https://www.dropbox.com/s/abc/cat.png?dl=0", target, most_bytes=9
         )
     with pytest.raises(Unprocessable, match=r"certificate of drive\.usercontent\.google\.com"):
-        Fetcher(network=internet.network).fetch(
+        Fetcher(client=internet.client).fetch(
             "https://drive.google.com/file/d/abc/view", target, most_bytes=9
         )
 
@@ -356,9 +355,7 @@ def test_certificates_have_to_be_valid_for_the_name(
         Unprocessable, lambda: fetch("https://account.r2.dev/cat.png"), target
     )
     assert origin.names == ["account.r2.dev"]
-    strangers = Fetcher(
-        network=Network(internet.look_up, internet.connect, exchange.public_certificates)
-    )
+    strangers = Fetcher(client=HttpClient(internet.look_up, internet.connect, public_certificates))
     assert "certificate" in refusal(
         Unprocessable, lambda: strangers.fetch(URL, target, most_bytes=len(PNG)), target
     )

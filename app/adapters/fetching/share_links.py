@@ -1,4 +1,4 @@
-"""Links that people share are pages; these become the downloads behind them, as each provider
+"""Links that people share lead to pages. They become links to the downloads, as each provider
 documents it."""
 
 import re
@@ -6,7 +6,7 @@ from base64 import urlsafe_b64encode
 from dataclasses import replace
 from urllib.parse import parse_qs, urlencode
 
-from app.adapters.origins import Url
+from app.adapters.fetching.origins import Url
 
 DRIVE_FILE = re.compile(r"/(?:a/[^/]+/)?file/(?:u/[0-9]+/)?d/(?P<id>[A-Za-z0-9_-]+)")
 DRIVE_ID = re.compile(r"[A-Za-z0-9_-]+")
@@ -67,7 +67,7 @@ def _onedrive(url: Url) -> Url:
 
 
 def _with(url: Url, parameter: str, instead_of: tuple[str, ...]) -> Url:
-    """The URL with one query parameter in the place of some, the others as they were spelled."""
+    """The URL with ``parameter`` in the place of others. The rest keeps its spelling."""
     path, _, query = url.target.partition("?")
     kept = [part for part in query.split("&") if part and part.partition("=")[0] not in instead_of]
     return replace(url, target=f"{path}?{'&'.join([*kept, parameter])}")

@@ -1,5 +1,5 @@
-"""Signed URLs of a local folder, which have no host: ``/storage/<token>``. The token holds all that
-was promised."""
+"""Signed URLs of a local folder, which have no host: ``/storage/<token>``. The token holds the
+whole grant."""
 
 import hashlib
 import hmac
@@ -15,8 +15,8 @@ from app.errors import Forbidden
 
 
 @dataclass(frozen=True)
-class Upload:
-    """What a PUT URL promises: ``size`` bytes of a type. ``expires`` is in seconds since 1970."""
+class UploadGrant:
+    """What a PUT URL grants: ``size`` bytes of a type. ``expires`` is in seconds since 1970."""
 
     expires: int
     key: str
@@ -25,8 +25,8 @@ class Upload:
 
 
 @dataclass(frozen=True)
-class Download:
-    """What a GET URL promises. ``expires`` is in seconds since 1970."""
+class DownloadGrant:
+    """What a GET URL grants. ``expires`` is in seconds since 1970."""
 
     expires: int
     key: str
@@ -35,29 +35,29 @@ class Download:
     inline: bool
 
 
-Promise = TypeVar("Promise", bound=Upload | Download)
+Grant = TypeVar("Grant", bound=UploadGrant | DownloadGrant)
 
 
-class SignedUrls(Generic[Promise]):
-    """Makes and reads the URLs of one kind. A salt for each keeps the token of one from being taken
-    for another's."""
+class SignedUrls(Generic[Grant]):
+    """Makes and reads the URLs of one kind. Each kind has its own salt, so that a token of one is
+    no token of another."""
 
-    def __init__(self, secret_key: str, kind: type[Promise]) -> None:
+    def __init__(self, secret_key: str, salt: str, kind: type[Grant]) -> None:
         self._kind = kind
         self._signer = Signer(
             secret_key,
-            salt=f"lightwell.storage.{kind.__name__.lower()}",
+            salt=f"lightwell.storage.{salt}",
             key_derivation="hmac",
             digest_method=hashlib.sha256,
         )
 
-    def url(self, promise: Promise) -> str:
+    def url(self, grant: Grant) -> str:
         # JSON's escapes would make a long file name longer than a request line may be.
-        fields = json.dumps(astuple(promise), ensure_ascii=False, separators=(",", ":"))
+        fields = json.dumps(astuple(grant), ensure_ascii=False, separators=(",", ":"))
         return "/storage/" + self._signer.sign(base64_encode(fields)).decode()
 
-    def read(self, token: str, now: datetime) -> Promise:
-        """The promise of a token. Raises Forbidden when it was altered or has expired."""
+    def read(self, token: str, now: datetime) -> Grant:
+        """The grant in a token. Raises Forbidden when it was altered or has expired."""
         try:
             payload = self._signer.unsign(token)
         except BadSignature:
@@ -65,10 +65,10 @@ class SignedUrls(Generic[Promise]):
         # The last character of the signature has bits that its decoder ignores.
         if not hmac.compare_digest(self._signer.sign(payload), token.encode()):
             raise _altered()
-        promise = self._kind(*json.loads(base64_decode(payload)))
-        if now.timestamp() >= promise.expires:
+        grant = self._kind(*json.loads(base64_decode(payload)))
+        if now.timestamp() >= grant.expires:
             raise Forbidden("This URL has expired. Ask for a new one.")
-        return promise
+        return grant
 
 
 def _altered() -> Forbidden:

@@ -1,14 +1,14 @@
-"""One GET over one connection to one address, in a bounded time. Nothing of it comes from the
-environment.
+"""One request over one connection to one address, in a bounded time. The environment has no say in
+it: neither proxies nor credentials are taken from there.
 
-``http.client`` reads the answer; the sockets are ours, because its own timeouts begin anew with
-every byte.
+``http.client`` reads the answer. The sockets are ours, because its own timeouts begin anew with
+every byte (docs/decisions/027).
 """
 
 import io
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ from typing import Any, cast
 
 import certifi
 
-from app.adapters.origins import Url
+from app.adapters.fetching.origins import Url
 
 CONNECT_SECONDS = 4.0
-"""What one of several addresses may take of the time of all."""
+"""The most that one address may take to connect, so that there is time left for the next."""
 HEADER_BYTES = 64 * 1024
 
 
@@ -54,22 +54,22 @@ def connect(address: str, port: int, timeout: float) -> socket.socket:
 
 @cache
 def public_certificates() -> SSLContext:
-    """Whom the system trusts, with Mozilla's list for systems that come without one."""
+    """The authorities that the system trusts and, for systems without a list, those of Mozilla."""
     context = create_default_context()
     context.load_verify_locations(certifi.where())
     return context
 
 
 @dataclass(frozen=True)
-class Network:
-    """The ways out."""
+class HttpClient:
+    """Names, connections and TLS as the system has them; tests give others."""
 
     look_up: Callable[[str], Sequence[str]] = look_up
     connect: Callable[[str, int, float], socket.socket] = connect
     tls: Callable[[], SSLContext] = public_certificates
 
     def addresses(self, host: str, deadline: Deadline) -> Sequence[str]:
-        """As ``look_up``, which knows no timeout. Raises OSError, TimeoutError."""
+        """As ``look_up``, but before the deadline. Raises OSError, TimeoutError."""
         answer: Future[Sequence[str]] = Future()
 
         def work() -> None:
@@ -82,9 +82,16 @@ class Network:
         return answer.result(deadline.remaining())
 
     @contextmanager
-    def get(self, url: Url, addresses: Sequence[str], deadline: Deadline) -> Iterator[HTTPResponse]:
-        """The answer of the first of ``addresses`` that connects, its headers read and its body not
-        yet.
+    def request(
+        self,
+        url: Url,
+        addresses: Sequence[str],
+        deadline: Deadline,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+    ) -> Iterator[HTTPResponse]:
+        """The answer of the first of ``addresses`` that connects: its headers are read, its body is
+        not. With a ``body`` this is a POST, else a GET. Redirects are answers like any other.
 
         Raises OSError (TimeoutError, SSLError) and HTTPException, also where the body is read.
         """
@@ -92,8 +99,8 @@ class Network:
             sock = connection.enter_context(self._connected(addresses, url.port, deadline))
             if url.scheme == "https":
                 sock.settimeout(deadline.remaining())
-                # An end without TLS' own goodbye may be somebody's cut, which some releases of
-                # Python 3.11 don't tell.
+                # Somebody on the way may cut the answer, which then ends without TLS' close_notify.
+                # Some releases of Python 3.11 don't tell.
                 context = self.tls()
                 context.options &= ~OP_IGNORE_UNEXPECTED_EOF
                 sock = context.wrap_socket(
@@ -101,40 +108,46 @@ class Network:
                 )
                 connection.enter_context(sock)
             sock.settimeout(deadline.remaining())
-            sock.sendall(_request(url))
+            sock.sendall(_head(url, headers, body) + (body or b""))
             wire = Wire(sock, deadline)
-            answer = connection.enter_context(HTTPResponse(cast(socket.socket, wire), method="GET"))
+            answer = connection.enter_context(HTTPResponse(cast(socket.socket, wire)))
             answer.begin()
             wire.most = None
             yield answer
 
     def _connected(self, addresses: Sequence[str], port: int, deadline: Deadline) -> socket.socket:
+        problem = None
         for address in addresses:
             timeout = min(deadline.remaining(), CONNECT_SECONDS)
             try:
                 return self.connect(address, port, timeout)
-            except OSError:
-                continue
-        raise ConnectionError("no address connects")
+            except OSError as error:
+                problem = error
+        raise ConnectionError("no address connects") from problem
 
 
-def _request(url: Url) -> bytes:
-    lines = (
-        f"GET {url.target} HTTP/1.1",
-        f"Host: {url.authority}",
-        "User-Agent: Lightwell",
-        "Accept: image/*, */*;q=0.5",
-        "Accept-Encoding: identity",
-        "Connection: close",
-    )
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+def _head(url: Url, headers: Mapping[str, str], body: bytes | None) -> bytes:
+    fields = {
+        "Host": url.authority,
+        "User-Agent": "Lightwell",
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+        **headers,
+    }
+    if body is not None:
+        fields["Content-Length"] = str(len(body))
+    method = "GET" if body is None else "POST"
+    lines = [f"{method} {url.target} HTTP/1.1", *(f"{one}: {fields[one]}" for one in fields)]
+    if not all(line.isprintable() for line in lines):
+        raise ValueError("a header has control characters")
+    return "\r\n".join([*lines, "", ""]).encode("ascii")
 
 
 class Wire(io.RawIOBase):
-    """What a socket receives before the deadline. ``most`` bytes may come, or any number when it is
+    """What a socket receives before the deadline: at most ``most`` bytes, or any number where it is
     None.
 
-    It stands in for the socket that HTTPResponse asks for, and only ever makes a file of.
+    HTTPResponse takes it for a socket, of which it only makes a file.
     """
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:

@@ -13,9 +13,9 @@ from uuid import uuid4
 
 import pytest
 
-from app.adapters.local_storage import LocalStorage
-from app.adapters.s3_storage import PART_BYTES, S3Storage
-from app.adapters.storage import Storage
+from app.adapters.storage.interface import Storage
+from app.adapters.storage.local import LocalStorage
+from app.adapters.storage.s3 import PART_BYTES, S3Storage
 from app.config import ConfigurationError, Settings
 from app.errors import DependencyDown
 from dev.ports import free_port
@@ -128,7 +128,7 @@ def test_a_put_that_breaks_leaves_nothing_and_spoils_nothing(
             storage.put(f"{key}/{name}", breaking())
     assert read(storage, f"{key}/kept") == b"whole"
     assert storage.size(f"{key}/fresh") is None
-    assert storage.tidy(present + HOUR) == 0
+    assert storage.cleanup(present + HOUR) == 0
 
 
 def test_a_file_becomes_the_object_and_stays(storage, key, present, tmp_path) -> None:
@@ -143,7 +143,7 @@ def test_a_file_becomes_the_object_and_stays(storage, key, present, tmp_path) ->
     with pytest.raises(FileNotFoundError):
         storage.put_file(key, tmp_path / "none", "image/webp")
     assert storage.size(key) == 0
-    assert storage.tidy(present + HOUR) == 0
+    assert storage.cleanup(present + HOUR) == 0
 
 
 def test_the_object_becomes_a_new_file(storage, key, tmp_path) -> None:
@@ -235,7 +235,7 @@ def test_an_upload_that_still_gets_parts_is_not_tidied(s3, key) -> None:
 
     def chunks() -> Iterator[bytes]:
         yield bytes(2 * PART_BYTES + 1)
-        assert s3.tidy(real_now() - HOUR) == 0
+        assert s3.cleanup(real_now() - HOUR) == 0
         yield b"x"
 
     s3._client.meta.events.register("after-call.s3.ListMultipartUploads", initiated)
@@ -249,11 +249,11 @@ def test_an_upload_that_still_gets_parts_is_not_tidied(s3, key) -> None:
 def test_tidying_ends_what_was_begun_before_and_nothing_else(
     storage, key, present, abandoned
 ) -> None:
-    tidied = []
+    cleaned = []
 
     def chunks() -> Iterator[bytes]:
         yield bytes(2 * PART_BYTES + 1)
-        tidied.append(storage.tidy(present + (HOUR if abandoned else -HOUR)))
+        cleaned.append(storage.cleanup(present + (HOUR if abandoned else -HOUR)))
         yield b"x"
 
     if abandoned:
@@ -261,7 +261,7 @@ def test_tidying_ends_what_was_begun_before_and_nothing_else(
             storage.put(key, chunks())
     else:
         storage.put(key, chunks())
-    assert tidied == [1 if abandoned else 0]
+    assert cleaned == [1 if abandoned else 0]
     assert storage.size(key) == (None if abandoned else 2 * PART_BYTES + 2)
     storage.delete([key])
 
@@ -345,7 +345,7 @@ CALLS: list[Callable[[Storage, Path], object]] = [
     lambda storage, path: storage.fetch("key", path),
     lambda storage, _path: storage.size("key"),
     lambda storage, _path: storage.delete(["key"]),
-    lambda storage, _path: storage.tidy(NOON),
+    lambda storage, _path: storage.cleanup(NOON),
     lambda storage, _path: list(storage.pages()),
 ]
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Any, BinaryIO
 
-from app.adapters.local_urls import Download, SignedUrls, Upload
-from app.adapters.storage import OCTETS, Presigned, Stored
+from app.adapters.storage.interface import OCTETS, PresignedUpload, Stored
+from app.adapters.storage.local_urls import DownloadGrant, SignedUrls, UploadGrant
 
 PAGE = 1000
 UNFINISHED = ".unfinished"
-"""Where objects are written before they take their place: on the same file system, easy to tidy,
-under no key."""
+"""Where objects are written before they take their place: on the same file system, easy to clean
+up, under no key."""
 
 
 class LocalStorage:
@@ -26,15 +26,15 @@ class LocalStorage:
 
     def __init__(self, root: Path, secret_key: str) -> None:
         self.root = root
-        self._uploads = SignedUrls(secret_key, Upload)
-        self._downloads = SignedUrls(secret_key, Download)
+        self._uploads = SignedUrls(secret_key, "upload", UploadGrant)
+        self._downloads = SignedUrls(secret_key, "download", DownloadGrant)
 
     def put(self, key: str, chunks: Iterable[bytes], content_type: str = OCTETS) -> None:
-        with self._taking_the_place_of(key) as unfinished, unfinished.open("xb") as file:
+        with self._replacing(key) as unfinished, unfinished.open("xb") as file:
             file.writelines(chunks)
 
     def put_file(self, key: str, path: Path, content_type: str) -> None:
-        with self._taking_the_place_of(key) as unfinished:
+        with self._replacing(key) as unfinished:
             _link_or_copy(path, unfinished)
 
     def open(self, key: str, start: int = 0, end: int | None = None) -> BinaryIO:
@@ -85,9 +85,9 @@ class LocalStorage:
 
     def presign_put(
         self, key: str, *, size: int, content_type: str, expires_at: datetime, now: datetime
-    ) -> Presigned:
-        promise = Upload(int(expires_at.timestamp()), key, size, content_type)
-        return Presigned(self._uploads.url(promise), {"Content-Type": content_type})
+    ) -> PresignedUpload:
+        grant = UploadGrant(int(expires_at.timestamp()), key, size, content_type)
+        return PresignedUpload(self._uploads.url(grant), {"Content-Type": content_type})
 
     def presign_get(
         self,
@@ -100,18 +100,18 @@ class LocalStorage:
         now: datetime,
     ) -> str:
         return self._downloads.url(
-            Download(int(expires_at.timestamp()), key, filename, content_type, inline)
+            DownloadGrant(int(expires_at.timestamp()), key, filename, content_type, inline)
         )
 
-    def read_upload_token(self, token: str, now: datetime) -> Upload:
-        """What ``presign_put`` promised. Raises Forbidden."""
+    def read_upload_token(self, token: str, now: datetime) -> UploadGrant:
+        """What ``presign_put`` granted. Raises Forbidden."""
         return self._uploads.read(token, now)
 
-    def read_download_token(self, token: str, now: datetime) -> Download:
-        """What ``presign_get`` promised. Raises Forbidden."""
+    def read_download_token(self, token: str, now: datetime) -> DownloadGrant:
+        """What ``presign_get`` granted. Raises Forbidden."""
         return self._downloads.read(token, now)
 
-    def tidy(self, before: datetime) -> int:
+    def cleanup(self, before: datetime) -> int:
         removed = 0
         folder = self.root / UNFINISHED
         for path in folder.iterdir() if folder.is_dir() else ():
@@ -131,8 +131,8 @@ class LocalStorage:
         self.delete([key])
 
     @contextmanager
-    def _taking_the_place_of(self, key: str) -> Iterator[Path]:
-        """A path to write to. It becomes the object, durably, unless the block raises."""
+    def _replacing(self, key: str) -> Iterator[Path]:
+        """A path to write to. Unless the block raises, the file becomes the object, durably."""
         path = self._path(key)
         folder = self.root / UNFINISHED
         folder.mkdir(parents=True, exist_ok=True)
@@ -154,7 +154,7 @@ class LocalStorage:
 
 
 class Part(io.RawIOBase):
-    """The next ``size`` bytes of an open file, which is closed with it."""
+    """The next ``size`` bytes of an open file. Closing it closes the file."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file
@@ -187,7 +187,7 @@ def _link_or_copy(source: Path, target: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Have the bytes of a file, or the names in a folder, on the disk."""
+    """Flush the bytes of a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -14,7 +14,15 @@ from stripe.params.billing_portal import (
     SessionCreateParamsFlowDataSubscriptionUpdateConfirmItem as UpdatedItem,
 )
 
-from app.adapters.payments import CustomerGone, Event, Forged, Item, Line, Refused, Subscription
+from app.adapters.payments.interface import (
+    ChangeRefused,
+    CustomerGone,
+    Event,
+    InvalidSignature,
+    PriceLine,
+    Subscription,
+    SubscriptionItem,
+)
 from app.errors import DependencyDown
 
 log = structlog.get_logger()
@@ -26,13 +34,13 @@ RETRIES = 1
 RETRY_AFTER_SECONDS = 10
 PAGE = 100
 SHOWN_CHARACTERS = 500
-"""Of an error, in the log: it may hold a proxy's whole page."""
+"""The longest text of an error in the log: it may be a proxy's whole page."""
 TOLERANCE_SECONDS = 300
 OF_A_CUSTOMER = frozenset({"id", "customer", "payload[stripe_customer_id]"})
 """Parameters in which Stripe misses a customer, not something that the operator has configured."""
 PASSING = (stripe.APIConnectionError, stripe.APIError, stripe.RateLimitError)
 UNREADABLE = (AttributeError, UnicodeDecodeError)
-"""What the SDK stumbles with over an answer that is not Stripe's: that of a proxy on the way."""
+"""What the SDK raises over an answer that is not Stripe's but that of a proxy on the way."""
 COUNTED_ALREADY = "An event already exists with identifier"
 """How Stripe refuses to count the same usage again; the refusal has no code."""
 
@@ -62,7 +70,8 @@ class _Data(BaseModel):
 
 
 class _Event(BaseModel):
-    """As much of a snapshot event as is read; ``created`` is in seconds, until the year 9999."""
+    """The fields of a snapshot event that are read. ``created`` is in seconds, until the year
+    9999."""
 
     model_config = ConfigDict(strict=True)
 
@@ -121,7 +130,7 @@ class StripePayments:
         self,
         org_id: str,
         customer_id: str,
-        lines: Sequence[Line],
+        lines: Sequence[PriceLine],
         success_url: str,
         cancel_url: str,
     ) -> str:
@@ -153,15 +162,16 @@ class StripePayments:
             return session.url
 
     def _close(self, session_id: str) -> None:
-        """Expire a checkout. Another call may just have done so; one that was just paid is a
-        refusal."""
+        """Expire a checkout. Another call may just have done so. Raises where it was just paid."""
         try:
             self._stripe.checkout.sessions.expire(session_id)
         except stripe.InvalidRequestError:
             if self._stripe.checkout.sessions.retrieve(session_id).status != "expired":
                 raise
 
-    def change(self, subscription: Subscription, lines: Sequence[Line], return_url: str) -> str:
+    def change(
+        self, subscription: Subscription, lines: Sequence[PriceLine], return_url: str
+    ) -> str:
         (item,), (line,) = subscription.items, lines
         asked: UpdatedItem = {"id": item.id, "price": line.price_id}
         if not line.metered:
@@ -216,21 +226,21 @@ class StripePayments:
             except (stripe.SignatureVerificationError, UnicodeDecodeError, TypeError):
                 continue  # the library compares signatures that are not ASCII with a TypeError
             return self._event(payload)
-        raise Forged("no secret of this endpoint signed it within the last five minutes")
+        raise InvalidSignature("no secret of this endpoint signed it within the last five minutes")
 
     def _event(self, payload: bytes) -> Event:
         try:
             event = _Event.model_validate_json(payload)
         except ValidationError:
-            raise Forged("it is no event") from None
+            raise InvalidSignature("it is no event") from None
         if event.livemode != self._live:
-            raise Forged("it is of the other mode, live or test")
+            raise InvalidSignature("it is of the other mode, live or test")
         return Event(event.id, event.type, _moment(event.created), _subject(event.data.object))
 
 
 @contextmanager
 def _answering() -> Iterator[None]:
-    """Raises CustomerGone, and DependencyDown for everything else that Stripe does not do."""
+    """Raises CustomerGone, and DependencyDown for all other failures of Stripe."""
     try:
         yield
     except PASSING as error:
@@ -251,15 +261,15 @@ def _answering() -> Iterator[None]:
 
 @contextmanager
 def _allowed_by_the_portal() -> Iterator[None]:
-    """The portal changes plans only where the account's settings allow it, and says so without a
-    code."""
+    """Raises ChangeRefused. The portal changes plans only where the account's settings allow it;
+    its refusal has no code."""
     try:
         yield
     except stripe.InvalidRequestError as error:
         if error.code is not None:
             raise
         log.error("payments.refused", error=str(error), param=error.param)
-        raise Refused(str(error)) from error
+        raise ChangeRefused(str(error)) from error
 
 
 @contextmanager
@@ -281,7 +291,8 @@ def _down() -> DependencyDown:
 
 def _subscription(given: stripe.Subscription) -> Subscription:
     items = [
-        Item(item.id, item.price.id, _moment(item.current_period_end)) for item in given.items.data
+        SubscriptionItem(item.id, item.price.id, _moment(item.current_period_end))
+        for item in given.items.data
     ]
     end = (
         max((item.period_end for item in items), default=None)
@@ -299,8 +310,8 @@ def _subscription(given: stripe.Subscription) -> Subscription:
 
 
 def _subject(about: _About) -> str | None:
-    """Whose news it is: all that we listen to is of a customer, but for disputes, which name the
-    charge."""
+    """The id of the charge that a dispute is about; all other events that we listen to are about a
+    customer."""
     match about.object:
         case "customer":
             return about.id

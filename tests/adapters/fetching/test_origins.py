@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.adapters.addresses import is_public
-from app.adapters.origins import Origins, Url
-from app.adapters.share_links import direct
+from app.adapters.fetching.addresses import is_public
+from app.adapters.fetching.origins import Origins, Url
+from app.adapters.fetching.share_links import direct
 from app.errors import BadRequest
 
 STORES = [

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import stripe
 
-from tests.adapters.origin import Origin, running_origin
+from tests.adapters.fetching.origin import Origin, running_origin
 
 
 @pytest.fixture
@@ -20,9 +19,3 @@ def plain() -> Iterator[Origin]:
 def target(tmp_path: Path) -> Path:
     """Where a fetched file goes."""
     return tmp_path / "original"
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SDK tries again at once, where it would pause for half a second."""
-    monkeypatch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0)

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from stripe import RequestsClient
 
-from app.adapters.stripe_payments import StripePayments
+from app.adapters.payments.stripe import StripePayments
 from tests.adapters.servers import LocalServer, running
 from tests.billing import ACCOUNT, SECRETS
 

@@ -18,16 +18,16 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from s3transfer.exceptions import RetriesExceededError
 
-from app.adapters.s3_urls import Presigner
-from app.adapters.storage import OCTETS, Presigned, Stored, content_disposition
+from app.adapters.storage.interface import OCTETS, PresignedUpload, Stored, content_disposition
+from app.adapters.storage.s3_urls import Presigner
 from app.errors import DependencyDown
 
 log = structlog.get_logger()
 logging.getLogger("botocore").setLevel(logging.WARNING)  # its debug lines hold signatures
 
 PART_BYTES = 16 * 1024 * 1024
-"""What an upload holds in memory. S3 takes 10,000 parts, so an object of unknown length ends at 160
-GB."""
+"""What an upload holds in memory. S3 takes 10,000 parts, so an object of unknown length has at most
+160 GB."""
 KEYS_PER_DELETION = 1000
 MISSING = frozenset({"404", "NoSuchKey", "NoSuchUpload"})
 BY_PARTS = TransferConfig(
@@ -36,7 +36,9 @@ BY_PARTS = TransferConfig(
 
 
 @dataclass(frozen=True)
-class Connection:
+class BucketClient:
+    """boto3's client, and what signs URLs of the bucket."""
+
     client: Any
     presigner: Presigner
 
@@ -52,8 +54,8 @@ class S3Storage:
         self.bucket = bucket
         self.endpoint_url = endpoint_url
         self.region = region
-        self._connecting = Lock()
-        self._connection: Connection | None = None
+        self._making_client = Lock()
+        self._bucket_client: BucketClient | None = None
 
     def put(self, key: str, chunks: Iterable[bytes], content_type: str = OCTETS) -> None:
         self._upload(key, io.BufferedReader(Joined(iter(chunks))), content_type)
@@ -108,7 +110,7 @@ class S3Storage:
 
     def presign_put(
         self, key: str, *, size: int, content_type: str, expires_at: datetime, now: datetime
-    ) -> Presigned:
+    ) -> PresignedUpload:
         headers = {"Content-Type": content_type}
         with _reaching(key):
             url = self._presigner.url(
@@ -118,7 +120,7 @@ class S3Storage:
                 expires_at=expires_at,
                 headers={**headers, "Content-Length": str(size)},
             )
-        return Presigned(url, headers)
+        return PresignedUpload(url, headers)
 
     def presign_get(
         self,
@@ -137,7 +139,7 @@ class S3Storage:
         with _reaching(key):
             return self._presigner.url("GET", key, now=now, expires_at=expires_at, query=answer)
 
-    def tidy(self, before: datetime) -> int:
+    def cleanup(self, before: datetime) -> int:
         aborted = 0
         with _reaching(self.bucket):
             pages = self._client.get_paginator("list_multipart_uploads").paginate(
@@ -151,9 +153,9 @@ class S3Storage:
             ]
         for upload in abandoned:
             with (
-                suppress(FileNotFoundError),
+                suppress(FileNotFoundError),  # another process may clean up, too
                 _reaching(upload["Key"]),
-            ):  # another process may tidy, too
+            ):
                 name = {"Bucket": self.bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
                 parts = (
                     one
@@ -180,33 +182,33 @@ class S3Storage:
 
     @property
     def _client(self) -> Any:
-        return self._connected().client
+        return self._made_client().client
 
     @property
     def _presigner(self) -> Presigner:
-        return self._connected().presigner
+        return self._made_client().presigner
 
-    def _connected(self) -> Connection:
-        """The client, made at its first use: it takes 60 to 100 ms, and may be shared by threads
-        once it is made."""
-        with self._connecting:
-            if self._connection is None:
-                self._connection = _connect(self.bucket, self.endpoint_url, self.region)
-            return self._connection
+    def _made_client(self) -> BucketClient:
+        """The client, made at its first use, which takes 60 to 100 ms. Threads may share it once it
+        is made."""
+        with self._making_client:
+            if self._bucket_client is None:
+                self._bucket_client = _connect(self.bucket, self.endpoint_url, self.region)
+            return self._bucket_client
 
 
-def _connect(bucket: str, endpoint_url: str | None, region: str) -> Connection:
+def _connect(bucket: str, endpoint_url: str | None, region: str) -> BucketClient:
     """Raises BotoCoreError, where there are no credentials. Nothing is sent yet."""
     session = Session(region_name=region)
     credentials = session.get_credentials()
     client = session.client(
         "s3", endpoint_url=endpoint_url, config=_config("path" if endpoint_url else "virtual")
     )
-    # The client knows the rules by which a bucket gets its address; this sends nothing.
+    # The client knows how a bucket gets its address. This sends nothing.
     bucket_url = client.generate_presigned_url("head_bucket", Params={"Bucket": bucket}).partition(
         "?"
     )[0]
-    return Connection(client, Presigner(bucket_url.rstrip("/"), credentials, region))
+    return BucketClient(client, Presigner(bucket_url.rstrip("/"), credentials, region))
 
 
 def _config(addressing_style: str) -> Config:
@@ -225,7 +227,8 @@ def _config(addressing_style: str) -> Config:
 
 @contextmanager
 def _reaching(name: str) -> Iterator[None]:
-    """Say what boto3 raises as Storage promises it: FileNotFoundError, DependencyDown."""
+    """Raise what Storage documents in place of boto3's errors: FileNotFoundError,
+    DependencyDown."""
     try:
         yield
     except ClientError as error:

@@ -9,11 +9,17 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from app.adapters.payments import CustomerGone, Item, Line, Refused, Subscription
-from app.adapters.stripe_payments import StripePayments
+from app.adapters.payments.interface import (
+    ChangeRefused,
+    CustomerGone,
+    PriceLine,
+    Subscription,
+    SubscriptionItem,
+)
+from app.adapters.payments.stripe import StripePayments
 from app.errors import DependencyDown
 from tests.adapters.painter_server import says
-from tests.adapters.stripe_server import (
+from tests.adapters.payments.stripe_server import (
     CLOSED,
     KEY,
     Answer,
@@ -174,9 +180,9 @@ def test_a_portal_that_changes_no_plans_is_the_operators_business(caplog) -> Non
     )
     moment = datetime(2026, 6, 1, tzinfo=UTC)
     running = Subscription(
-        "sub_1", "cus_1", "active", [Item("si_1", "price_1", moment)], moment, None
+        "sub_1", "cus_1", "active", [SubscriptionItem("si_1", "price_1", moment)], moment, None
     )
-    for answer, refused in ((disabled, Refused), (gone, CustomerGone)):
+    for answer, refused in ((disabled, ChangeRefused), (gone, CustomerGone)):
         with answering(answer) as payments, pytest.raises(refused):
-            payments.change(running, [Line("price_2")], "https://shop.example/")
+            payments.change(running, [PriceLine("price_2")], "https://shop.example/")
     assert caplog.text.count("payments.refused") == 1

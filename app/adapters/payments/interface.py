@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 
-class Forged(Exception):
+class InvalidSignature(Exception):
     """A message that the provider did not send, or sent too long ago."""
 
 
@@ -14,12 +14,12 @@ class CustomerGone(Exception):
     """The provider has no such customer any more."""
 
 
-class Refused(Exception):
-    """The provider does not do this, as its operator has set it up."""
+class ChangeRefused(Exception):
+    """The provider's settings do not allow this change of a subscription."""
 
 
 @dataclass(frozen=True)
-class Item:
+class SubscriptionItem:
     """A price that a subscription pays. ``period_end`` is when the paid period is over."""
 
     id: str
@@ -29,19 +29,19 @@ class Item:
 
 @dataclass(frozen=True)
 class Subscription:
-    """A subscription as the provider has it now. ``status`` is Stripe's; ``cancel_at`` is set once
-    it was cancelled."""
+    """A subscription as the provider has it now. ``status`` is one of Stripe's; ``cancel_at`` is
+    set once it was cancelled."""
 
     id: str
     customer_id: str
     status: str
-    items: Sequence[Item]
+    items: Sequence[SubscriptionItem]
     created_at: datetime
     cancel_at: datetime | None
 
 
 @dataclass(frozen=True)
-class Line:
+class PriceLine:
     """What a checkout sells: a price, once or, where it is metered, by what will be used."""
 
     price_id: str
@@ -50,8 +50,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Event:
-    """News from the provider. ``subject`` is the id of the customer or charge that it is about,
-    where there is one."""
+    """A message from the provider. ``subject`` is the id of the customer or charge that it is
+    about, where there is one."""
 
     id: str
     type: str
@@ -64,8 +64,8 @@ class Payments(Protocol):
     where that fails."""
 
     def create_customer(self, org_id: str, number: int, name: str, email: str) -> str:
-        """Make the organization's customer ``number`` and return its id; made once, however often
-        it is asked for."""
+        """Create the organization's customer ``number`` and return its id. A second call creates no
+        second customer."""
         ...
 
     def subscriptions_of(self, customer_id: str) -> Sequence[Subscription]:
@@ -80,19 +80,21 @@ class Payments(Protocol):
         self,
         org_id: str,
         customer_id: str,
-        lines: Sequence[Line],
+        lines: Sequence[PriceLine],
         success_url: str,
         cancel_url: str,
     ) -> str:
-        """The URL of a page that sells a subscription; earlier ones of the customer are closed.
+        """The URL of a page that sells a subscription. The customer's earlier pages are closed.
         Raises CustomerGone."""
         ...
 
-    def change(self, subscription: Subscription, lines: Sequence[Line], return_url: str) -> str:
-        """The URL of a page where the customer confirms that a subscription is for something else
-        from now on.
+    def change(
+        self, subscription: Subscription, lines: Sequence[PriceLine], return_url: str
+    ) -> str:
+        """The URL of a page where the customer confirms that a subscription changes to other
+        prices.
 
-        Raises CustomerGone, Refused.
+        Raises CustomerGone, ChangeRefused.
         """
         ...
 
@@ -102,16 +104,17 @@ class Payments(Protocol):
         ...
 
     def customer_of_charge(self, charge_id: str) -> str | None:
-        """Who paid."""
+        """The id of the customer who paid."""
         ...
 
     def meter(
         self, event_name: str, entry_id: str, customer_id: str, images: int, at: datetime
     ) -> None:
-        """Report usage, once, however often it is reported. ``at`` is at most 35 days ago. Raises
-        CustomerGone."""
+        """Report usage. It counts once, however often it is reported. ``at`` is at most 35 days
+        ago. Raises CustomerGone."""
         ...
 
     def event(self, payload: bytes, signature: str) -> Event:
-        """The news in a webhook's body, with the signature that came with it. Raises Forged."""
+        """The event in a webhook's body, which came with this signature. Raises
+        InvalidSignature."""
         ...

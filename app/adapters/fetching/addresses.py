@@ -1,4 +1,4 @@
-"""Which addresses are of the public internet. Everything else may be this server's own
+"""Which addresses belong to the public internet. All others may be this server's own
 neighbourhood."""
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -24,8 +24,8 @@ NOT_PUBLIC_4 = tuple(
     )
 )
 PUBLIC_6 = IPv6Network("2000::/3")
-"""All that was ever handed out as global unicast. Outside lie, among others, IPv4-mapped addresses
-and NAT64."""
+"""All that was ever assigned as global unicast. IPv4-mapped addresses and NAT64, among others, lie
+outside."""
 NOT_PUBLIC_6 = tuple(
     IPv6Network(network)
     for network in (

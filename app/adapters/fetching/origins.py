@@ -1,7 +1,7 @@
 """URLs as this server reads them, and the hosts that they may name.
 
-There is one reading only: what is checked here is what is connected to, asked for and named in the
-handshake.
+They are read once: the host that is checked here is the one that is connected to, asked for and
+named in the handshake.
 """
 
 import re
@@ -18,8 +18,8 @@ LONGEST_REDIRECT = 8192
 """In characters. Redirects lead to signed URLs, which are longer than what people send."""
 PORTS = {"http": 80, "https": 443}
 NEVER = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
-"""What browsers drop from a URL or take for a slash, so that readers differ, and what no encoding
-has."""
+"""Characters that browsers drop from a URL or take for a slash, so that readers differ, and those
+that no encoding has."""
 SHAPE = re.compile(
     r"(?P<scheme>https?)://"
     r"(?P<host>[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*|\[[0-9a-f:.]+\])"
@@ -68,8 +68,8 @@ class Url:
 
     @classmethod
     def read(cls, text: str, longest: int = LONGEST) -> Self:
-        """Raises BadRequest for anything that has no plain scheme, host and port, or is longer than
-        ``longest``."""
+        """Raises BadRequest for a text without a plain scheme, host and port, and for one longer
+        than ``longest``."""
         if len(text) > longest:
             raise refused(f"must have at most {longest} characters")
         _check_characters(text)
@@ -100,12 +100,12 @@ class Url:
 
     @property
     def authority(self) -> str:
-        """As it stands in the URL and in ``Host``."""
+        """Host and port as they stand in the URL and in ``Host``."""
         return self.host if self.port == PORTS[self.scheme] else f"{self.host}:{self.port}"
 
     @property
     def hostname(self) -> str:
-        """As it is looked up and as certificates name it."""
+        """The host as it is looked up and as certificates name it."""
         return self.host.strip("[]")
 
     def __str__(self) -> str:
@@ -130,7 +130,7 @@ class Origins:
     trusted: Collection[str] = ()
 
     def check(self, url: Url) -> None:
-        """Raises BadRequest. What the host's name stands for is not looked up."""
+        """Raises BadRequest unless the URL is allowed. Its host is not looked up."""
         if self.trusts(url):
             return
         if url.scheme != "https":
@@ -147,11 +147,11 @@ class Origins:
             )
 
     def trusts(self, url: Url) -> bool:
-        """Whether the address behind it may be any."""
+        """Whether its host may have any address."""
         return url.origin in self.trusted
 
 
 def _is_address(host: str) -> bool:
-    """As browsers tell: a last label that is a number makes all of it an IPv4 address, in whatever
-    spelling."""
+    """Whether browsers read it as an address: the last label of an IPv4 address, in any spelling,
+    is a number."""
     return host.startswith("[") or NUMBER.fullmatch(host.rpartition(".")[2]) is not None

@@ -1,0 +1,1 @@
+"""Objects under keys, in a local folder or in S3."""
