@@ -37,7 +37,7 @@ from app.models import Mode, Plan
 from app.serve import free_port
 from app.services import identity, keys, plans
 from tests.billing import Till, open_till
-from tests.client import ApiClient
+from tests.client import ApiClient, client_of
 from tests.clock import NOON, Clock, file_now
 from tests.s3 import S3Server, running_s3
 
@@ -205,8 +205,11 @@ def sqlite_app(make_app: AppMaker) -> Flask:
     return make_app()
 
 
+DatabaseMaker = Callable[[], str]
+
+
 @pytest.fixture(scope="session")
-def make_database(postgres: str) -> Callable[[], str]:
+def make_database(postgres: str) -> DatabaseMaker:
     """Make an empty database on the PostgreSQL server and return its address."""
 
     def make() -> str:
@@ -219,7 +222,7 @@ def make_database(postgres: str) -> Callable[[], str]:
 
 
 @pytest.fixture(scope="session")
-def postgresql_app(make_app: AppMaker, make_database: Callable[[], str]) -> Flask:
+def postgresql_app(make_app: AppMaker, make_database: DatabaseMaker) -> Flask:
     return make_app(database_url=make_database())
 
 
@@ -286,8 +289,11 @@ def globex(make_account: AccountMaker) -> Account:
     return make_account("globex")
 
 
+KeyMaker = Callable[..., str]
+
+
 @pytest.fixture
-def make_key(app: Flask, clock: Clock) -> Callable[..., str]:
+def make_key(app: Flask, clock: Clock) -> KeyMaker:
     """Another key of an account: mode, scopes, expiry."""
 
     def make(
@@ -309,9 +315,7 @@ def make_key(app: Flask, clock: Clock) -> Callable[..., str]:
 
 @pytest.fixture
 def client(app: Flask) -> ApiClient:
-    client = app.test_client()
-    assert isinstance(client, ApiClient)
-    return client
+    return client_of(app)
 
 
 @pytest.fixture
