@@ -1,21 +1,21 @@
 """``/billing``: what is sold to whom, on which page, and to one customer only."""
 
 import logging
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
 
 import pytest
-from werkzeug.test import TestResponse
+from flask import Flask
 
 from app.adapters.payments import CustomerGone, Refused
 from app.config import PlanPrice
 from app.services import audit, subscriptions
 from app.services.prices import Prices
 from tests.billing import ACCOUNT, METERED, SECRETS, Till, open_till
-from tests.client import ApiClient, bearer
-from tests.conftest import Account, AccountMaker
+from tests.client import Answer, ApiClient, Ask, bearer, client_of
+from tests.clock import Clock
+from tests.conftest import Account, AccountMaker, KeyMaker
 from tests.databases import on_both_databases
 from tests.services.perils import forget_everybody
 
@@ -27,10 +27,10 @@ def payer(make_account: AccountMaker) -> Account:
 
 
 @pytest.fixture
-def buy(client: ApiClient, payer: Account) -> Callable[..., TestResponse]:
+def buy(client: ApiClient, payer: Account) -> Ask:
     def buy(
         plan: object = "TEAM", headers: dict[str, str] | None = None, **fields: object
-    ) -> TestResponse:
+    ) -> Answer:
         return client.post(
             "/billing/checkout",
             headers={**bearer(payer.key), **(headers or {})},
@@ -40,18 +40,18 @@ def buy(client: ApiClient, payer: Account) -> Callable[..., TestResponse]:
     return buy
 
 
-def portal(client: ApiClient, key: str, **headers: str) -> TestResponse:
+def portal(client: ApiClient, key: str, **headers: str) -> Answer:
     return client.post("/billing/portal", headers={**bearer(key), **headers})
 
 
-def session_of(till: Till, answer: TestResponse, kind: str = "checkout.session") -> dict[str, Any]:
+def session_of(till: Till, answer: Answer, kind: str = "checkout.session") -> dict[str, Any]:
     """The session whose page an answer leads to."""
     assert answer.status_code == 200, answer.json
     (session,) = [entry for entry in till.books.all(kind) if entry["url"] == answer.json["url"]]
     return session
 
 
-def pay(till: Till, answer: TestResponse) -> str:
+def pay(till: Till, answer: Answer) -> str:
     """Pay on the page; returns the id of the subscription."""
     return str(till.books.complete_checkout(session_of(till, answer)["id"])["subscription"])
 
@@ -62,7 +62,7 @@ def prices_of(till: Till, subscription_id: str) -> list[str]:
     ]
 
 
-def assert_conflict(answer: TestResponse, *words: str) -> None:
+def assert_conflict(answer: Answer, *words: str) -> None:
     assert (answer.status_code, answer.json["code"]) == (409, "conflict"), answer.json
     assert not [word for word in words if word not in answer.json["error"]], answer.json["error"]
 
@@ -70,7 +70,7 @@ def assert_conflict(answer: TestResponse, *words: str) -> None:
 # What is sold
 
 
-def test_a_checkout_sells_what_was_asked_for(till, payer, buy) -> None:
+def test_a_checkout_sells_what_was_asked_for(till: Till, payer: Account, buy: Ask) -> None:
     for asked, price in (
         ({"plan": "TEAM"}, "price_team_month"),
         ({"plan": "TEAM", "interval": "month"}, "price_team_month"),
@@ -84,7 +84,7 @@ def test_a_checkout_sells_what_was_asked_for(till, payer, buy) -> None:
         assert session["client_reference_id"] == payer.org_id
 
 
-def test_the_plan_changes_when_it_is_paid(till, payer, buy) -> None:
+def test_the_plan_changes_when_it_is_paid(till: Till, payer: Account, buy: Ask) -> None:
     session = session_of(till, buy("BUSINESS", interval="year"))
     subscription = till.books.complete_checkout(session["id"])["subscription"]
     assert till.books.subscription(subscription)["metadata"] == {"org_id": payer.org_id}
@@ -93,14 +93,14 @@ def test_the_plan_changes_when_it_is_paid(till, payer, buy) -> None:
     assert till.plan(payer) == "BUSINESS"
 
 
-def test_the_page_leads_back_to_ours(till, client, buy) -> None:
+def test_the_page_leads_back_to_ours(till: Till, client: ApiClient, buy: Ask) -> None:
     session = session_of(till, buy())
     for name, how in (("success_url", "done"), ("cancel_url", "cancelled")):
         assert session[name] == f"http://localhost/docs/billing?checkout={how}"
         assert client.get(session[name]).status_code == 200
 
 
-def test_the_customer_is_the_workspace_s_owner(till, payer, buy) -> None:
+def test_the_customer_is_the_workspace_s_owner(till: Till, payer: Account, buy: Ask) -> None:
     buy()
     customer = till.books.customer(till.billing(payer).customer_id or "")
     assert customer["email"] == payer.email
@@ -128,7 +128,9 @@ NOT_SOLD: list[tuple[dict[str, object], str]] = [
 ]
 
 
-def test_what_is_not_sold_is_refused_by_its_field(till, client, payer, buy) -> None:
+def test_what_is_not_sold_is_refused_by_its_field(
+    till: Till, client: ApiClient, payer: Account, buy: Ask
+) -> None:
     for asked, field in NOT_SOLD:
         answer = buy(**asked)
         assert (answer.status_code, answer.json["code"]) == (400, "bad_request")
@@ -138,7 +140,9 @@ def test_what_is_not_sold_is_refused_by_its_field(till, client, payer, buy) -> N
     assert till.books.customers() == []
 
 
-def test_a_plan_is_refused_where_it_is_not_sold_by_the_year(app, clock, payer, buy) -> None:
+def test_a_plan_is_refused_where_it_is_not_sold_by_the_year(
+    app: Flask, clock: Clock, payer: Account, buy: Ask
+) -> None:
     prices = Prices([PlanPrice("TEAM", "month", "price_team_month")], ())
     with open_till(app, clock, prices=prices) as till:
         answer = buy(interval="year")
@@ -150,7 +154,7 @@ def test_a_plan_is_refused_where_it_is_not_sold_by_the_year(app, clock, payer, b
 
 
 def test_of_several_prices_of_a_plan_the_first_is_sold_and_the_others_still_hold(
-    app, clock, payer, buy
+    app: Flask, clock: Clock, payer: Account, buy: Ask
 ) -> None:
     old, new = (
         PlanPrice("TEAM", "month", "price_business_month"),
@@ -164,7 +168,9 @@ def test_of_several_prices_of_a_plan_the_first_is_sold_and_the_others_still_hold
         assert till.plan(payer) == "TEAM"
 
 
-def test_a_metered_price_is_sold_with_the_other(app, clock, payer, buy) -> None:
+def test_a_metered_price_is_sold_with_the_other(
+    app: Flask, clock: Clock, payer: Account, buy: Ask
+) -> None:
     prices = Prices(
         [PlanPrice("TEAM", "month", "price_team_month")], [PlanPrice("TEAM", "month", METERED)]
     )
@@ -178,7 +184,9 @@ def test_a_metered_price_is_sold_with_the_other(app, clock, payer, buy) -> None:
 # To whom
 
 
-def test_a_key_that_only_reads_buys_nothing(till, client, payer, make_key) -> None:
+def test_a_key_that_only_reads_buys_nothing(
+    till: Till, client: ApiClient, payer: Account, make_key: KeyMaker
+) -> None:
     reading, writing = make_key(payer, scopes=("read",)), make_key(payer, scopes=("write",))
     for path in ("checkout", "portal"):
         answer = client.post(f"/billing/{path}", headers=bearer(reading), json={"plan": "TEAM"})
@@ -188,7 +196,7 @@ def test_a_key_that_only_reads_buys_nothing(till, client, payer, make_key) -> No
     assert answer.status_code == 200
 
 
-def test_a_test_key_spends_no_money(till, client, payer) -> None:
+def test_a_test_key_spends_no_money(till: Till, client: ApiClient, payer: Account) -> None:
     for path in ("checkout", "portal"):
         answer = client.post(
             f"/billing/{path}", headers=bearer(payer.test_key), json={"plan": "TEAM"}
@@ -198,7 +206,9 @@ def test_a_test_key_spends_no_money(till, client, payer) -> None:
     assert till.books.customers() == []
 
 
-def test_nobody_pays_for_what_was_granted(till, client, make_account) -> None:
+def test_nobody_pays_for_what_was_granted(
+    till: Till, client: ApiClient, make_account: AccountMaker
+) -> None:
     granted = make_account("granted", plan="BUSINESS")
     for plan in ("TEAM", "BUSINESS"):
         answer = client.post("/billing/checkout", headers=bearer(granted.key), json={"plan": plan})
@@ -206,7 +216,9 @@ def test_nobody_pays_for_what_was_granted(till, client, make_account) -> None:
     assert till.books.customers() == []
 
 
-def test_a_plan_above_the_granted_one_is_sold(till, client, make_account) -> None:
+def test_a_plan_above_the_granted_one_is_sold(
+    till: Till, client: ApiClient, make_account: AccountMaker
+) -> None:
     granted = make_account("granted", plan="TEAM")
     answer = client.post(
         "/billing/checkout", headers=bearer(granted.key), json={"plan": "BUSINESS"}
@@ -216,7 +228,9 @@ def test_a_plan_above_the_granted_one_is_sold(till, client, make_account) -> Non
     assert till.plan(granted) == "BUSINESS"
 
 
-def test_without_a_provider_payments_are_not_implemented(client, payer, buy) -> None:
+def test_without_a_provider_payments_are_not_implemented(
+    client: ApiClient, payer: Account, buy: Ask
+) -> None:
     for answer in (buy(), portal(client, payer.key)):
         assert (answer.status_code, answer.json["code"]) == (501, "not_configured")
 
@@ -224,7 +238,7 @@ def test_without_a_provider_payments_are_not_implemented(client, payer, buy) -> 
 # What has been bought already
 
 
-def test_the_plan_that_is_paid_is_not_sold_again(till, payer, buy) -> None:
+def test_the_plan_that_is_paid_is_not_sold_again(till: Till, payer: Account, buy: Ask) -> None:
     pay(till, buy())
     assert_conflict(buy(), "TEAM", "month", "/billing/portal")
     assert len(till.books.all("checkout.session")) == 1
@@ -238,7 +252,12 @@ def test_the_plan_that_is_paid_is_not_sold_again(till, payer, buy) -> None:
     ],
 )
 def test_another_plan_is_confirmed_for_the_same_subscription(
-    till, payer, buy, asked, price, plan
+    till: Till,
+    payer: Account,
+    buy: Ask,
+    asked: dict[str, str],
+    price: str,
+    plan: str,
 ) -> None:
     subscription = pay(till, buy())
     page = session_of(till, buy(**asked), "billing_portal.session")
@@ -254,19 +273,23 @@ def test_another_plan_is_confirmed_for_the_same_subscription(
     assert len(till.books.subscriptions_of(till.billing(payer).customer_id or "")) == 1
 
 
-def test_a_change_is_offered_before_our_own_books_know_of_the_subscription(till, buy) -> None:
+def test_a_change_is_offered_before_our_own_books_know_of_the_subscription(
+    till: Till, buy: Ask
+) -> None:
     """The customer is faster than the webhook: two subscriptions would both be charged."""
     pay(till, buy())
     assert_conflict(buy(), "TEAM")
     assert session_of(till, buy("BUSINESS"), "billing_portal.session")
 
 
-def test_a_change_is_offered_in_a_trial(till, payer, buy) -> None:
+def test_a_change_is_offered_in_a_trial(till: Till, payer: Account, buy: Ask) -> None:
     till.books.subscribe(till.customer(payer), ["price_team_month"], trial_days=14)
     assert session_of(till, buy("BUSINESS"), "billing_portal.session")
 
 
-def test_what_is_not_paid_must_be_paid_first(till, client, payer, buy) -> None:
+def test_what_is_not_paid_must_be_paid_first(
+    till: Till, client: ApiClient, payer: Account, buy: Ask
+) -> None:
     subscription = pay(till, buy())
     till.books.set_card(till.billing(payer).customer_id or "", "declines")
     till.books.end_period(subscription)
@@ -279,14 +302,14 @@ def test_what_is_not_paid_must_be_paid_first(till, client, payer, buy) -> None:
     assert portal(client, payer.key).status_code == 200
 
 
-def test_what_is_paused_must_be_taken_up_again_first(till, payer, buy) -> None:
+def test_what_is_paused_must_be_taken_up_again_first(till: Till, payer: Account, buy: Ask) -> None:
     till.books.pause(pay(till, buy()))
     assert_conflict(buy("BUSINESS"), "paused", "/billing/portal")
 
 
 @pytest.mark.parametrize("at_period_end", [True, False])
 def test_after_a_cancellation_the_plan_is_sold_again_once_it_has_ended(
-    till, payer, buy, at_period_end
+    till: Till, payer: Account, buy: Ask, at_period_end: bool
 ) -> None:
     subscription = pay(till, buy())
     till.books.cancel(subscription, at_period_end=at_period_end)
@@ -298,7 +321,9 @@ def test_after_a_cancellation_the_plan_is_sold_again_once_it_has_ended(
     assert till.plan(payer) == "TEAM"
 
 
-def test_a_first_payment_that_failed_does_not_stand_in_the_way(till, payer, buy) -> None:
+def test_a_first_payment_that_failed_does_not_stand_in_the_way(
+    till: Till, payer: Account, buy: Ask
+) -> None:
     first = till.books.subscribe(till.customer(payer), ["price_team_month"], card="declines")
     assert first["status"] == "incomplete"
     pay(till, buy("BUSINESS"))
@@ -306,14 +331,18 @@ def test_a_first_payment_that_failed_does_not_stand_in_the_way(till, payer, buy)
     assert till.plan(payer) == "BUSINESS"
 
 
-def test_a_subscription_of_several_prices_is_not_changed_here(app, clock, payer, buy) -> None:
+def test_a_subscription_of_several_prices_is_not_changed_here(
+    app: Flask, clock: Clock, payer: Account, buy: Ask
+) -> None:
     prices = Prices(ACCOUNT.stripe_prices, [PlanPrice("TEAM", "month", METERED)])
     with open_till(app, clock, prices=prices) as till:
         pay(till, buy())
         assert_conflict(buy("BUSINESS"), "several prices", "/billing/portal")
 
 
-def test_a_price_that_only_stripe_knows_is_a_matter_for_people(app, clock, payer, buy) -> None:
+def test_a_price_that_only_stripe_knows_is_a_matter_for_people(
+    app: Flask, clock: Clock, payer: Account, buy: Ask
+) -> None:
     """Somebody changed the subscription in Stripe's dashboard to a price of its own."""
     prices = Prices(
         [one for one in ACCOUNT.stripe_prices if one.price_id != "price_business_year"], ()
@@ -330,7 +359,7 @@ def test_a_price_that_only_stripe_knows_is_a_matter_for_people(app, clock, payer
 # Pages
 
 
-def test_a_second_checkout_closes_the_first(till, buy) -> None:
+def test_a_second_checkout_closes_the_first(till: Till, buy: Ask) -> None:
     """Two open pages could both be paid."""
     first = session_of(till, buy())
     second = session_of(till, buy("BUSINESS"))
@@ -338,7 +367,9 @@ def test_a_second_checkout_closes_the_first(till, buy) -> None:
     assert till.books.checkout(second["id"])["status"] == "open"
 
 
-def test_the_portal_is_for_customers(till, client, payer, buy) -> None:
+def test_the_portal_is_for_customers(
+    till: Till, client: ApiClient, payer: Account, buy: Ask
+) -> None:
     assert_conflict(portal(client, payer.key), "/billing/checkout")
     assert till.books.customers() == []
     buy()
@@ -348,7 +379,9 @@ def test_the_portal_is_for_customers(till, client, payer, buy) -> None:
     assert page["flow"] is None
 
 
-def test_a_repeated_request_leads_to_the_same_page(till, client, payer, buy) -> None:
+def test_a_repeated_request_leads_to_the_same_page(
+    till: Till, client: ApiClient, payer: Account, buy: Ask
+) -> None:
     once = {"Idempotency-Key": "buy-1"}
     first, again = buy(headers=once), buy(headers=once)
     assert again.headers["Idempotent-Replayed"] == "true"
@@ -361,7 +394,7 @@ def test_a_repeated_request_leads_to_the_same_page(till, client, payer, buy) -> 
     assert pages[0] == pages[1]
 
 
-def test_workspaces_are_apart(till, client, make_account) -> None:
+def test_workspaces_are_apart(till: Till, client: ApiClient, make_account: AccountMaker) -> None:
     one, other = (
         make_account(name, plan="FREE", requests_per_second=1000) for name in ("one", "other")
     )
@@ -377,12 +410,12 @@ def test_workspaces_are_apart(till, client, make_account) -> None:
 
 
 @on_both_databases
-def test_parallel_checkouts_make_one_customer(app, till, payer) -> None:
+def test_parallel_checkouts_make_one_customer(app: Flask, till: Till, payer: Account) -> None:
     start = Barrier(8)
 
-    def buy(_: int) -> TestResponse:
+    def buy(_: int) -> Answer:
         start.wait()
-        return app.test_client().post(
+        return client_of(app).post(
             "/billing/checkout", headers=bearer(payer.key), json={"plan": "TEAM"}
         )
 
@@ -397,7 +430,7 @@ def test_parallel_checkouts_make_one_customer(app, till, payer) -> None:
 
 @on_both_databases
 def test_a_crash_before_the_customer_is_stored_makes_no_second_one(
-    till, payer, buy, monkeypatch
+    till: Till, payer: Account, buy: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def die(*_: object) -> None:
         raise SystemExit("killed")
@@ -413,7 +446,9 @@ def test_a_crash_before_the_customer_is_stored_makes_no_second_one(
 
 
 @on_both_databases
-def test_a_customer_that_stripe_deleted_is_replaced(till, client, payer, buy) -> None:
+def test_a_customer_that_stripe_deleted_is_replaced(
+    till: Till, client: ApiClient, payer: Account, buy: Ask
+) -> None:
     pay(till, buy())
     gone = till.billing(payer).customer_id or ""
     till.books.delete_customer(gone)
@@ -424,7 +459,9 @@ def test_a_customer_that_stripe_deleted_is_replaced(till, client, payer, buy) ->
     assert len(till.books.customers()) == 1
 
 
-def test_the_portal_of_a_deleted_customer_is_gone(till, client, payer, buy) -> None:
+def test_the_portal_of_a_deleted_customer_is_gone(
+    till: Till, client: ApiClient, payer: Account, buy: Ask
+) -> None:
     pay(till, buy())
     till.catch_up()
     assert till.plan(payer) == "TEAM"
@@ -435,9 +472,10 @@ def test_the_portal_of_a_deleted_customer_is_gone(till, client, payer, buy) -> N
 
 
 def test_a_customer_that_is_deleted_while_the_page_is_made_is_replaced(
-    till, payer, buy, monkeypatch
+    till: Till, payer: Account, buy: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, deleted = till.provider.payments.checkout, []
+    made = till.provider.payments.checkout
+    deleted: list[str] = []
 
     def checkout(org_id: str, customer_id: str, *rest: Any) -> str:
         if not deleted:
@@ -449,7 +487,9 @@ def test_a_customer_that_is_deleted_while_the_page_is_made_is_replaced(
     assert till.billing(payer).customer_id not in (None, *deleted)
 
 
-def test_a_customer_that_always_disappears_is_answered_with_a_503(till, buy, monkeypatch) -> None:
+def test_a_customer_that_always_disappears_is_answered_with_a_503(
+    till: Till, buy: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def checkout(_org_id: str, customer_id: str, *_: Any) -> str:
         raise CustomerGone(customer_id)
 
@@ -459,7 +499,14 @@ def test_a_customer_that_always_disappears_is_answered_with_a_503(till, buy, mon
     assert answer.headers["Retry-After"]
 
 
-def test_no_secret_is_logged(till, client, payer, buy, caplog, capfd) -> None:
+def test_no_secret_is_logged(
+    till: Till,
+    client: ApiClient,
+    payer: Account,
+    buy: Ask,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     with caplog.at_level(logging.DEBUG):
         pay(till, buy())
         till.catch_up()
@@ -476,7 +523,7 @@ def test_no_secret_is_logged(till, client, payer, buy, caplog, capfd) -> None:
 
 
 def test_a_purchase_that_nobody_told_is_asked_for_an_hour_later(
-    context, till, payer, buy, clock
+    context: None, till: Till, payer: Account, buy: Ask, clock: Clock
 ) -> None:
     forget_everybody()
     pay(till, buy())
@@ -486,7 +533,7 @@ def test_a_purchase_that_nobody_told_is_asked_for_an_hour_later(
 
 
 def test_where_the_portal_changes_no_plans_the_way_round_is_told(
-    till, payer, buy, monkeypatch
+    till: Till, payer: Account, buy: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuses(*_anything: object) -> str:
         raise Refused("the feature is disabled")
