@@ -8,7 +8,8 @@ from sqlalchemy.exc import OperationalError
 from app.errors import AppError
 from app.imaging import UnsupportedImage
 from app.services import keys
-from tests.client import bearer
+from tests.client import ApiClient, bearer
+from tests.conftest import Account
 
 FIELDS = {"error", "code", "status", "type", "requestId", "message"}
 
@@ -24,7 +25,9 @@ FIELDS = {"error", "code", "status", "type", "requestId", "message"}
         ("GET", "/docs/assets/..%2f..%2fwsgi.py", 404, "not_found"),
     ],
 )
-def test_unknown_routes_and_methods(client, method, path, status, code) -> None:
+def test_unknown_routes_and_methods(
+    client: ApiClient, method: str, path: str, status: int, code: str
+) -> None:
     answer = client.open(path, method=method)
     assert (answer.status_code, answer.json["code"]) == (status, code)
     assert set(answer.json) == FIELDS
@@ -51,12 +54,16 @@ def test_unknown_routes_and_methods(client, method, path, status, code) -> None:
         ("", b"{}", 415, "unsupported_media_type"),
     ],
 )
-def test_bad_bodies(client, content_type, body, status, code) -> None:
+def test_bad_bodies(
+    client: ApiClient, content_type: str, body: bytes, status: int, code: str
+) -> None:
     answer = client.post("/auth/register", data=body, content_type=content_type)
     assert (answer.status_code, answer.json["code"]) == (status, code)
 
 
-def test_a_defect_is_a_bare_500(client, acme, monkeypatch) -> None:
+def test_a_defect_is_a_bare_500(
+    client: ApiClient, acme: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("a secret detail")
 
@@ -67,7 +74,9 @@ def test_a_defect_is_a_bare_500(client, acme, monkeypatch) -> None:
     assert "Traceback" not in answer.text
 
 
-def test_a_database_that_is_down_is_503(client, acme, monkeypatch) -> None:
+def test_a_database_that_is_down_is_503(
+    client: ApiClient, acme: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def down(*_: object) -> None:
         raise OperationalError("SELECT 1", {}, Exception("connection refused"))
 
@@ -77,7 +86,7 @@ def test_a_database_that_is_down_is_503(client, acme, monkeypatch) -> None:
     assert answer.headers["Retry-After"]
 
 
-def test_every_answer_carries_an_id_and_safety_headers(client) -> None:
+def test_every_answer_carries_an_id_and_safety_headers(client: ApiClient) -> None:
     ids = set()
     for path in ("/healthz", "/nowhere", "/docs", "/openapi.json"):
         answer = client.get(path)
