@@ -9,18 +9,21 @@ from itertools import count, pairwise
 from threading import Barrier, Event
 
 import pytest
+from flask import Flask
 from rq import Queue
 
 from app import jobs
 from app.adapters.payments import Event as News
 from app.adapters.payments import Payments, Subscription
 from app.adapters.queue import BILLING, DEFAULT
+from app.adapters.stripe_payments import StripePayments
 from app.errors import DependencyDown
 from app.extensions import transaction
 from app.models import AuditEntry
 from app.services import inbox
 from app.services.provider import Provider
-from tests.conftest import PATIENCE_SECONDS
+from tests.billing import Till
+from tests.conftest import PATIENCE_SECONDS, AccountMaker
 from tests.databases import on_both_databases
 from tests.services.lives import LISTENED_TO, Life, life_of
 from tests.services.perils import (
@@ -40,13 +43,13 @@ pytestmark = pytest.mark.usefixtures("context")
 
 
 @pytest.fixture
-def life(app, make_account) -> Iterator[Life]:
+def life(app: Flask, make_account: AccountMaker) -> Iterator[Life]:
     with life_of(app, make_account) as life:
         yield life
 
 
 @dataclass
-class Pausing:
+class Pausing(StripePayments):
     """Payments whose first answers are kept back until ``pause`` returns, and so grow old."""
 
     payments: Payments
@@ -61,7 +64,7 @@ class Pausing:
         return answer
 
 
-def in_threads(app, number: int, work: Callable[[], object]) -> None:
+def in_threads(app: Flask, number: int, work: Callable[[], object]) -> None:
     def worker(_: int) -> None:
         with app.app_context():
             work()
@@ -86,7 +89,7 @@ def changes(entries: Sequence[AuditEntry], name: str) -> list[tuple[object, obje
 
 
 @on_both_databases
-def test_an_answer_that_grew_old_is_asked_for_again(app, life) -> None:
+def test_an_answer_that_grew_old_is_asked_for_again(app: Flask, life: Life) -> None:
     """One that asks first and applies last."""
     one = life.subscribe(TEAM)
     life.arrive()
@@ -119,11 +122,15 @@ def test_an_answer_that_grew_old_is_asked_for_again(app, life) -> None:
 
 
 @on_both_databases
-def test_of_many_with_the_same_old_answer_one_applies_it(app, life) -> None:
+def test_of_many_with_the_same_old_answer_one_applies_it(app: Flask, life: Life) -> None:
     """It is newer than what was there; the others see what has changed since."""
     one = life.subscribe(TEAM)
     life.arrive()
-    together = Barrier(4, lambda: life.books.change_prices(one, [BUSINESS]), PATIENCE_SECONDS)
+
+    def change() -> None:
+        life.books.change_prices(one, [BUSINESS])
+
+    together = Barrier(4, change, PATIENCE_SECONDS)
     provider = ticking(life)
     provider = replace(provider, payments=Pausing(provider.payments, together.wait, 4))
     in_threads(app, 4, lambda: inbox.handle(provider, life.customer_id))
@@ -132,7 +139,9 @@ def test_of_many_with_the_same_old_answer_one_applies_it(app, life) -> None:
 
 
 @on_both_databases
-def test_whoever_handles_while_the_books_change_the_last_state_stays(app, life) -> None:
+def test_whoever_handles_while_the_books_change_the_last_state_stays(
+    app: Flask, life: Life
+) -> None:
     """Every entry of the audit begins where the one before it ended, and none tells the same
     twice."""
     one = life.subscribe(TEAM)
@@ -158,7 +167,7 @@ def test_whoever_handles_while_the_books_change_the_last_state_stays(app, life) 
     assert [before for before, _ in told] == [None, *(after for _, after in told[:-1])]
 
 
-def test_news_that_changes_nothing_leaves_no_trace_in_the_audit(life) -> None:
+def test_news_that_changes_nothing_leaves_no_trace_in_the_audit(life: Life) -> None:
     life.subscribe(TEAM)
     life.catch_up()
     life.books.set_card(life.customer_id, "works")
@@ -170,7 +179,7 @@ def test_news_that_changes_nothing_leaves_no_trace_in_the_audit(life) -> None:
     assert len(life.till.audit(life.who)) == 1
 
 
-def test_nine_kinds_of_news_and_disputes_are_acted_on(life) -> None:
+def test_nine_kinds_of_news_and_disputes_are_acted_on(life: Life) -> None:
     wanted, now = LISTENED_TO | {"charge.dispute.created"}, life.calendar.now
     with transaction() as session:
         acted_on = {
@@ -185,7 +194,7 @@ def test_nine_kinds_of_news_and_disputes_are_acted_on(life) -> None:
 # Processes that die
 
 
-def test_what_a_dead_worker_left_is_done_once_and_whole(life) -> None:
+def test_what_a_dead_worker_left_is_done_once_and_whole(life: Life) -> None:
     """Wherever it died: state, audit and the events' end are written together or not at all."""
     one = life.subscribe(BUSINESS)
     life.catch_up()
@@ -210,7 +219,7 @@ def test_what_a_dead_worker_left_is_done_once_and_whole(life) -> None:
     assert seen == {True, False}
 
 
-def test_what_somebody_works_on_is_left_alone_for_the_length_of_the_lease(life) -> None:
+def test_what_somebody_works_on_is_left_alone_for_the_length_of_the_lease(life: Life) -> None:
     life.subscribe(TEAM)
     life.arrive()
     with killed_at(5):
@@ -223,7 +232,9 @@ def test_what_somebody_works_on_is_left_alone_for_the_length_of_the_lease(life) 
     assert life.plan == "TEAM"
 
 
-def test_what_was_stored_and_never_enqueued_is_found(app, till, make_account, monkeypatch) -> None:
+def test_what_was_stored_and_never_enqueued_is_found(
+    app: Flask, till: Till, make_account: AccountMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     account = make_account(plan="FREE")
     till.books.subscribe(till.customer(account), [TEAM])
     queue = Queue(DEFAULT, connection=app.extensions["lightwell"].redis)
@@ -250,11 +261,12 @@ def test_what_was_stored_and_never_enqueued_is_found(app, till, make_account, mo
 # A provider that fails
 
 
-def test_a_provider_that_is_down_is_asked_later_and_later(life) -> None:
+def test_a_provider_that_is_down_is_asked_later_and_later(life: Life) -> None:
     life.subscribe(TEAM)
     life.arrive()
     broken = Broken(life.till.provider.payments, {life.customer_id: DOWN})
-    provider, pauses = replace(life.till.provider, payments=broken), []
+    provider = replace(life.till.provider, payments=broken)
+    pauses: list[timedelta] = []
     for attempt in range(1, 13):
         inbox.work(provider)
         inbox.work(provider)
@@ -263,6 +275,7 @@ def test_a_provider_that_is_down_is_asked_later_and_later(life) -> None:
             (attempt, "It does not answer.")
         }
         (due,) = {event.next_attempt_at for event in waiting}
+        assert due
         pauses.append(due - life.calendar.now)
         life.calendar.now = due
     assert len(broken.asked) == 12
@@ -273,7 +286,7 @@ def test_a_provider_that_is_down_is_asked_later_and_later(life) -> None:
     assert (life.plan, unhandled()) == ("TEAM", [])
 
 
-def test_a_provider_that_is_down_is_not_asked_for_the_next_customer(life) -> None:
+def test_a_provider_that_is_down_is_not_asked_for_the_next_customer(life: Life) -> None:
     """What waits behind the first is due as it was, and found when the provider is back."""
     other = life.neighbour()
     for one in (life, other):
@@ -292,7 +305,7 @@ def test_a_provider_that_is_down_is_not_asked_for_the_next_customer(life) -> Non
     assert (life.plan, unhandled()) == ("TEAM", [])
 
 
-def test_what_somebody_else_has_done_meanwhile_is_not_put_off(life) -> None:
+def test_what_somebody_else_has_done_meanwhile_is_not_put_off(life: Life) -> None:
     life.subscribe(TEAM)
     life.arrive()
 
@@ -309,7 +322,9 @@ def test_what_somebody_else_has_done_meanwhile_is_not_put_off(life) -> None:
     assert (life.plan, unhandled()) == ("TEAM", [])
 
 
-def test_a_defect_with_one_customer_keeps_no_other_waiting(life, caplog) -> None:
+def test_a_defect_with_one_customer_keeps_no_other_waiting(
+    life: Life, caplog: pytest.LogCaptureFixture
+) -> None:
     other = life.neighbour()
     for one in (life, other):
         one.subscribe(TEAM)

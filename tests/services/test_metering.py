@@ -1,19 +1,27 @@
 """Images that are paid one by one: each reaches the provider's meter once, whatever happens on the
 way."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import select
 
+from app.adapters.payments import Payments
+from app.adapters.stripe_payments import StripePayments
 from app.config import PlanPrice
 from app.errors import DependencyDown
 from app.extensions import transaction
 from app.models import EntryState, MeterEvent, UsageEntry
 from app.services import keys, metering, usage
 from app.services.prices import Prices
-from tests.billing import ACCOUNT, METERED, open_till
+from tests.billing import ACCOUNT, METERED, Till, open_till
+from tests.client import ApiClient
+from tests.clock import Clock
+from tests.conftest import Account, AccountMaker
 from tests.databases import on_both_databases
 from tests.images import encoded
 
@@ -22,7 +30,7 @@ METERED_TEAM = PlanPrice("TEAM", "month", METERED)
 
 
 @pytest.fixture
-def metered_till(app, clock):
+def metered_till(app: Flask, clock: Clock) -> Iterator[Till]:
     """TEAM is sold by the month, and its images one by one besides."""
     with open_till(
         app, clock, prices=Prices(ACCOUNT.stripe_prices, (METERED_TEAM,)), meter="images"
@@ -31,14 +39,14 @@ def metered_till(app, clock):
 
 
 @pytest.fixture
-def acme(metered_till, make_account):
+def acme(metered_till: Till, make_account: AccountMaker) -> Account:
     """Pays by the image."""
     account = make_account("acme", plan="FREE")
     buy(metered_till, account)
     return account
 
 
-def hear(till) -> None:
+def hear(till: Till) -> None:
     """One of the news about a subscription is enough: each is only a reason to ask."""
     till.deliver(
         [one for one in till.news if one["type"].startswith("customer.subscription.")][-1:]
@@ -46,7 +54,7 @@ def hear(till) -> None:
     till.work()
 
 
-def buy(till, account) -> str:
+def buy(till: Till, account: Account) -> str:
     """Pay what the checkout of TEAM sells. Returns the id of the subscription."""
     customer = till.customer(account)
     (session,) = (
@@ -57,31 +65,31 @@ def buy(till, account) -> str:
     return str(subscription)
 
 
-def reserve(key: str, images: int, clock) -> usage.Reservation:
+def reserve(key: str, images: int, clock: Clock) -> usage.Reservation:
     principal = keys.authenticate(key, clock())
     with transaction(principal.org_id) as session:
         return usage.reserve(session, principal, "test", images, clock())
 
 
-def settle(account, reservation, images: int) -> None:
+def settle(account: Account, reservation: usage.Reservation, images: int) -> None:
     with transaction(account.org_id) as session:
         usage.settle(session, reservation, images)
 
 
-def spend(account, images: int, clock) -> str:
+def spend(account: Account, images: int, clock: Clock) -> str:
     """The id of a ledger entry with so many images."""
     reservation = reserve(account.key, images, clock)
     settle(account, reservation, images)
     return reservation.entry_id
 
 
-def waiting(account) -> set[str]:
+def waiting(account: Account) -> set[str]:
     """Ledger entries that are yet to be reported."""
     with transaction(account.org_id) as session:
         return set(session.scalars(select(MeterEvent.entry_id)))
 
 
-def counted(till, account) -> dict[str, int]:
+def counted(till: Till, account: Account) -> dict[str, int]:
     """Images by ledger entry, as the meter counts them; it would count an entry twice if it were
     told twice."""
     customer = till.billing(account).customer_id
@@ -94,22 +102,24 @@ def counted(till, account) -> dict[str, int]:
     return {entry_id: int(payload["value"]) for entry_id, payload in payloads}
 
 
-class Breaking:
+class Breaking(StripePayments):
     """A provider that answers so many of its meter's calls, and then no more."""
 
-    def __init__(self, payments, answers: int) -> None:
+    def __init__(self, payments: Payments, answers: int) -> None:
         self._payments = payments
         self._answers = answers
         self.calls: list[str] = []
 
-    def meter(self, event_name: str, entry_id: str, *rest: object) -> None:
+    def meter(self, event_name: str, entry_id: str, *rest: Any) -> None:
         self.calls.append(entry_id)
         if len(self.calls) > self._answers:
             raise DependencyDown("nobody there")
         self._payments.meter(event_name, entry_id, *rest)
 
 
-def test_metering_is_off_unless_it_is_configured(till, make_account, clock) -> None:
+def test_metering_is_off_unless_it_is_configured(
+    till: Till, make_account: AccountMaker, clock: Clock
+) -> None:
     account = make_account(plan="FREE")
     buy(till, account)
     assert till.plan(account) == "TEAM"
@@ -120,7 +130,7 @@ def test_metering_is_off_unless_it_is_configured(till, make_account, clock) -> N
 
 
 def test_every_settled_image_of_a_live_key_is_counted_once(
-    client, metered_till, acme, clock
+    client: ApiClient, metered_till: Till, acme: Account, clock: Clock
 ) -> None:
     photo = encoded(width=64, height=48)
     compressed = client.compress(acme.key, photo, photo)
@@ -146,7 +156,9 @@ def test_every_settled_image_of_a_live_key_is_counted_once(
         assert event["timestamp"] == int(ledger[event["identifier"]].created_at.timestamp())
 
 
-def test_those_who_pay_no_metered_price_are_not_metered(metered_till, make_account, clock) -> None:
+def test_those_who_pay_no_metered_price_are_not_metered(
+    metered_till: Till, make_account: AccountMaker, clock: Clock
+) -> None:
     """They bought before it was sold, say."""
     account = make_account(plan="FREE")
     metered_till.books.subscribe(metered_till.customer(account), ["price_team_month"])
@@ -160,7 +172,11 @@ def test_those_who_pay_no_metered_price_are_not_metered(metered_till, make_accou
     ("licensed", "sold"), [(ACCOUNT.stripe_prices, ["price_team_month", METERED]), ((), [METERED])]
 )
 def test_a_checkout_sells_metered_prices_with_the_others_or_alone(
-    app, make_account, clock, licensed, sold
+    app: Flask,
+    make_account: AccountMaker,
+    clock: Clock,
+    licensed: tuple[PlanPrice, ...],
+    sold: list[str],
 ) -> None:
     """Without a quantity, which the cashier would refuse as Stripe does."""
     account = make_account(plan="FREE")
@@ -174,11 +190,13 @@ def test_a_checkout_sells_metered_prices_with_the_others_or_alone(
 
 
 def test_metering_ends_with_the_subscription_and_what_was_used_is_still_counted(
-    metered_till, acme, make_account, clock
+    metered_till: Till, acme: Account, make_account: AccountMaker, clock: Clock
 ) -> None:
     last = spend(acme, 2, clock)
     under_way = reserve(acme.key, 3, clock)
-    metered_till.books.cancel(metered_till.billing(acme).subscription_id)
+    subscription = metered_till.billing(acme).subscription_id
+    assert subscription
+    metered_till.books.cancel(subscription)
     hear(metered_till)
     assert not metered_till.organization(acme).metered
     spend(acme, 5, clock)
@@ -188,8 +206,12 @@ def test_metering_ends_with_the_subscription_and_what_was_used_is_still_counted(
     assert counted(metered_till, acme) == {last: 2, under_way.entry_id: 3}
 
 
-def test_an_overdue_payment_does_not_end_metering(metered_till, acme, clock) -> None:
+def test_an_overdue_payment_does_not_end_metering(
+    metered_till: Till, acme: Account, clock: Clock
+) -> None:
     account = metered_till.billing(acme)
+    assert account.customer_id
+    assert account.subscription_id
     metered_till.books.set_card(account.customer_id, "declines")
     metered_till.books.end_period(account.subscription_id)
     hear(metered_till)
@@ -200,7 +222,7 @@ def test_an_overdue_payment_does_not_end_metering(metered_till, acme, clock) -> 
 
 @on_both_databases
 def test_what_the_provider_did_not_take_waits_for_the_next_time(
-    metered_till, acme, clock, monkeypatch
+    metered_till: Till, acme: Account, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(metering, "AT_ONCE", 2)
     entries = {spend(acme, images, clock): images for images in (1, 2, 3, 4, 5)}
@@ -215,7 +237,9 @@ def test_what_the_provider_did_not_take_waits_for_the_next_time(
     assert waiting(acme) == set()
 
 
-def test_a_provider_that_is_down_is_not_asked_about_everything(metered_till, acme, clock) -> None:
+def test_a_provider_that_is_down_is_not_asked_about_everything(
+    metered_till: Till, acme: Account, clock: Clock
+) -> None:
     entries = {spend(acme, 1, clock) for _ in range(2 * metering.THREADS + 4)}
     broken = Breaking(metered_till.provider.payments, 0)
     metering.report(replace(metered_till.provider, payments=broken))
@@ -226,7 +250,7 @@ def test_a_provider_that_is_down_is_not_asked_about_everything(metered_till, acm
 
 
 def test_a_crash_between_telling_and_noting_it_counts_nothing_twice(
-    metered_till, acme, clock, monkeypatch
+    metered_till: Till, acme: Account, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entries = {spend(acme, images, clock): images for images in (1, 2)}
     with monkeypatch.context() as crash:
@@ -243,7 +267,9 @@ def test_a_crash_between_telling_and_noting_it_counts_nothing_twice(
 
 
 @on_both_databases
-def test_parallel_reporters_count_everything_once(app, metered_till, acme, clock) -> None:
+def test_parallel_reporters_count_everything_once(
+    app: Flask, metered_till: Till, acme: Account, clock: Clock
+) -> None:
     entries = {spend(acme, images, clock): images for images in range(1, 13)}
 
     def report(_: int) -> None:
@@ -257,14 +283,20 @@ def test_parallel_reporters_count_everything_once(app, metered_till, acme, clock
 
 
 def test_what_is_too_old_or_nobody_s_is_given_up_and_told(
-    metered_till, acme, make_account, clock, caplog
+    metered_till: Till,
+    acme: Account,
+    make_account: AccountMaker,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     gone = make_account("gone", plan="FREE")
     buy(metered_till, gone)
     old = spend(acme, 3, clock)
     clock.advance(days=34, minutes=1)
     fresh, lost = spend(acme, 4, clock), spend(gone, 5, clock)
-    metered_till.books.delete_customer(metered_till.billing(gone).customer_id)
+    customer = metered_till.billing(gone).customer_id
+    assert customer
+    metered_till.books.delete_customer(customer)
     metering.report(metered_till.provider)
     assert (waiting(acme), waiting(gone)) == (set(), set())
     assert counted(metered_till, acme) == {fresh: 4}

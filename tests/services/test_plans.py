@@ -3,9 +3,11 @@
 Each request here has a key of its own: those of FREE may ask twice a second.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime, time
 
 import pytest
+from flask import Flask
 
 from app.errors import BadRequest
 from app.extensions import transaction
@@ -13,7 +15,10 @@ from app.models import new_id
 from app.services import keys, plans, space, usage
 from app.services.principal import MEGABYTE
 from app.services.sweep import sweep
-from tests.client import bearer
+from tests.billing import Till
+from tests.client import ApiClient, bearer
+from tests.clock import Clock
+from tests.conftest import Account, AccountMaker, KeyMaker
 from tests.databases import on_both_databases
 from tests.images import encoded
 from tests.images_client import ImagesClient
@@ -24,22 +29,22 @@ pytestmark = pytest.mark.usefixtures("context")
 
 
 @pytest.fixture
-def free(make_account):
+def free(make_account: AccountMaker) -> Account:
     return make_account(plan="FREE")
 
 
-def grant(account, plan: str, clock, actor: str = "operator") -> None:
+def grant(account: Account, plan: str, clock: Clock, actor: str = "operator") -> None:
     with transaction(account.org_id) as session:
         plans.grant(session, plan, actor, clock())
 
 
-def spend(account, images: int, clock) -> None:
+def spend(account: Account, images: int, clock: Clock) -> None:
     principal = keys.authenticate(account.key, clock())
     with transaction(account.org_id) as session:
         usage.settle(session, usage.reserve(session, principal, "test", images, clock()), images)
 
 
-def some_image(account, clock) -> str:
+def some_image(account: Account, clock: Clock) -> str:
     """The id of one in the library."""
     image = make_asset(new_id("image", clock()))
     with transaction(account.org_id, "live") as session:
@@ -47,7 +52,7 @@ def some_image(account, clock) -> str:
     return image.id
 
 
-def month(account, clock) -> tuple[int, int | None]:
+def month(account: Account, clock: Clock) -> tuple[int, int | None]:
     """Images used and left."""
     principal = keys.authenticate(account.key, clock())
     with transaction(account.org_id) as session:
@@ -55,7 +60,7 @@ def month(account, clock) -> tuple[int, int | None]:
     return summary.used, summary.remaining
 
 
-def hear(till) -> None:
+def hear(till: Till) -> None:
     """One of the news about a subscription is enough: each is only a reason to ask."""
     till.deliver(
         [one for one in till.news if one["type"].startswith("customer.subscription.")][-1:]
@@ -63,14 +68,14 @@ def hear(till) -> None:
     till.work()
 
 
-def buy(till, account, price: str = "price_team_month") -> str:
+def buy(till: Till, account: Account, price: str = "price_team_month") -> str:
     """The id of a subscription that was paid and heard of."""
     subscription = till.books.subscribe(till.customer(account), [price])
     hear(till)
     return subscription["id"]
 
 
-def fall_behind(till, subscription_id: str) -> None:
+def fall_behind(till: Till, subscription_id: str) -> None:
     """The next payment fails."""
     customer = till.books.subscription(subscription_id)["customer"]
     till.books.set_card(customer, "declines")
@@ -84,8 +89,8 @@ def next_month(now: datetime) -> datetime:
 
 
 @on_both_databases
-def test_the_higher_of_granted_and_paid_holds(till, free, clock) -> None:
-    def after(change) -> str:
+def test_the_higher_of_granted_and_paid_holds(till: Till, free: Account, clock: Clock) -> None:
+    def after(change: Callable[[], object]) -> str:
         change()
         return till.plan(free)
 
@@ -99,7 +104,9 @@ def test_the_higher_of_granted_and_paid_holds(till, free, clock) -> None:
     assert after(lambda: grant(free, "FREE", clock)) == "FREE"
 
 
-def test_a_grant_outlives_a_subscription_that_falls_behind(till, free, clock) -> None:
+def test_a_grant_outlives_a_subscription_that_falls_behind(
+    till: Till, free: Account, clock: Clock
+) -> None:
     subscription = buy(till, free, "price_business_month")
     grant(free, "TEAM", clock)
     fall_behind(till, subscription)
@@ -112,7 +119,9 @@ def test_a_grant_outlives_a_subscription_that_falls_behind(till, free, clock) ->
     assert till.plan(free) == "FREE"
 
 
-def test_the_audit_tells_who_what_and_from_which_to_which(till, free, clock) -> None:
+def test_the_audit_tells_who_what_and_from_which_to_which(
+    till: Till, free: Account, clock: Clock
+) -> None:
     subscription = buy(till, free)
     grant(free, "BUSINESS", clock, "staff@example.com")
     grant(free, "BUSINESS", clock, "somebody else")
@@ -141,13 +150,17 @@ def test_the_audit_tells_who_what_and_from_which_to_which(till, free, clock) -> 
     assert (cancelled.before["paidPlan"], cancelled.after["paidPlan"]) == ("TEAM", None)
 
 
-def test_an_unknown_plan_is_refused_and_changes_nothing(till, free, clock) -> None:
+def test_an_unknown_plan_is_refused_and_changes_nothing(
+    till: Till, free: Account, clock: Clock
+) -> None:
     with pytest.raises(BadRequest, match=r"There is no plan GOLD\. Plans: FREE, TEAM"):
         grant(free, "GOLD", clock)
     assert (till.plan(free), till.audit(free)) == ("FREE", [])
 
 
-def test_limits_change_with_the_next_request_and_back(till, client, free, make_key) -> None:
+def test_limits_change_with_the_next_request_and_back(
+    till: Till, client: ApiClient, free: Account, make_key: KeyMaker
+) -> None:
     def seen() -> tuple[object, ...]:
         library = client.get("/api/v1/assets", headers=bearer(make_key(free)))
         month = client.get("/usage", headers=bearer(make_key(free)))
@@ -179,7 +192,9 @@ def test_limits_change_with_the_next_request_and_back(till, client, free, make_k
     assert seen() == nothing_paid
 
 
-def test_what_is_used_this_month_stays_used(till, client, free, make_key, clock) -> None:
+def test_what_is_used_this_month_stays_used(
+    till: Till, client: ApiClient, free: Account, make_key: KeyMaker, clock: Clock
+) -> None:
     """Through an upgrade and back; the next month begins by the calendar, with nobody's doing."""
     image = some_image(free, clock)
     spend(free, 100, clock)
@@ -200,7 +215,7 @@ def test_what_is_used_this_month_stays_used(till, client, free, make_key, clock)
     assert month(free, clock) == (0, 100)
 
 
-def refusals(client, account, make_key, image) -> list[str]:
+def refusals(client: ApiClient, account: Account, make_key: KeyMaker, image: str) -> list[str]:
     """What the workspace API, both kinds of quota, and storage say to somebody who has used up
     all."""
     answers = [
@@ -214,7 +229,7 @@ def refusals(client, account, make_key, image) -> list[str]:
 
 
 def test_refusals_say_that_a_payment_is_overdue_and_where_to_pay(
-    till, client, free, make_key, clock
+    till: Till, client: ApiClient, free: Account, make_key: KeyMaker, clock: Clock
 ) -> None:
     image = some_image(free, clock)
     subscription = buy(till, free)
@@ -223,6 +238,7 @@ def test_refusals_say_that_a_payment_is_overdue_and_where_to_pay(
         space.take(session, keys.authenticate(free.key, clock()).allowance, 100 * 1024 * MEGABYTE)
     fall_behind(till, subscription)
     end = till.organization(free).plan_lapses_at
+    assert end
     during = refusals(client, free, make_key, image)
     warning = (
         f"The last payment failed: the TEAM plan ends on {end:%Y-%m-%d} unless it is paid. POST "
@@ -237,14 +253,18 @@ def test_refusals_say_that_a_payment_is_overdue_and_where_to_pay(
     reason = "The last payment failed, so the plan is FREE until it is paid. POST /billing/portal "
     assert all(reason in message for message in after)
 
-    till.books.set_card(till.billing(free).customer_id, "works")
+    customer = till.billing(free).customer_id
+    assert customer
+    till.books.set_card(customer, "works")
     hear(till)
     paid = refusals(client, free, make_key, image)
     assert len(paid) == 3
     assert not any("payment" in message for message in paid)
 
 
-def test_a_granted_plan_does_not_end_with_a_payment_for_another(till, free, clock) -> None:
+def test_a_granted_plan_does_not_end_with_a_payment_for_another(
+    till: Till, free: Account, clock: Clock
+) -> None:
     fall_behind(till, buy(till, free))
     grant(free, "BUSINESS", clock)
     assert keys.authenticate(free.key, clock()).allowance.arrears == ""
@@ -253,7 +273,9 @@ def test_a_granted_plan_does_not_end_with_a_payment_for_another(till, free, cloc
 
 
 @on_both_databases
-def test_the_sweep_writes_down_that_a_plan_has_lapsed_once(app, till, free, clock) -> None:
+def test_the_sweep_writes_down_that_a_plan_has_lapsed_once(
+    app: Flask, till: Till, free: Account, clock: Clock
+) -> None:
     fall_behind(till, buy(till, free))
     tools = app.extensions["lightwell"]
 

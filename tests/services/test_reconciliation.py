@@ -1,15 +1,19 @@
 """``flask billing reconcile``: what differs from the payment provider is found, told, and
 mended."""
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import event, func, select, update
 
 from app.adapters import stripe_payments
-from app.adapters.payments import Payments
+from app.adapters.payments import Subscription
+from app.adapters.stripe_payments import StripePayments
 from app.config import PlanPrice
 from app.errors import DependencyDown
 from app.extensions import db, transaction
@@ -17,15 +21,18 @@ from app.models import FREE, BillingAccount, Organization
 from app.services import plans, reconciliation, subscriptions
 from app.services.prices import Prices
 from app.tenancy import unscoped
-from tests.billing import ACCOUNT, METERED, open_till
+from tests.billing import ACCOUNT, METERED, SECRETS, Till, open_till
+from tests.clock import Clock
+from tests.conftest import Account, AccountMaker
 from tests.databases import on_both_databases
 from tests.services.perils import forget_everybody
+from tests.webhooks.events import NOWHERE
 
 pytestmark = pytest.mark.usefixtures("alone")
 
 
 @pytest.fixture
-def alone(context) -> None:
+def alone(context: None) -> None:
     """Everybody is compared, so whoever is left here of earlier tests has never been at the
     till."""
     forget_everybody()
@@ -35,12 +42,15 @@ def alone(context) -> None:
 
 
 @pytest.fixture
-def acme(make_account):
+def acme(make_account: AccountMaker) -> Account:
     return make_account("acme", plan="FREE")
 
 
+Run = Callable[..., tuple[int, list[str]]]
+
+
 @pytest.fixture
-def run(app):
+def run(app: Flask) -> Run:
     def invoke(*arguments: str) -> tuple[int, list[str]]:
         """The exit code of ``flask billing`` and the lines it printed."""
         done = app.test_cli_runner().invoke(args=["billing", *arguments])
@@ -50,28 +60,30 @@ def run(app):
     return invoke
 
 
-def subscribe(till, account, *prices: str) -> str:
+def subscribe(till: Till, account: Account, *prices: str) -> str:
     """The id of a subscription of which nothing was heard."""
     return str(till.books.subscribe(till.customer(account), prices or ["price_team_month"])["id"])
 
 
-def hear(till, account) -> None:
+def hear(till: Till, account: Account) -> None:
     """Any news does: each is only a reason to ask."""
-    assert subscriptions.synchronise(till.provider, till.billing(account).customer_id, "test")
+    customer = till.billing(account).customer_id
+    assert customer
+    assert subscriptions.synchronise(till.provider, customer, "test")
 
 
-def edit(account, model: type, **values: object) -> None:
+def edit(account: Account, model: type[Organization | BillingAccount], **values: object) -> None:
     """What somebody does to a row by hand."""
     with transaction(account.org_id) as session:
-        rows = model.org_id if model is BillingAccount else model.id
+        rows = model.org_id if issubclass(model, BillingAccount) else model.id
         assert session.change(update(model).where(rows == account.org_id).values(**values))
 
 
-def differences(till) -> list[reconciliation.Difference]:
+def differences(till: Till) -> list[reconciliation.Difference]:
     return list(reconciliation.differences(till.provider))
 
 
-def check(run, till, account, problem: str) -> None:
+def check(run: Run, till: Till, account: Account, problem: str) -> None:
     """It is found and told, left alone until it is to be mended, and gone then."""
     who = f"{account.org_id} {till.billing(account).customer_id}: "
     before = till.plan(account)
@@ -85,16 +97,19 @@ def check(run, till, account, problem: str) -> None:
     assert till.audit(account)[-1].actor == "reconcile"
 
 
-def test_a_life_of_which_nothing_was_heard(run, till, acme, clock) -> None:
+def test_a_life_of_which_nothing_was_heard(
+    run: Run, till: Till, acme: Account, clock: Clock
+) -> None:
     one, books = subscribe(till, acme), till.books
     customer = till.billing(acme).customer_id
+    assert customer
     check(
         run,
         till,
         acme,
         "status is None, should be active; plan is None, should be TEAM; interval is None, should ",
     )
-    steps = [
+    steps: list[tuple[Callable[[], object], str, str]] = [
         (lambda: books.end_period(one), "period_end is ", "TEAM"),
         (
             lambda: books.change_prices(one, ["price_business_year"]),
@@ -147,7 +162,7 @@ def test_a_life_of_which_nothing_was_heard(run, till, acme, clock) -> None:
         assert till.plan(acme) == plan
 
 
-EDITED = [
+EDITED: list[tuple[type[Organization | BillingAccount], dict[str, object], str]] = [
     (Organization, {"plan_code": "BUSINESS"}, "plan in force is BUSINESS, should be TEAM"),
     (Organization, {"metered": True}, "metered is True, should be False"),
     (
@@ -163,7 +178,7 @@ EDITED = [
 ]
 
 
-def test_rows_that_were_edited_by_hand(run, till, acme) -> None:
+def test_rows_that_were_edited_by_hand(run: Run, till: Till, acme: Account) -> None:
     subscribe(till, acme)
     hear(till, acme)
     for model, values, problem in EDITED:
@@ -173,7 +188,7 @@ def test_rows_that_were_edited_by_hand(run, till, acme) -> None:
 
 
 @pytest.mark.usefixtures("till")
-def test_an_organization_that_never_paid(run, acme) -> None:
+def test_an_organization_that_never_paid(run: Run, acme: Account) -> None:
     for values, problem in (
         ({"plan_code": "TEAM"}, "plan in force is TEAM, should be FREE"),
         ({"metered": True}, "metered is True, should be False"),
@@ -184,7 +199,9 @@ def test_an_organization_that_never_paid(run, acme) -> None:
         assert run("reconcile") == (0, ["Differences: 0, mended: 0."])
 
 
-def test_a_price_that_nobody_named_is_told_and_left_alone(run, app, clock, acme) -> None:
+def test_a_price_that_nobody_named_is_told_and_left_alone(
+    run: Run, app: Flask, clock: Clock, acme: Account
+) -> None:
     """Until it is named."""
     without_business = [price for price in ACCOUNT.stripe_prices if price.plan != "BUSINESS"]
     with open_till(app, clock, prices=Prices(without_business, ())) as till:
@@ -204,7 +221,7 @@ def test_a_price_that_nobody_named_is_told_and_left_alone(run, app, clock, acme)
         assert till.plan(acme) == "BUSINESS"
 
 
-def test_a_customer_who_pays_and_is_nobody_here_is_told(run, till) -> None:
+def test_a_customer_who_pays_and_is_nobody_here_is_told(run: Run, till: Till) -> None:
     stranger = till.books.create_customer("stranger@example.com")["id"]
     till.books.subscribe(stranger, ["price_business_year"])
     problem = f"{stranger}: pays for BUSINESS, and is no workspace's customer"
@@ -212,7 +229,9 @@ def test_a_customer_who_pays_and_is_nobody_here_is_told(run, till) -> None:
         assert run("reconcile", *arguments) == (1, [problem, "Differences: 1, mended: 0."])
 
 
-def test_other_things_that_the_same_account_sells_are_nobody_s_business(run, till) -> None:
+def test_other_things_that_the_same_account_sells_are_nobody_s_business(
+    run: Run, till: Till
+) -> None:
     """Nor is what was never paid."""
     other, former = (
         till.books.create_customer(f"{name}@example.com")["id"] for name in ("other", "former")
@@ -234,11 +253,13 @@ LIVES = [
 
 
 @pytest.mark.parametrize(("life", "begins"), LIVES)
-def test_nothing_differs_in_a_life_that_was_heard_of(till, acme, clock, life, begins) -> None:
+def test_nothing_differs_in_a_life_that_was_heard_of(
+    till: Till, acme: Account, clock: Clock, life: str, begins: dict[str, Any]
+) -> None:
     """Nor once a plan has lapsed, which no news tells."""
     customer, books = till.customer(acme), till.books
     one = books.subscribe(customer, ["price_team_month"], **begins)["id"]
-    steps = {
+    steps: dict[str | None, Callable[[], object]] = {
         "change_prices": lambda: books.change_prices(one, ["price_business_month"]),
         "cancel_later": lambda: books.cancel(one, at_period_end=True),
         "keep": lambda: books.keep(one),
@@ -253,7 +274,7 @@ def test_nothing_differs_in_a_life_that_was_heard_of(till, acme, clock, life, be
         "cancel": lambda: books.cancel(one),
         "subscribe": lambda: books.subscribe(customer, ["price_team_year"]),
     }
-    time = {"week": {"days": 7}, "day": {"days": 1}}
+    time: dict[str | None, dict[str, float]] = {"week": {"days": 7}, "day": {"days": 1}}
     for step in [None, *life.split()]:
         if step in time:
             clock.advance(**time[step])
@@ -263,7 +284,9 @@ def test_nothing_differs_in_a_life_that_was_heard_of(till, acme, clock, life, be
         assert differences(till) == [], step
 
 
-def test_nothing_differs_where_plans_were_granted(till, make_account, clock) -> None:
+def test_nothing_differs_where_plans_were_granted(
+    till: Till, make_account: AccountMaker, clock: Clock
+) -> None:
     for granted in ("TEAM", "ENTERPRISE"):
         account = make_account(plan=granted)
         with transaction(account.org_id) as session:
@@ -276,11 +299,11 @@ def test_nothing_differs_where_plans_were_granted(till, make_account, clock) -> 
 
 
 @contextmanager
-def statements():
+def statements() -> Iterator[list[str]]:
     """What is asked of the database."""
     asked: list[str] = []
 
-    def note(_connection, _cursor, statement, *_rest) -> None:
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
         asked.append(statement)
 
     event.listen(db.engine, "before_cursor_execute", note)
@@ -291,7 +314,9 @@ def statements():
 
 
 @on_both_databases
-def test_the_work_does_not_grow_with_the_organizations(till, make_account, monkeypatch) -> None:
+def test_the_work_does_not_grow_with_the_organizations(
+    till: Till, make_account: AccountMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One query for all, read in parts, as are the provider's lists."""
     monkeypatch.setattr(reconciliation, "ROWS", 3)
     monkeypatch.setattr(stripe_payments, "PAGE", 3)
@@ -314,16 +339,16 @@ def test_the_work_does_not_grow_with_the_organizations(till, make_account, monke
         assert set(session.scalars(mended)) == {"TEAM"}
 
 
-class Down(Payments):
+class Down(StripePayments):
     """A provider that does not answer."""
 
-    def subscriptions(self):
+    def subscriptions(self) -> Iterator[Subscription]:
         raise DependencyDown("The payment provider does not answer just now.")
 
 
-def test_a_provider_that_is_down_is_a_sentence(run, app, till) -> None:
-    tools = app.extensions["lightwell"]
-    app.extensions["lightwell"] = replace(tools, provider=replace(till.provider, payments=Down()))
+def test_a_provider_that_is_down_is_a_sentence(run: Run, app: Flask, till: Till) -> None:
+    tools, down = app.extensions["lightwell"], Down(ACCOUNT.stripe_secret_key, SECRETS, NOWHERE)
+    app.extensions["lightwell"] = replace(tools, provider=replace(till.provider, payments=down))
     for arguments in ([], ["--mend"]):
         assert run("reconcile", *arguments) == (
             1,
@@ -331,7 +356,9 @@ def test_a_provider_that_is_down_is_a_sentence(run, app, till) -> None:
         )
 
 
-def test_without_a_provider_there_is_nothing_to_compare_with(run) -> None:
+def test_without_a_provider_there_is_nothing_to_compare_with(
+    run: Run,
+) -> None:
     code, lines = run("reconcile")
     assert code == 1
     assert lines == [
@@ -339,7 +366,9 @@ def test_without_a_provider_there_is_nothing_to_compare_with(run) -> None:
     ]
 
 
-def test_a_metered_subscription_that_was_not_heard_of(app, run, clock, acme) -> None:
+def test_a_metered_subscription_that_was_not_heard_of(
+    app: Flask, run: Run, clock: Clock, acme: Account
+) -> None:
     prices = Prices(ACCOUNT.stripe_prices, (PlanPrice("TEAM", "month", METERED),))
     with open_till(app, clock, prices=prices, meter="images") as till:
         subscribe(till, acme, "price_team_month", METERED)

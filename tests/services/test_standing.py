@@ -5,9 +5,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from flask import Flask
 from sqlalchemy import select, update
 
 from app.adapters.payments import Item, Subscription
+from app.adapters.stripe_payments import StripePayments
 from app.config import PlanPrice
 from app.errors import DependencyDown
 from app.extensions import transaction
@@ -15,6 +17,9 @@ from app.models import BillingAccount
 from app.services import subscriptions
 from app.services.prices import Prices, UnknownPrice
 from app.services.subscriptions import LATE, LATER, OFTEN, SOON, Standing, standing
+from tests.billing import Till
+from tests.clock import Clock
+from tests.conftest import AccountMaker
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 LADDER = ["FREE", "TEAM", "BUSINESS"]
@@ -45,7 +50,7 @@ def test_without_any_nothing_holds() -> None:
         ("paused", "incomplete"),
     ],
 )  # fmt: skip
-def test_the_best_state_counts_whichever_came_first(better, worse) -> None:
+def test_the_best_state_counts_whichever_came_first(better: str, worse: str) -> None:
     for ages in ((0, 1), (1, 0)):
         both = [
             subscription("sub_better", better, "price_team", age=ages[0]),
@@ -69,7 +74,7 @@ def test_of_equal_states_the_higher_plan_counts_and_of_equal_plans_the_newest() 
     ("status", "plan", "metered"),
     [("active", "TEAM", True), ("past_due", "TEAM", True), ("unpaid", None, False)],
 )
-def test_only_what_holds_a_plan_is_metered(status, plan, metered) -> None:
+def test_only_what_holds_a_plan_is_metered(status: str, plan: str | None, metered: bool) -> None:
     found = standing(PRICES, LADDER, [subscription("sub_1", status, "price_team", "price_images")])
     assert (found.plan, found.interval) == (plan, plan and "month")
     assert (found.metered, found.period_end) == (metered, NOW + timedelta(days=2))
@@ -83,7 +88,9 @@ def test_prices_that_nobody_knows_matter_only_where_they_hold_a_plan() -> None:
         standing(PRICES, ["FREE", "TEAM"], [subscription("sub_1", "active", "price_business")])
 
 
-def test_what_came_of_it_is_told_in_the_same_transaction(app, till, make_account) -> None:
+def test_what_came_of_it_is_told_in_the_same_transaction(
+    app: Flask, till: Till, make_account: AccountMaker
+) -> None:
     account = make_account(plan="FREE")
     customer = till.customer(account)
     till.books.subscribe(customer, ["price_team_month"])
@@ -125,7 +132,7 @@ def test_what_came_of_it_is_told_in_the_same_transaction(app, till, make_account
         (Standing("sub", "active", period_end=NOW), LATER),
     ],
 )
-def test_the_provider_is_asked_when_news_is_due(found, after) -> None:
+def test_the_provider_is_asked_when_news_is_due(found: Standing, after: timedelta | None) -> None:
     assert subscriptions._next_check(found, NOW) == (None if after is None else NOW + after)
 
 
@@ -133,7 +140,12 @@ def test_the_provider_is_asked_when_news_is_due(found, after) -> None:
     ("before", "after"), [(None, SOON), (SOON * 2, SOON), (SOON, SOON), (SOON / 2, SOON / 2)]
 )
 def test_what_is_about_to_change_is_asked_for_soon_but_not_later_than_before(
-    app, till, make_account, clock, before, after
+    app: Flask,
+    till: Till,
+    make_account: AccountMaker,
+    clock: Clock,
+    before: timedelta | None,
+    after: timedelta,
 ) -> None:
     account, now = make_account(plan="FREE"), clock()
     till.customer(account)
@@ -146,7 +158,7 @@ def test_what_is_about_to_change_is_asked_for_soon_but_not_later_than_before(
     assert till.billing(account).check_at == now + after
 
 
-class Asked:
+class Asked(StripePayments):
     """Payments that have no subscription of anybody, and note who was asked about."""
 
     def __init__(self, meanwhile: Callable[[], None] = lambda: None) -> None:
@@ -160,7 +172,7 @@ class Asked:
 
 
 def test_who_is_overtaken_ten_times_gives_up_and_has_changed_nothing(
-    app, till, make_account
+    app: Flask, till: Till, make_account: AccountMaker
 ) -> None:
     account = make_account(plan="FREE")
     customer = till.customer(account)
@@ -177,7 +189,7 @@ def test_who_is_overtaken_ten_times_gives_up_and_has_changed_nothing(
 
 
 def test_who_was_not_heard_of_is_asked_about_twenty_at_a_time_and_the_longest_silent_first(
-    app, till, make_account, clock
+    app: Flask, till: Till, make_account: AccountMaker, clock: Clock
 ) -> None:
     silent = [f"cus_silent_{number}_{make_account(plan='FREE').org_id}" for number in range(21)]
     for number, customer in enumerate(silent):

@@ -7,6 +7,7 @@ from itertools import permutations
 from random import Random
 
 import pytest
+from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from sqlalchemy import delete, update
 
@@ -17,6 +18,7 @@ from app.models import FREE, BillingAccount, Organization, StripeEvent
 from app.services import inbox, plans, subscriptions
 from app.services.prices import Prices
 from app.services.sweep import sweep
+from tests.conftest import AccountMaker
 from tests.services.lives import STEPS, Life, life_of
 from tests.services.perils import Broken, alarms, parsed, receive, unhandled
 from tests.services.truth import BUSINESS, TEAM
@@ -26,7 +28,7 @@ SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-def life(app, make_account) -> Iterator[Life]:
+def life(app: Flask, make_account: AccountMaker) -> Iterator[Life]:
     with life_of(app, make_account) as life:
         yield life
 
@@ -38,7 +40,7 @@ def live(life: Life, lives: int, eventful_share: float) -> None:
 
     @settings(max_examples=lives, deadline=None, suppress_health_check=list(HealthCheck))
     @given(steps=STEPS)
-    def as_the_books_say(steps) -> None:
+    def as_the_books_say(steps: list[tuple[str, int]]) -> None:
         life.begin()
         eventful.append(sum(life.step(*step) for step in steps) >= 4)
         life.end()
@@ -48,16 +50,16 @@ def live(life: Life, lives: int, eventful_share: float) -> None:
     assert sum(eventful) > eventful_share * len(eventful)
 
 
-def test_the_plan_is_what_the_books_say(life) -> None:
+def test_the_plan_is_what_the_books_say(life: Life) -> None:
     live(life, 25, eventful_share=0.1)
 
 
 @pytest.mark.slow
-def test_the_plan_is_what_the_books_say_in_a_thousand_lives(life) -> None:
+def test_the_plan_is_what_the_books_say_in_a_thousand_lives(life: Life) -> None:
     live(life, 1000, eventful_share=0.5)
 
 
-def test_every_order_of_five_events_ends_the_same(life) -> None:
+def test_every_order_of_five_events_ends_the_same(life: Life) -> None:
     """The first subscription is over and the second is paid in the end, whichever is told last."""
     first = life.subscribe(TEAM)
     life.books.cancel(first)
@@ -94,7 +96,7 @@ def test_every_order_of_five_events_ends_the_same(life) -> None:
     life.check()
 
 
-def test_of_two_subscriptions_the_one_in_order_counts_and_then_the_higher(life) -> None:
+def test_of_two_subscriptions_the_one_in_order_counts_and_then_the_higher(life: Life) -> None:
     higher = life.subscribe(BUSINESS)
     life.calendar.advance(hours=1)
     newer = life.subscribe(TEAM)
@@ -104,7 +106,7 @@ def test_of_two_subscriptions_the_one_in_order_counts_and_then_the_higher(life) 
     assert (life.plan, life.till.billing(life.who).subscription_id) == ("TEAM", newer)
 
 
-def test_a_customer_that_is_gone_pays_nothing_and_another_can_be_made(life) -> None:
+def test_a_customer_that_is_gone_pays_nothing_and_another_can_be_made(life: Life) -> None:
     life.subscribe(TEAM)
     life.catch_up()
     life.books.delete_customer(life.customer_id)
@@ -124,7 +126,7 @@ def fall_behind(life: Life, one: str) -> None:
     life.catch_up()
 
 
-def test_an_overdue_plan_holds_for_seven_days_from_the_first_news(life) -> None:
+def test_an_overdue_plan_holds_for_seven_days_from_the_first_news(life: Life) -> None:
     one = life.subscribe(TEAM)
     life.catch_up()
     fall_behind(life, one)
@@ -144,7 +146,7 @@ def test_an_overdue_plan_holds_for_seven_days_from_the_first_news(life) -> None:
     assert (life.plan, life.till.organization(life.who).plan_lapses_at) == ("TEAM", None)
 
 
-def test_the_next_failure_has_seven_days_of_its_own(life) -> None:
+def test_the_next_failure_has_seven_days_of_its_own(life: Life) -> None:
     one = life.subscribe(TEAM)
     life.catch_up()
     for _ in range(2):
@@ -155,7 +157,7 @@ def test_the_next_failure_has_seven_days_of_its_own(life) -> None:
         life.catch_up()
 
 
-def test_what_was_given_up_is_free_at_once(life) -> None:
+def test_what_was_given_up_is_free_at_once(life: Life) -> None:
     one = life.subscribe(TEAM)
     life.catch_up()
     fall_behind(life, one)
@@ -163,14 +165,16 @@ def test_what_was_given_up_is_free_at_once(life) -> None:
     life.books.give_up(one, "unpaid")
     life.catch_up()
     assert life.plan == "FREE"
-    assert life.till.organization(life.who).plan_lapses_at <= life.calendar.now
+    lapses_at = life.till.organization(life.who).plan_lapses_at
+    assert lapses_at
+    assert lapses_at <= life.calendar.now
     life.check()
     life.books.set_card(life.customer_id, "works")
     life.catch_up()
     assert life.plan == "TEAM"
 
 
-def test_a_granted_plan_is_left_when_the_paid_one_lapses(life) -> None:
+def test_a_granted_plan_is_left_when_the_paid_one_lapses(life: Life) -> None:
     with transaction(life.who.org_id) as session:
         plans.grant(session, "TEAM", "staff", life.calendar.now)
     one = life.subscribe(BUSINESS)
@@ -181,7 +185,7 @@ def test_a_granted_plan_is_left_when_the_paid_one_lapses(life) -> None:
     assert life.plan == "TEAM"
 
 
-def test_the_sweep_writes_a_lapse_down_once(app, life) -> None:
+def test_the_sweep_writes_a_lapse_down_once(app: Flask, life: Life) -> None:
     tools = app.extensions["lightwell"]
     fall_behind(life, life.subscribe(TEAM))
     life.calendar.advance(days=7, seconds=-1)
@@ -203,7 +207,9 @@ def test_the_sweep_writes_a_lapse_down_once(app, life) -> None:
 
 
 @pytest.mark.parametrize("sold", [{"price_team_month": "TEAM"}, {BUSINESS: "GOLD", TEAM: "TEAM"}])
-def test_an_unknown_price_changes_nothing_until_it_is_known(life, caplog, sold) -> None:
+def test_an_unknown_price_changes_nothing_until_it_is_known(
+    life: Life, caplog: pytest.LogCaptureFixture, sold: dict[str, str]
+) -> None:
     narrow = Prices([PlanPrice(plan, "month", price_id) for price_id, plan in sold.items()], ())
     one = life.subscribe(TEAM)
     life.catch_up()
@@ -225,10 +231,11 @@ def test_an_unknown_price_changes_nothing_until_it_is_known(life, caplog, sold) 
 # What nobody told
 
 
-def test_a_renewal_that_nobody_told_is_asked_for(life) -> None:
+def test_a_renewal_that_nobody_told_is_asked_for(life: Life) -> None:
     one = life.subscribe(TEAM)
     life.catch_up()
     ended = life.till.billing(life.who).period_end
+    assert ended
     life.calendar.now = ended
     life.books.end_period(one)
     life.calendar.advance(hours=2, seconds=-1)
@@ -236,15 +243,19 @@ def test_a_renewal_that_nobody_told_is_asked_for(life) -> None:
     assert life.till.billing(life.who).period_end == ended
     life.calendar.advance(seconds=1)
     subscriptions.check_unheard(life.till.provider)
-    assert life.till.billing(life.who).period_end > ended + timedelta(days=27)
+    renewed = life.till.billing(life.who).period_end
+    assert renewed
+    assert renewed > ended + timedelta(days=27)
     assert [entry.actor for entry in life.till.audit(life.who)][-1:] == ["check"]
 
 
-def test_an_end_that_nobody_told_is_asked_for(life) -> None:
+def test_an_end_that_nobody_told_is_asked_for(life: Life) -> None:
     one = life.subscribe(TEAM)
     life.books.cancel(one, at_period_end=True)
     life.catch_up()
-    life.calendar.now = life.till.billing(life.who).cancel_at
+    end = life.till.billing(life.who).cancel_at
+    assert end
+    life.calendar.now = end
     life.books.end_period(one)
     life.calendar.advance(hours=2)
     assert life.plan == "TEAM"
@@ -253,7 +264,7 @@ def test_an_end_that_nobody_told_is_asked_for(life) -> None:
     life.check()
 
 
-def test_a_payment_that_nobody_told_is_asked_for_before_the_plan_lapses(life) -> None:
+def test_a_payment_that_nobody_told_is_asked_for_before_the_plan_lapses(life: Life) -> None:
     one = life.subscribe(TEAM)
     life.books.set_card(life.customer_id, "declines")
     life.books.end_period(one)
@@ -268,7 +279,7 @@ def test_a_payment_that_nobody_told_is_asked_for_before_the_plan_lapses(life) ->
     ) == ("active", None)
 
 
-def test_who_did_not_answer_is_asked_again_later(life) -> None:
+def test_who_did_not_answer_is_asked_again_later(life: Life) -> None:
     life.subscribe(TEAM)
     life.catch_up()
     life.calendar.advance(days=40)
@@ -285,7 +296,7 @@ def test_who_did_not_answer_is_asked_again_later(life) -> None:
 # Disputes, and news about others
 
 
-def test_a_dispute_flags_the_organization_and_changes_nothing_else(life) -> None:
+def test_a_dispute_flags_the_organization_and_changes_nothing_else(life: Life) -> None:
     life.subscribe(TEAM)
     life.catch_up()
     life.calendar.advance(seconds=1)
@@ -304,7 +315,7 @@ def test_a_dispute_flags_the_organization_and_changes_nothing_else(life) -> None
     assert (life.plan, unhandled()) == ("TEAM", [])
 
 
-def test_news_about_others_is_noted_and_done(life) -> None:
+def test_news_about_others_is_noted_and_done(life: Life) -> None:
     other = life.books.create_customer("somebody@example.com")["id"]
     life.books.subscribe(other, [TEAM])
     dispute = life.books.dispute(life.books.charges_of(other)[0]["id"])

@@ -6,12 +6,15 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
+from flask import Flask
 from PIL import Image
 
 from app.extensions import transaction
 from app.imaging import Transform
 from app.services import batches, keys, renditions
-from tests.client import bearer
+from tests.client import ApiClient, bearer
+from tests.clock import Clock
+from tests.conftest import Account
 from tests.images import opened
 from tests.images_client import ImagesClient
 from tests.videos import film
@@ -33,16 +36,18 @@ def marked(data: bytes) -> float:
 
 
 @pytest.fixture(params=["live", "test"])
-def mode(request) -> str:
+def mode(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
 @pytest.fixture
-def key(acme, mode) -> str:
+def key(acme: Account, mode: str) -> str:
     return acme.key if mode == "live" else acme.test_key
 
 
-def test_every_processed_image_is_stamped_for_a_test_key_only(app, client, acme, mode, key) -> None:
+def test_every_processed_image_is_stamped_for_a_test_key_only(
+    app: Flask, client: ApiClient, acme: Account, mode: str, key: str
+) -> None:
     image = upload(client, key, plain(), "gray.png", "image/png")["id"]
     tight = b64decode(client.compress(acme.key, plain()).json["results"][0]["data"])
     compressed = client.compress(key, tight).json["results"][0]
@@ -70,7 +75,9 @@ def test_every_processed_image_is_stamped_for_a_test_key_only(app, client, acme,
     assert all(share > 0.05 for share in shares) if mode == "test" else not any(shares), shares
 
 
-def test_thumbnails_of_originals_are_stamped_too_and_the_files_are_not(client, mode, key) -> None:
+def test_thumbnails_of_originals_are_stamped_too_and_the_files_are_not(
+    client: ApiClient, mode: str, key: str
+) -> None:
     """The one of an upload in two steps, that of a video, and that of an image in the other
     dialect."""
     picture, frame = plain(), np.full((160, 160, 3), GRAY, np.uint8)
@@ -91,7 +98,9 @@ def unzipped(data: bytes) -> bytes:
         return archive.read(name)
 
 
-def test_an_export_knows_the_copies_that_are_there(app, client, clock, mode, key) -> None:
+def test_an_export_knows_the_copies_that_are_there(
+    app: Flask, client: ApiClient, clock: Clock, mode: str, key: str
+) -> None:
     image = upload(client, key)["id"]
     with app.app_context():
         who = keys.authenticate(key, clock())
