@@ -1,7 +1,7 @@
 """What becomes of customers and their subscriptions, as Stripe's documentation tells it."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -479,7 +479,7 @@ class TestCustomers:
         assert books.subscription(subscription["id"])["status"] == "canceled"
         assert types_since(books, before) == ["customer.subscription.deleted", "customer.deleted"]
         assert books.customers() == []
-        for attempt in (
+        attempts: list[Callable[[], object]] = [
             lambda: books.subscribe(customer, TEAM),
             lambda: books.complete_checkout(session["id"]),
             lambda: books.open_checkout(customer, Order(TEAM)),
@@ -487,7 +487,8 @@ class TestCustomers:
             lambda: books.portal(customer),
             lambda: books.set_card(customer, "works"),
             lambda: books.delete_customer(customer),
-        ):
+        ]
+        for attempt in attempts:
             with pytest.raises(CashierError, match="No such customer"):
                 attempt()
 

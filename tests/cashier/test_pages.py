@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -12,49 +13,62 @@ from app.cashier.factory import create_cashier
 from app.cashier.sessions import Order
 from app.cashier.words import effect_of_change, money, rate, state
 from tests.cashier.visitor import Visitor
+from tests.clock import Clock
 
 SHOP = "https://shop.example"
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def cashier(clock) -> Flask:
+def cashier(clock: Clock) -> Flask:
     clock.set(NOON)
     return create_cashier("sk_test_x", "whsec_x", None, None, clock)
 
 
 @pytest.fixture
-def books(cashier) -> Books:
+def books(cashier: Flask) -> Books:
     return cashier.extensions["books"]
 
 
 @pytest.fixture
-def visitor(cashier) -> Visitor:
+def visitor(cashier: Flask) -> Visitor:
     return Visitor(cashier.test_client())
 
 
 @pytest.fixture
-def customer_id(books) -> str:
+def customer_id(books: Books) -> str:
     return books.create_customer("olga@example.com")["id"]
 
 
 def an_order(
-    books, customer_id, *price_ids, success=f"{SHOP}/done", cancel=f"{SHOP}/back", trial_days=0
-):
+    books: Books,
+    customer_id: str,
+    *price_ids: str,
+    success: str = f"{SHOP}/done",
+    cancel: str = f"{SHOP}/back",
+    trial_days: int = 0,
+) -> dict[str, Any]:
     chosen = {"success_url": success, "cancel_url": cancel}
     order = Order(price_ids or ["price_team_month"], trial_days)
     return books.open_checkout(customer_id, order, chosen=chosen)
 
 
-def a_portal(books, customer_id, return_url=f"{SHOP}/account", flow=None) -> str:
+def a_portal(
+    books: Books,
+    customer_id: str,
+    return_url: str = f"{SHOP}/account",
+    flow: dict[str, Any] | None = None,
+) -> str:
     return books.portal(customer_id, return_url, flow)["url"]
 
 
-def status_of(books, customer_id) -> str:
+def status_of(books: Books, customer_id: str) -> str:
     return books.subscriptions_of(customer_id)[-1]["status"]
 
 
-def test_checkout_tells_what_is_bought_and_for_whom(books, visitor, customer_id) -> None:
+def test_checkout_tells_what_is_bought_and_for_whom(
+    books: Books, visitor: Visitor, customer_id: str
+) -> None:
     text = visitor.visit(
         an_order(books, customer_id, "price_business_year", "price_images_metered")["url"]
     ).page.text
@@ -66,7 +80,7 @@ def test_checkout_tells_what_is_bought_and_for_whom(books, visitor, customer_id)
     assert visitor.page.links["Back"] == f"{SHOP}/back"
 
 
-def test_a_trial_costs_nothing_today(books, visitor, customer_id) -> None:
+def test_a_trial_costs_nothing_today(books: Books, visitor: Visitor, customer_id: str) -> None:
     text = visitor.visit(an_order(books, customer_id, trial_days=14)["url"]).page.text
     assert "14 days, free" in text
     assert "Due today $0.00" in text
@@ -75,7 +89,9 @@ def test_a_trial_costs_nothing_today(books, visitor, customer_id) -> None:
     assert "On trial until 4 December 2026, then $29.00 a month." in text
 
 
-def test_a_card_that_pays_leads_on_with_the_session_s_id(books, visitor, customer_id) -> None:
+def test_a_card_that_pays_leads_on_with_the_session_s_id(
+    books: Books, visitor: Visitor, customer_id: str
+) -> None:
     session = an_order(books, customer_id, success=f"{SHOP}/done?session={{CHECKOUT_SESSION_ID}}")
     visitor.visit(session["url"]).press("Subscribe")
     assert visitor.answer.status_code == 303
@@ -89,7 +105,7 @@ def test_a_card_that_pays_leads_on_with_the_session_s_id(books, visitor, custome
 
 
 def test_a_declined_card_changes_nothing_and_may_be_followed_by_one_that_pays(
-    books, visitor, customer_id
+    books: Books, visitor: Visitor, customer_id: str
 ) -> None:
     visitor.visit(an_order(books, customer_id)["url"]).press("Subscribe", card="declines")
     assert visitor.answer.status_code == 402
@@ -100,7 +116,9 @@ def test_a_declined_card_changes_nothing_and_may_be_followed_by_one_that_pays(
     assert status_of(books, customer_id) == "active"
 
 
-def test_two_tabs_buy_once(books, visitor, customer_id, cashier) -> None:
+def test_two_tabs_buy_once(
+    books: Books, visitor: Visitor, customer_id: str, cashier: Flask
+) -> None:
     session = an_order(books, customer_id)
     other = Visitor(cashier.test_client()).visit(session["url"])
     visitor.visit(session["url"]).press("Subscribe")
@@ -109,7 +127,9 @@ def test_two_tabs_buy_once(books, visitor, customer_id, cashier) -> None:
     assert len(books.subscriptions_of(customer_id)) == 1
 
 
-def test_an_expired_checkout_says_so_and_leads_back(books, visitor, customer_id, clock) -> None:
+def test_an_expired_checkout_says_so_and_leads_back(
+    books: Books, visitor: Visitor, customer_id: str, clock: Clock
+) -> None:
     session = an_order(books, customer_id)
     visitor.visit(session["url"])
     clock.advance(days=2)
@@ -129,14 +149,16 @@ def test_an_expired_checkout_says_so_and_leads_back(books, visitor, customer_id,
         "/nothing",
     ],
 )
-def test_unknown_addresses_are_pages_too(visitor, path) -> None:
+def test_unknown_addresses_are_pages_too(visitor: Visitor, path: str) -> None:
     visitor.visit(path)
     assert visitor.answer.status_code == 404
     assert "There is nothing here" in visitor.page.text
     assert "Customers" in visitor.follow("To the cashier's start page").page.text
 
 
-def test_the_plan_is_changed_after_a_look_at_what_that_means(books, visitor, customer_id) -> None:
+def test_the_plan_is_changed_after_a_look_at_what_that_means(
+    books: Books, visitor: Visitor, customer_id: str
+) -> None:
     books.subscribe(customer_id, ["price_team_month", "price_images_metered"])
     visitor.visit(a_portal(books, customer_id))
     assert (
@@ -161,7 +183,9 @@ def test_the_plan_is_changed_after_a_look_at_what_that_means(books, visitor, cus
     assert "That is the present plan." in visitor.press("Change plan").page.text
 
 
-def test_a_flow_shows_one_change_and_returns_after_it(books, visitor, customer_id) -> None:
+def test_a_flow_shows_one_change_and_returns_after_it(
+    books: Books, visitor: Visitor, customer_id: str
+) -> None:
     subscription = books.subscribe(customer_id, ["price_team_month"])
     items = [
         {"id": subscription["items"]["data"][0]["id"], "price": "price_team_year", "quantity": 1}
@@ -181,7 +205,7 @@ def test_a_flow_shows_one_change_and_returns_after_it(books, visitor, customer_i
 
 
 def test_a_subscription_is_cancelled_after_a_question_and_can_be_kept(
-    books, visitor, customer_id
+    books: Books, visitor: Visitor, customer_id: str
 ) -> None:
     books.subscribe(customer_id, ["price_team_month"])
     visitor.visit(a_portal(books, customer_id)).follow("Cancel subscription")
@@ -202,7 +226,9 @@ def test_a_subscription_is_cancelled_after_a_question_and_can_be_kept(
     assert "No subscription is running." in visitor.page.text
 
 
-def test_a_payment_fails_and_a_new_card_pays_it(books, visitor, customer_id) -> None:
+def test_a_payment_fails_and_a_new_card_pays_it(
+    books: Books, visitor: Visitor, customer_id: str
+) -> None:
     books.subscribe(customer_id, ["price_team_month"])
     visitor.visit(a_portal(books, customer_id)).press("Fail the next payment").press(
         "End the current period"
@@ -227,7 +253,9 @@ def test_a_payment_fails_and_a_new_card_pays_it(books, visitor, customer_id) -> 
         ("Give up and mark unpaid", "unpaid", "Nobody tries the card any more"),
     ],
 )
-def test_stripe_gives_up(books, visitor, customer_id, button, status, words) -> None:
+def test_stripe_gives_up(
+    books: Books, visitor: Visitor, customer_id: str, button: str, status: str, words: str
+) -> None:
     books.subscribe(customer_id, ["price_team_month"])
     visitor.visit(a_portal(books, customer_id)).press("Fail the next payment").press(
         "End the current period"
@@ -236,7 +264,9 @@ def test_stripe_gives_up(books, visitor, customer_id, button, status, words) -> 
     assert status_of(books, customer_id) == status
 
 
-def test_a_subscription_pauses_and_resumes(books, visitor, customer_id) -> None:
+def test_a_subscription_pauses_and_resumes(
+    books: Books, visitor: Visitor, customer_id: str
+) -> None:
     books.subscribe(customer_id, ["price_team_month"])
     visitor.visit(a_portal(books, customer_id)).press("Pause")
     assert "Paused. Nothing is charged." in visitor.page.text
@@ -247,14 +277,14 @@ def test_a_subscription_pauses_and_resumes(books, visitor, customer_id) -> None:
     assert status_of(books, customer_id) == "active"
 
 
-def test_a_first_payment_that_never_comes(books, visitor, customer_id) -> None:
+def test_a_first_payment_that_never_comes(books: Books, visitor: Visitor, customer_id: str) -> None:
     books.subscribe(customer_id, ["price_team_month"], card="declines")
     visitor.visit(a_portal(books, customer_id))
     assert "The first payment was declined." in visitor.page.text
     assert "The first payment never came." in visitor.press("Let it expire").page.text
 
 
-def test_a_charge_is_disputed_once(books, visitor, customer_id) -> None:
+def test_a_charge_is_disputed_once(books: Books, visitor: Visitor, customer_id: str) -> None:
     books.subscribe(customer_id, ["price_team_month"])
     visitor.visit(a_portal(books, customer_id)).press("Dispute the last charge")
     assert "The last charge is disputed." in visitor.page.text
@@ -262,7 +292,9 @@ def test_a_charge_is_disputed_once(books, visitor, customer_id) -> None:
     assert not visitor.can("Dispute the last charge")
 
 
-def test_deleting_the_customer_is_asked_twice(books, visitor, customer_id) -> None:
+def test_deleting_the_customer_is_asked_twice(
+    books: Books, visitor: Visitor, customer_id: str
+) -> None:
     books.subscribe(customer_id, ["price_team_month"])
     address = a_portal(books, customer_id)
     visitor.visit(address).follow("Delete the customer")
@@ -273,7 +305,9 @@ def test_deleting_the_customer_is_asked_twice(books, visitor, customer_id) -> No
     assert visitor.visit(address).answer.status_code == 404
 
 
-def test_the_start_page_opens_anybody_s_portal(books, visitor, customer_id, cashier) -> None:
+def test_the_start_page_opens_anybody_s_portal(
+    books: Books, visitor: Visitor, customer_id: str, cashier: Flask
+) -> None:
     books.subscribe(customer_id, ["price_team_month"])
     visitor.visit("/")
     assert "No events are still to be delivered." in visitor.page.text
@@ -283,7 +317,9 @@ def test_the_start_page_opens_anybody_s_portal(books, visitor, customer_id, cash
     assert "Customers" in visitor.follow("Back to the shop").page.text
 
 
-def test_nobody_reaches_another_customer_s_subscription(books, visitor, customer_id) -> None:
+def test_nobody_reaches_another_customer_s_subscription(
+    books: Books, visitor: Visitor, customer_id: str
+) -> None:
     theirs = books.subscribe(books.create_customer("else@example.com")["id"], ["price_team_month"])
     own = a_portal(books, customer_id)
     for path in ("cancel", "change", "pause", "end-period"):
@@ -291,7 +327,7 @@ def test_nobody_reaches_another_customer_s_subscription(books, visitor, customer
     assert books.subscription(theirs["id"]) == theirs
 
 
-def test_a_step_that_is_too_late_says_why(books, visitor, customer_id) -> None:
+def test_a_step_that_is_too_late_says_why(books: Books, visitor: Visitor, customer_id: str) -> None:
     subscription = books.subscribe(customer_id, ["price_team_month"])
     visitor.visit(a_portal(books, customer_id))
     books.cancel(subscription["id"])
@@ -300,7 +336,7 @@ def test_a_step_that_is_too_late_says_why(books, visitor, customer_id) -> None:
     assert "This subscription is canceled" in visitor.page.text
 
 
-def test_there_are_no_other_steps(books, visitor, customer_id) -> None:
+def test_there_are_no_other_steps(books: Books, visitor: Visitor, customer_id: str) -> None:
     subscription = books.subscribe(customer_id, ["price_team_month"])
     assert (
         visitor.client.post(
@@ -311,7 +347,9 @@ def test_there_are_no_other_steps(books, visitor, customer_id) -> None:
 
 
 @pytest.mark.parametrize("fields", [{}, {"card": "stolen"}])
-def test_only_the_test_cards_are_taken(books, visitor, customer_id, fields) -> None:
+def test_only_the_test_cards_are_taken(
+    books: Books, visitor: Visitor, customer_id: str, fields: dict[str, str]
+) -> None:
     answer = visitor.client.post(an_order(books, customer_id)["url"], data=fields)
     assert answer.status_code == 400
     assert "Choose one of the two test cards." in answer.text
@@ -320,7 +358,7 @@ def test_only_the_test_cards_are_taken(books, visitor, customer_id, fields) -> N
 SCRIPT = "javascript:alert(1)"
 
 
-def test_pages_lead_to_web_addresses_only(books, visitor, customer_id) -> None:
+def test_pages_lead_to_web_addresses_only(books: Books, visitor: Visitor, customer_id: str) -> None:
     session = an_order(books, customer_id, success=SCRIPT, cancel=SCRIPT)
     assert SCRIPT not in visitor.visit(session["url"]).answer.text
     visitor.press("Subscribe")
@@ -330,7 +368,7 @@ def test_pages_lead_to_web_addresses_only(books, visitor, customer_id) -> None:
     assert SCRIPT not in visitor.visit(a_portal(books, customer_id, return_url=SCRIPT)).answer.text
 
 
-def test_what_customers_are_called_is_text(books, visitor) -> None:
+def test_what_customers_are_called_is_text(books: Books, visitor: Visitor) -> None:
     hostile = "<script>alert(1)</script>"
     customer_id = books.create_customer(hostile)["id"]
     for address in (
@@ -344,7 +382,9 @@ def test_what_customers_are_called_is_text(books, visitor) -> None:
         assert "<script" not in answer.text
 
 
-def test_pages_run_nothing_and_load_nothing_from_elsewhere(books, visitor, customer_id) -> None:
+def test_pages_run_nothing_and_load_nothing_from_elsewhere(
+    books: Books, visitor: Visitor, customer_id: str
+) -> None:
     books.subscribe(customer_id, ["price_team_month"])
     for address in (
         "/",
@@ -368,7 +408,7 @@ def test_words() -> None:
     assert rate(PRICES["price_images_metered"]) == "$0.001 an image"
 
 
-def test_what_a_change_means(books, customer_id) -> None:
+def test_what_a_change_means(books: Books, customer_id: str) -> None:
     team = books.subscribe(customer_id, ["price_business_month"], trial_days=7)
     assert "trial goes on until 27 November 2026" in effect_of_change(
         team, [PRICES["price_team_month"]]
