@@ -1,27 +1,32 @@
 """Commands for operators."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 from argon2 import PasswordHasher
+from click.testing import Result
+from flask import Flask
 from sqlalchemy import select
 
 from app.extensions import transaction
 from app.models import User
-from tests.client import bearer
+from tests.billing import Till
+from tests.client import ApiClient, bearer
+from tests.conftest import AccountMaker
 from tests.databases import on_both_databases
 
 
 @pytest.fixture
-def run(app):
-    def invoke(*arguments: str):
+def run(app: Flask) -> Callable[..., Result]:
+    def invoke(*arguments: str) -> Result:
         return app.test_cli_runner().invoke(args=arguments)
 
     return invoke
 
 
 @on_both_databases
-def test_a_key_is_printed_alone_and_works(run, client) -> None:
+def test_a_key_is_printed_alone_and_works(run: Callable[..., Result], client: ApiClient) -> None:
     assert run("users", "create", "Operator@Example.com").exit_code == 0
     assert run("orgs", "set-plan", "operator@example.com", "team").exit_code == 0
     for mode, prefix in (("live", "ak_live_"), ("test", "test_")):
@@ -30,7 +35,7 @@ def test_a_key_is_printed_alone_and_works(run, client) -> None:
         assert client.get("/usage", headers=bearer(printed.strip())).json["plan"] == "TEAM"
 
 
-def test_scopes_are_those_asked_for(run, client) -> None:
+def test_scopes_are_those_asked_for(run: Callable[..., Result], client: ApiClient) -> None:
     run("users", "create", "scoped@example.com")
     key = run("keys", "create", "scoped@example.com", "--scopes", "read").stdout.strip()
     assert client.get("/usage", headers=bearer(key)).status_code == 200
@@ -40,7 +45,7 @@ def test_scopes_are_those_asked_for(run, client) -> None:
     assert "unknown scope admin" in refused.stderr
 
 
-def test_staff_and_passwords(app, run) -> None:
+def test_staff_and_passwords(app: Flask, run: Callable[..., Result]) -> None:
     assert (
         run(
             "users", "create", "boss@example.com", "--password", "correct horse", "--staff"
@@ -50,6 +55,7 @@ def test_staff_and_passwords(app, run) -> None:
     with app.app_context(), transaction() as session:
         user = session.scalars(select(User).where(User.email == "boss@example.com")).one()
     assert user.is_staff
+    assert user.password_hash
     assert PasswordHasher().verify(user.password_hash, "correct horse")
 
 
@@ -65,7 +71,9 @@ def test_staff_and_passwords(app, run) -> None:
         (("keys", "create", "missing@example.com"), "no account"),
     ],
 )
-def test_refusals_are_a_sentence(run, arguments, message) -> None:
+def test_refusals_are_a_sentence(
+    run: Callable[..., Result], arguments: tuple[str, ...], message: str
+) -> None:
     run("users", "create", "twice@example.com")
     refused = run(*arguments)
     assert refused.exit_code == 1
@@ -73,7 +81,7 @@ def test_refusals_are_a_sentence(run, arguments, message) -> None:
     assert "Traceback" not in refused.output
 
 
-def test_sweep_says_what_it_did(run) -> None:
+def test_sweep_says_what_it_did(run: Callable[..., Result]) -> None:
     said = run("sweep").stdout
     assert re.fullmatch(
         r"Released \d+ reservations\. Forgot .+\. Removed \d+ objects and \d+ work folders\.\n",
@@ -81,7 +89,9 @@ def test_sweep_says_what_it_did(run) -> None:
     )
 
 
-def test_a_granted_plan_holds_beside_what_is_paid(run, till, make_account) -> None:
+def test_a_granted_plan_holds_beside_what_is_paid(
+    run: Callable[..., Result], till: Till, make_account: AccountMaker
+) -> None:
     payer = make_account(plan="FREE")
     till.books.subscribe(till.customer(payer), ["price_team_month"])
     till.catch_up()
@@ -94,7 +104,9 @@ def test_a_granted_plan_holds_beside_what_is_paid(run, till, make_account) -> No
     ]
 
 
-def test_a_flag_is_taken_off(run, till, make_account) -> None:
+def test_a_flag_is_taken_off(
+    run: Callable[..., Result], till: Till, make_account: AccountMaker
+) -> None:
     disputer = make_account(plan="FREE")
     customer = till.customer(disputer)
     till.books.subscribe(customer, ["price_team_month"])
@@ -120,7 +132,9 @@ def test_a_flag_is_taken_off(run, till, make_account) -> None:
     )
 
 
-def test_events_that_wait_are_listed_with_the_reason(run, till, make_account) -> None:
+def test_events_that_wait_are_listed_with_the_reason(
+    run: Callable[..., Result], till: Till, make_account: AccountMaker
+) -> None:
     customer = till.customer(make_account(plan="FREE"))
     till.catch_up()
 

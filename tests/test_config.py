@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -49,7 +50,7 @@ def test_every_problem_is_named_at_once() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
-def test_database_urls_of_platforms_are_understood(scheme) -> None:
+def test_database_urls_of_platforms_are_understood(scheme: str) -> None:
     settings = Settings.from_env(
         {
             "SECRET_KEY": SECRET,
@@ -60,7 +61,7 @@ def test_database_urls_of_platforms_are_understood(scheme) -> None:
     assert settings.database_url == "postgresql+psycopg://u:p@db/lightwell"
 
 
-def test_development_makes_a_secret_key_and_keeps_it(tmp_path) -> None:
+def test_development_makes_a_secret_key_and_keeps_it(tmp_path: Path) -> None:
     environment = {"APP_ENV": "development", "DATA_DIR": str(tmp_path / "new")}
     first, second = Settings.from_env(environment), Settings.from_env(environment)
     assert len(first.secret_key) >= 32
@@ -68,7 +69,7 @@ def test_development_makes_a_secret_key_and_keeps_it(tmp_path) -> None:
     assert (tmp_path / "new" / "secret_key").stat().st_mode & 0o077 == 0
 
 
-def test_development_finds_the_valkey_of_serve(tmp_path) -> None:
+def test_development_finds_the_valkey_of_serve(tmp_path: Path) -> None:
     environment = {"APP_ENV": "development", "DATA_DIR": str(tmp_path)}
     assert Settings.from_env(environment).redis_url == "redis://127.0.0.1:6379/0"
     valkey_port_file(tmp_path).parent.mkdir()
@@ -87,10 +88,10 @@ def test_secrets_do_not_show_and_nothing_changes() -> None:
     assert SECRET not in repr(settings)
     assert "hunter2" not in repr(settings)
     with pytest.raises(ValueError):
-        settings.port = 1
+        settings.port = 1  # type: ignore[misc]
 
 
-def test_empty_values_count_as_not_given(tmp_path) -> None:
+def test_empty_values_count_as_not_given(tmp_path: Path) -> None:
     settings = Settings.from_env(
         {"APP_ENV": "development", "DATA_DIR": str(tmp_path), "PORT": "", "DATABASE_URL": ""}
     )
@@ -133,7 +134,7 @@ def test_a_provider_needs_a_model() -> None:
             Settings.from_env({**provider, "PAINTER_MODELS": wrong})
 
 
-def test_a_stripe_account_is_read(tmp_path) -> None:
+def test_a_stripe_account_is_read(tmp_path: Path) -> None:
     environment = {**PRODUCTION, **ACCOUNT, "DATA_DIR": str(tmp_path)}
     settings = Settings.from_env(environment)
     assert settings.stripe_webhook_secrets == ("whsec_hunter2", "whsec_old_hunter2")
@@ -151,7 +152,7 @@ def test_a_stripe_account_is_read(tmp_path) -> None:
     )
 
 
-def started_once(data_dir) -> None:
+def started_once(data_dir: Path) -> None:
     """What a ``./run serve`` in the folder leaves there."""
     cashier_port_file(data_dir).parent.mkdir()
     cashier_port_file(data_dir).write_text("7002")
@@ -196,7 +197,9 @@ def started_once(data_dir) -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_a_stripe_account_is_named_at_once(given, problems) -> None:
+def test_what_is_wrong_with_a_stripe_account_is_named_at_once(
+    given: dict[str, str], problems: list[str]
+) -> None:
     with pytest.raises(ConfigurationError) as refusal:
         Settings.from_env({**PRODUCTION, **given})
     lines = str(refusal.value).splitlines()[1:]
@@ -207,7 +210,7 @@ def test_what_is_wrong_with_a_stripe_account_is_named_at_once(given, problems) -
     assert "hunter2" not in str(refusal.value)
 
 
-def test_development_finds_the_test_cashier_of_serve(tmp_path) -> None:
+def test_development_finds_the_test_cashier_of_serve(tmp_path: Path) -> None:
     environment = {"APP_ENV": "development", "DATA_DIR": str(tmp_path)}
     assert Settings.from_env(environment).stripe_secret_key == ""
     started_once(tmp_path)
@@ -223,7 +226,7 @@ def test_development_finds_the_test_cashier_of_serve(tmp_path) -> None:
     assert elsewhere.stripe_secret_key != settings.stripe_secret_key
 
 
-def test_production_does_not_look_for_a_test_cashier(tmp_path) -> None:
+def test_production_does_not_look_for_a_test_cashier(tmp_path: Path) -> None:
     started_once(tmp_path)
     settings = Settings.from_env({**PRODUCTION, "DATA_DIR": str(tmp_path)})
     assert not settings.uses_cashier
@@ -234,14 +237,14 @@ def test_production_does_not_look_for_a_test_cashier(tmp_path) -> None:
     )
 
 
-def test_a_stripe_account_of_one_s_own_is_used_instead_of_the_test_cashier(tmp_path) -> None:
+def test_a_stripe_account_of_one_s_own_is_used_instead_of_the_test_cashier(tmp_path: Path) -> None:
     started_once(tmp_path)
     settings = Settings.from_env({"APP_ENV": "development", "DATA_DIR": str(tmp_path), **ACCOUNT})
     assert not settings.uses_cashier
     assert (settings.stripe_secret_key, settings.stripe_api_base) == ("sk_live_hunter2", STRIPE)
 
 
-def test_the_test_cashier_does_not_run_in_production(tmp_path) -> None:
+def test_the_test_cashier_does_not_run_in_production(tmp_path: Path) -> None:
     refused = subprocess.run(
         [sys.executable, "-m", "app.cashier", "1234"],
         env={

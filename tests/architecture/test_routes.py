@@ -5,8 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from flask import Flask
+from werkzeug.routing import Rule
 
-from tests.client import ApiClient, bearer
+from tests.client import Answer, ApiClient, bearer
+from tests.conftest import Account, AccountMaker, KeyMaker
 from tests.images_client import ImagesClient
 from tests.workspace import upload
 
@@ -61,11 +64,15 @@ SAMPLES: dict[str, tuple[str, Maker, dict[str, Any]]] = {
 key is here."""
 
 
-def rules(app):
+def rules(app: Flask) -> list[Rule]:
     return [rule for rule in app.url_map.iter_rules() if rule.endpoint != "static"]
 
 
-def test_every_route_names_its_authentication(app) -> None:
+def needs_key(app: Flask, rule: Rule) -> bool:
+    return getattr(app.view_functions[rule.endpoint], "authentication", None) == "key"
+
+
+def test_every_route_names_its_authentication(app: Flask) -> None:
     for rule in rules(app):
         view = app.view_functions[rule.endpoint]
         assert getattr(view, "authentication", None) in ("key", "none"), (
@@ -73,25 +80,21 @@ def test_every_route_names_its_authentication(app) -> None:
         )
 
 
-def test_every_route_with_an_id_has_a_sample(app) -> None:
-    needing = {
-        rule.endpoint
-        for rule in rules(app)
-        if rule.arguments and app.view_functions[rule.endpoint].authentication == "key"
-    }
+def test_every_route_with_an_id_has_a_sample(app: Flask) -> None:
+    needing = {rule.endpoint for rule in rules(app) if rule.arguments and needs_key(app, rule)}
     assert needing == set(SAMPLES)
 
 
 @pytest.mark.parametrize("endpoint", SAMPLES)
 def test_an_outsider_s_answer_is_that_of_an_id_that_never_was(
-    app, client, acme, globex, endpoint
+    app: Flask, client: ApiClient, acme: Account, globex: Account, endpoint: str
 ) -> None:
     """Another organization's id, the other mode's, and an invented one: 404, byte for byte the
     same."""
     method, make, body = SAMPLES[endpoint]
     rule = next(rule for rule in rules(app) if rule.endpoint == endpoint)
 
-    def call(thing: str, key: str):
+    def call(thing: str, key: str) -> tuple[int, bytes]:
         answer = client.open(
             rule.rule.replace("<id>", thing), method=method, headers=bearer(key), **body
         )
@@ -108,35 +111,33 @@ def test_an_outsider_s_answer_is_that_of_an_id_that_never_was(
     assert call(theirs, globex.key)[0] != 404
 
 
-def request_id(answer) -> bytes:
+def request_id(answer: Answer) -> bytes:
     return str(answer.headers["X-Request-Id"]).encode()
 
 
-def keyed_calls(app) -> list[tuple[str, str]]:
+def keyed_calls(app: Flask) -> list[tuple[str, str]]:
     """Every method and path that needs a key; where an id is wanted, one that nothing has."""
     address = app.url_map.bind("localhost")
     return [
         (method, address.build(rule.endpoint, dict.fromkeys(rule.arguments, "any"), method=method))
         for rule in rules(app)
-        if app.view_functions[rule.endpoint].authentication == "key"
-        for method in sorted(rule.methods - {"OPTIONS", "HEAD"})
+        if needs_key(app, rule)
+        for method in sorted((rule.methods or set()) - {"OPTIONS", "HEAD"})
     ]
 
 
-def test_the_sweeps_reach_every_route(app) -> None:
+def test_the_sweeps_reach_every_route(app: Flask) -> None:
     """Those below, over calls that the URL map takes to the very endpoints that need a key."""
     address = app.url_map.bind("localhost")
     reached = {address.match(path, method)[0] for method, path in keyed_calls(app)}
-    needing = {
-        rule.endpoint
-        for rule in rules(app)
-        if app.view_functions[rule.endpoint].authentication == "key"
-    }
+    needing = {rule.endpoint for rule in rules(app) if needs_key(app, rule)}
     assert reached == needing > set(SAMPLES)
 
 
 @pytest.mark.parametrize("credentials", [{}, bearer("nonsense"), {"x-api-key": ""}])
-def test_every_route_that_needs_a_key_refuses_without_one(app, client, credentials) -> None:
+def test_every_route_that_needs_a_key_refuses_without_one(
+    app: Flask, client: ApiClient, credentials: dict[str, str]
+) -> None:
     for method, path in keyed_calls(app):
         answer = client.open(path, method=method, headers=credentials)
         assert answer.status_code == 401, f"{method} {path}"
@@ -144,7 +145,7 @@ def test_every_route_that_needs_a_key_refuses_without_one(app, client, credentia
 
 
 def test_reading_keys_cannot_write_and_writing_keys_cannot_read(
-    app, client, make_account, make_key
+    app: Flask, client: ApiClient, make_account: AccountMaker, make_key: KeyMaker
 ) -> None:
     account = make_account(requests_per_second=10_000)
     reading, writing = make_key(account, scopes=("read",)), make_key(account, scopes=("write",))
