@@ -43,13 +43,17 @@ def storage(request: pytest.FixtureRequest, app: Flask, tmp_path: Path) -> Stora
     return request.getfixturevalue("s3")
 
 
+Opened = list[tuple[BinaryIO, tuple[int, ...]]]
+"""Files, and from where to where each is read."""
+
+
 @pytest.fixture
-def opened(app: Flask, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+def opened(app: Flask, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> Opened:
     """The application keeps its objects in ``storage``; what it opens there."""
     monkeypatch.setitem(
         app.extensions, "lightwell", replace(app.extensions["lightwell"], storage=storage)
     )
-    files = []
+    files: Opened = []
     opening = storage.open
 
     def observed(*arguments: Any) -> BinaryIO:
@@ -62,7 +66,7 @@ def opened(app: Flask, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> lis
 
 @pytest.fixture
 def make_image(
-    app: Flask, acme: Account, clock: Clock, opened: list[Any], storage: Storage
+    app: Flask, acme: Account, clock: Clock, opened: Opened, storage: Storage
 ) -> Callable[..., str]:
     """Make an asset of acme's, of CONTENT unless named."""
 
@@ -197,7 +201,7 @@ class TestConditionsAndRanges:
         return publish(make_image())
 
     def test_one_range_is_sent_and_no_more_is_read(
-        self, client: ApiClient, url: str, opened: list[Any]
+        self, client: ApiClient, url: str, opened: Opened
     ) -> None:
         for asked, part in (
             ("0-0", slice(0, 1)), ("1-70000", slice(1, 70001)), ("262143-", slice(262143, None)),
@@ -213,7 +217,7 @@ class TestConditionsAndRanges:
             assert file.closed
 
     def test_what_need_not_be_sent_is_not_opened(
-        self, client: ApiClient, url: str, opened: list[Any]
+        self, client: ApiClient, url: str, opened: Opened
     ) -> None:
         whole = client.get(url)
         assert (whole.status_code, whole.data, whole.headers["Accept-Ranges"]) == (
@@ -279,7 +283,7 @@ class TestConditionsAndRanges:
         client: ApiClient,
         url: str,
         storage: Storage,
-        opened: list[Any],
+        opened: Opened,
         app: Flask,
         acme: Account,
     ) -> None:
@@ -290,7 +294,7 @@ class TestConditionsAndRanges:
             assert (answer.status_code, answer.json["code"]) == (404, "not_found")
 
     def test_a_client_that_leaves_ends_the_transfer(
-        self, client: ApiClient, url: str, opened: list[Any]
+        self, client: ApiClient, url: str, opened: Opened
     ) -> None:
         answer = client.get(url, buffered=False)
         assert next(answer.iter_encoded()) == CONTENT[:CHUNK_BYTES]
