@@ -321,8 +321,11 @@ def client(app: Flask) -> ApiClient:
     return client_of(app)
 
 
+SignIn = Callable[..., ApiClient]
+
+
 @pytest.fixture
-def sign_in(app: Flask, clock: Clock) -> Callable[..., ApiClient]:
+def sign_in(app: Flask, clock: Clock) -> SignIn:
     """A client that is signed in as a new user with a role in the account's organization."""
 
     def make(account: Account, role: Role = Role.MEMBER, *, is_staff: bool = False) -> ApiClient:

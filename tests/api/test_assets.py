@@ -1,6 +1,7 @@
 """The workspace's assets: upload in two steps, look at, change, delete."""
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -13,7 +14,7 @@ from flask import Flask
 from app.adapters.local_storage import LocalStorage
 from app.extensions import transaction
 from app.services.library import storage_quota, uploads
-from app.services.sweep import Swept, sweep
+from app.services.sweep import sweep
 from app.web.context import Container
 from tests.client import Answer, ApiClient, bearer, client_of
 from tests.clock import Clock
@@ -37,8 +38,8 @@ def tools(app: Flask) -> Container:
 
 
 @pytest.fixture
-def run_sweep(app: Flask, tools: Container) -> Callable[[], Swept]:
-    def run() -> Swept:
+def run_sweep(app: Flask, tools: Container) -> Callable[[], Counter[str]]:
+    def run() -> Counter[str]:
         with app.app_context():
             return sweep(tools.storage, tools.settings.spool_dir, tools.clock())
 
@@ -160,7 +161,7 @@ def test_what_is_not_what_was_declared_is_refused_and_removed(
     client: ApiClient,
     acme: Account,
     tools: Container,
-    run_sweep: Callable[[], Swept],
+    run_sweep: Callable[[], Counter[str]],
     data: bytes,
     mime: str,
     status: int,
@@ -179,7 +180,11 @@ def test_what_is_not_what_was_declared_is_refused_and_removed(
 
 @on_both_databases
 def test_a_refused_upload_lives_as_long_as_its_url(
-    client: ApiClient, acme: Account, clock: Clock, tools: Container, run_sweep: Callable[[], Swept]
+    client: ApiClient,
+    acme: Account,
+    clock: Clock,
+    tools: Container,
+    run_sweep: Callable[[], Counter[str]],
 ) -> None:
     """Its URL may bring the bytes once more: they count until then, and the next sweep removes
     them."""
@@ -203,7 +208,7 @@ def test_a_refused_upload_lives_as_long_as_its_url(
 
 
 def test_bytes_that_come_after_an_asset_was_finalized_or_deleted_go_with_the_next_sweep(
-    client: ApiClient, acme: Account, tools: Container, run_sweep: Callable[[], Swept]
+    client: ApiClient, acme: Account, tools: Container, run_sweep: Callable[[], Counter[str]]
 ) -> None:
     data = encoded()
     ticket = presign(client, acme.key, len(data)).json
@@ -359,7 +364,7 @@ def test_deleting_frees_space_and_abandoned_uploads_give_theirs_back(
     client: ApiClient,
     make_account: AccountMaker,
     clock: Clock,
-    run_sweep: Callable[[], Swept],
+    run_sweep: Callable[[], Counter[str]],
 ) -> None:
     data = encoded()
     account = make_account(storage_mb=1)
@@ -383,7 +388,7 @@ def test_deleting_frees_space_and_abandoned_uploads_give_theirs_back(
 
 
 def test_an_upload_in_progress_is_not_swept(
-    client: ApiClient, acme: Account, clock: Clock, run_sweep: Callable[[], Swept]
+    client: ApiClient, acme: Account, clock: Clock, run_sweep: Callable[[], Counter[str]]
 ) -> None:
     data = encoded()
     ticket = presign(client, acme.key, len(data)).json
@@ -395,7 +400,11 @@ def test_an_upload_in_progress_is_not_swept(
 
 @on_both_databases
 def test_the_sweep_removes_what_is_over_and_nothing_else(
-    client: ApiClient, acme: Account, clock: Clock, tools: Container, run_sweep: Callable[[], Swept]
+    client: ApiClient,
+    acme: Account,
+    clock: Clock,
+    tools: Container,
+    run_sweep: Callable[[], Counter[str]],
 ) -> None:
     kept, gone = upload(client, acme.key), upload(client, acme.key, encoded(seed=2))
     abandoned = presign(client, acme.key, len(encoded())).json
@@ -421,7 +430,11 @@ def test_the_sweep_removes_what_is_over_and_nothing_else(
 
 
 def test_the_signed_url_can_t_change_what_was_finalized(
-    client: ApiClient, acme: Account, clock: Clock, run_sweep: Callable[[], Swept], tools: Container
+    client: ApiClient,
+    acme: Account,
+    clock: Clock,
+    run_sweep: Callable[[], Counter[str]],
+    tools: Container,
 ) -> None:
     first = encoded()
     other = HTML.ljust(len(first))[: len(first)]

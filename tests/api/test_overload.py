@@ -10,12 +10,12 @@ from typing import Any
 from zipfile import ZipFile
 
 import pytest
-from app.imaging.keeper import Job
 from flask import Flask
 
 from app.api import transformations
 from app.extensions import transaction
 from app.imaging import ImagingPool, Transform, Turn
+from app.imaging.pool.supervisor_thread import FileJob
 from app.services.accounts import keys
 from app.services.library import assets, renditions
 from app.services.library.renditions import RenditionSource, Wanted
@@ -268,7 +268,7 @@ def test_a_zip_is_patient_with_its_turns(
     """Its answer has begun; giving up would break it."""
     put_in, late = ImagingPool._put, []
 
-    def later(pool: ImagingPool, job: Job[Any]) -> Turn[Any]:
+    def later(pool: ImagingPool, job: FileJob[Any]) -> Turn[Any]:
         timer = threading.Timer(0.2, lambda: late.append(put_in(pool, job)))
         timer.start()
         return job.outcome

@@ -262,7 +262,7 @@ def test_what_keys_did_is_theirs_where_others_act_too(
         with transaction() as session, unscoped(session, "a test"):
             by_key = Actor(ActorKind.KEY, "key_1")
             for model in (UsageEntry, DailyEntry, Export, IdempotentRequest):
-                row = session.scalars(select(model)).one()
+                row: Any = session.scalars(select(model)).one()
                 assert (row.id, row.actor) == (model.__tablename__, by_key)
             entries = session.scalars(select(AuditEntry).order_by(AuditEntry.id))
             assert [entry.actor for entry in entries] == [
@@ -299,7 +299,7 @@ def test_what_keys_did_is_theirs_where_others_act_too(
 
 
 @pytest.mark.parametrize("table", ["usage_entries", "exports", "audit_entries"])
-def test_nobody_else_acts(table: Table) -> None:
+def test_nobody_else_acts(table: str) -> None:
     """The database itself knows who may."""
     tables = MetaData()
     tables.reflect(db.engine, only=[table])

@@ -74,7 +74,7 @@ def uploads(tmp_path: Path) -> list[SourceFile]:
 
 
 @pytest.fixture
-def make_context(clock: Clock, tmp_path: Path):
+def make_context(clock: Clock, tmp_path: Path) -> Callable[..., ProcessingContext]:
     """A context whose pool follows a script."""
 
     def make(script: Script, patience: float | None = None) -> ProcessingContext:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from app.extensions import db, transaction
 from app.models import Asset, StripeEvent, new_id
 from app.services.library import assets, facet_counts, storage_quota
 from app.services.library.assets import Label
-from app.services.sweep import Swept, sweep
+from app.services.sweep import sweep
 from app.tenancy import unscoped
 from tests.billing import BillingEnv
 from tests.client import ApiClient, bearer
@@ -85,7 +86,7 @@ def test_what_test_keys_made_is_deleted_after_ninety_days(
     removed."""
     container = app.extensions["lightwell"]
 
-    def run() -> Swept:
+    def run() -> Counter[str]:
         return sweep(container.storage, container.settings.spool_dir, clock())
 
     def status(asset: dict[str, Any], key: str) -> int:

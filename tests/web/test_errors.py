@@ -9,7 +9,7 @@ from app.errors import AppError
 from app.imaging import UnsupportedImage
 from app.services.accounts import identity, keys
 from tests.client import ApiClient, bearer
-from tests.conftest import Account
+from tests.conftest import Account, SignIn
 
 FIELDS = {"error", "code", "status", "type", "requestId", "message"}
 
@@ -63,7 +63,7 @@ def test_what_only_begins_like_a_page_s_path_is_json(client: ApiClient) -> None:
 
 
 def test_a_defect_on_a_page_is_a_page_without_a_stack_trace(
-    acme: Account, sign_in, monkeypatch: pytest.MonkeyPatch
+    acme: Account, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("secret detail")

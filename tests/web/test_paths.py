@@ -42,7 +42,7 @@ def test_every_path_has_the_same_answer_however_it_is_spelt(
             assert comparable(spelt) == comparable(plainly), rule
 
 
-def comparable(answer: Answer) -> tuple[int, Any]:
+def comparable(answer: Answer) -> tuple[int, Any, str | None]:
     request_id = answer.headers["X-Request-Id"].encode()
     body = answer.json if answer.is_json else answer.data.replace(request_id, b"")
     if isinstance(body, dict):

@@ -158,13 +158,6 @@ class TestJourneys:
 
     def test_a_portal_session(self, api: StripeClient, state: FakeStripe, customer: str) -> None:
         subscription = state.subscriptions.create(customer, ["price_team_month"])
-        items = [
-            {
-                "id": subscription["items"]["data"][0]["id"],
-                "price": "price_team_year",
-                "quantity": 1,
-            }
-        ]
         session = api.v1.billing_portal.sessions.create(
             {
                 "customer": customer,
@@ -472,7 +465,8 @@ class TestIdempotency:
         ]
         assert made[0].id == made[1].id
         assert len(state.customers.all()) == 1
-        assert [entry.last_response.headers.get("Idempotent-Replayed") for entry in made] == [
+        answers = [entry.last_response for entry in made if entry.last_response]
+        assert [answer.headers.get("Idempotent-Replayed") for answer in answers] == [
             None,
             "true",
         ]

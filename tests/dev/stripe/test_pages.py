@@ -12,6 +12,7 @@ from dev.stripe.factory import create_fake_stripe
 from dev.stripe.formatting import describe_state, effect_of_change, money, rate
 from dev.stripe.sessions import CheckoutOrder
 from dev.stripe.state import FakeStripe
+from dev.stripe.store import Document
 from tests.clock import Clock
 from tests.dev.stripe.page_driver import PageDriver
 
@@ -43,18 +44,18 @@ def customer_id(state: FakeStripe) -> str:
 def an_order(
     state: FakeStripe,
     customer_id: str,
-    *price_ids,
-    success=f"{SHOP}/done",
-    cancel=f"{SHOP}/back",
-    trial_days=0,
-):
+    *price_ids: str,
+    success: str = f"{SHOP}/done",
+    cancel: str = f"{SHOP}/back",
+    trial_days: int = 0,
+) -> Document:
     chosen = {"success_url": success, "cancel_url": cancel}
     order = CheckoutOrder(price_ids or ["price_team_month"], trial_days)
     return state.checkout.open(customer_id, order, chosen=chosen)
 
 
 def a_portal(
-    state: FakeStripe, customer_id: str, return_url=f"{SHOP}/account", flow: Any = None
+    state: FakeStripe, customer_id: str, return_url: str = f"{SHOP}/account", flow: Any = None
 ) -> str:
     return state.portal.open(customer_id, return_url, flow)["url"]
 
@@ -64,7 +65,7 @@ def status_of(state: FakeStripe, customer_id: str) -> str:
 
 
 def test_checkout_tells_what_is_bought_and_for_whom(
-    state: FakeStripe, page_driver, customer_id: str
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
 ) -> None:
     text = page_driver.visit(
         an_order(state, customer_id, "price_business_year", "price_images_metered")["url"]
@@ -77,7 +78,9 @@ def test_checkout_tells_what_is_bought_and_for_whom(
     assert page_driver.page.links["Back"] == f"{SHOP}/back"
 
 
-def test_a_trial_costs_nothing_today(state: FakeStripe, page_driver, customer_id: str) -> None:
+def test_a_trial_costs_nothing_today(
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
+) -> None:
     text = page_driver.visit(an_order(state, customer_id, trial_days=14)["url"]).page.text
     assert "14 days, free" in text
     assert "Due today $0.00" in text
@@ -87,7 +90,7 @@ def test_a_trial_costs_nothing_today(state: FakeStripe, page_driver, customer_id
 
 
 def test_a_card_that_pays_leads_on_with_the_session_s_id(
-    state: FakeStripe, page_driver, customer_id: str
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
 ) -> None:
     session = an_order(state, customer_id, success=f"{SHOP}/done?session={{CHECKOUT_SESSION_ID}}")
     page_driver.visit(session["url"]).press("Subscribe")
@@ -102,7 +105,7 @@ def test_a_card_that_pays_leads_on_with_the_session_s_id(
 
 
 def test_a_declined_card_changes_nothing_and_may_be_followed_by_one_that_pays(
-    state: FakeStripe, page_driver, customer_id: str
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
 ) -> None:
     page_driver.visit(an_order(state, customer_id)["url"]).press("Subscribe", card="declines")
     assert page_driver.answer.status_code == 402
@@ -114,7 +117,7 @@ def test_a_declined_card_changes_nothing_and_may_be_followed_by_one_that_pays(
 
 
 def test_two_tabs_buy_once(
-    state: FakeStripe, page_driver, customer_id: str, fake_stripe: Flask
+    state: FakeStripe, page_driver: PageDriver, customer_id: str, fake_stripe: Flask
 ) -> None:
     session = an_order(state, customer_id)
     other = PageDriver(fake_stripe.test_client()).visit(session["url"])
@@ -125,7 +128,7 @@ def test_two_tabs_buy_once(
 
 
 def test_an_expired_checkout_says_so_and_leads_back(
-    state: FakeStripe, page_driver, customer_id: str, clock: Clock
+    state: FakeStripe, page_driver: PageDriver, customer_id: str, clock: Clock
 ) -> None:
     session = an_order(state, customer_id)
     page_driver.visit(session["url"])
@@ -146,7 +149,7 @@ def test_an_expired_checkout_says_so_and_leads_back(
         "/nothing",
     ],
 )
-def test_unknown_addresses_are_pages_too(page_driver, path: str) -> None:
+def test_unknown_addresses_are_pages_too(page_driver: PageDriver, path: str) -> None:
     page_driver.visit(path)
     assert page_driver.answer.status_code == 404
     assert "There is nothing here" in page_driver.page.text
@@ -154,7 +157,7 @@ def test_unknown_addresses_are_pages_too(page_driver, path: str) -> None:
 
 
 def test_the_plan_is_changed_after_a_look_at_what_that_means(
-    state: FakeStripe, page_driver, customer_id: str
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
 ) -> None:
     state.subscriptions.create(customer_id, ["price_team_month", "price_images_metered"])
     page_driver.visit(a_portal(state, customer_id))
@@ -182,7 +185,7 @@ def test_the_plan_is_changed_after_a_look_at_what_that_means(
 
 
 def test_a_flow_shows_one_change_and_returns_after_it(
-    state: FakeStripe, page_driver, customer_id: str
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
 ) -> None:
     subscription = state.subscriptions.create(customer_id, ["price_team_month"])
     items = [
@@ -203,7 +206,7 @@ def test_a_flow_shows_one_change_and_returns_after_it(
 
 
 def test_a_subscription_is_cancelled_after_a_question_and_can_be_kept(
-    state: FakeStripe, page_driver, customer_id: str
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
 ) -> None:
     state.subscriptions.create(customer_id, ["price_team_month"])
     page_driver.visit(a_portal(state, customer_id)).follow("Cancel subscription")
@@ -227,7 +230,7 @@ def test_a_subscription_is_cancelled_after_a_question_and_can_be_kept(
 
 
 def test_a_payment_fails_and_a_new_card_pays_it(
-    state: FakeStripe, page_driver, customer_id: str
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
 ) -> None:
     state.subscriptions.create(customer_id, ["price_team_month"])
     page_driver.visit(a_portal(state, customer_id)).press("Fail the next payment").press(
@@ -254,7 +257,12 @@ def test_a_payment_fails_and_a_new_card_pays_it(
     ],
 )
 def test_stripe_gives_up(
-    state: FakeStripe, page_driver, customer_id: str, button: str, status: int, words: str
+    state: FakeStripe,
+    page_driver: PageDriver,
+    customer_id: str,
+    button: str,
+    status: str,
+    words: str,
 ) -> None:
     state.subscriptions.create(customer_id, ["price_team_month"])
     page_driver.visit(a_portal(state, customer_id)).press("Fail the next payment").press(
@@ -265,7 +273,7 @@ def test_stripe_gives_up(
 
 
 def test_a_subscription_pauses_and_resumes(
-    state: FakeStripe, page_driver, customer_id: str
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
 ) -> None:
     state.subscriptions.create(customer_id, ["price_team_month"])
     page_driver.visit(a_portal(state, customer_id)).press("Pause")
@@ -277,14 +285,18 @@ def test_a_subscription_pauses_and_resumes(
     assert status_of(state, customer_id) == "active"
 
 
-def test_a_first_payment_that_never_comes(state: FakeStripe, page_driver, customer_id: str) -> None:
+def test_a_first_payment_that_never_comes(
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
+) -> None:
     state.subscriptions.create(customer_id, ["price_team_month"], card="declines")
     page_driver.visit(a_portal(state, customer_id))
     assert "The first payment was declined." in page_driver.page.text
     assert "The first payment never came." in page_driver.press("Let it expire").page.text
 
 
-def test_a_charge_is_disputed_once(state: FakeStripe, page_driver, customer_id: str) -> None:
+def test_a_charge_is_disputed_once(
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
+) -> None:
     state.subscriptions.create(customer_id, ["price_team_month"])
     page_driver.visit(a_portal(state, customer_id)).press("Dispute the last charge")
     assert "The last charge is disputed." in page_driver.page.text
@@ -293,7 +305,7 @@ def test_a_charge_is_disputed_once(state: FakeStripe, page_driver, customer_id: 
 
 
 def test_deleting_the_customer_is_asked_twice(
-    state: FakeStripe, page_driver, customer_id: str
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
 ) -> None:
     state.subscriptions.create(customer_id, ["price_team_month"])
     address = a_portal(state, customer_id)
@@ -306,7 +318,7 @@ def test_deleting_the_customer_is_asked_twice(
 
 
 def test_the_start_page_opens_anybody_s_portal(
-    state: FakeStripe, page_driver, customer_id: str, fake_stripe: Flask
+    state: FakeStripe, page_driver: PageDriver, customer_id: str, fake_stripe: Flask
 ) -> None:
     state.subscriptions.create(customer_id, ["price_team_month"])
     page_driver.visit("/")
@@ -318,7 +330,7 @@ def test_the_start_page_opens_anybody_s_portal(
 
 
 def test_nobody_reaches_another_customer_s_subscription(
-    state: FakeStripe, page_driver, customer_id: str
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
 ) -> None:
     theirs = state.subscriptions.create(
         state.customers.create("else@example.com")["id"], ["price_team_month"]
@@ -329,7 +341,9 @@ def test_nobody_reaches_another_customer_s_subscription(
     assert state.subscriptions.find(theirs["id"]) == theirs
 
 
-def test_a_step_that_is_too_late_says_why(state: FakeStripe, page_driver, customer_id: str) -> None:
+def test_a_step_that_is_too_late_says_why(
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
+) -> None:
     subscription = state.subscriptions.create(customer_id, ["price_team_month"])
     page_driver.visit(a_portal(state, customer_id))
     state.subscriptions.cancel(subscription["id"])
@@ -338,7 +352,9 @@ def test_a_step_that_is_too_late_says_why(state: FakeStripe, page_driver, custom
     assert "This subscription is canceled" in page_driver.page.text
 
 
-def test_there_are_no_other_steps(state: FakeStripe, page_driver, customer_id: str) -> None:
+def test_there_are_no_other_steps(
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
+) -> None:
     subscription = state.subscriptions.create(customer_id, ["price_team_month"])
     assert (
         page_driver.client.post(
@@ -350,7 +366,7 @@ def test_there_are_no_other_steps(state: FakeStripe, page_driver, customer_id: s
 
 @pytest.mark.parametrize("fields", [{}, {"card": "stolen"}])
 def test_only_the_test_cards_are_taken(
-    state: FakeStripe, page_driver, customer_id: str, fields: dict[str, str]
+    state: FakeStripe, page_driver: PageDriver, customer_id: str, fields: dict[str, str]
 ) -> None:
     answer = page_driver.client.post(an_order(state, customer_id)["url"], data=fields)
     assert answer.status_code == 400
@@ -360,7 +376,9 @@ def test_only_the_test_cards_are_taken(
 SCRIPT = "javascript:alert(1)"
 
 
-def test_pages_lead_to_web_addresses_only(state: FakeStripe, page_driver, customer_id: str) -> None:
+def test_pages_lead_to_web_addresses_only(
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
+) -> None:
     session = an_order(state, customer_id, success=SCRIPT, cancel=SCRIPT)
     assert SCRIPT not in page_driver.visit(session["url"]).answer.text
     page_driver.press("Subscribe")
@@ -372,7 +390,7 @@ def test_pages_lead_to_web_addresses_only(state: FakeStripe, page_driver, custom
     )
 
 
-def test_what_customers_are_called_is_text(state: FakeStripe, page_driver) -> None:
+def test_what_customers_are_called_is_text(state: FakeStripe, page_driver: PageDriver) -> None:
     hostile = "<script>alert(1)</script>"
     customer_id = state.customers.create(hostile)["id"]
     for address in (
@@ -387,7 +405,7 @@ def test_what_customers_are_called_is_text(state: FakeStripe, page_driver) -> No
 
 
 def test_pages_run_nothing_and_load_nothing_from_elsewhere(
-    state: FakeStripe, page_driver, customer_id: str
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
 ) -> None:
     state.subscriptions.create(customer_id, ["price_team_month"])
     for address in (

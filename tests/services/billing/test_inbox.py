@@ -127,9 +127,11 @@ def test_of_many_with_the_same_old_answer_one_applies_it(app: Flask, life: Life)
     """It is newer than what was there; the others see what has changed since."""
     one = life.subscribe(TEAM)
     life.arrive()
-    together = Barrier(
-        4, lambda: life.stripe.subscriptions.change_prices(one, [BUSINESS]), PATIENCE_SECONDS
-    )
+
+    def change() -> None:
+        life.stripe.subscriptions.change_prices(one, [BUSINESS])
+
+    together = Barrier(4, change, PATIENCE_SECONDS)
     provider = ticking(life)
     provider = replace(provider, payments=Pausing(provider.payments, together.wait, 4))
     in_threads(app, 4, lambda: inbox.handle(provider, life.customer_id))

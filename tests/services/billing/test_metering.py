@@ -1,6 +1,7 @@
 """Images that are paid one by one: each reaches the provider's meter once, whatever happens on the
 way."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -31,7 +32,7 @@ METERED_TEAM = PlanPrice("TEAM", "month", METERED)
 
 
 @pytest.fixture
-def metered_billing_env(app: Flask, clock: Clock):
+def metered_billing_env(app: Flask, clock: Clock) -> Iterator[BillingEnv]:
     """TEAM is sold by the month, and its images one by one besides."""
     with open_billing_env(
         app, clock, prices=Prices(ACCOUNT.stripe_prices, (METERED_TEAM,)), meter="images"
@@ -40,7 +41,7 @@ def metered_billing_env(app: Flask, clock: Clock):
 
 
 @pytest.fixture
-def acme(metered_billing_env, make_account: AccountMaker):
+def acme(metered_billing_env: BillingEnv, make_account: AccountMaker) -> Account:
     """Pays by the image."""
     account = make_account("acme", plan="FREE")
     buy(metered_billing_env, account)
@@ -135,7 +136,7 @@ def test_metering_is_off_unless_it_is_configured(
 
 
 def test_every_settled_image_of_a_live_key_is_counted_once(
-    client: ApiClient, metered_billing_env, acme: Account, clock: Clock
+    client: ApiClient, metered_billing_env: BillingEnv, acme: Account, clock: Clock
 ) -> None:
     photo = encoded(width=64, height=48)
     compressed = client.compress(acme.key, photo, photo)
@@ -162,7 +163,7 @@ def test_every_settled_image_of_a_live_key_is_counted_once(
 
 
 def test_those_who_pay_no_metered_price_are_not_metered(
-    metered_billing_env, make_account: AccountMaker, clock: Clock
+    metered_billing_env: BillingEnv, make_account: AccountMaker, clock: Clock
 ) -> None:
     """They bought before it was sold, say."""
     account = make_account(plan="FREE")
@@ -199,13 +200,13 @@ def test_a_checkout_sells_metered_prices_with_the_others_or_alone(
 
 
 def test_metering_ends_with_the_subscription_and_what_was_used_is_still_counted(
-    metered_billing_env, acme: Account, make_account: AccountMaker, clock: Clock
+    metered_billing_env: BillingEnv, acme: Account, make_account: AccountMaker, clock: Clock
 ) -> None:
     last = spend(acme, 2, clock)
     under_way = reserve(acme.key, 3, clock)
-    metered_billing_env.stripe.subscriptions.cancel(
-        metered_billing_env.billing(acme).subscription_id
-    )
+    subscription_id = metered_billing_env.billing(acme).subscription_id
+    assert subscription_id
+    metered_billing_env.stripe.subscriptions.cancel(subscription_id)
     hear(metered_billing_env)
     assert not metered_billing_env.organization(acme).metered
     spend(acme, 5, clock)
@@ -216,9 +217,11 @@ def test_metering_ends_with_the_subscription_and_what_was_used_is_still_counted(
 
 
 def test_an_overdue_payment_does_not_end_metering(
-    metered_billing_env, acme: Account, clock: Clock
+    metered_billing_env: BillingEnv, acme: Account, clock: Clock
 ) -> None:
     account = metered_billing_env.billing(acme)
+    assert account.customer_id
+    assert account.subscription_id
     metered_billing_env.stripe.customers.set_card(account.customer_id, "declines")
     metered_billing_env.stripe.subscriptions.end_period(account.subscription_id)
     hear(metered_billing_env)
@@ -229,7 +232,7 @@ def test_an_overdue_payment_does_not_end_metering(
 
 @on_both_databases
 def test_what_the_provider_did_not_take_waits_for_the_next_time(
-    metered_billing_env, acme: Account, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    metered_billing_env: BillingEnv, acme: Account, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(metering, "AT_ONCE", 2)
     entries = {spend(acme, images, clock): images for images in (1, 2, 3, 4, 5)}
@@ -245,7 +248,7 @@ def test_what_the_provider_did_not_take_waits_for_the_next_time(
 
 
 def test_a_provider_that_is_down_is_not_asked_about_everything(
-    metered_billing_env, acme: Account, clock: Clock
+    metered_billing_env: BillingEnv, acme: Account, clock: Clock
 ) -> None:
     entries = {spend(acme, 1, clock) for _ in range(2 * metering.THREADS + 4)}
     broken = Breaking(metered_billing_env.provider.payments, 0)
@@ -257,7 +260,7 @@ def test_a_provider_that_is_down_is_not_asked_about_everything(
 
 
 def test_a_crash_between_telling_and_noting_it_counts_nothing_twice(
-    metered_billing_env, acme: Account, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    metered_billing_env: BillingEnv, acme: Account, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entries = {spend(acme, images, clock): images for images in (1, 2)}
     with monkeypatch.context() as crash:
@@ -275,7 +278,7 @@ def test_a_crash_between_telling_and_noting_it_counts_nothing_twice(
 
 @on_both_databases
 def test_parallel_reporters_count_everything_once(
-    app: Flask, metered_billing_env, acme: Account, clock: Clock
+    app: Flask, metered_billing_env: BillingEnv, acme: Account, clock: Clock
 ) -> None:
     entries = {spend(acme, images, clock): images for images in range(1, 13)}
 
@@ -290,7 +293,7 @@ def test_parallel_reporters_count_everything_once(
 
 
 def test_what_is_too_old_or_nobody_s_is_given_up_and_told(
-    metered_billing_env,
+    metered_billing_env: BillingEnv,
     acme: Account,
     make_account: AccountMaker,
     clock: Clock,
@@ -301,7 +304,9 @@ def test_what_is_too_old_or_nobody_s_is_given_up_and_told(
     old = spend(acme, 3, clock)
     clock.advance(days=34, minutes=1)
     fresh, lost = spend(acme, 4, clock), spend(gone, 5, clock)
-    metered_billing_env.stripe.customers.delete(metered_billing_env.billing(gone).customer_id)
+    customer_id = metered_billing_env.billing(gone).customer_id
+    assert customer_id
+    metered_billing_env.stripe.customers.delete(customer_id)
     metering.report(metered_billing_env.provider)
     assert (waiting(acme), waiting(gone)) == (set(), set())
     assert counted(metered_billing_env, acme) == {fresh: 4}

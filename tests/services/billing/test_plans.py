@@ -263,7 +263,9 @@ def test_refusals_say_that_a_payment_is_overdue_and_where_to_pay(
     reason = "The last payment failed, so the plan is FREE until it is paid. POST /billing/portal "
     assert all(reason in message for message in after)
 
-    billing_env.stripe.customers.set_card(billing_env.billing(free).customer_id, "works")
+    customer_id = billing_env.billing(free).customer_id
+    assert customer_id
+    billing_env.stripe.customers.set_card(customer_id, "works")
     hear(billing_env)
     paid = refusals(client, free, make_key, image)
     assert len(paid) == 3

@@ -72,9 +72,9 @@ def subscribe(billing_env: BillingEnv, account: Account, *prices: str) -> str:
 
 def hear(billing_env: BillingEnv, account: Account) -> None:
     """Any news does: each is only a reason to ask."""
-    assert subscriptions.synchronise(
-        billing_env.provider, billing_env.billing(account).customer_id, TEST
-    )
+    customer_id = billing_env.billing(account).customer_id
+    assert customer_id
+    assert subscriptions.synchronise(billing_env.provider, customer_id, TEST)
 
 
 def edit(account: Account, model: type[Organization | BillingAccount], **values: object) -> None:
@@ -117,7 +117,7 @@ def test_a_life_of_which_nothing_was_heard(
         acme,
         "status is None, should be active; plan is None, should be TEAM; interval is None, should ",
     )
-    steps = [
+    steps: list[tuple[Callable[[], object], str, str]] = [
         (lambda: stripe.subscriptions.end_period(one), "period_end is ", "TEAM"),
         (
             lambda: stripe.subscriptions.change_prices(one, ["price_business_year"]),
@@ -274,7 +274,7 @@ def test_nothing_differs_in_a_life_that_was_heard_of(
     """Nor once a plan has lapsed, which no news tells."""
     customer, stripe = billing_env.customer(acme), billing_env.stripe
     one = stripe.subscriptions.create(customer, ["price_team_month"], **begins)["id"]
-    steps = {
+    steps: dict[str | None, Callable[[], object]] = {
         "change_prices": lambda: stripe.subscriptions.change_prices(one, ["price_business_month"]),
         "cancel_later": lambda: stripe.subscriptions.cancel(one, at_period_end=True),
         "keep": lambda: stripe.subscriptions.keep(one),

@@ -247,7 +247,9 @@ def test_a_renewal_that_nobody_told_is_asked_for(life: Life) -> None:
     assert life.billing_env.billing(life.who).period_end == ended
     life.calendar.advance(seconds=1)
     subscriptions.check_unheard(life.billing_env.provider)
-    assert life.billing_env.billing(life.who).period_end > ended + timedelta(days=27)
+    renewed = life.billing_env.billing(life.who).period_end
+    assert renewed
+    assert renewed > ended + timedelta(days=27)
     assert [entry.actor for entry in life.billing_env.audit(life.who)][-1:] == [system("check")]
 
 
@@ -255,7 +257,9 @@ def test_an_end_that_nobody_told_is_asked_for(life: Life) -> None:
     one = life.subscribe(TEAM)
     life.stripe.subscriptions.cancel(one, at_period_end=True)
     life.catch_up()
-    life.calendar.now = life.billing_env.billing(life.who).cancel_at
+    cancel_at = life.billing_env.billing(life.who).cancel_at
+    assert cancel_at
+    life.calendar.now = cancel_at
     life.stripe.subscriptions.end_period(one)
     life.calendar.advance(hours=2)
     assert life.plan == "TEAM"

@@ -19,12 +19,7 @@ from app.models import DiscardedObject, Export, ExportStatus
 from app.services.accounts import keys
 from app.services.accounts.principal import Principal
 from app.services.exports import export_jobs, export_worker
-from app.services.exports.export_jobs import (
-    LEASE,
-    MOST_ATTEMPTS,
-    MOST_UNFINISHED,
-    DueExport,
-)
+from app.services.exports.export_jobs import LEASE, MOST_UNFINISHED, DueExport
 from app.services.exports.export_worker import MOST_ATTEMPTS, _Packing
 from app.services.exports.exports import Config
 from app.tenancy import unscoped
@@ -148,7 +143,7 @@ def test_a_worker_that_was_overtaken_stops_and_renews_nothing(
     leases: list[datetime] = []
     went_on: list[bytes] = []
 
-    def watched(packing, held) -> None:
+    def watched(packing: _Packing, held: frozenset[str]) -> None:
         assert awake.wait(PATIENCE)
         renew(packing, held)
         if packing.lost.is_set():
@@ -179,7 +174,7 @@ def test_a_worker_keeps_its_lease_and_shows_how_far_it_is(
     export, renewed, renew = case.create(), Event(), _Packing._renew
     seen: list[Export] = []
 
-    def watched(packing, held) -> None:
+    def watched(packing: _Packing, held: frozenset[str]) -> None:
         is_late = clock() >= late and packing.progress.processed
         renew(packing, held)
         if is_late:

@@ -45,8 +45,7 @@ def filled(width: int, height: int, *pixel: int) -> Pixels:
 
 def changed(pixels: Pixels) -> Mask:
     """Where the watermarked picture looks different, on a background of any kind."""
-    visible: Mask = (np.abs(watermarked(pixels).astype(int) - pixels) > VISIBLE).any(axis=2)
-    return visible
+    return np.asarray((np.abs(watermarked(pixels).astype(int) - pixels) > VISIBLE).any(axis=2))
 
 
 def static(width: int, height: int, bands: int = 3) -> Pixels:
