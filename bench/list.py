@@ -199,10 +199,14 @@ def _measure(database: str, small: Flask, large: Flask, rounds: int) -> list[Tim
     for case in CASES:
         starts = [(app, _start(app, case)) for app in (small, large)]
         taken = [[_timed(app, case, start)[0] for app, start in starts] for _ in range(rounds)]
-        medians = [statistics.median(of_one) * 1000 for of_one in zip(*taken, strict=True)]
+        in_small, in_large = (
+            statistics.median(of_one) * 1000 for of_one in zip(*taken, strict=True)
+        )
         _, page = _timed(large, case, starts[1][1])
         timings.append(
-            Timing(case.name, *medians, f"{page.total:,}{'' if page.total_is_exact else '+'}")
+            Timing(
+                case.name, in_small, in_large, f"{page.total:,}{'' if page.total_is_exact else '+'}"
+            )
         )
     tell(f"{database} is measured")
     return timings

@@ -241,7 +241,8 @@ def _web(side: HttpSide) -> psutil.Process:
     return next(
         one
         for one in side.processes()
-        if "gunicorn" in " ".join(one.cmdline()) and "gunicorn" in " ".join(one.parent().cmdline())
+        if "gunicorn" in " ".join(one.cmdline())
+        and "gunicorn" in " ".join(psutil.Process(one.ppid()).cmdline())
     )
 
 

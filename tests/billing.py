@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import stripe
 from flask import Flask
 from sqlalchemy import select
-from werkzeug.test import TestResponse
 
 from app.adapters.payments.stripe import StripePayments
 from app.config import Settings
@@ -24,6 +23,7 @@ from app.services.billing.provider import Provider
 from dev.environment import fake_stripe_account
 from dev.stripe.factory import create_fake_stripe
 from dev.stripe.state import FakeStripe
+from tests.client import Answer, client_of
 from tests.dev.stripe.wire import InProcess
 
 if TYPE_CHECKING:
@@ -54,16 +54,14 @@ class BillingEnv:
         new, self.heard = events[self.heard :], len(events)
         return new
 
-    def deliver(
-        self, events: Iterable[dict[str, Any]], secret: str = SECRETS[0]
-    ) -> list[TestResponse]:
+    def deliver(self, events: Iterable[dict[str, Any]], secret: str = SECRETS[0]) -> list[Answer]:
         """Send events to the webhook, in this order."""
         return [self.post(json.dumps(event), secret) for event in events]
 
-    def post(self, body: str, secret: str = SECRETS[0], at: int | None = None) -> TestResponse:
+    def post(self, body: str, secret: str = SECRETS[0], at: int | None = None) -> Answer:
         signature = stripe.WebhookSignature.generate_signature_header(body, secret, at)
         headers = {"Stripe-Signature": signature, "Content-Type": "application/json"}
-        return self.app.test_client().post("/webhooks/stripe", data=body, headers=headers)
+        return client_of(self.app).post("/webhooks/stripe", data=body, headers=headers)
 
     def work(self) -> None:
         """What the worker does with the inbox."""
@@ -77,7 +75,7 @@ class BillingEnv:
 
     def customer(self, account: "Account") -> str:
         """The account's customer, as a first checkout makes it."""
-        url = self.app.test_client().post(
+        url = client_of(self.app).post(
             "/billing/checkout",
             headers={"x-api-key": account.key},
             json={"plan": "TEAM", "interval": "month"},

@@ -1,28 +1,56 @@
 """A test client that holds every answer against the API's own description."""
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
+from flask import Flask
 from flask.testing import FlaskClient
+from flask_openapi import OpenAPI
 from jsonschema import Draft202012Validator
 from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.test import TestResponse, stream_encode_multipart
+
+
+class Answer(TestResponse):
+    """An answer whose JSON is looked into without ado: where there is none, the test fails."""
+
+    @property
+    def json(self) -> Any:
+        return super().json
+
+
+Ask = Callable[..., Answer]
+"""A fixture that sends one request, with what a test wants of it."""
 
 
 class ApiClient(FlaskClient):
     """Validates each JSON answer of a described path: its status must be listed, its body must fit
     the schema."""
 
-    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
-        response = super().open(*args, **{"buffered": True, **kwargs})
-        validate(self.application.api_doc, response)
-        return response
+    application: OpenAPI
+    get: Ask
+    post: Ask
+    put: Ask
+    patch: Ask
+    delete: Ask
+    head: Ask
+    options: Ask
+
+    def __init__(self, application: Flask, _response_class: object, **kwargs: Any) -> None:
+        super().__init__(application, Answer, **kwargs)
+
+    def open(self, *args: Any, **kwargs: Any) -> Answer:
+        answer = super().open(*args, **{"buffered": True, **kwargs})
+        assert isinstance(answer, Answer)
+        validate(self.application.api_doc, answer)
+        return answer
 
     def compress(
         self, key: str, *files: bytes | tuple[str, bytes], headers: Any = None, **fields: Any
-    ) -> TestResponse:
+    ) -> Answer:
         """``POST /compress/batch`` with files given as bytes or as (name, bytes)."""
         named = [
             file if isinstance(file, tuple) else (f"photo{n}.jpg", file)
@@ -35,6 +63,13 @@ class ApiClient(FlaskClient):
         return self.post("/compress/batch", headers={**bearer(key), **(headers or {})}, **form)
 
 
+def client_of(app: Flask) -> ApiClient:
+    """The client of an application that is of ``make_app``."""
+    client = app.test_client()
+    assert isinstance(client, ApiClient)
+    return client
+
+
 def multipart(parts: list[tuple[str, Any]]) -> dict[str, Any]:
     """A form, encoded without the temporary file that the test client would leave open."""
     stream, _, boundary = stream_encode_multipart(MultiDict(parts), use_tempfile=False)
@@ -45,7 +80,7 @@ def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
-def validate(document: dict[str, Any], response: TestResponse) -> None:
+def validate(document: dict[str, Any], response: Answer) -> None:
     operation = find_operation(document, response.request.path, response.request.method)
     if operation is None or not response.is_json:
         return

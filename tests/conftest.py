@@ -40,7 +40,7 @@ from dev.environment import read_services
 from dev.ports import free_port
 from tests.actors import TEST
 from tests.billing import BillingEnv, open_billing_env
-from tests.client import ApiClient
+from tests.client import ApiClient, client_of
 from tests.clock import NOON, Clock, file_now
 from tests.s3 import S3Server, running_s3
 
@@ -208,8 +208,11 @@ def sqlite_app(make_app: AppMaker) -> Flask:
     return make_app()
 
 
+DatabaseMaker = Callable[[], str]
+
+
 @pytest.fixture(scope="session")
-def make_database(postgres: str) -> Callable[[], str]:
+def make_database(postgres: str) -> DatabaseMaker:
     """Make an empty database on the PostgreSQL server and return its address."""
 
     def make() -> str:
@@ -222,7 +225,7 @@ def make_database(postgres: str) -> Callable[[], str]:
 
 
 @pytest.fixture(scope="session")
-def postgresql_app(make_app: AppMaker, make_database: Callable[[], str]) -> Flask:
+def postgresql_app(make_app: AppMaker, make_database: DatabaseMaker) -> Flask:
     return make_app(database_url=make_database())
 
 
@@ -289,8 +292,11 @@ def globex(make_account: AccountMaker) -> Account:
     return make_account("globex")
 
 
+KeyMaker = Callable[..., str]
+
+
 @pytest.fixture
-def make_key(app: Flask, clock: Clock) -> Callable[..., str]:
+def make_key(app: Flask, clock: Clock) -> KeyMaker:
     """Another key of an account: mode, scopes, expiry."""
 
     def make(
@@ -312,13 +318,14 @@ def make_key(app: Flask, clock: Clock) -> Callable[..., str]:
 
 @pytest.fixture
 def client(app: Flask) -> ApiClient:
-    client = app.test_client()
-    assert isinstance(client, ApiClient)
-    return client
+    return client_of(app)
+
+
+SignIn = Callable[..., ApiClient]
 
 
 @pytest.fixture
-def sign_in(app: Flask, clock: Clock) -> Callable[..., ApiClient]:
+def sign_in(app: Flask, clock: Clock) -> SignIn:
     """A client that is signed in as a new user with a role in the account's organization."""
 
     def make(account: Account, role: Role = Role.MEMBER, *, is_staff: bool = False) -> ApiClient:

@@ -7,9 +7,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from werkzeug.datastructures import FileStorage
-from werkzeug.test import TestResponse
 
-from tests.client import ApiClient, multipart
+from tests.client import Answer, ApiClient, multipart
 from tests.images import encoded
 
 IMAGE_ID = re.compile(r"^image_[a-zA-Z0-9]{24}$")
@@ -23,11 +22,11 @@ class ImagesClient:
         self._client = client
         self._headers = {"x-api-key": key}
 
-    def request(self, method: str, path: str, **options: Any) -> TestResponse:
+    def request(self, method: str, path: str, **options: Any) -> Answer:
         headers = {**self._headers, **options.pop("headers", {})}
         return self._client.open(f"/v1/images{path}", method=method, headers=headers, **options)
 
-    def post(self, path: str, **fields: Any) -> TestResponse:
+    def post(self, path: str, **fields: Any) -> Answer:
         return self.request("POST", path, json=fields)
 
     def upload(
@@ -35,26 +34,26 @@ class ImagesClient:
     ) -> dict[str, Any]:
         return made(self.send(encoded() if data is None else data, name=name, filename=filename))
 
-    def send(self, data: bytes, filename: str = "photo.jpg", **fields: Any) -> TestResponse:
+    def send(self, data: bytes, filename: str = "photo.jpg", **fields: Any) -> Answer:
         file = FileStorage(BytesIO(data), filename)
         return self.request("POST", "/upload", **multipart([("image", file), *fields.items()]))
 
     def make(self, image: dict[str, Any], operation: str, **fields: Any) -> dict[str, Any]:
         return made(self.post(f"/{image['id']}/{operation}", **fields))
 
-    def download(self, image: dict[str, Any], **headers: str) -> TestResponse:
+    def download(self, image: dict[str, Any], **headers: str) -> Answer:
         return self.request("GET", f"/{image['id']}/download", headers=headers)
 
-    def get(self, image: dict[str, Any]) -> TestResponse:
+    def get(self, image: dict[str, Any]) -> Answer:
         return self.request("GET", f"/{image['id']}")
 
-    def follow(self, url: str) -> TestResponse:
+    def follow(self, url: str) -> Answer:
         """A link of a list, which is absolute."""
         parts = urlsplit(url)
         assert parts.scheme == "http"
         return self._client.get(f"{parts.path}?{parts.query}", headers=self._headers)
 
-    def public(self, url: str, **options: Any) -> TestResponse:
+    def public(self, url: str, **options: Any) -> Answer:
         """A published image, without the key."""
         return self._client.get(urlsplit(url).path, **options)
 
@@ -62,7 +61,7 @@ class ImagesClient:
         return int(self._client.get("/usage", headers=self._headers).json["used"])
 
 
-def made(answer: TestResponse) -> dict[str, Any]:
+def made(answer: Answer) -> dict[str, Any]:
     assert answer.status_code == 201, answer.text
     image: dict[str, Any] = answer.json
     assert list(image) == FIELDS

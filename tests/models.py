@@ -1,7 +1,9 @@
 """Where ./run models puts its networks, and the mark of tests that need them."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -10,7 +12,8 @@ from tests.conftest import ROOT
 
 U2NET = Path(os.environ.get("DATA_DIR", ROOT / "var")) / "models" / "u2net.onnx"
 missing = missing_for_background(U2NET)
+Marked = TypeVar("Marked", bound=Callable[..., None])
 
 
-def needs_models(test):
+def needs_models(test: Marked) -> Marked:
     return pytest.mark.models(pytest.mark.skipif(missing is not None, reason=str(missing))(test))

@@ -1,8 +1,10 @@
 """Batch exports by the real worker of a whole service, whose processes are killed."""
 
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
+from typing import Any
 from zipfile import ZipFile
 
 import psutil
@@ -26,7 +28,11 @@ def picture(number: int) -> bytes:
 def upload(service: Service, key: dict[str, str], number: int) -> str:
     data = picture(number)
     url = f"{service.url}/api/v1/assets"
-    about = {"originalName": f"{number}.jpg", "mimeType": "image/jpeg", "size": len(data)}
+    about: dict[str, Any] = {
+        "originalName": f"{number}.jpg",
+        "mimeType": "image/jpeg",
+        "size": len(data),
+    }
     ticket = requests.post(url, headers=key, json={"mode": "presign", **about}, timeout=30).json()
     requests.put(
         ticket["uploadUrl"], data=data, headers=ticket["headers"], timeout=30
@@ -35,8 +41,11 @@ def upload(service: Service, key: dict[str, str], number: int) -> str:
     return str(requests.post(url, headers=key, json=final, timeout=60).json()["id"])
 
 
+Library = tuple[dict[str, str], list[str]]
+
+
 @pytest.fixture(scope="module")
-def library(service: Service) -> tuple[dict[str, str], list[str]]:
+def library(service: Service) -> Library:
     key = register(service, "batches", "ENTERPRISE")
     return key, [upload(service, key, number) for number in range(ASSETS)]
 
@@ -45,11 +54,13 @@ class Running:
     """A batch export of the whole library, in a size of its own, so that nothing of it is
     cached."""
 
-    def __init__(
-        self, service: Service, library: tuple[dict[str, str], list[str]], width: int
-    ) -> None:
+    def __init__(self, service: Service, library: Library, width: int) -> None:
         self.service, (self.key, ids) = service, library
-        body = {"assetIds": ids, "async": True, "config": {"format": "avif", "maxWidth": width}}
+        body: dict[str, Any] = {
+            "assetIds": ids,
+            "async": True,
+            "config": {"format": "avif", "maxWidth": width},
+        }
         answer = requests.post(
             f"{service.url}/api/v1/exports", headers=self.key, json=body, timeout=30
         )
@@ -57,10 +68,10 @@ class Running:
         self.url = f"{service.url}{answer.headers['Location']}"
 
     @property
-    def state(self):
+    def state(self) -> dict[str, Any]:
         return requests.get(self.url, headers=self.key, timeout=30).json()
 
-    def wait(self, condition, what: str):
+    def wait(self, condition: Callable[[dict[str, Any]], object], what: str) -> dict[str, Any]:
         wait_until(lambda: condition(self.state), what, 120)
         return self.state
 
@@ -76,7 +87,9 @@ def kill(service: Service, module: str) -> bool:
     return killed
 
 
-def test_a_killed_worker_s_export_ends_whole_and_is_counted_once(service, library) -> None:
+def test_a_killed_worker_s_export_ends_whole_and_is_counted_once(
+    service: Service, library: Library
+) -> None:
     before = used(service, library[0])
     export = Running(service, library, width=1900)
     moment = random.randrange(1, ASSETS // 2)
@@ -91,7 +104,9 @@ def test_a_killed_worker_s_export_ends_whole_and_is_counted_once(service, librar
     assert used(service, library[0]) == before + ASSETS
 
 
-def test_an_export_killed_before_it_was_claimed_is_not_lost(service, library) -> None:
+def test_an_export_killed_before_it_was_claimed_is_not_lost(
+    service: Service, library: Library
+) -> None:
     """The job process is killed while it starts: RQ has taken the job from the queue, and the row
     is still queued."""
     export = Running(service, library, width=700)
@@ -99,7 +114,7 @@ def test_an_export_killed_before_it_was_claimed_is_not_lost(service, library) ->
     export.wait(lambda state: state["status"] == "done", "the export to be done")
 
 
-def test_a_cancelled_export_stops(service, library) -> None:
+def test_a_cancelled_export_stops(service: Service, library: Library) -> None:
     export = Running(service, library, width=1800)
     export.wait(lambda state: state["status"] == "running", "the export to run")
     assert requests.delete(export.url, headers=export.key, timeout=30).status_code == 204

@@ -1,28 +1,34 @@
 """Commands for operators."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 from argon2 import PasswordHasher
+from click.testing import Result
+from flask import Flask
 from sqlalchemy import select
 
 from app.extensions import transaction
 from app.models import User
 from tests.actors import system
-from tests.client import bearer
+from tests.billing import BillingEnv
+from tests.client import ApiClient, bearer
+from tests.clock import Clock
+from tests.conftest import AccountMaker
 from tests.databases import on_both_databases
 
 
 @pytest.fixture
-def run(app):
-    def invoke(*arguments: str):
+def run(app: Flask) -> Callable[..., Result]:
+    def invoke(*arguments: str) -> Result:
         return app.test_cli_runner().invoke(args=arguments)
 
     return invoke
 
 
 @on_both_databases
-def test_a_key_is_printed_alone_and_works(run, client) -> None:
+def test_a_key_is_printed_alone_and_works(run: Callable[..., Result], client: ApiClient) -> None:
     assert run("users", "create", "Operator@Example.com").exit_code == 0
     assert run("orgs", "set-plan", "operator@example.com", "team").exit_code == 0
     for mode, prefix in (("live", "ak_live_"), ("test", "test_")):
@@ -31,7 +37,7 @@ def test_a_key_is_printed_alone_and_works(run, client) -> None:
         assert client.get("/usage", headers=bearer(printed.strip())).json["plan"] == "TEAM"
 
 
-def test_scopes_are_those_asked_for(run, client) -> None:
+def test_scopes_are_those_asked_for(run: Callable[..., Result], client: ApiClient) -> None:
     run("users", "create", "scoped@example.com")
     key = run("keys", "create", "scoped@example.com", "--scopes", "read").stdout.strip()
     assert client.get("/usage", headers=bearer(key)).status_code == 200
@@ -41,7 +47,7 @@ def test_scopes_are_those_asked_for(run, client) -> None:
     assert "unknown scope admin" in refused.stderr
 
 
-def test_staff_and_passwords(app, run) -> None:
+def test_staff_and_passwords(app: Flask, run: Callable[..., Result]) -> None:
     assert (
         run(
             "users", "create", "boss@example.com", "--password", "correct horse", "--staff"
@@ -51,6 +57,7 @@ def test_staff_and_passwords(app, run) -> None:
     with app.app_context(), transaction() as session:
         user = session.scalars(select(User).where(User.email == "boss@example.com")).one()
     assert user.is_staff
+    assert user.password_hash
     assert PasswordHasher().verify(user.password_hash, "correct horse")
 
 
@@ -66,7 +73,9 @@ def test_staff_and_passwords(app, run) -> None:
         (("keys", "create", "missing@example.com"), "no account"),
     ],
 )
-def test_refusals_are_a_sentence(run, arguments, message) -> None:
+def test_refusals_are_a_sentence(
+    run: Callable[..., Result], arguments: tuple[str, ...], message: str
+) -> None:
     run("users", "create", "twice@example.com")
     refused = run(*arguments)
     assert refused.exit_code == 1
@@ -74,7 +83,9 @@ def test_refusals_are_a_sentence(run, arguments, message) -> None:
     assert "Traceback" not in refused.output
 
 
-def test_sweep_says_what_it_did(app, run, file_time, clock) -> None:
+def test_sweep_says_what_it_did(
+    app: Flask, run: Callable[..., Result], file_time: None, clock: Clock
+) -> None:
     """And when it runs once more, that there is nothing left."""
     abandoned = app.extensions["lightwell"].settings.spool_dir / "abandoned"
     abandoned.mkdir(parents=True)
@@ -84,7 +95,9 @@ def test_sweep_says_what_it_did(app, run, file_time, clock) -> None:
         assert re.fullmatch(r"([a-z ]+: [1-9]\d*\n)+", said)
 
 
-def test_a_granted_plan_holds_beside_what_is_paid(run, billing_env, make_account) -> None:
+def test_a_granted_plan_holds_beside_what_is_paid(
+    run: Callable[..., Result], billing_env: BillingEnv, make_account: AccountMaker
+) -> None:
     payer = make_account(plan="FREE")
     billing_env.stripe.subscriptions.create(billing_env.customer(payer), ["price_team_month"])
     billing_env.catch_up()
@@ -97,7 +110,9 @@ def test_a_granted_plan_holds_beside_what_is_paid(run, billing_env, make_account
     ]
 
 
-def test_a_flag_is_taken_off(run, billing_env, make_account) -> None:
+def test_a_flag_is_taken_off(
+    run: Callable[..., Result], billing_env: BillingEnv, make_account: AccountMaker
+) -> None:
     disputer = make_account(plan="FREE")
     customer = billing_env.customer(disputer)
     billing_env.stripe.subscriptions.create(customer, ["price_team_month"])
@@ -123,7 +138,9 @@ def test_a_flag_is_taken_off(run, billing_env, make_account) -> None:
     )
 
 
-def test_events_that_wait_are_listed_with_the_reason(run, billing_env, make_account) -> None:
+def test_events_that_wait_are_listed_with_the_reason(
+    run: Callable[..., Result], billing_env: BillingEnv, make_account: AccountMaker
+) -> None:
     customer = billing_env.customer(make_account(plan="FREE"))
     billing_env.catch_up()
 

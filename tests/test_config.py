@@ -1,5 +1,7 @@
 """Settings from the environment."""
 
+from pathlib import Path
+
 import pytest
 
 from app.config import STRIPE, ConfigurationError, Settings
@@ -44,7 +46,7 @@ def test_every_problem_is_named_at_once() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
-def test_database_urls_of_platforms_are_understood(scheme) -> None:
+def test_database_urls_of_platforms_are_understood(scheme: str) -> None:
     settings = Settings.from_env(
         {
             "SECRET_KEY": SECRET,
@@ -55,7 +57,7 @@ def test_database_urls_of_platforms_are_understood(scheme) -> None:
     assert settings.database_url == "postgresql+psycopg://u:p@db/lightwell"
 
 
-def test_development_makes_a_secret_key_and_keeps_it(tmp_path) -> None:
+def test_development_makes_a_secret_key_and_keeps_it(tmp_path: Path) -> None:
     environment = {"APP_ENV": "development", "DATA_DIR": str(tmp_path / "new")}
     first, second = Settings.from_env(environment), Settings.from_env(environment)
     assert len(first.secret_key) >= 32
@@ -63,7 +65,7 @@ def test_development_makes_a_secret_key_and_keeps_it(tmp_path) -> None:
     assert (tmp_path / "new" / "secret_key").stat().st_mode & 0o077 == 0
 
 
-def test_development_falls_back_to_the_usual_redis(tmp_path) -> None:
+def test_development_falls_back_to_the_usual_redis(tmp_path: Path) -> None:
     settings = Settings.from_env({"APP_ENV": "development", "DATA_DIR": str(tmp_path)})
     assert settings.redis_url == "redis://127.0.0.1:6379/0"
 
@@ -79,10 +81,10 @@ def test_secrets_do_not_show_and_nothing_changes() -> None:
     assert SECRET not in repr(settings)
     assert "hunter2" not in repr(settings)
     with pytest.raises(ValueError):
-        settings.port = 1
+        settings.port = 1  # type: ignore[misc]
 
 
-def test_empty_values_count_as_not_given(tmp_path) -> None:
+def test_empty_values_count_as_not_given(tmp_path: Path) -> None:
     settings = Settings.from_env(
         {"APP_ENV": "development", "DATA_DIR": str(tmp_path), "PORT": "", "DATABASE_URL": ""}
     )
@@ -125,7 +127,7 @@ def test_a_provider_needs_a_model() -> None:
             Settings.from_env({**provider, "PAINTER_MODELS": wrong})
 
 
-def test_a_stripe_account_is_read(tmp_path) -> None:
+def test_a_stripe_account_is_read(tmp_path: Path) -> None:
     environment = {**PRODUCTION, **ACCOUNT, "DATA_DIR": str(tmp_path)}
     settings = Settings.from_env(environment)
     assert settings.stripe_webhook_secrets == ("whsec_hunter2", "whsec_old_hunter2")
@@ -182,7 +184,9 @@ def test_a_stripe_account_is_read(tmp_path) -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_a_stripe_account_is_named_at_once(given, problems) -> None:
+def test_what_is_wrong_with_a_stripe_account_is_named_at_once(
+    given: dict[str, str], problems: list[str]
+) -> None:
     with pytest.raises(ConfigurationError) as refusal:
         Settings.from_env({**PRODUCTION, **given})
     lines = str(refusal.value).splitlines()[1:]

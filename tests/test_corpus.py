@@ -5,11 +5,12 @@ would be a 422.
 """
 
 import csv
+from typing import Any
 
 import pytest
 import requests
 
-from tests.conftest import CORPUS
+from tests.conftest import CORPUS, Service
 from tests.dev.test_serve import register, used, web_process
 
 pytestmark = [
@@ -31,7 +32,9 @@ def expected(row: dict[str, str]) -> set[int]:
 
 
 @pytest.mark.parametrize("fields", [{}, {"maxWidth": "800"}], ids=["whole", "small"])
-def test_every_file_is_answered_as_the_manifest_says(service, fields) -> None:
+def test_every_file_is_answered_as_the_manifest_says(
+    service: Service, fields: dict[str, str]
+) -> None:
     key = register(service, f"corpus{len(fields)}", "ENTERPRISE")
     web, processed, surprises = web_process(service).pid, 0, []
     for row in rows():
@@ -51,11 +54,12 @@ def test_every_file_is_answered_as_the_manifest_says(service, fields) -> None:
     assert web_process(service).pid == web
 
 
-def test_every_image_that_is_taken_can_be_worked_on(service) -> None:
+def test_every_image_that_is_taken_can_be_worked_on(service: Service) -> None:
     """Through the images dialect: taken in, then several operations, with a watermark, in one
     go."""
     key = register(service, "corpus-images", "ENTERPRISE")
-    web, images, surprises = web_process(service).pid, f"{service.url}/v1/images", []
+    web, images = web_process(service).pid, f"{service.url}/v1/images"
+    surprises: list[tuple[object, ...]] = []
     for row in rows():
         with (CORPUS / row["path"]).open("rb") as file:
             taken = requests.post(
@@ -93,7 +97,7 @@ def test_every_image_that_is_taken_can_be_worked_on(service) -> None:
     assert web_process(service).pid == web
 
 
-OPERATIONS = [
+OPERATIONS: list[dict[str, Any]] = [
     {"resize": {"width": 240, "height": 160, "fit": "contain", "letterbox_color": "#ff880080"}},
     {"rotate": {"angle": 7, "background_color": "transparent"}},
     {"modulate": {"saturation": 1.5, "hue": 40}},

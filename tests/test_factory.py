@@ -3,23 +3,26 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from flask import Flask
 
 from app.adapters.redis import connection_options
 from app.config import Settings
-from tests.conftest import ROOT
+from tests.client import Answer, ApiClient, client_of
+from tests.conftest import ROOT, AppMaker
 
 
 @pytest.fixture(scope="module")
-def proxied_app(make_app):
+def proxied_app(make_app: AppMaker) -> Flask:
     return make_app(trusted_proxies=1, ratelimit_anonymous="2/minute")
 
 
-def test_behind_a_proxy_the_client_s_own_address_and_scheme_count(proxied_app) -> None:
-    client = proxied_app.test_client()
+def test_behind_a_proxy_the_client_s_own_address_and_scheme_count(proxied_app: Flask) -> None:
+    client = client_of(proxied_app)
 
-    def ask(address: str):
+    def ask(address: str) -> Answer:
         return client.get(
             "/usage", headers={"X-Forwarded-For": address, "X-Forwarded-Proto": "https"}
         )
@@ -31,14 +34,14 @@ def test_behind_a_proxy_the_client_s_own_address_and_scheme_count(proxied_app) -
     assert "max-age" in other.headers["Strict-Transport-Security"]
 
 
-def test_without_a_proxy_its_headers_are_not_believed(client) -> None:
+def test_without_a_proxy_its_headers_are_not_believed(client: ApiClient) -> None:
     answer = client.get(
         "/usage", headers={"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example"}
     )
     assert answer.json["type"].startswith("http://localhost/")
 
 
-def test_a_self_signed_redis_is_accepted_only_when_asked(tmp_path) -> None:
+def test_a_self_signed_redis_is_accepted_only_when_asked(tmp_path: Path) -> None:
     def options(**given: object) -> dict[str, object]:
         settings = Settings.model_validate(
             {"app_env": "development", "data_dir": tmp_path, "redis_url": "rediss://cache", **given}
@@ -50,7 +53,7 @@ def test_a_self_signed_redis_is_accepted_only_when_asked(tmp_path) -> None:
     assert "ssl_cert_reqs" not in options(redis_tls_verify=False, redis_url="redis://cache")
 
 
-def test_production_logs_json_with_ids_and_without_keys(tmp_path, redis_url) -> None:
+def test_production_logs_json_with_ids_and_without_keys(tmp_path: Path, redis_url: str) -> None:
     """A whole production application in a process of its own: its log lines, and what must not be
     in them."""
     script = """

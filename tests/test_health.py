@@ -1,12 +1,14 @@
 """Health checks."""
 
 import pytest
+from flask import Flask
 
+from tests.client import ApiClient
 from tests.databases import on_both_databases
 
 
 @on_both_databases
-def test_a_whole_service_is_ready(client) -> None:
+def test_a_whole_service_is_ready(client: ApiClient) -> None:
     assert client.get("/healthz").json == {"status": "ok"}
     answer = client.get("/readyz")
     assert answer.status_code == 200
@@ -14,7 +16,9 @@ def test_a_whole_service_is_ready(client) -> None:
 
 
 @pytest.mark.parametrize("part", ["storage", "redis"])
-def test_a_part_that_is_down_is_named(app, client, monkeypatch, part) -> None:
+def test_a_part_that_is_down_is_named(
+    app: Flask, client: ApiClient, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
     def down() -> None:
         raise OSError("gone")
 

@@ -2,8 +2,11 @@
 
 import inspect
 import re
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from flask import Flask
 from gunicorn.asgi.protocol import ASGIProtocol, BodyReceiver
 from gunicorn.workers import gasgi
 from gunicorn.workers.gasgi import ASGIWorker
@@ -24,7 +27,7 @@ def test_gunicorn_makes_its_connections_of_ours() -> None:
     assert "write_paused" in inspect.getsource(ASGIProtocol)
 
 
-def test_every_endpoint_that_takes_long_is_in_the_heavy_lane(app) -> None:
+def test_every_endpoint_that_takes_long_is_in_the_heavy_lane(app: Flask) -> None:
     """Billing waits for the payment provider, uploads copy files; the webhook's provider only
     checks a signature."""
     assert set(app.view_functions) >= HEAVY | HEALTH
@@ -34,7 +37,7 @@ def test_every_endpoint_that_takes_long_is_in_the_heavy_lane(app) -> None:
     assert found == HEAVY
 
 
-def _source(view: object) -> str:
+def _source(view: Callable[..., Any]) -> str:
     """A view's code, with that of the functions of its module that it calls."""
     view = inspect.unwrap(view)
     module = inspect.getmodule(view)
@@ -60,6 +63,6 @@ def _source(view: object) -> str:
         ("GET", "/nowhere/\xff", "light"),
     ],
 )
-def test_the_lane_is_told_by_path_and_method(app, method, path, lane) -> None:
+def test_the_lane_is_told_by_path_and_method(app: Flask, method: str, path: str, lane: str) -> None:
     lanes = Lanes(app.url_map, 1)
     assert lanes.of(method, path) is getattr(lanes, lane)

@@ -1,6 +1,9 @@
 """What the worker runs, called as it calls it."""
 
+from pathlib import Path
+
 import pytest
+from flask import Flask
 
 from app.extensions import transaction
 from app.jobs import billing, compare_storage, sweep
@@ -8,20 +11,24 @@ from app.services import usage
 from app.services.accounts import keys
 from app.services.billing.prices import Prices
 from app.settings_types import PlanPrice
-from tests.billing import ACCOUNT, METERED, open_billing_env
+from tests.billing import ACCOUNT, METERED, BillingEnv, open_billing_env
+from tests.clock import Clock
+from tests.conftest import Account, AccountMaker
 
 pytestmark = pytest.mark.usefixtures("as_the_worker")
 
 
 @pytest.fixture
-def as_the_worker(app, monkeypatch, tmp_path) -> None:
+def as_the_worker(app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Jobs make an application of their own from the environment; here it is that of the test."""
     monkeypatch.setenv("APP_ENV", "development")
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
     monkeypatch.setattr("app.jobs.create_app", lambda _settings: app)
 
 
-def test_the_job_does_what_the_events_ask_for(billing_env, make_account) -> None:
+def test_the_job_does_what_the_events_ask_for(
+    billing_env: BillingEnv, make_account: AccountMaker
+) -> None:
     account = make_account(plan="FREE")
     billing_env.stripe.subscriptions.create(billing_env.customer(account), ["price_team_month"])
     billing_env.deliver(billing_env.new_events)
@@ -30,7 +37,7 @@ def test_the_job_does_what_the_events_ask_for(billing_env, make_account) -> None
 
 
 def test_the_sweep_reports_usage_and_asks_about_what_was_not_heard(
-    app, make_account, clock
+    app: Flask, make_account: AccountMaker, clock: Clock
 ) -> None:
     account = make_account(plan="FREE")
     prices = Prices(ACCOUNT.stripe_prices, (PlanPrice("TEAM", "month", METERED),))
@@ -55,7 +62,9 @@ def test_jobs_do_without_a_provider() -> None:
     sweep()
 
 
-def test_the_comparison_of_storage_logs_what_it_finds(app, acme, file_time, clock, caplog) -> None:
+def test_the_comparison_of_storage_logs_what_it_finds(
+    app: Flask, acme: Account, file_time: None, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     app.extensions["lightwell"].storage.put(f"orgs/{acme.org_id}/stray", [b"x"])
     clock.advance(hours=2)
     compare_storage()

@@ -4,7 +4,9 @@ import json
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from signal import Signals
 
 import psutil
 import pytest
@@ -41,10 +43,14 @@ def starts(folder: Path, name: str) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def test_a_process_that_is_killed_is_started_again(tmp_path) -> None:
+def has_begun(folder: Path, name: str, times: int) -> bool:
+    return starts(folder, name) == times
+
+
+def test_a_process_that_is_killed_is_started_again(tmp_path: Path) -> None:
     with supervise(tmp_path, "steady") as process:
         for number in range(1, 4):
-            wait_until(lambda number=number: starts(tmp_path, "steady") == number, "a start")
+            wait_until(partial(has_begun, tmp_path, "steady", number), "a start")
             psutil.Process(process.pid).children()[0].kill()
         wait_until(lambda: starts(tmp_path, "steady") == 4, "a start")
         process.terminate()
@@ -53,7 +59,7 @@ def test_a_process_that_is_killed_is_started_again(tmp_path) -> None:
     assert said.count("steady ended with status -9 and is started again") == 3
 
 
-def test_a_process_that_cannot_run_ends_them_all(tmp_path) -> None:
+def test_a_process_that_cannot_run_ends_them_all(tmp_path: Path) -> None:
     with supervise(tmp_path, "steady", "failing") as process:
         _, said = process.communicate(timeout=10)
     assert process.returncode == 1
@@ -62,7 +68,7 @@ def test_a_process_that_cannot_run_ends_them_all(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
-def test_all_end_with_it_however_it_ends(tmp_path, stop) -> None:
+def test_all_end_with_it_however_it_ends(tmp_path: Path, stop: Signals) -> None:
     with supervise(tmp_path, "steady", "stubborn") as process:
         wait_until(
             lambda: starts(tmp_path, "steady") and starts(tmp_path, "stubborn"), "both to start"
@@ -76,7 +82,7 @@ def test_all_end_with_it_however_it_ends(tmp_path, stop) -> None:
     assert said == ""
 
 
-def test_what_a_killed_process_leaves_behind_goes_too(tmp_path) -> None:
+def test_what_a_killed_process_leaves_behind_goes_too(tmp_path: Path) -> None:
     """Each start of it leaves a child in its group."""
     with supervise(tmp_path, "parting") as process:
         process.communicate(timeout=10)

@@ -3,16 +3,17 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psutil
 import pytest
-from flask import current_app
+from flask import Flask, current_app
 from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue, Retry
@@ -24,8 +25,9 @@ from app.jobs import PERIODIC, QUEUES
 from app.worker.scheduler import PERIOD_SECONDS, PeriodicTask, Schedule, periodic_tasks
 from dev.ports import free_port
 from tests import jobs
-from tests.clock import real_now
-from tests.conftest import ROOT, wait_until
+from tests.billing import BillingEnv
+from tests.clock import Clock, real_now
+from tests.conftest import ROOT, AccountMaker, AppMaker, wait_until
 
 pytestmark = pytest.mark.xdist_group("service")
 
@@ -83,6 +85,7 @@ class Worker:
         return self.folder / "worker.log"
 
     def family(self) -> list[psutil.Process]:
+        assert self.process
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def of_queue(self, name: str) -> psutil.Process:
@@ -92,10 +95,12 @@ class Worker:
             if process.cmdline()[-2:] == ["app.worker.queues", name]
         )
 
-    def enqueue(self, queue: str, job: object, *arguments: object, **options: object) -> Job:
+    def enqueue(
+        self, queue: str, job: Callable[..., object], *arguments: object, **options: Any
+    ) -> Job:
         return Queue(queue, connection=self.valkey.connection).enqueue(job, *arguments, **options)
 
-    def hold(self, queue: str, **options: object) -> psutil.Process:
+    def hold(self, queue: str, **options: Any) -> psutil.Process:
         """Occupy a queue with a job that does not end; its process."""
         path = self.folder / uuid4().hex
         self.enqueue(queue, jobs.hold, str(path), job_timeout=3600, **options)
@@ -110,7 +115,9 @@ class Worker:
 
 
 @pytest.fixture(scope="module")
-def standing_worker(make_app, tmp_path_factory) -> Iterator[Worker]:
+def standing_worker(
+    make_app: AppMaker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Worker]:
     folder = tmp_path_factory.mktemp("worker")
     valkey = Valkey(folder)
     valkey.start()
@@ -149,7 +156,7 @@ def left_of(processes: list[psutil.Process]) -> list[psutil.Process]:
 
 
 @pytest.mark.slow
-def test_a_long_job_holds_up_its_own_queue_only_and_its_death_nobody(worker) -> None:
+def test_a_long_job_holds_up_its_own_queue_only_and_its_death_nobody(worker: Worker) -> None:
     job_process = worker.hold("exports")
     worker.works("default")
     assert job_process.is_running()
@@ -158,7 +165,9 @@ def test_a_long_job_holds_up_its_own_queue_only_and_its_death_nobody(worker) -> 
 
 
 @pytest.mark.slow
-def test_a_queue_s_process_that_is_killed_takes_its_job_along_and_is_replaced(worker) -> None:
+def test_a_queue_s_process_that_is_killed_takes_its_job_along_and_is_replaced(
+    worker: Worker,
+) -> None:
     job_process, killed, other = (
         worker.hold("exports"),
         worker.of_queue("exports"),
@@ -172,11 +181,12 @@ def test_a_queue_s_process_that_is_killed_takes_its_job_along_and_is_replaced(wo
 
 
 @pytest.mark.slow
-def test_nothing_outlives_a_killed_worker_and_its_successor_goes_on_at_once(worker) -> None:
+def test_nothing_outlives_a_killed_worker_and_its_successor_goes_on_at_once(worker: Worker) -> None:
     worker.hold("default")
     worker.hold("exports")
     family = worker.family()
     assert len(family) == 4
+    assert worker.process
     worker.process.kill()
     worker.process.wait()
     assert not left_of(family)
@@ -189,17 +199,21 @@ def test_nothing_outlives_a_killed_worker_and_its_successor_goes_on_at_once(work
     worker.works("exports")
 
 
-def test_a_job_s_own_time_limit_counts(worker) -> None:
+def test_a_job_s_own_time_limit_counts(worker: Worker) -> None:
     patient = worker.enqueue("default", jobs.seconds_left, job_timeout=3600)
     hasty = worker.enqueue("exports", jobs.hold, str(worker.folder / "hasty"), job_timeout=1)
     wait_until(lambda: patient.get_status() == JobStatus.FINISHED, "the job", SOON)
-    assert 3500 < patient.return_value() <= 3600
+    left = patient.return_value()
+    assert left
+    assert 3500 < left <= 3600
     wait_until(lambda: hasty.get_status() == JobStatus.FAILED, "the job's end", SOON)
-    assert "JobTimeoutException" in hasty.latest_result().exc_string
+    result = hasty.latest_result()
+    assert result
+    assert "JobTimeoutException" in str(result.exc_string)
 
 
 @pytest.mark.slow
-def test_redis_goes_away_and_comes_back_empty(worker) -> None:
+def test_redis_goes_away_and_comes_back_empty(worker: Worker) -> None:
     worker.works("default")
     before = worker.log.stat().st_size
     worker.valkey.stop()
@@ -213,14 +227,16 @@ def test_redis_goes_away_and_comes_back_empty(worker) -> None:
     worker.valkey.start()
     for queue in QUEUES:
         worker.works(queue)
+    assert worker.process
     assert worker.process.poll() is None
 
 
-def test_stopping_does_not_wait_for_jobs_which_can_be_retried(worker) -> None:
+def test_stopping_does_not_wait_for_jobs_which_can_be_retried(worker: Worker) -> None:
     before = worker.log.stat().st_size
     worker.hold("default")
     worker.hold("exports", retry=Retry(max=1))
     family = worker.family()
+    assert worker.process
     worker.process.terminate()
     assert worker.process.wait(10) == 0
     assert not left_of(family)
@@ -243,7 +259,7 @@ def schedule(no_worker_s: Redis) -> Schedule:
     return Schedule(no_worker_s)
 
 
-def test_the_cron_enqueues_a_sweep(app, schedule, no_worker_s) -> None:
+def test_the_cron_enqueues_a_sweep(app: Flask, schedule: Schedule, no_worker_s: Redis) -> None:
     queue = Queue("default", connection=no_worker_s)
     (task,) = periodic_tasks(app, schedule, [])
     task.run_if_due(1.0)
@@ -251,7 +267,9 @@ def test_the_cron_enqueues_a_sweep(app, schedule, no_worker_s) -> None:
     assert [job.func_name for job in queue.jobs] == ["app.jobs.sweep"]
 
 
-def test_the_cron_compares_storage_once_a_night(app, schedule, no_worker_s, monkeypatch) -> None:
+def test_the_cron_compares_storage_once_a_night(
+    app: Flask, schedule: Schedule, no_worker_s: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     queue = Queue("exports", connection=no_worker_s)
     night = real_now().replace(hour=3, minute=41) + timedelta(days=1)
     schedule.enqueue_due()
@@ -264,7 +282,11 @@ def test_the_cron_compares_storage_once_a_night(app, schedule, no_worker_s, monk
 
 
 def test_a_tick_enqueues_what_the_webhook_could_not(
-    app, clock, billing_env, make_account, no_worker_s
+    app: Flask,
+    clock: Clock,
+    billing_env: BillingEnv,
+    make_account: AccountMaker,
+    no_worker_s: Redis,
 ) -> None:
     """Once while it waits, and nothing when there is nothing to do."""
     account = make_account(plan="FREE")
@@ -272,7 +294,7 @@ def test_a_tick_enqueues_what_the_webhook_could_not(
     app.extensions["lightwell"] = replace(container, redis=no_worker_s)
     queue = Queue("default", connection=no_worker_s)
 
-    def run_periodic() -> list[str]:
+    def run_periodic() -> list[str | None]:
         with app.app_context():
             for one in PERIODIC:
                 one(app)
@@ -292,7 +314,7 @@ def test_a_tick_enqueues_what_the_webhook_could_not(
 
 
 def test_every_tick_has_an_application_context_and_its_failure_ends_nothing(
-    app, schedule, caplog
+    app: Flask, schedule: Schedule, caplog: pytest.LogCaptureFixture
 ) -> None:
     seen = []
 
@@ -300,7 +322,7 @@ def test_every_tick_has_an_application_context_and_its_failure_ends_nothing(
         raise ValueError("a defect")
 
     def fine(given: object) -> None:
-        seen.append(current_app._get_current_object() is given is app)
+        seen.append(current_app == given is app)
 
     tasks = periodic_tasks(app, schedule, [broken, fine])
     for now in (1.0, PERIOD_SECONDS, PERIOD_SECONDS + 1):

@@ -109,7 +109,7 @@ def followed(first: bytes, second: bytes) -> bytes:
             stream = output.add_stream_from_template(beginning.streams.video[0])
             end = 0
             for content in (first, second):
-                with av.open(io.BytesIO(content)) as container:
+                with av.open(io.BytesIO(content), "r") as container:
                     for packet in container.demux(video=0):
                         if packet.size:
                             packet.stream, packet.pts, packet.dts = stream, end, end

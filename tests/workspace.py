@@ -3,26 +3,22 @@
 from typing import Any
 from urllib.parse import urlsplit
 
-from werkzeug.test import TestResponse
-
-from tests.client import ApiClient, bearer
+from tests.client import Answer, ApiClient, bearer
 from tests.images import encoded
 
 
 def presign(
     client: ApiClient, key: str, size: int, name: str = "hero.jpg", mime: str = "image/jpeg"
-) -> TestResponse:
+) -> Answer:
     body = {"mode": "presign", "originalName": name, "mimeType": mime, "size": size}
     return client.post("/api/v1/assets", headers=bearer(key), json=body)
 
 
-def put(client: ApiClient, ticket: dict[str, Any], data: bytes) -> TestResponse:
+def put(client: ApiClient, ticket: dict[str, Any], data: bytes) -> Answer:
     return client.put(urlsplit(ticket["uploadUrl"]).path, data=data, headers=ticket["headers"])
 
 
-def finalize(
-    client: ApiClient, key: str, storage_key: str, size: int, **fields: Any
-) -> TestResponse:
+def finalize(client: ApiClient, key: str, storage_key: str, size: int, **fields: Any) -> Answer:
     body = {"mode": "finalize", "originalName": "hero.jpg", "mimeType": "image/jpeg", "size": size}
     return client.post(
         "/api/v1/assets", headers=bearer(key), json={**body, "storageKey": storage_key, **fields}
@@ -50,6 +46,6 @@ def upload(
     return asset
 
 
-def get(client: ApiClient, url: str, **options: Any) -> TestResponse:
+def get(client: ApiClient, url: str, **options: Any) -> Answer:
     """Follow a signed URL of this server."""
     return client.get(urlsplit(url).path, **options)

@@ -74,8 +74,8 @@ class Schedule:
     def enqueue_due(self) -> None:
         """Raises RedisError."""
         self._cron.enqueue_jobs()
-        self._scheduler.acquire_locks()  # type: ignore[no-untyped-call]
-        self._scheduler.enqueue_scheduled_jobs()  # type: ignore[no-untyped-call]
+        self._scheduler.acquire_locks()
+        self._scheduler.enqueue_scheduled_jobs()
 
 
 def start(app: Flask, settings: Settings) -> None:

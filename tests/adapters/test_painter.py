@@ -5,6 +5,7 @@ import resource
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -15,7 +16,15 @@ from app.adapters.painter import ImagePrompt, Painter
 from app.errors import AppError, BadRequest, DependencyDown, Forbidden, Overloaded, Unprocessable
 from dev.ports import free_port
 from tests.adapters.fetching.origin import running_origin
-from tests.adapters.painter_server import KEY, PainterServer, drips, refuses, running_painter, says
+from tests.adapters.painter_server import (
+    KEY,
+    Answer,
+    PainterServer,
+    drips,
+    refuses,
+    running_painter,
+    says,
+)
 
 PICTURE = b"\x89PNG and so on"
 IN_BASE64 = {"data": [{"b64_json": base64.b64encode(PICTURE).decode(), "url": None}], "created": 1}
@@ -29,7 +38,7 @@ def server() -> Iterator[PainterServer]:
 
 
 @pytest.fixture
-def target(tmp_path) -> Path:
+def target(tmp_path: Path) -> Path:
     return tmp_path / "painted"
 
 
@@ -37,11 +46,11 @@ def no_fetch(url: str, target: Path) -> None:
     raise AssertionError(url)
 
 
-def painter_at(base_url: str, key: str = KEY, **others) -> Painter:
+def painter_at(base_url: str, key: str = KEY, **others: Any) -> Painter:
     return Painter(base_url, key, ("fast", "fine"), **{"fetch": no_fetch, **others})
 
 
-def refusal(server: PainterServer, target: Path, **others) -> AppError:
+def refusal(server: PainterServer, target: Path, **others: Any) -> AppError:
     """What painting ends with when there is no picture: an error for the user, nothing on the disk,
     no key in sight."""
     with capture_logs() as logs, pytest.raises(AppError) as caught:
@@ -63,7 +72,9 @@ def refusal(server: PainterServer, target: Path, **others) -> AppError:
         (("sdxl=acme/sdxl-1.0=b", "flux"), "flux", "flux"),
     ],
 )
-def test_models_have_aliases(server, target, models, asked, sent) -> None:
+def test_models_have_aliases(
+    server: PainterServer, target: Path, models: tuple[str, str], asked: str | None, sent: str
+) -> None:
     server.answer = says(IN_BASE64)
     painter = Painter(server.base_url, KEY, models, no_fetch)
     painter.paint(ImagePrompt("a hat", model=asked), target)
@@ -75,7 +86,7 @@ def test_models_have_aliases(server, target, models, asked, sent) -> None:
 
 
 def test_a_picture_in_the_answer_is_written_and_only_what_is_given_is_asked_for(
-    server, target
+    server: PainterServer, target: Path
 ) -> None:
     server.answer = says(IN_BASE64)
     painter = painter_at(server.base_url)
@@ -94,7 +105,9 @@ def test_a_picture_in_the_answer_is_written_and_only_what_is_given_is_asked_for(
     assert server.requests[1].body == wanted
 
 
-def test_a_picture_by_url_is_fetched_by_the_given_fetcher(server, target) -> None:
+def test_a_picture_by_url_is_fetched_by_the_given_fetcher(
+    server: PainterServer, target: Path
+) -> None:
     server.answer = says({"data": [{"url": "https://pictures.example/1.png"}]})
     fetched = []
 
@@ -107,7 +120,9 @@ def test_a_picture_by_url_is_fetched_by_the_given_fetcher(server, target) -> Non
     assert target.read_bytes() == PICTURE
 
 
-def test_a_url_that_cannot_be_fetched_is_the_providers_fault(server, target) -> None:
+def test_a_url_that_cannot_be_fetched_is_the_providers_fault(
+    server: PainterServer, target: Path
+) -> None:
     server.answer = says({"data": [{"url": "http://10.0.0.1/1.png?signature=secret"}]})
 
     def fetch(url: str, path: Path) -> None:
@@ -118,19 +133,21 @@ def test_a_url_that_cannot_be_fetched_is_the_providers_fault(server, target) -> 
     assert "10.0.0.1" not in error.message
 
 
-def test_a_server_without_keys_is_sent_none(server, target) -> None:
+def test_a_server_without_keys_is_sent_none(server: PainterServer, target: Path) -> None:
     with capture_logs(), pytest.raises(DependencyDown):
         painter_at(server.base_url, key="").paint(ImagePrompt("a hat"), target)
     assert "Authorization" not in server.requests[0].headers
 
 
-def test_a_key_with_a_line_break_is_not_sent(server, target) -> None:
+def test_a_key_with_a_line_break_is_not_sent(server: PainterServer, target: Path) -> None:
     with pytest.raises(ValueError, match="control characters"):
         painter_at(server.base_url, key=f"{KEY}\r\nX-More: 1").paint(ImagePrompt("a hat"), target)
     assert not server.requests
 
 
-def test_a_model_that_is_not_offered_is_named_and_nobody_asked(server, target) -> None:
+def test_a_model_that_is_not_offered_is_named_and_nobody_asked(
+    server: PainterServer, target: Path
+) -> None:
     with pytest.raises(BadRequest) as caught:
         painter_at(server.base_url).paint(ImagePrompt("a hat", model="dall-e"), target)
     assert caught.value.errors == ["model: must be one of fast, fine, sdxl, flux"]
@@ -138,7 +155,9 @@ def test_a_model_that_is_not_offered_is_named_and_nobody_asked(server, target) -
 
 
 @pytest.mark.parametrize("code", ["content_policy_violation", "moderation_blocked"])
-def test_a_refused_prompt_is_told_in_the_providers_words(server, target, code) -> None:
+def test_a_refused_prompt_is_told_in_the_providers_words(
+    server: PainterServer, target: Path, code: str
+) -> None:
     server.answer = refuses(400, "Rejected by our\n safety\x00 system. " + "word " * 100, code)
     error = refusal(server, target)
     assert isinstance(error, Unprocessable)
@@ -165,7 +184,9 @@ def test_a_refused_prompt_is_told_in_the_providers_words(server, target, code) -
     ],
 )
 @pytest.mark.parametrize("status", [400, 422])
-def test_refused_fields_are_told_as_such(server, target, body, said, status) -> None:
+def test_refused_fields_are_told_as_such(
+    server: PainterServer, target: Path, body: bytes | dict[str, Any], said: str, status: int
+) -> None:
     server.answer = says(body, status)
     error = refusal(server, target)
     assert isinstance(error, Unprocessable)
@@ -183,7 +204,9 @@ def test_refused_fields_are_told_as_such(server, target, body, said, status) -> 
         ("٣", "30"),
     ],
 )
-def test_a_providers_rate_limit_is_passed_on_within_bounds(server, target, header, seconds) -> None:
+def test_a_providers_rate_limit_is_passed_on_within_bounds(
+    server: PainterServer, target: Path, header: str, seconds: str
+) -> None:
     server.answer = refuses(
         429, "Slow down", "rate_limit_exceeded", Retry_After=header.encode().decode("latin-1")
     )
@@ -217,13 +240,17 @@ def test_a_providers_rate_limit_is_passed_on_within_bounds(server, target, heade
         lambda _handler: None,
     ],
 )
-def test_what_is_no_picture_is_an_outage(server, target, answer) -> None:
+def test_what_is_no_picture_is_an_outage(
+    server: PainterServer, target: Path, answer: Answer
+) -> None:
     server.answer = answer
     assert type(refusal(server, target)) is DependencyDown
     assert len(server.requests) == 1
 
 
-def test_a_wrong_key_is_an_outage_that_is_logged_without_it(server, target) -> None:
+def test_a_wrong_key_is_an_outage_that_is_logged_without_it(
+    server: PainterServer, target: Path
+) -> None:
     with capture_logs() as logs, pytest.raises(DependencyDown) as caught:
         painter_at(server.base_url, key="sk-wrong").paint(ImagePrompt("a hat"), target)
     assert logs == [{"event": "painter.down", "reason": "status 401", "log_level": "error"}]
@@ -235,7 +262,9 @@ def test_a_wrong_key_is_an_outage_that_is_logged_without_it(server, target) -> N
     [(b"", b""), (HEAD, b"X: y\r\n"), (HEAD + b"Content-Length: 99999\r\n\r\n{", b" ")],
     ids=["silence", "headers", "body"],
 )
-def test_a_provider_that_never_ends_is_given_up(server, target, beginning, drop) -> None:
+def test_a_provider_that_never_ends_is_given_up(
+    server: PainterServer, target: Path, beginning: bytes, drop: bytes
+) -> None:
     server.answer = drips(beginning, drop)
     with capture_logs() as logs, pytest.raises(DependencyDown):
         painter_at(server.base_url, seconds=0.2).paint(ImagePrompt("a hat"), target)
@@ -243,7 +272,9 @@ def test_a_provider_that_never_ends_is_given_up(server, target, beginning, drop)
     assert not target.exists()
 
 
-def test_an_answer_of_any_length_is_cut_off(server, target, monkeypatch) -> None:
+def test_an_answer_of_any_length_is_cut_off(
+    server: PainterServer, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(adapter, "ANSWER_BYTES", 100_000)
     server.answer = drips(HEAD + b"\r\n" + b" " * 100_000, b" " * 10_000)
     with capture_logs() as logs, pytest.raises(DependencyDown):
@@ -251,13 +282,13 @@ def test_an_answer_of_any_length_is_cut_off(server, target, monkeypatch) -> None
     assert logs[0]["reason"] == "an answer of too many bytes"
 
 
-def test_a_provider_that_is_not_there_is_an_outage(target) -> None:
+def test_a_provider_that_is_not_there_is_an_outage(target: Path) -> None:
     with capture_logs() as logs, pytest.raises(DependencyDown):
         painter_at(f"http://127.0.0.1:{free_port()}/v1").paint(ImagePrompt("a hat"), target)
     assert logs[0]["reason"] == "ConnectionRefusedError"
 
 
-def test_a_certificate_that_nobody_trusts_is_an_outage(target) -> None:
+def test_a_certificate_that_nobody_trusts_is_an_outage(target: Path) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     with (
@@ -270,7 +301,9 @@ def test_a_certificate_that_nobody_trusts_is_an_outage(target) -> None:
     assert origin.requests == []
 
 
-def test_a_disk_that_fills_up_keeps_no_half_of_a_picture(server, target) -> None:
+def test_a_disk_that_fills_up_keeps_no_half_of_a_picture(
+    server: PainterServer, target: Path
+) -> None:
     server.answer = says(IN_BASE64)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(PICTURE) - 1, before[1]))
@@ -282,7 +315,7 @@ def test_a_disk_that_fills_up_keeps_no_half_of_a_picture(server, target) -> None
     assert not target.exists()
 
 
-def test_an_existing_file_stays(server, target) -> None:
+def test_an_existing_file_stays(server: PainterServer, target: Path) -> None:
     server.answer = says(IN_BASE64)
     target.write_bytes(b"another's")
     with pytest.raises(FileExistsError):

@@ -1,13 +1,17 @@
 """``/auth``: register and rotate."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import func, select
 
 from app.extensions import transaction
 from app.models import ApiKey, Membership, User
-from tests.client import ApiClient, bearer
+from tests.client import ApiClient, bearer, client_of
+from tests.clock import Clock
+from tests.conftest import Account, KeyMaker
 from tests.databases import on_both_databases
 
 
@@ -24,7 +28,7 @@ def test_register_returns_keys_that_work(client: ApiClient) -> None:
         assert client.get("/usage", headers=bearer(key)).json["used"] == 0
 
 
-def test_register_stores_no_secret(app, client) -> None:
+def test_register_stores_no_secret(app: Flask, client: ApiClient) -> None:
     body = client.post("/auth/register", json={"email": "secret@example.com"}).json
     with app.app_context(), transaction() as session:
         rows = session.scalars(select(ApiKey)).all()
@@ -34,7 +38,7 @@ def test_register_stores_no_secret(app, client) -> None:
 
 
 @on_both_databases
-def test_a_known_address_is_refused_however_it_is_spelt(client) -> None:
+def test_a_known_address_is_refused_however_it_is_spelt(client: ApiClient) -> None:
     client.post("/auth/register", json={"email": "Grace.Hopper@Example.com"})
     for spelling in (
         "grace.hopper@example.com",
@@ -67,7 +71,7 @@ def test_a_known_address_is_refused_however_it_is_spelt(client) -> None:
     ],
 )
 def test_a_mailbox_has_one_account_however_its_address_is_written(
-    client, first, same, another
+    client: ApiClient, first: str, same: list[str], another: str
 ) -> None:
     assert client.post("/auth/register", json={"email": first}).status_code == 201
     for spelling in (first, *same):
@@ -77,7 +81,7 @@ def test_a_mailbox_has_one_account_however_its_address_is_written(
 
 
 @on_both_databases
-def test_an_address_is_kept_as_it_was_given(app, client) -> None:
+def test_an_address_is_kept_as_it_was_given(app: Flask, client: ApiClient) -> None:
     client.post("/auth/register", json={"email": "An.Na+Lightwell@gmail.com"})
     with app.app_context(), transaction() as session:
         user = session.scalars(select(User).where(User.mailbox == "anna@gmail.com")).one()
@@ -85,10 +89,10 @@ def test_an_address_is_kept_as_it_was_given(app, client) -> None:
 
 
 @on_both_databases
-def test_parallel_registrations_of_one_mailbox_make_one_account(app) -> None:
+def test_parallel_registrations_of_one_mailbox_make_one_account(app: Flask) -> None:
     def register(tag: int) -> int:
         return (
-            app.test_client()
+            client_of(app)
             .post("/auth/register", json={"email": f"racer+{tag}@example.com"})
             .status_code
         )
@@ -98,11 +102,9 @@ def test_parallel_registrations_of_one_mailbox_make_one_account(app) -> None:
 
 
 @on_both_databases
-def test_parallel_registrations_make_one_account(app) -> None:
+def test_parallel_registrations_make_one_account(app: Flask) -> None:
     def register(_: int) -> int:
-        return (
-            app.test_client().post("/auth/register", json={"email": "race@example.com"}).status_code
-        )
+        return client_of(app).post("/auth/register", json={"email": "race@example.com"}).status_code
 
     with ThreadPoolExecutor(8) as threads:
         statuses = sorted(threads.map(register, range(8)))
@@ -130,7 +132,7 @@ def test_parallel_registrations_make_one_account(app) -> None:
         "a\n@example.com",
     ],
 )
-def test_an_invalid_address_is_refused(client, email) -> None:
+def test_an_invalid_address_is_refused(client: ApiClient, email: str) -> None:
     answer = client.post("/auth/register", json={"email": email})
     assert answer.status_code == 400
     assert answer.json["errors"][0].startswith("email: ")
@@ -145,7 +147,7 @@ def test_an_invalid_address_is_refused(client, email) -> None:
         ({"email": "a@example.com", "plan": "TEAM"}, "plan: unknown field"),
     ],
 )
-def test_fields_are_checked_by_name(client, body, problem) -> None:
+def test_fields_are_checked_by_name(client: ApiClient, body: dict[str, Any], problem: str) -> None:
     answer = client.post("/auth/register", json=body)
     assert answer.status_code == 400
     assert problem in answer.json["errors"]
@@ -153,7 +155,7 @@ def test_fields_are_checked_by_name(client, body, problem) -> None:
 
 @on_both_databases
 @pytest.mark.parametrize("kind", ["key", "test_key"])
-def test_rotate_kills_the_old_key_at_once(client, acme, kind) -> None:
+def test_rotate_kills_the_old_key_at_once(client: ApiClient, acme: Account, kind: str) -> None:
     old = getattr(acme, kind)
     answer = client.post("/auth/rotate-key", headers=bearer(old))
 
@@ -164,7 +166,9 @@ def test_rotate_kills_the_old_key_at_once(client, acme, kind) -> None:
     assert client.get("/usage", headers=bearer(new)).status_code == 200
 
 
-def test_rotate_keeps_name_scopes_mode_and_expiry(app, client, acme, make_key, clock) -> None:
+def test_rotate_keeps_name_scopes_mode_and_expiry(
+    app: Flask, client: ApiClient, acme: Account, make_key: KeyMaker, clock: Clock
+) -> None:
     from_key = make_key(
         acme, scopes=("write",), expires_at=clock().replace(microsecond=0, year=2100)
     )
@@ -182,16 +186,18 @@ def test_rotate_keeps_name_scopes_mode_and_expiry(app, client, acme, make_key, c
 
 
 @on_both_databases
-def test_of_racing_rotations_one_wins(app, acme) -> None:
+def test_of_racing_rotations_one_wins(app: Flask, acme: Account) -> None:
     def rotate(_: int) -> int:
-        return app.test_client().post("/auth/rotate-key", headers=bearer(acme.key)).status_code
+        return client_of(app).post("/auth/rotate-key", headers=bearer(acme.key)).status_code
 
     with ThreadPoolExecutor(8) as threads:
         statuses = sorted(threads.map(rotate, range(5)))
     assert statuses == [200] + [401] * 4
 
 
-def test_a_reading_key_cannot_rotate_itself(client, acme, make_key) -> None:
+def test_a_reading_key_cannot_rotate_itself(
+    client: ApiClient, acme: Account, make_key: KeyMaker
+) -> None:
     assert (
         client.post(
             "/auth/rotate-key", headers=bearer(make_key(acme, scopes=("read",)))
@@ -200,7 +206,9 @@ def test_a_reading_key_cannot_rotate_itself(client, acme, make_key) -> None:
     )
 
 
-def test_an_idempotency_key_does_not_store_the_new_secret(app, client, acme) -> None:
+def test_an_idempotency_key_does_not_store_the_new_secret(
+    app: Flask, client: ApiClient, acme: Account
+) -> None:
     answer = client.post(
         "/auth/rotate-key", headers={**bearer(acme.key), "Idempotency-Key": "rotate-once"}
     )

@@ -1,18 +1,27 @@
 """The workspace's assets: upload in two steps, look at, change, delete."""
 
 import re
+from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pytest
+from flask import Flask
 
+from app.adapters.storage.local import LocalStorage
 from app.extensions import transaction
 from app.services.library import storage_quota, uploads
 from app.services.sweep import sweep
-from tests.client import bearer
+from app.web.context import Container
+from tests.client import Answer, ApiClient, bearer, client_of
+from tests.clock import Clock
+from tests.conftest import Account, AccountMaker
 from tests.databases import on_both_databases
 from tests.images import encoded, opened
+from tests.imaging.samples import is_near, pixel
 from tests.videos import film
 from tests.workspace import finalize, get, presign, put, upload
 
@@ -24,20 +33,21 @@ SVG = (
 
 
 @pytest.fixture
-def tools(app):
+def tools(app: Flask) -> Container:
     return app.extensions["lightwell"]
 
 
 @pytest.fixture
-def run_sweep(app, tools):
-    def run():
+def run_sweep(app: Flask, tools: Container) -> Callable[[], Counter[str]]:
+    def run() -> Counter[str]:
         with app.app_context():
             return sweep(tools.storage, tools.settings.spool_dir, tools.clock())
 
     return run
 
 
-def stored_files(tools, account) -> set[str]:
+def stored_files(tools: Container, account: Account) -> set[str]:
+    assert isinstance(tools.storage, LocalStorage)
     return {
         str(path.relative_to(tools.storage.root))
         for path in tools.storage.root.rglob("*")
@@ -46,7 +56,7 @@ def stored_files(tools, account) -> set[str]:
 
 
 @on_both_databases
-def test_the_seed_s_three_steps(client, acme, clock) -> None:
+def test_the_seed_s_three_steps(client: ApiClient, acme: Account, clock: Clock) -> None:
     data = encoded()
     ticket = presign(client, acme.key, len(data))
     assert ticket.status_code == 200
@@ -84,7 +94,9 @@ def test_the_seed_s_three_steps(client, acme, clock) -> None:
     )
 
 
-def test_the_file_s_last_name_and_the_usual_media_type_are_kept(client, acme) -> None:
+def test_the_file_s_last_name_and_the_usual_media_type_are_kept(
+    client: ApiClient, acme: Account
+) -> None:
     data = encoded()
     ticket = presign(client, acme.key, len(data), "draft.jpg", "image/jpg").json
     put(client, ticket, data)
@@ -97,7 +109,9 @@ def test_the_file_s_last_name_and_the_usual_media_type_are_kept(client, acme) ->
     )
 
 
-def test_an_original_is_free_and_its_thumbnail_is_small_and_upright(client, acme) -> None:
+def test_an_original_is_free_and_its_thumbnail_is_small_and_upright(
+    client: ApiClient, acme: Account
+) -> None:
     turned = encoded(width=1200, height=800, exif=_orientation(6))
     asset = upload(client, acme.key, turned)
     assert (asset["width"], asset["height"]) == (800, 1200)
@@ -117,7 +131,9 @@ def _orientation(value: int) -> bytes:
     ("container", "mime"),
     [("mp4", "video/mp4"), ("mov", "video/quicktime"), ("webm", "video/webm")],
 )
-def test_videos_have_a_duration_and_a_poster(client, acme, container, mime) -> None:
+def test_videos_have_a_duration_and_a_poster(
+    client: ApiClient, acme: Account, container: str, mime: str
+) -> None:
     frames = [np.full((120, 160, 3), (200, 40, 40), dtype="uint8")] * 20
     asset = upload(client, acme.key, film(frames, container), f"clip.{container}", mime)
     assert asset["id"].startswith("video_")
@@ -125,7 +141,7 @@ def test_videos_have_a_duration_and_a_poster(client, acme, container, mime) -> N
     assert 1900 <= asset["durationMs"] <= 2100
     poster = opened(get(client, asset["thumbnailUrl"]).data).convert("RGB")
     assert poster.size == (160, 120)
-    assert np.allclose(poster.getpixel((80, 60)), (200, 40, 40), atol=12)
+    assert is_near(pixel(poster, 80, 60), (200, 40, 40))
     listed = client.get("/api/v1/assets?type=VIDEO", headers=bearer(acme.key)).json
     assert [item["id"] for item in listed["items"]] == [asset["id"]]
 
@@ -142,7 +158,13 @@ def test_videos_have_a_duration_and_a_poster(client, acme, container, mime) -> N
     ],
 )
 def test_what_is_not_what_was_declared_is_refused_and_removed(
-    client, acme, tools, run_sweep, data, mime, status
+    client: ApiClient,
+    acme: Account,
+    tools: Container,
+    run_sweep: Callable[[], Counter[str]],
+    data: bytes,
+    mime: str,
+    status: int,
 ) -> None:
     ticket = presign(client, acme.key, len(data), "innocent.jpg", mime).json
     assert put(client, ticket, data).status_code == 200
@@ -157,7 +179,13 @@ def test_what_is_not_what_was_declared_is_refused_and_removed(
 
 
 @on_both_databases
-def test_a_refused_upload_lives_as_long_as_its_url(client, acme, clock, tools, run_sweep) -> None:
+def test_a_refused_upload_lives_as_long_as_its_url(
+    client: ApiClient,
+    acme: Account,
+    clock: Clock,
+    tools: Container,
+    run_sweep: Callable[[], Counter[str]],
+) -> None:
     """Its URL may bring the bytes once more: they count until then, and the next sweep removes
     them."""
     data = HTML * 100
@@ -180,7 +208,7 @@ def test_a_refused_upload_lives_as_long_as_its_url(client, acme, clock, tools, r
 
 
 def test_bytes_that_come_after_an_asset_was_finalized_or_deleted_go_with_the_next_sweep(
-    client, acme, tools, run_sweep
+    client: ApiClient, acme: Account, tools: Container, run_sweep: Callable[[], Counter[str]]
 ) -> None:
     data = encoded()
     ticket = presign(client, acme.key, len(data)).json
@@ -197,9 +225,10 @@ def test_bytes_that_come_after_an_asset_was_finalized_or_deleted_go_with_the_nex
     assert finalize(client, acme.key, waiting["storageKey"], len(data)).status_code == 201
 
 
-def test_another_size_or_type_than_lies_there_is_refused(client, acme) -> None:
+def test_another_size_or_type_than_lies_there_is_refused(client: ApiClient, acme: Account) -> None:
     data = encoded()
-    for fields in ({"size": len(data) - 1}, {"mimeType": "image/png"}):
+    others: list[dict[str, Any]] = [{"size": len(data) - 1}, {"mimeType": "image/png"}]
+    for fields in others:
         ticket = presign(client, acme.key, len(data)).json
         put(client, ticket, data)
         refused = finalize(client, acme.key, ticket["storageKey"], **{"size": len(data), **fields})
@@ -207,7 +236,9 @@ def test_another_size_or_type_than_lies_there_is_refused(client, acme) -> None:
         assert next(iter(fields)) in refused.json["errors"][0]
 
 
-def test_finalizing_before_the_upload_says_so_and_loses_nothing(client, acme) -> None:
+def test_finalizing_before_the_upload_says_so_and_loses_nothing(
+    client: ApiClient, acme: Account
+) -> None:
     data = encoded()
     ticket = presign(client, acme.key, len(data)).json
     early = finalize(client, acme.key, ticket["storageKey"], len(data))
@@ -216,7 +247,9 @@ def test_finalizing_before_the_upload_says_so_and_loses_nothing(client, acme) ->
     assert finalize(client, acme.key, ticket["storageKey"], len(data)).status_code == 201
 
 
-def test_storage_keys_of_every_shape_are_refused(client, acme, globex) -> None:
+def test_storage_keys_of_every_shape_are_refused(
+    client: ApiClient, acme: Account, globex: Account
+) -> None:
     data = encoded()
     ours, theirs = (
         presign(client, account.key, len(data)).json["storageKey"] for account in (acme, globex)
@@ -248,7 +281,7 @@ def test_storage_keys_of_every_shape_are_refused(client, acme, globex) -> None:
     assert missing.json["errors"] == ["storageKey: is required with mode 'finalize'"]
 
 
-def test_a_test_key_can_t_finalize_what_a_live_key_began(client, acme) -> None:
+def test_a_test_key_can_t_finalize_what_a_live_key_began(client: ApiClient, acme: Account) -> None:
     data = encoded()
     ticket = presign(client, acme.key, len(data)).json
     put(client, ticket, data)
@@ -268,7 +301,9 @@ def test_a_test_key_can_t_finalize_what_a_live_key_began(client, acme) -> None:
         ("tags", [""]), ("tags", ["x" * 65]), ("tags", "hero"), ("locationX", "1"),
     ],
 )  # fmt: skip
-def test_bad_fields_are_named(client, acme, field, value) -> None:
+def test_bad_fields_are_named(
+    client: ApiClient, acme: Account, field: str, value: float | list[str] | str
+) -> None:
     body = {
         "mode": "presign",
         "originalName": "a.jpg",
@@ -281,7 +316,7 @@ def test_bad_fields_are_named(client, acme, field, value) -> None:
     assert refused.json["errors"][0].startswith(field)
 
 
-def test_ten_thousand_equal_tags_are_too_many(client, acme) -> None:
+def test_ten_thousand_equal_tags_are_too_many(client: ApiClient, acme: Account) -> None:
     asset = upload(client, acme.key)
     url = f"/api/v1/assets/{asset['id']}"
     assert (
@@ -296,23 +331,25 @@ def test_ten_thousand_equal_tags_are_too_many(client, acme) -> None:
     )
 
 
-def test_a_file_over_the_plan_s_size_is_413(client, make_account) -> None:
+def test_a_file_over_the_plan_s_size_is_413(client: ApiClient, make_account: AccountMaker) -> None:
     account = make_account(plan="TEAM")
     refused = presign(client, account.key, 50 * 1024 * 1024 + 1)
     assert (refused.status_code, refused.json["code"]) == (413, "too_large")
 
 
-def space_used(app, account) -> int:
+def space_used(app: Flask, account: Account) -> int:
     with app.app_context(), transaction(account.org_id) as session:
         return storage_quota.used(session)
 
 
 @on_both_databases
-def test_parallel_presigns_never_pass_the_plan_s_storage(app, client, make_account) -> None:
+def test_parallel_presigns_never_pass_the_plan_s_storage(
+    app: Flask, client: ApiClient, make_account: AccountMaker
+) -> None:
     account = make_account(storage_mb=1, requests_per_second=100_000)
 
     def attempt(_: int) -> int:
-        return presign(app.test_client(), account.key, 100 * 1024).status_code
+        return presign(client_of(app), account.key, 100 * 1024).status_code
 
     with ThreadPoolExecutor(16) as threads:
         statuses = list(threads.map(attempt, range(32)))
@@ -323,7 +360,11 @@ def test_parallel_presigns_never_pass_the_plan_s_storage(app, client, make_accou
 
 @on_both_databases
 def test_deleting_frees_space_and_abandoned_uploads_give_theirs_back(
-    app, client, make_account, clock, run_sweep
+    app: Flask,
+    client: ApiClient,
+    make_account: AccountMaker,
+    clock: Clock,
+    run_sweep: Callable[[], Counter[str]],
 ) -> None:
     data = encoded()
     account = make_account(storage_mb=1)
@@ -346,7 +387,9 @@ def test_deleting_frees_space_and_abandoned_uploads_give_theirs_back(
     assert space_used(app, account) == 1
 
 
-def test_an_upload_in_progress_is_not_swept(client, acme, clock, run_sweep) -> None:
+def test_an_upload_in_progress_is_not_swept(
+    client: ApiClient, acme: Account, clock: Clock, run_sweep: Callable[[], Counter[str]]
+) -> None:
     data = encoded()
     ticket = presign(client, acme.key, len(data)).json
     put(client, ticket, data)
@@ -357,7 +400,11 @@ def test_an_upload_in_progress_is_not_swept(client, acme, clock, run_sweep) -> N
 
 @on_both_databases
 def test_the_sweep_removes_what_is_over_and_nothing_else(
-    client, acme, clock, tools, run_sweep
+    client: ApiClient,
+    acme: Account,
+    clock: Clock,
+    tools: Container,
+    run_sweep: Callable[[], Counter[str]],
 ) -> None:
     kept, gone = upload(client, acme.key), upload(client, acme.key, encoded(seed=2))
     abandoned = presign(client, acme.key, len(encoded())).json
@@ -383,7 +430,11 @@ def test_the_sweep_removes_what_is_over_and_nothing_else(
 
 
 def test_the_signed_url_can_t_change_what_was_finalized(
-    client, acme, clock, run_sweep, tools
+    client: ApiClient,
+    acme: Account,
+    clock: Clock,
+    run_sweep: Callable[[], Counter[str]],
+    tools: Container,
 ) -> None:
     first = encoded()
     other = HTML.ljust(len(first))[: len(first)]
@@ -400,13 +451,13 @@ def test_the_signed_url_can_t_change_what_was_finalized(
 
 
 @on_both_databases
-def test_parallel_finalizes_make_one_asset(app, client, acme) -> None:
+def test_parallel_finalizes_make_one_asset(app: Flask, client: ApiClient, acme: Account) -> None:
     data = encoded()
     ticket = presign(client, acme.key, len(data)).json
     put(client, ticket, data)
 
-    def attempt(_: int):
-        return finalize(app.test_client(), acme.key, ticket["storageKey"], len(data))
+    def attempt(_: int) -> Answer:
+        return finalize(client_of(app), acme.key, ticket["storageKey"], len(data))
 
     with ThreadPoolExecutor(6) as threads:
         answers = list(threads.map(attempt, range(6)))
@@ -417,7 +468,9 @@ def test_parallel_finalizes_make_one_asset(app, client, acme) -> None:
     assert space_used(app, acme) == len(data)
 
 
-def test_a_finalize_that_died_half_way_can_be_repeated(client, acme, monkeypatch) -> None:
+def test_a_finalize_that_died_half_way_can_be_repeated(
+    client: ApiClient, acme: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = encoded()
     ticket = presign(client, acme.key, len(data)).json
     put(client, ticket, data)
@@ -428,7 +481,7 @@ def test_a_finalize_that_died_half_way_can_be_repeated(client, acme, monkeypatch
 
 
 @on_both_databases
-def test_changes_hold_and_what_is_left_out_stays(client, acme) -> None:
+def test_changes_hold_and_what_is_left_out_stays(client: ApiClient, acme: Account) -> None:
     asset = upload(client, acme.key, tags=["old"], locationX=1.5)
     collection = client.post(
         "/api/v1/collections", headers=bearer(acme.key), json={"name": "Spring"}
@@ -472,7 +525,9 @@ def test_changes_hold_and_what_is_left_out_stays(client, acme) -> None:
         ({"locationX": 1e300}, "locationX"),
     ],
 )  # fmt: skip
-def test_bad_changes_are_refused_and_change_nothing(client, acme, changes, field) -> None:
+def test_bad_changes_are_refused_and_change_nothing(
+    client: ApiClient, acme: Account, changes: dict[str, Any], field: str
+) -> None:
     asset = upload(client, acme.key)
     url = f"/api/v1/assets/{asset['id']}"
     refused = client.patch(url, headers=bearer(acme.key), json={"locationX": 5, **changes})
@@ -481,7 +536,7 @@ def test_bad_changes_are_refused_and_change_nothing(client, acme, changes, field
     assert client.get(url, headers=bearer(acme.key)).json == asset
 
 
-def test_a_deleted_asset_is_gone_at_once(client, acme) -> None:
+def test_a_deleted_asset_is_gone_at_once(client: ApiClient, acme: Account) -> None:
     asset = upload(client, acme.key, tags=["x"])
     url = f"/api/v1/assets/{asset['id']}"
     assert client.delete(url, headers=bearer(acme.key)).status_code == 204
@@ -499,13 +554,13 @@ def test_a_deleted_asset_is_gone_at_once(client, acme) -> None:
         "sort=colour", "type=AUDIO", f"q={'x' * 201}", "q=%00", "collectionId=%00",
     ],
 )  # fmt: skip
-def test_bad_queries_are_refused(client, acme, query) -> None:
+def test_bad_queries_are_refused(client: ApiClient, acme: Account, query: str) -> None:
     refused = client.get(f"/api/v1/assets?{query}", headers=bearer(acme.key))
     assert refused.status_code == 400
     assert refused.json["errors"]
 
 
-def test_pages_and_cursors_give_each_asset_once(client, acme) -> None:
+def test_pages_and_cursors_give_each_asset_once(client: ApiClient, acme: Account) -> None:
     made = [
         upload(client, acme.key, encoded(width=40 + n, height=40), f"n{n}.jpg")["id"]
         for n in range(5)
@@ -529,7 +584,7 @@ def test_pages_and_cursors_give_each_asset_once(client, acme) -> None:
     assert client.get("/api/v1/assets?page=9", headers=bearer(acme.key)).json["items"] == []
 
 
-def test_the_partitions_don_t_see_each_other(client, acme) -> None:
+def test_the_partitions_don_t_see_each_other(client: ApiClient, acme: Account) -> None:
     live, test = upload(client, acme.key), upload(client, acme.test_key)
     for key, own, other in ((acme.key, live, test), (acme.test_key, test, live)):
         assert client.get(f"/api/v1/assets/{own['id']}", headers=bearer(key)).status_code == 200

@@ -1,13 +1,12 @@
 """``/billing``: what is sold to whom, on which page, and to one customer only."""
 
 import logging
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
 
 import pytest
-from werkzeug.test import TestResponse
+from flask import Flask
 
 from app.adapters.payments.interface import ChangeRefused, CustomerGone
 from app.services import audit
@@ -15,8 +14,9 @@ from app.services.billing import subscriptions
 from app.services.billing.prices import Prices
 from app.settings_types import PlanPrice
 from tests.billing import ACCOUNT, METERED, SECRETS, BillingEnv, open_billing_env
-from tests.client import ApiClient, bearer
-from tests.conftest import Account, AccountMaker
+from tests.client import Answer, ApiClient, Ask, bearer, client_of
+from tests.clock import Clock
+from tests.conftest import Account, AccountMaker, KeyMaker
 from tests.databases import on_both_databases
 from tests.services.billing.faults import forget_everybody
 
@@ -28,10 +28,10 @@ def payer(make_account: AccountMaker) -> Account:
 
 
 @pytest.fixture
-def buy(client: ApiClient, payer: Account) -> Callable[..., TestResponse]:
+def buy(client: ApiClient, payer: Account) -> Ask:
     def buy(
         plan: object = "TEAM", headers: dict[str, str] | None = None, **fields: object
-    ) -> TestResponse:
+    ) -> Answer:
         return client.post(
             "/billing/checkout",
             headers={**bearer(payer.key), **(headers or {})},
@@ -41,12 +41,12 @@ def buy(client: ApiClient, payer: Account) -> Callable[..., TestResponse]:
     return buy
 
 
-def portal(client: ApiClient, key: str, **headers: str) -> TestResponse:
+def portal(client: ApiClient, key: str, **headers: str) -> Answer:
     return client.post("/billing/portal", headers={**bearer(key), **headers})
 
 
 def session_of(
-    billing_env: BillingEnv, answer: TestResponse, kind: str = "checkout.session"
+    billing_env: BillingEnv, answer: Answer, kind: str = "checkout.session"
 ) -> dict[str, Any]:
     """The session whose page an answer leads to."""
     assert answer.status_code == 200, answer.json
@@ -58,7 +58,7 @@ def session_of(
     return session
 
 
-def pay(billing_env: BillingEnv, answer: TestResponse) -> str:
+def pay(billing_env: BillingEnv, answer: Answer) -> str:
     """Pay on the page; returns the id of the subscription."""
     return str(
         billing_env.stripe.checkout.complete(session_of(billing_env, answer)["id"])["subscription"]
@@ -72,7 +72,7 @@ def prices_of(billing_env: BillingEnv, subscription_id: str) -> list[str]:
     ]
 
 
-def assert_conflict(answer: TestResponse, *words: str) -> None:
+def assert_conflict(answer: Answer, *words: str) -> None:
     assert (answer.status_code, answer.json["code"]) == (409, "conflict"), answer.json
     assert not [word for word in words if word not in answer.json["error"]], answer.json["error"]
 
@@ -80,7 +80,9 @@ def assert_conflict(answer: TestResponse, *words: str) -> None:
 # What is sold
 
 
-def test_a_checkout_sells_what_was_asked_for(billing_env, payer, buy) -> None:
+def test_a_checkout_sells_what_was_asked_for(
+    billing_env: BillingEnv, payer: Account, buy: Ask
+) -> None:
     for asked, price in (
         ({"plan": "TEAM"}, "price_team_month"),
         ({"plan": "TEAM", "interval": "month"}, "price_team_month"),
@@ -94,7 +96,9 @@ def test_a_checkout_sells_what_was_asked_for(billing_env, payer, buy) -> None:
         assert session["client_reference_id"] == payer.org_id
 
 
-def test_the_plan_changes_when_it_is_paid(billing_env, payer, buy) -> None:
+def test_the_plan_changes_when_it_is_paid(
+    billing_env: BillingEnv, payer: Account, buy: Ask
+) -> None:
     session = session_of(billing_env, buy("BUSINESS", interval="year"))
     subscription = billing_env.stripe.checkout.complete(session["id"])["subscription"]
     assert billing_env.stripe.subscriptions.find(subscription)["metadata"] == {
@@ -105,14 +109,16 @@ def test_the_plan_changes_when_it_is_paid(billing_env, payer, buy) -> None:
     assert billing_env.plan(payer) == "BUSINESS"
 
 
-def test_the_page_leads_back_to_ours(billing_env, client, buy) -> None:
+def test_the_page_leads_back_to_ours(billing_env: BillingEnv, client: ApiClient, buy: Ask) -> None:
     session = session_of(billing_env, buy())
     for name, how in (("success_url", "done"), ("cancel_url", "cancelled")):
         assert session[name] == f"http://localhost/docs/billing?checkout={how}"
         assert client.get(session[name]).status_code == 200
 
 
-def test_the_customer_is_the_workspace_s_owner(billing_env, payer, buy) -> None:
+def test_the_customer_is_the_workspace_s_owner(
+    billing_env: BillingEnv, payer: Account, buy: Ask
+) -> None:
     buy()
     customer = billing_env.stripe.customers.find(billing_env.billing(payer).customer_id or "")
     assert customer["email"] == payer.email
@@ -140,7 +146,9 @@ NOT_SOLD: list[tuple[dict[str, object], str]] = [
 ]
 
 
-def test_what_is_not_sold_is_refused_by_its_field(billing_env, client, payer, buy) -> None:
+def test_what_is_not_sold_is_refused_by_its_field(
+    billing_env: BillingEnv, client: ApiClient, payer: Account, buy: Ask
+) -> None:
     for asked, field in NOT_SOLD:
         answer = buy(**asked)
         assert (answer.status_code, answer.json["code"]) == (400, "bad_request")
@@ -150,7 +158,9 @@ def test_what_is_not_sold_is_refused_by_its_field(billing_env, client, payer, bu
     assert billing_env.stripe.customers.all() == []
 
 
-def test_a_plan_is_refused_where_it_is_not_sold_by_the_year(app, clock, payer, buy) -> None:
+def test_a_plan_is_refused_where_it_is_not_sold_by_the_year(
+    app: Flask, clock: Clock, payer: Account, buy: Ask
+) -> None:
     prices = Prices([PlanPrice("TEAM", "month", "price_team_month")], ())
     with open_billing_env(app, clock, prices=prices) as billing_env:
         answer = buy(interval="year")
@@ -162,7 +172,7 @@ def test_a_plan_is_refused_where_it_is_not_sold_by_the_year(app, clock, payer, b
 
 
 def test_of_several_prices_of_a_plan_the_first_is_sold_and_the_others_still_hold(
-    app, clock, payer, buy
+    app: Flask, clock: Clock, payer: Account, buy: Ask
 ) -> None:
     old, new = (
         PlanPrice("TEAM", "month", "price_business_month"),
@@ -176,7 +186,9 @@ def test_of_several_prices_of_a_plan_the_first_is_sold_and_the_others_still_hold
         assert billing_env.plan(payer) == "TEAM"
 
 
-def test_a_metered_price_is_sold_with_the_other(app, clock, payer, buy) -> None:
+def test_a_metered_price_is_sold_with_the_other(
+    app: Flask, clock: Clock, payer: Account, buy: Ask
+) -> None:
     prices = Prices(
         [PlanPrice("TEAM", "month", "price_team_month")], [PlanPrice("TEAM", "month", METERED)]
     )
@@ -190,7 +202,9 @@ def test_a_metered_price_is_sold_with_the_other(app, clock, payer, buy) -> None:
 # To whom
 
 
-def test_a_key_that_only_reads_buys_nothing(billing_env, client, payer, make_key) -> None:
+def test_a_key_that_only_reads_buys_nothing(
+    billing_env: BillingEnv, client: ApiClient, payer: Account, make_key: KeyMaker
+) -> None:
     reading, writing = make_key(payer, scopes=("read",)), make_key(payer, scopes=("write",))
     for path in ("checkout", "portal"):
         answer = client.post(f"/billing/{path}", headers=bearer(reading), json={"plan": "TEAM"})
@@ -200,7 +214,9 @@ def test_a_key_that_only_reads_buys_nothing(billing_env, client, payer, make_key
     assert answer.status_code == 200
 
 
-def test_a_test_key_spends_no_money(billing_env, client, payer) -> None:
+def test_a_test_key_spends_no_money(
+    billing_env: BillingEnv, client: ApiClient, payer: Account
+) -> None:
     for path in ("checkout", "portal"):
         answer = client.post(
             f"/billing/{path}", headers=bearer(payer.test_key), json={"plan": "TEAM"}
@@ -210,7 +226,9 @@ def test_a_test_key_spends_no_money(billing_env, client, payer) -> None:
     assert billing_env.stripe.customers.all() == []
 
 
-def test_nobody_pays_for_what_was_granted(billing_env, client, make_account) -> None:
+def test_nobody_pays_for_what_was_granted(
+    billing_env: BillingEnv, client: ApiClient, make_account: AccountMaker
+) -> None:
     granted = make_account("granted", plan="BUSINESS")
     for plan in ("TEAM", "BUSINESS"):
         answer = client.post("/billing/checkout", headers=bearer(granted.key), json={"plan": plan})
@@ -218,7 +236,9 @@ def test_nobody_pays_for_what_was_granted(billing_env, client, make_account) -> 
     assert billing_env.stripe.customers.all() == []
 
 
-def test_a_plan_above_the_granted_one_is_sold(billing_env, client, make_account) -> None:
+def test_a_plan_above_the_granted_one_is_sold(
+    billing_env: BillingEnv, client: ApiClient, make_account: AccountMaker
+) -> None:
     granted = make_account("granted", plan="TEAM")
     answer = client.post(
         "/billing/checkout", headers=bearer(granted.key), json={"plan": "BUSINESS"}
@@ -228,7 +248,9 @@ def test_a_plan_above_the_granted_one_is_sold(billing_env, client, make_account)
     assert billing_env.plan(granted) == "BUSINESS"
 
 
-def test_without_a_provider_payments_are_not_implemented(client, payer, buy) -> None:
+def test_without_a_provider_payments_are_not_implemented(
+    client: ApiClient, payer: Account, buy: Ask
+) -> None:
     for answer in (buy(), portal(client, payer.key)):
         assert (answer.status_code, answer.json["code"]) == (501, "not_configured")
 
@@ -236,7 +258,9 @@ def test_without_a_provider_payments_are_not_implemented(client, payer, buy) -> 
 # What has been bought already
 
 
-def test_the_plan_that_is_paid_is_not_sold_again(billing_env, payer, buy) -> None:
+def test_the_plan_that_is_paid_is_not_sold_again(
+    billing_env: BillingEnv, payer: Account, buy: Ask
+) -> None:
     pay(billing_env, buy())
     assert_conflict(buy(), "TEAM", "month", "/billing/portal")
     assert len(billing_env.stripe.journal.all("checkout.session")) == 1
@@ -250,7 +274,12 @@ def test_the_plan_that_is_paid_is_not_sold_again(billing_env, payer, buy) -> Non
     ],
 )
 def test_another_plan_is_confirmed_for_the_same_subscription(
-    billing_env, payer, buy, asked, price, plan
+    billing_env: BillingEnv,
+    payer: Account,
+    buy: Ask,
+    asked: dict[str, str],
+    price: str,
+    plan: str,
 ) -> None:
     subscription = pay(billing_env, buy())
     page = session_of(billing_env, buy(**asked), "billing_portal.session")
@@ -276,21 +305,25 @@ def test_another_plan_is_confirmed_for_the_same_subscription(
     )
 
 
-def test_a_change_is_offered_before_we_know_of_the_subscription(billing_env, buy) -> None:
+def test_a_change_is_offered_before_we_know_of_the_subscription(
+    billing_env: BillingEnv, buy: Ask
+) -> None:
     """The customer is faster than the webhook: two subscriptions would both be charged."""
     pay(billing_env, buy())
     assert_conflict(buy(), "TEAM")
     assert session_of(billing_env, buy("BUSINESS"), "billing_portal.session")
 
 
-def test_a_change_is_offered_in_a_trial(billing_env, payer, buy) -> None:
+def test_a_change_is_offered_in_a_trial(billing_env: BillingEnv, payer: Account, buy: Ask) -> None:
     billing_env.stripe.subscriptions.create(
         billing_env.customer(payer), ["price_team_month"], trial_days=14
     )
     assert session_of(billing_env, buy("BUSINESS"), "billing_portal.session")
 
 
-def test_what_is_not_paid_must_be_paid_first(billing_env, client, payer, buy) -> None:
+def test_what_is_not_paid_must_be_paid_first(
+    billing_env: BillingEnv, client: ApiClient, payer: Account, buy: Ask
+) -> None:
     subscription = pay(billing_env, buy())
     billing_env.stripe.customers.set_card(billing_env.billing(payer).customer_id or "", "declines")
     billing_env.stripe.subscriptions.end_period(subscription)
@@ -303,14 +336,16 @@ def test_what_is_not_paid_must_be_paid_first(billing_env, client, payer, buy) ->
     assert portal(client, payer.key).status_code == 200
 
 
-def test_what_is_paused_must_be_taken_up_again_first(billing_env, payer, buy) -> None:
+def test_what_is_paused_must_be_taken_up_again_first(
+    billing_env: BillingEnv, payer: Account, buy: Ask
+) -> None:
     billing_env.stripe.subscriptions.pause(pay(billing_env, buy()))
     assert_conflict(buy("BUSINESS"), "paused", "/billing/portal")
 
 
 @pytest.mark.parametrize("at_period_end", [True, False])
 def test_after_a_cancellation_the_plan_is_sold_again_once_it_has_ended(
-    billing_env, payer, buy, at_period_end
+    billing_env: BillingEnv, payer: Account, buy: Ask, at_period_end: bool
 ) -> None:
     subscription = pay(billing_env, buy())
     billing_env.stripe.subscriptions.cancel(subscription, at_period_end=at_period_end)
@@ -322,7 +357,9 @@ def test_after_a_cancellation_the_plan_is_sold_again_once_it_has_ended(
     assert billing_env.plan(payer) == "TEAM"
 
 
-def test_a_first_payment_that_failed_does_not_stand_in_the_way(billing_env, payer, buy) -> None:
+def test_a_first_payment_that_failed_does_not_stand_in_the_way(
+    billing_env: BillingEnv, payer: Account, buy: Ask
+) -> None:
     first = billing_env.stripe.subscriptions.create(
         billing_env.customer(payer), ["price_team_month"], card="declines"
     )
@@ -332,14 +369,18 @@ def test_a_first_payment_that_failed_does_not_stand_in_the_way(billing_env, paye
     assert billing_env.plan(payer) == "BUSINESS"
 
 
-def test_a_subscription_of_several_prices_is_not_changed_here(app, clock, payer, buy) -> None:
+def test_a_subscription_of_several_prices_is_not_changed_here(
+    app: Flask, clock: Clock, payer: Account, buy: Ask
+) -> None:
     prices = Prices(ACCOUNT.stripe_prices, [PlanPrice("TEAM", "month", METERED)])
     with open_billing_env(app, clock, prices=prices) as billing_env:
         pay(billing_env, buy())
         assert_conflict(buy("BUSINESS"), "several prices", "/billing/portal")
 
 
-def test_a_price_that_only_stripe_knows_is_a_matter_for_people(app, clock, payer, buy) -> None:
+def test_a_price_that_only_stripe_knows_is_a_matter_for_people(
+    app: Flask, clock: Clock, payer: Account, buy: Ask
+) -> None:
     """Somebody changed the subscription in Stripe's dashboard to a price of its own."""
     prices = Prices(
         [one for one in ACCOUNT.stripe_prices if one.price_id != "price_business_year"], ()
@@ -356,7 +397,7 @@ def test_a_price_that_only_stripe_knows_is_a_matter_for_people(app, clock, payer
 # Pages
 
 
-def test_a_second_checkout_closes_the_first(billing_env, buy) -> None:
+def test_a_second_checkout_closes_the_first(billing_env: BillingEnv, buy: Ask) -> None:
     """Two open pages could both be paid."""
     first = session_of(billing_env, buy())
     second = session_of(billing_env, buy("BUSINESS"))
@@ -364,7 +405,9 @@ def test_a_second_checkout_closes_the_first(billing_env, buy) -> None:
     assert billing_env.stripe.checkout.find(second["id"])["status"] == "open"
 
 
-def test_the_portal_is_for_customers(billing_env, client, payer, buy) -> None:
+def test_the_portal_is_for_customers(
+    billing_env: BillingEnv, client: ApiClient, payer: Account, buy: Ask
+) -> None:
     assert_conflict(portal(client, payer.key), "/billing/checkout")
     assert billing_env.stripe.customers.all() == []
     buy()
@@ -374,7 +417,9 @@ def test_the_portal_is_for_customers(billing_env, client, payer, buy) -> None:
     assert page["flow"] is None
 
 
-def test_a_repeated_request_leads_to_the_same_page(billing_env, client, payer, buy) -> None:
+def test_a_repeated_request_leads_to_the_same_page(
+    billing_env: BillingEnv, client: ApiClient, payer: Account, buy: Ask
+) -> None:
     once = {"Idempotency-Key": "buy-1"}
     first, again = buy(headers=once), buy(headers=once)
     assert again.headers["Idempotent-Replayed"] == "true"
@@ -387,7 +432,9 @@ def test_a_repeated_request_leads_to_the_same_page(billing_env, client, payer, b
     assert pages[0] == pages[1]
 
 
-def test_workspaces_are_apart(billing_env, client, make_account) -> None:
+def test_workspaces_are_apart(
+    billing_env: BillingEnv, client: ApiClient, make_account: AccountMaker
+) -> None:
     one, other = (
         make_account(name, plan="FREE", requests_per_second=1000) for name in ("one", "other")
     )
@@ -406,12 +453,14 @@ def test_workspaces_are_apart(billing_env, client, make_account) -> None:
 
 
 @on_both_databases
-def test_parallel_checkouts_make_one_customer(app, billing_env, payer) -> None:
+def test_parallel_checkouts_make_one_customer(
+    app: Flask, billing_env: BillingEnv, payer: Account
+) -> None:
     start = Barrier(8)
 
-    def buy(_: int) -> TestResponse:
+    def buy(_: int) -> Answer:
         start.wait()
-        return app.test_client().post(
+        return client_of(app).post(
             "/billing/checkout", headers=bearer(payer.key), json={"plan": "TEAM"}
         )
 
@@ -428,7 +477,7 @@ def test_parallel_checkouts_make_one_customer(app, billing_env, payer) -> None:
 
 @on_both_databases
 def test_a_crash_before_the_customer_is_stored_makes_no_second_one(
-    billing_env, payer, buy, monkeypatch
+    billing_env: BillingEnv, payer: Account, buy: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def die(*_: object) -> None:
         raise SystemExit("killed")
@@ -444,7 +493,9 @@ def test_a_crash_before_the_customer_is_stored_makes_no_second_one(
 
 
 @on_both_databases
-def test_a_customer_that_stripe_deleted_is_replaced(billing_env, client, payer, buy) -> None:
+def test_a_customer_that_stripe_deleted_is_replaced(
+    billing_env: BillingEnv, client: ApiClient, payer: Account, buy: Ask
+) -> None:
     pay(billing_env, buy())
     gone = billing_env.billing(payer).customer_id or ""
     billing_env.stripe.customers.delete(gone)
@@ -455,7 +506,9 @@ def test_a_customer_that_stripe_deleted_is_replaced(billing_env, client, payer, 
     assert len(billing_env.stripe.customers.all()) == 1
 
 
-def test_the_portal_of_a_deleted_customer_is_gone(billing_env, client, payer, buy) -> None:
+def test_the_portal_of_a_deleted_customer_is_gone(
+    billing_env: BillingEnv, client: ApiClient, payer: Account, buy: Ask
+) -> None:
     pay(billing_env, buy())
     billing_env.catch_up()
     assert billing_env.plan(payer) == "TEAM"
@@ -466,9 +519,10 @@ def test_the_portal_of_a_deleted_customer_is_gone(billing_env, client, payer, bu
 
 
 def test_a_customer_that_is_deleted_while_the_page_is_made_is_replaced(
-    billing_env, payer, buy, monkeypatch
+    billing_env: BillingEnv, payer: Account, buy: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, deleted = billing_env.provider.payments.checkout, []
+    made = billing_env.provider.payments.checkout
+    deleted: list[str] = []
 
     def checkout(org_id: str, customer_id: str, *rest: Any) -> str:
         if not deleted:
@@ -481,7 +535,7 @@ def test_a_customer_that_is_deleted_while_the_page_is_made_is_replaced(
 
 
 def test_a_customer_that_always_disappears_is_answered_with_a_503(
-    billing_env, buy, monkeypatch
+    billing_env: BillingEnv, buy: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def checkout(_org_id: str, customer_id: str, *_: Any) -> str:
         raise CustomerGone(customer_id)
@@ -492,7 +546,14 @@ def test_a_customer_that_always_disappears_is_answered_with_a_503(
     assert answer.headers["Retry-After"]
 
 
-def test_no_secret_is_logged(billing_env, client, payer, buy, caplog, capfd) -> None:
+def test_no_secret_is_logged(
+    billing_env: BillingEnv,
+    client: ApiClient,
+    payer: Account,
+    buy: Ask,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     with caplog.at_level(logging.DEBUG):
         pay(billing_env, buy())
         billing_env.catch_up()
@@ -509,7 +570,7 @@ def test_no_secret_is_logged(billing_env, client, payer, buy, caplog, capfd) -> 
 
 
 def test_a_purchase_that_nobody_told_is_asked_for_an_hour_later(
-    context, billing_env, payer, buy, clock
+    context: None, billing_env: BillingEnv, payer: Account, buy: Ask, clock: Clock
 ) -> None:
     forget_everybody()
     pay(billing_env, buy())
@@ -519,7 +580,7 @@ def test_a_purchase_that_nobody_told_is_asked_for_an_hour_later(
 
 
 def test_where_the_portal_changes_no_plans_the_way_round_is_told(
-    billing_env, payer, buy, monkeypatch
+    billing_env: BillingEnv, payer: Account, buy: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuses(*_anything: object) -> str:
         raise ChangeRefused("the feature is disabled")

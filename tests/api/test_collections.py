@@ -3,10 +3,13 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from json import dumps
+from typing import Any
 
 import pytest
+from flask import Flask
 
-from tests.client import bearer
+from tests.client import Answer, ApiClient, Ask, bearer, client_of
+from tests.conftest import Account
 from tests.databases import on_both_databases
 from tests.workspace import upload
 
@@ -14,22 +17,22 @@ URL = "/api/v1/collections"
 
 
 @pytest.fixture
-def api(client, acme):
+def api(client: ApiClient, acme: Account) -> Ask:
     """Call the collections of acme: method, path below them, JSON body."""
 
-    def call(method: str, path: str = "", **body):
+    def call(method: str, path: str = "", **body: object) -> Answer:
         json = {"json": body} if method in ("POST", "PATCH") else {}
         return client.open(f"{URL}{path}", method=method, headers=bearer(acme.key), **json)
 
     return call
 
 
-def names(answer) -> list[str]:
+def names(answer: Answer) -> list[str]:
     return [one["name"] for one in answer.json["collections"]]
 
 
 @on_both_databases
-def test_making_one_twice_gives_the_same(api) -> None:
+def test_making_one_twice_gives_the_same(api: Ask) -> None:
     first = api("POST", name="Campaign Q2", color="#6366f1", parentId=None)
     assert first.status_code == 201
     assert re.fullmatch(r"col_[0-9a-z]{24}", first.json["id"])
@@ -44,7 +47,7 @@ def test_making_one_twice_gives_the_same(api) -> None:
 
 
 @on_both_databases
-def test_without_a_parent_it_is_found_wherever_it_lies(api) -> None:
+def test_without_a_parent_it_is_found_wherever_it_lies(api: Ask) -> None:
     top = api("POST", name="2024").json["id"]
     deep = api("POST", name="Raw", parentId=top)
     assert deep.status_code == 201
@@ -58,13 +61,15 @@ def test_without_a_parent_it_is_found_wherever_it_lies(api) -> None:
     assert api("POST", name="raw").status_code == 201
 
 
-def test_without_a_parent_another_organization_s_is_not_found(client, api, globex) -> None:
+def test_without_a_parent_another_organization_s_is_not_found(
+    client: ApiClient, api: Ask, globex: Account
+) -> None:
     client.post(URL, headers=bearer(globex.key), json={"name": "Raw"})
     assert api("POST", name="Raw").status_code == 201
 
 
 @on_both_databases
-def test_the_whole_collection_may_be_sent_back(api) -> None:
+def test_the_whole_collection_may_be_sent_back(api: Ask) -> None:
     whole = api("POST", name="Raw", color="#6366f1").json
     path = f"/{whole['id']}"
     changed = api("PATCH", path, **{**whole, "name": "Cooked"})
@@ -83,9 +88,9 @@ def test_the_whole_collection_may_be_sent_back(api) -> None:
 
 
 @on_both_databases
-def test_parallel_calls_make_one(app, acme) -> None:
-    def attempt(_: int):
-        return app.test_client().post(URL, headers=bearer(acme.key), json={"name": "Same"})
+def test_parallel_calls_make_one(app: Flask, acme: Account) -> None:
+    def attempt(_: int) -> Answer:
+        return client_of(app).post(URL, headers=bearer(acme.key), json={"name": "Same"})
 
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(attempt, range(16)))
@@ -93,7 +98,7 @@ def test_parallel_calls_make_one(app, acme) -> None:
     assert len({answer.json["id"] for answer in answers}) == 1
 
 
-def test_the_tree_is_found_by_name_and_parent(api) -> None:
+def test_the_tree_is_found_by_name_and_parent(api: Ask) -> None:
     top = api("POST", name="2024").json["id"]
     api("POST", name="Raw", parentId=top)
     other = api("POST", name="2025").json["id"]
@@ -116,7 +121,7 @@ def test_the_tree_is_found_by_name_and_parent(api) -> None:
         ({"name": "a", "parentId": "col_none"}, "parentId"), ({"name": "a", "size": 1}, "size"),
     ],
 )  # fmt: skip
-def test_bad_collections_are_refused(api, body, field) -> None:
+def test_bad_collections_are_refused(api: Ask, body: dict[str, Any], field: str) -> None:
     refused = api("POST", **body)
     assert refused.status_code == 400
     assert refused.json["errors"][0].startswith(field)
@@ -124,7 +129,7 @@ def test_bad_collections_are_refused(api, body, field) -> None:
 
 
 @on_both_databases
-def test_none_can_become_its_own_ancestor(api) -> None:
+def test_none_can_become_its_own_ancestor(api: Ask) -> None:
     a = api("POST", name="a").json["id"]
     b = api("POST", name="b", parentId=a).json["id"]
     c = api("POST", name="c", parentId=b).json["id"]
@@ -136,15 +141,13 @@ def test_none_can_become_its_own_ancestor(api) -> None:
 
 
 @on_both_databases
-def test_parallel_moves_close_no_circle(app, api, acme) -> None:
+def test_parallel_moves_close_no_circle(app: Flask, api: Ask, acme: Account) -> None:
     ids = [api("POST", name=str(n)).json["id"] for n in range(6)]
 
     def move(n: int) -> int:
         body = {"parentId": ids[(n + 1) % len(ids)]}
         return (
-            app.test_client()
-            .patch(f"{URL}/{ids[n]}", headers=bearer(acme.key), json=body)
-            .status_code
+            client_of(app).patch(f"{URL}/{ids[n]}", headers=bearer(acme.key), json=body).status_code
         )
 
     with ThreadPoolExecutor(6) as threads:
@@ -159,7 +162,7 @@ def test_parallel_moves_close_no_circle(app, api, acme) -> None:
             at = parents[at]
 
 
-def test_renaming_recolouring_and_siblings(api) -> None:
+def test_renaming_recolouring_and_siblings(api: Ask) -> None:
     a, b = api("POST", name="a").json, api("POST", name="b", color="#ffffff").json
     assert api("PATCH", f"/{b['id']}", name="a").status_code == 409
     changed = api("PATCH", f"/{b['id']}", name="c", color=None)
@@ -170,7 +173,7 @@ def test_renaming_recolouring_and_siblings(api) -> None:
 
 
 @on_both_databases
-def test_deleting_one_keeps_its_assets(client, api, acme) -> None:
+def test_deleting_one_keeps_its_assets(client: ApiClient, api: Ask, acme: Account) -> None:
     collection = api("POST", name="Doomed").json["id"]
     asset = upload(client, acme.key, collectionId=collection)
     assert asset["collectionId"] == collection
@@ -192,7 +195,7 @@ def test_deleting_one_keeps_its_assets(client, api, acme) -> None:
     )
 
 
-def test_one_with_collections_in_it_is_not_deleted(api) -> None:
+def test_one_with_collections_in_it_is_not_deleted(api: Ask) -> None:
     top = api("POST", name="top").json["id"]
     inner = api("POST", name="inner", parentId=top).json["id"]
     refused = api("DELETE", f"/{top}")
@@ -201,7 +204,7 @@ def test_one_with_collections_in_it_is_not_deleted(api) -> None:
     assert api("DELETE", f"/{top}").status_code == 204
 
 
-def test_test_keys_have_collections_of_their_own(client, acme) -> None:
+def test_test_keys_have_collections_of_their_own(client: ApiClient, acme: Account) -> None:
     live = client.post(URL, headers=bearer(acme.key), json={"name": "Same"}).json
     test = client.post(URL, headers=bearer(acme.test_key), json={"name": "Same"})
     assert test.status_code == 201

@@ -5,30 +5,34 @@ import base64
 from io import BytesIO
 
 import pytest
+from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from app.imaging import Format
-from app.web.request import clean_name
-from tests.client import bearer
+from app.services.filenames import clean_name
+from tests.client import ApiClient, bearer, client_of
+from tests.conftest import Account, AccountMaker
 from tests.databases import on_both_databases
 from tests.images import encoded, opened
 
 FORM = "multipart/form-data"
 
 
-def spooled(app) -> list[str]:
+def spooled(app: Flask) -> list[str]:
     folder = app.extensions["lightwell"].settings.spool_dir
     return [str(path) for path in folder.rglob("*")] if folder.exists() else []
 
 
-def used(client, account) -> int:
+def used(client: ApiClient, account: Account) -> int:
     return client.get("/usage", headers=bearer(account.key)).json["used"]
 
 
 @on_both_databases
-def test_a_batch_comes_back_smaller_in_the_order_sent(client, app, make_account) -> None:
+def test_a_batch_comes_back_smaller_in_the_order_sent(
+    client: ApiClient, app: Flask, make_account: AccountMaker
+) -> None:
     account = make_account(plan="TEAM", requests_per_second=100)
     files = [
         ("one.jpg", encoded()),
@@ -61,7 +65,7 @@ def test_a_batch_comes_back_smaller_in_the_order_sent(client, app, make_account)
     assert spooled(app) == []
 
 
-def test_both_field_names_keep_the_order(client, acme) -> None:
+def test_both_field_names_keep_the_order(client: ApiClient, acme: Account) -> None:
     answer = client.post(
         "/compress/batch",
         headers=bearer(acme.key),
@@ -85,7 +89,7 @@ def _multipart_in_order(files: list[tuple[str, str]], content: bytes | None = No
 
 
 @pytest.mark.parametrize("format", list(Format))
-def test_every_output_format(client, acme, format) -> None:
+def test_every_output_format(client: ApiClient, acme: Account, format: Format) -> None:
     result = client.compress(acme.key, encoded(width=64, height=48), mimeType=format.mime).json[
         "results"
     ][0]
@@ -103,12 +107,14 @@ def test_every_output_format(client, acme, format) -> None:
         ({"maxWidth": "", "maxHeight": ""}, (640, 480)),
     ],
 )
-def test_sizes_fit_and_never_grow(client, acme, fields, size) -> None:
+def test_sizes_fit_and_never_grow(
+    client: ApiClient, acme: Account, fields: dict[str, str], size: tuple[int, int]
+) -> None:
     result = client.compress(acme.key, encoded(), **fields).json["results"][0]
     assert (result["width"], result["height"]) == size
 
 
-def test_quality_is_honoured(client, acme) -> None:
+def test_quality_is_honoured(client: ApiClient, acme: Account) -> None:
     sizes = [
         client.compress(acme.key, encoded("PNG"), quality=quality, mimeType="image/jpeg").json[
             "results"
@@ -119,7 +125,9 @@ def test_quality_is_honoured(client, acme) -> None:
     assert sizes[0] * 4 < sizes[-1]
 
 
-def test_an_original_that_cannot_shrink_is_kept_and_said_so(client, acme) -> None:
+def test_an_original_that_cannot_shrink_is_kept_and_said_so(
+    client: ApiClient, acme: Account
+) -> None:
     tiny = encoded("JPEG", 64, 64, quality=5, optimize=True)
     result = client.compress(acme.key, tiny, quality="1").json["results"][0]
     assert result["keptOriginal"] is True
@@ -141,7 +149,9 @@ def test_an_original_that_cannot_shrink_is_kept_and_said_so(client, acme) -> Non
         ({"partial": "perhaps"}, "partial"),
     ],
 )
-def test_a_bad_field_is_named_and_free(client, acme, fields, field) -> None:
+def test_a_bad_field_is_named_and_free(
+    client: ApiClient, acme: Account, fields: dict[str, str], field: str
+) -> None:
     answer = client.compress(acme.key, encoded(), **fields)
     assert answer.status_code == 400
     assert answer.json["errors"][0].startswith(f"{field}: ")
@@ -152,7 +162,9 @@ def test_a_bad_field_is_named_and_free(client, acme, fields, field) -> None:
     "body",
     [b"", b"GIF89a", b"not an image" * 99, encoded()[:2000], b"%!PS-Adobe-3.0 EPSF", b"<svg/>"],
 )
-def test_an_unreadable_file_is_422_named_and_free(client, app, acme, body) -> None:
+def test_an_unreadable_file_is_422_named_and_free(
+    client: ApiClient, app: Flask, acme: Account, body: bytes
+) -> None:
     answer = client.compress(acme.key, ("bad.jpg", body))
     assert answer.status_code == 422
     assert answer.json["errors"][0].startswith("bad.jpg: ")
@@ -162,7 +174,9 @@ def test_an_unreadable_file_is_422_named_and_free(client, app, acme, body) -> No
     assert spooled(app) == []
 
 
-def test_one_bad_file_refuses_the_batch_and_every_bad_one_is_named(client, acme) -> None:
+def test_one_bad_file_refuses_the_batch_and_every_bad_one_is_named(
+    client: ApiClient, acme: Account
+) -> None:
     answer = client.compress(acme.key, encoded(), ("x.gif", b"GIF"), encoded(), ("y.png", b"PNG"))
     assert answer.status_code == 422
     assert [problem.partition(":")[0] for problem in answer.json["errors"]] == ["x.gif", "y.png"]
@@ -170,7 +184,9 @@ def test_one_bad_file_refuses_the_batch_and_every_bad_one_is_named(client, acme)
 
 
 @on_both_databases
-def test_partial_returns_and_charges_the_good_ones(client, make_account) -> None:
+def test_partial_returns_and_charges_the_good_ones(
+    client: ApiClient, make_account: AccountMaker
+) -> None:
     account = make_account(plan="FREE", requests_per_second=100)
     answer = client.compress(
         account.key, encoded(), ("x.gif", b"GIF"), encoded(seed=2), partial="true"
@@ -182,11 +198,11 @@ def test_partial_returns_and_charges_the_good_ones(client, make_account) -> None
     assert used(client, account) == 2
 
 
-def test_partial_with_nothing_good_is_422(client, acme) -> None:
+def test_partial_with_nothing_good_is_422(client: ApiClient, acme: Account) -> None:
     assert client.compress(acme.key, b"nothing", partial="true").status_code == 422
 
 
-def test_a_picture_over_the_limits_is_413(client, acme) -> None:
+def test_a_picture_over_the_limits_is_413(client: ApiClient, acme: Account) -> None:
     buffer = BytesIO()
     Image.new("1", (12_000, 9_000)).save(buffer, "PNG")
     answer = client.compress(acme.key, ("huge.png", buffer.getvalue()))
@@ -194,7 +210,7 @@ def test_a_picture_over_the_limits_is_413(client, acme) -> None:
 
 
 @on_both_databases
-def test_test_keys_work_and_count_nothing(client, acme) -> None:
+def test_test_keys_work_and_count_nothing(client: ApiClient, acme: Account) -> None:
     answer = client.compress(acme.test_key, encoded())
     assert answer.status_code == 200
     assert "X-Image-Processing-Usage" not in answer.headers
@@ -202,7 +218,9 @@ def test_test_keys_work_and_count_nothing(client, acme) -> None:
 
 
 @on_both_databases
-def test_the_monthly_limit_is_a_429_before_any_work(client, make_account) -> None:
+def test_the_monthly_limit_is_a_429_before_any_work(
+    client: ApiClient, make_account: AccountMaker
+) -> None:
     account = make_account(plan="FREE", monthly_images=3, requests_per_second=100)
     assert client.compress(account.key, encoded(), encoded()).status_code == 200
     answer = client.compress(account.key, encoded(), encoded())
@@ -211,7 +229,7 @@ def test_the_monthly_limit_is_a_429_before_any_work(client, make_account) -> Non
     assert used(client, account) == 3
 
 
-def test_plan_limits_on_files(client, app, make_account) -> None:
+def test_plan_limits_on_files(client: ApiClient, app: Flask, make_account: AccountMaker) -> None:
     account = make_account(plan="FREE", batch_files=2, file_mb=1, requests_per_second=100)
     many = client.compress(account.key, *[encoded()] * 3)
     assert (many.status_code, many.json["code"]) == (413, "too_large")
@@ -223,12 +241,12 @@ def test_plan_limits_on_files(client, app, make_account) -> None:
     assert spooled(app) == []
 
 
-def test_a_body_beyond_plan_or_server_is_413(client, make_account) -> None:
+def test_a_body_beyond_plan_or_server_is_413(client: ApiClient, make_account: AccountMaker) -> None:
     account = make_account(plan="FREE", batch_files=1, file_mb=1, requests_per_second=100)
     assert client.compress(account.key, *[b"\0" * 1024 * 1024] * 3).status_code == 413
 
 
-def test_ten_thousand_fields_are_refused(client, app, acme) -> None:
+def test_ten_thousand_fields_are_refused(client: ApiClient, app: Flask, acme: Account) -> None:
     part = b'--edge\r\nContent-Disposition: form-data; name="field%d"\r\n\r\nx\r\n'
     answer = client.post(
         "/compress/batch",
@@ -256,7 +274,9 @@ def test_ten_thousand_fields_are_refused(client, app, acme) -> None:
         ("", b"", 415),
     ],
 )  # fmt: skip
-def test_a_broken_form_is_refused(client, app, acme, content_type, body, status) -> None:
+def test_a_broken_form_is_refused(
+    client: ApiClient, app: Flask, acme: Account, content_type: str, body: bytes, status: int
+) -> None:
     answer = client.post(
         "/compress/batch", headers=bearer(acme.key), data=body, content_type=content_type
     )
@@ -267,7 +287,7 @@ def test_a_broken_form_is_refused(client, app, acme, content_type, body, status)
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cut=st.tuples(st.integers(0, 900), st.integers(0, 60)), junk=st.binary(max_size=40))
 def test_whatever_becomes_of_a_form_it_is_answered_and_leaves_nothing(
-    app, make_account, cut, junk
+    app: Flask, make_account: AccountMaker, cut: tuple[int, int], junk: bytes
 ) -> None:
     """A valid form with a part of it replaced by other bytes."""
     account = make_account(requests_per_second=100_000)
@@ -276,18 +296,20 @@ def test_whatever_becomes_of_a_form_it_is_answered_and_leaves_nothing(
         + _multipart_in_order([("files[]", "a.jpg")], encoded(width=8, height=8, quality=30))
     )
     start, length = cut
-    answer = app.test_client().post(
+    answer = client_of(app).post(
         "/compress/batch",
         headers=bearer(account.key),
         data=whole[:start] + junk + whole[start + length :],
         content_type="multipart/form-data; boundary=edge",
     )
     assert answer.status_code in (200, 400, 413, 422)
-    assert used(app.test_client(), account) == (1 if answer.status_code == 200 else 0)
+    assert used(client_of(app), account) == (1 if answer.status_code == 200 else 0)
     assert spooled(app) == []
 
 
-def test_a_body_that_ends_early_is_refused_and_leaves_nothing(client, app, acme) -> None:
+def test_a_body_that_ends_early_is_refused_and_leaves_nothing(
+    client: ApiClient, app: Flask, acme: Account
+) -> None:
     whole = _multipart_in_order([("files[]", "a.jpg"), ("files[]", "b.jpg")])
     answer = client.post(
         "/compress/batch",
@@ -300,7 +322,9 @@ def test_a_body_that_ends_early_is_refused_and_leaves_nothing(client, app, acme)
     assert spooled(app) == []
 
 
-def test_files_in_unknown_fields_and_fields_that_should_be_files(client, acme) -> None:
+def test_files_in_unknown_fields_and_fields_that_should_be_files(
+    client: ApiClient, acme: Account
+) -> None:
     unknown = client.post(
         "/compress/batch", headers=bearer(acme.key), data={"image": (BytesIO(encoded()), "a.jpg")}
     )
@@ -323,7 +347,9 @@ def test_files_in_unknown_fields_and_fields_that_should_be_files(client, acme) -
         ("/", "unnamed"),
     ],
 )
-def test_file_names_do_no_harm(client, app, acme, sent, shown) -> None:
+def test_file_names_do_no_harm(
+    client: ApiClient, app: Flask, acme: Account, sent: str, shown: str
+) -> None:
     assert clean_name(sent) == shown
     if sent.isprintable() and "\\" not in sent:
         answer = client.compress(acme.key, (sent, encoded(width=32, height=32)))
@@ -331,7 +357,9 @@ def test_file_names_do_no_harm(client, app, acme, sent, shown) -> None:
     assert spooled(app) == []
 
 
-def test_a_crash_in_the_work_releases_the_reservation(app, client, acme, monkeypatch) -> None:
+def test_a_crash_in_the_work_releases_the_reservation(
+    app: Flask, client: ApiClient, acme: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def crash(*_: object) -> None:
         raise RuntimeError("the pool broke")
 

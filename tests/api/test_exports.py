@@ -3,26 +3,33 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from io import BytesIO
+from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import numpy as np
 import pytest
+from flask import Flask
 from redis.exceptions import ConnectionError as RedisDown
 
+from app.adapters.storage.interface import Storage
 from app.config import TEST_IMAGES_PER_DAY
 from app.errors import DependencyDown
 from app.extensions import transaction
-from app.imaging import ImagingPool
+from app.imaging import ImagingPool, Picture, Turn
 from app.models import Kept
 from app.services import kept
 from app.services.exports import export_jobs, export_worker
 from app.services.library import renditions
 from app.services.sweep import sweep
 from app.tenancy import unscoped
-from tests.client import bearer
+from tests.client import Answer, ApiClient, Ask, bearer, client_of
+from tests.clock import Clock
+from tests.conftest import Account, AccountMaker
 from tests.databases import on_both_databases
 from tests.images import encoded, opened
 from tests.videos import film
@@ -36,15 +43,17 @@ SEED_CONFIG = {
 
 
 @pytest.fixture
-def export(client, acme):
-    def ask(ids, config=SEED_CONFIG, key=acme.key, **fields):
+def export(client: ApiClient, acme: Account) -> Ask:
+    def ask(
+        ids: list[str], config: dict[str, Any] = SEED_CONFIG, key: str = acme.key, **fields: object
+    ) -> Answer:
         body = {"assetIds": ids, "config": config, **fields}
         return client.post(URL, headers=bearer(key), json=body)
 
     return ask
 
 
-def used(client, account) -> int:
+def used(client: ApiClient, account: Account) -> int:
     return int(client.get("/usage", headers=bearer(account.key)).json["used"])
 
 
@@ -54,7 +63,7 @@ def unzipped(data: bytes) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def library(client, key, count: int) -> list[str]:
+def library(client: ApiClient, key: str, count: int) -> list[str]:
     return [
         upload(client, key, encoded(width=60 + n, height=40), f"photo-{n}.jpg")["id"]
         for n in range(count)
@@ -62,7 +71,9 @@ def library(client, key, count: int) -> list[str]:
 
 
 @on_both_databases
-def test_the_seed_s_call_streams_a_zip(client, acme, export, tmp_path) -> None:
+def test_the_seed_s_call_streams_a_zip(
+    client: ApiClient, acme: Account, export: Ask, tmp_path: Path
+) -> None:
     ids = library(client, acme.key, 5)
     answer = export(ids)
     assert (answer.status_code, answer.mimetype) == (200, "application/zip")
@@ -78,7 +89,9 @@ def test_the_seed_s_call_streams_a_zip(client, acme, export, tmp_path) -> None:
         subprocess.run(["unzip", "-t", tmp_path / "export.zip"], check=True, capture_output=True)
 
 
-def test_entries_are_named_as_asked_and_twins_are_numbered(client, acme, export) -> None:
+def test_entries_are_named_as_asked_and_twins_are_numbered(
+    client: ApiClient, acme: Account, export: Ask
+) -> None:
     ids = [
         upload(client, acme.key, encoded(seed=n), "../up/HERO.jpg", name=name)["id"]
         for n, name in enumerate(("a.b.jpg", "HERO.png", "hero"))
@@ -88,7 +101,7 @@ def test_entries_are_named_as_asked_and_twins_are_numbered(client, acme, export)
     assert list(unzipped(renamed.data)) == ["a.b.jpg", "HERO.jpg", "hero (2).jpg"]
 
 
-def test_without_a_format_each_keeps_its_own(client, acme, export) -> None:
+def test_without_a_format_each_keeps_its_own(client: ApiClient, acme: Account, export: Ask) -> None:
     ids = [
         upload(client, acme.key, encoded(format), f"x.{format}", f"image/{format.lower()}")["id"]
         for format in ("JPEG", "PNG", "WEBP")
@@ -96,7 +109,9 @@ def test_without_a_format_each_keeps_its_own(client, acme, export) -> None:
     assert list(unzipped(export(ids, {}).data)) == ["x.jpg", "x.png", "x.webp"]
 
 
-def test_what_fails_is_listed_inside_and_costs_nothing(app, client, acme, export) -> None:
+def test_what_fails_is_listed_inside_and_costs_nothing(
+    app: Flask, client: ApiClient, acme: Account, export: Ask
+) -> None:
     good = upload(client, acme.key, original="good.jpg")
     vanished = upload(client, acme.key, encoded(seed=2), original="vanished.jpg")
     video = upload(
@@ -116,7 +131,9 @@ def test_what_fails_is_listed_inside_and_costs_nothing(app, client, acme, export
 
 
 @on_both_databases
-def test_unknown_ids_are_named_before_any_byte(client, acme, globex, export) -> None:
+def test_unknown_ids_are_named_before_any_byte(
+    client: ApiClient, acme: Account, globex: Account, export: Ask
+) -> None:
     own, foreign = upload(client, acme.key)["id"], upload(client, globex.key)["id"]
     test = upload(client, acme.test_key)["id"]
     refused = export([own, foreign, "image_never", test])
@@ -140,14 +157,21 @@ def test_unknown_ids_are_named_before_any_byte(client, acme, globex, export) -> 
         (["a"], {"config": None}, "config"),
     ],
 )  # fmt: skip
-def test_bad_exports_are_refused(export, ids, fields, field) -> None:
+def test_bad_exports_are_refused(
+    export: Ask,
+    ids: list[int] | list[str] | str,
+    fields: dict[str, Any],
+    field: str,
+) -> None:
     refused = export(ids, **{"config": {}, **fields})
     assert refused.status_code == 400
     assert refused.json["errors"][0].startswith(field)
 
 
 @on_both_databases
-def test_an_export_that_the_month_can_t_pay_is_refused_whole(client, make_account, export) -> None:
+def test_an_export_that_the_month_can_t_pay_is_refused_whole(
+    client: ApiClient, make_account: AccountMaker, export: Ask
+) -> None:
     account = make_account(monthly_images=3)
     ids = library(client, account.key, 4)
     refused = export(ids, key=account.key)
@@ -160,14 +184,21 @@ def test_an_export_that_the_month_can_t_pay_is_refused_whole(client, make_accoun
 
 
 def test_the_first_bytes_come_before_the_last_image_is_done(
-    app, client, acme, export, monkeypatch
+    app: Flask,
+    client: ApiClient,
+    acme: Account,
+    export: Ask,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ids = library(client, acme.key, 40)
     drawn = []
     submit = ImagingPool.submit
-    monkeypatch.setattr(
-        ImagingPool, "submit", lambda *arguments: drawn.append(1) or submit(*arguments)
-    )
+
+    def counted(*arguments: Any) -> Turn[Picture]:
+        drawn.append(1)
+        return submit(*arguments)
+
+    monkeypatch.setattr(ImagingPool, "submit", counted)
     answer = client.post(
         URL, headers=bearer(acme.key), json={"assetIds": ids, "config": SEED_CONFIG}, buffered=False
     )
@@ -182,7 +213,7 @@ def test_the_first_bytes_come_before_the_last_image_is_done(
 
 
 def test_the_server_s_own_failure_never_gives_a_zip_that_looks_whole(
-    client, acme, export, monkeypatch
+    client: ApiClient, acme: Account, export: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = library(client, acme.key, 3)
     monkeypatch.setattr(
@@ -194,12 +225,12 @@ def test_the_server_s_own_failure_never_gives_a_zip_that_looks_whole(
 
 
 def test_a_part_of_the_server_that_is_down_ends_the_stream(
-    client, acme, export, monkeypatch
+    client: ApiClient, acme: Account, export: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is no fault of an asset's, so it is not listed as one."""
     ids = library(client, acme.key, 2)
 
-    def down(*_):
+    def down(*_: object) -> None:
         raise DependencyDown("The storage does not answer.")
 
     monkeypatch.setattr(renditions, "render", down)
@@ -207,7 +238,7 @@ def test_a_part_of_the_server_that_is_down_ends_the_stream(
         export(ids)
 
 
-def run(app, client, account, answer):
+def run(app: Flask, client: ApiClient, account: Account, answer: Answer) -> dict[str, Any]:
     """Work on a batch export as the worker does."""
     container = app.extensions["lightwell"]
     with app.app_context():
@@ -221,17 +252,19 @@ def run(app, client, account, answer):
     return state(client, account, answer)
 
 
-def state(client, account, answer):
+def state(client: ApiClient, account: Account, answer: Answer) -> dict[str, Any]:
     return client.get(f"{URL}/{answer.json['id']}", headers=bearer(account.key)).json
 
 
-def take_due(app, clock) -> list[str]:
+def take_due(app: Flask, clock: Clock) -> list[str]:
     with app.app_context(), transaction() as session, unscoped(session, "a test"):
         return [due.export_id for due in export_worker.take_due(session, clock())]
 
 
 @on_both_databases
-def test_a_batch_is_queued_worked_and_downloaded(app, client, acme, clock, export) -> None:
+def test_a_batch_is_queued_worked_and_downloaded(
+    app: Flask, client: ApiClient, acme: Account, clock: Clock, export: Ask
+) -> None:
     ids = library(client, acme.key, 3)
     answer = export(ids, **{"async": True})
     assert answer.status_code == 202
@@ -261,7 +294,13 @@ def test_a_batch_is_queued_worked_and_downloaded(app, client, acme, clock, expor
     assert client.get(f"{URL}/{done['id']}", headers=bearer(acme.key)).status_code == 404
 
 
-def test_more_than_five_hundred_become_a_batch(app, client, acme, export, monkeypatch) -> None:
+def test_more_than_five_hundred_become_a_batch(
+    app: Flask,
+    client: ApiClient,
+    acme: Account,
+    export: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("app.api.exports.AT_ONCE", 3)
     ids = library(client, acme.key, 4)
     assert export(ids).status_code == 202
@@ -271,7 +310,12 @@ def test_more_than_five_hundred_become_a_batch(app, client, acme, export, monkey
 
 @on_both_databases
 def test_what_a_dead_worker_left_is_taken_up_and_counted_once(
-    app, client, acme, clock, export, monkeypatch
+    app: Flask,
+    client: ApiClient,
+    acme: Account,
+    clock: Clock,
+    export: Ask,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ids = library(client, acme.key, 8)
     answer = export(ids, **{"async": True})
@@ -279,7 +323,7 @@ def test_what_a_dead_worker_left_is_taken_up_and_counted_once(
     class Died(BaseException):
         pass
 
-    def dying(_storage, _key, chunks, _type):
+    def dying(_storage: Storage, _key: str, chunks: Iterable[bytes], _type: str) -> None:
         for number, _ in enumerate(chunks):
             if number == 4:
                 raise Died
@@ -301,17 +345,24 @@ def test_what_a_dead_worker_left_is_taken_up_and_counted_once(
 
 
 @on_both_databases
-def test_two_workers_on_one_export_make_it_once(app, client, acme, export) -> None:
+def test_two_workers_on_one_export_make_it_once(
+    app: Flask, client: ApiClient, acme: Account, export: Ask
+) -> None:
     answer = export(library(client, acme.key, 4), **{"async": True})
     with ThreadPoolExecutor(2) as threads:
-        list(threads.map(lambda _: run(app, app.test_client(), acme, answer), range(2)))
+        list(threads.map(lambda _: run(app, client_of(app), acme, answer), range(2)))
     done = state(client, acme, answer)
     assert done["status"] == "done"
     assert used(client, acme) == 4
 
 
 def test_a_worker_whose_claim_was_taken_stops_and_leaves_the_other_s_work(
-    app, client, acme, clock, export, monkeypatch
+    app: Flask,
+    client: ApiClient,
+    acme: Account,
+    clock: Clock,
+    export: Ask,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It was away for longer than its lease, as a suspended machine is; another worker did the work
     meanwhile."""
@@ -319,7 +370,7 @@ def test_a_worker_whose_claim_was_taken_stops_and_leaves_the_other_s_work(
     storage = app.extensions["lightwell"].storage
     put = type(storage).put
 
-    def overtaken(own, key, chunks, kind):
+    def overtaken(own: Storage, key: str, chunks: Iterable[bytes], kind: str) -> None:
         monkeypatch.setattr(type(storage), "put", put)
         clock.advance(seconds=16)
         assert answer.json["id"] in take_due(app, clock)
@@ -334,14 +385,16 @@ def test_a_worker_whose_claim_was_taken_stops_and_leaves_the_other_s_work(
 
 
 @on_both_databases
-def test_cancelling_stops_a_running_export(app, client, acme, export, monkeypatch) -> None:
+def test_cancelling_stops_a_running_export(
+    app: Flask, client: ApiClient, acme: Account, export: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(export_worker, "HEARTBEAT_SECONDS", 0.01)
     ids = [upload(client, acme.key, encoded(width=100 + n, height=70))["id"] for n in range(30)]
     answer = export(ids, **{"async": True})
     url = f"{URL}/{answer.json['id']}"
     drawn, submit = [], ImagingPool.submit
 
-    def cancelling(*arguments):
+    def cancelling(*arguments: Any) -> Turn[Picture]:
         client.delete(url, headers=bearer(acme.key))
         drawn.append(1)
         return submit(*arguments)
@@ -355,7 +408,9 @@ def test_cancelling_stops_a_running_export(app, client, acme, export, monkeypatc
     assert run(app, client, acme, answer)["status"] == "cancelled"
 
 
-def test_deleting_a_finished_export_removes_its_zip(app, client, acme, clock, export) -> None:
+def test_deleting_a_finished_export_removes_its_zip(
+    app: Flask, client: ApiClient, acme: Account, clock: Clock, export: Ask
+) -> None:
     done = run(app, client, acme, answer := export(library(client, acme.key, 1), **{"async": True}))
     assert client.delete(f"{URL}/{done['id']}", headers=bearer(acme.key)).status_code == 204
     assert client.get(f"{URL}/{done['id']}", headers=bearer(acme.key)).status_code == 404
@@ -367,7 +422,12 @@ def test_deleting_a_finished_export_removes_its_zip(app, client, acme, clock, ex
 
 
 def test_an_export_that_always_fails_ends_as_failed(
-    app, client, acme, clock, export, monkeypatch
+    app: Flask,
+    client: ApiClient,
+    acme: Account,
+    clock: Clock,
+    export: Ask,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(export_worker, "MOST_ATTEMPTS", 2)
     answer = export(library(client, acme.key, 1), **{"async": True})
@@ -382,7 +442,9 @@ def test_an_export_that_always_fails_ends_as_failed(
     assert "try it once more" in failed["error"]
 
 
-def test_assets_deleted_meanwhile_are_listed(app, client, acme, export) -> None:
+def test_assets_deleted_meanwhile_are_listed(
+    app: Flask, client: ApiClient, acme: Account, export: Ask
+) -> None:
     ids = library(client, acme.key, 2)
     answer = export(ids, **{"async": True})
     client.delete(f"/api/v1/assets/{ids[0]}", headers=bearer(acme.key))
@@ -392,10 +454,17 @@ def test_assets_deleted_meanwhile_are_listed(app, client, acme, export) -> None:
     assert list(files) == ["photo-1.webp", "errors.json"]
 
 
-def test_a_queue_that_is_down_loses_nothing(app, client, acme, clock, export, monkeypatch) -> None:
+def test_a_queue_that_is_down_loses_nothing(
+    app: Flask,
+    client: ApiClient,
+    acme: Account,
+    clock: Clock,
+    export: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     ids = library(client, acme.key, 1)
 
-    def down(*_):
+    def down(*_: object) -> None:
         raise RedisDown
 
     monkeypatch.setattr(export_jobs, "enqueue_export", down)
@@ -405,7 +474,7 @@ def test_a_queue_that_is_down_loses_nothing(app, client, acme, clock, export, mo
     assert answer.json["id"] in take_due(app, clock)
 
 
-def test_the_ids_of_the_largest_export_fit_into_a_request(export) -> None:
+def test_the_ids_of_the_largest_export_fit_into_a_request(export: Ask) -> None:
     """They are unknown, which is said only of what was read."""
     refused = export([f"image_{number:024}" for number in range(50_000)])
     assert refused.status_code == 404
@@ -413,7 +482,7 @@ def test_the_ids_of_the_largest_export_fit_into_a_request(export) -> None:
 
 
 def test_a_repeated_batch_is_one_batch_and_a_streamed_zip_is_not_kept(
-    app, client, acme, export
+    app: Flask, client: ApiClient, acme: Account, export: Ask
 ) -> None:
     ids = library(client, acme.key, 2)
     headers = {**bearer(acme.key), "Idempotency-Key": "once"}
@@ -428,7 +497,9 @@ def test_a_repeated_batch_is_one_batch_and_a_streamed_zip_is_not_kept(
     assert used(client, acme) == 2
 
 
-def test_unfinished_exports_are_bounded(client, acme, export, monkeypatch) -> None:
+def test_unfinished_exports_are_bounded(
+    client: ApiClient, acme: Account, export: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(export_jobs, "MOST_UNFINISHED", 2)
     ids = library(client, acme.key, 1)
     for _ in range(2):
@@ -438,7 +509,7 @@ def test_unfinished_exports_are_bounded(client, acme, export, monkeypatch) -> No
 
 
 def test_newer_zips_take_the_place_of_older_ones_which_then_are_expired(
-    app, client, make_account, clock
+    app: Flask, client: ApiClient, make_account: AccountMaker, clock: Clock
 ) -> None:
     """An account that keeps half a megabyte of ZIPs: three of 200 KB don't fit."""
     account = make_account(storage_mb=1, requests_per_second=100)
@@ -472,7 +543,7 @@ def test_newer_zips_take_the_place_of_older_ones_which_then_are_expired(
 
 
 def test_a_zip_larger_than_all_that_is_kept_fails_with_the_reason(
-    app, client, make_account, clock
+    app: Flask, client: ApiClient, make_account: AccountMaker, clock: Clock
 ) -> None:
     account = make_account(storage_mb=1, requests_per_second=100)
     ids = [upload(client, account.key, encoded(seed=seed))["id"] for seed in range(3)]

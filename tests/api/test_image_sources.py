@@ -1,16 +1,21 @@
 """Images of URLs and of words."""
 
 from base64 import b64encode
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from flask import Flask
 
 from app.adapters.fetching.fetcher import Fetcher
 from app.adapters.fetching.http_client import HttpClient
 from app.services.library import publishing
-from tests.adapters.fetching.origin import page, running_origin
-from tests.adapters.painter_server import KEY, running_painter, says
+from tests.adapters.fetching.origin import Origin, page, running_origin
+from tests.adapters.painter_server import KEY, PainterServer, running_painter, says
+from tests.client import ApiClient
+from tests.conftest import Account, AccountMaker, AppMaker
 from tests.images import encoded
 from tests.images_client import ImagesClient, made
 
@@ -18,19 +23,19 @@ PROMPT = {"prompt": "A lighthouse above a calm sea", "name": "lighthouse"}
 
 
 @pytest.fixture(scope="module")
-def origin():
+def origin() -> Iterator[Origin]:
     with running_origin() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def provider():
+def provider() -> Iterator[PainterServer]:
     with running_painter() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def sqlite_app(make_app, origin, provider):
+def sqlite_app(make_app: AppMaker, origin: Origin, provider: PainterServer) -> Flask:
     """An application with a provider, and an origin of its own."""
     return make_app(
         fetch_test_origins=(origin.url,),
@@ -41,16 +46,16 @@ def sqlite_app(make_app, origin, provider):
 
 
 @pytest.fixture
-def images(client, acme):
+def images(client: ApiClient, acme: Account) -> ImagesClient:
     return ImagesClient(client, acme.key)
 
 
 @pytest.fixture
-def tried(client, acme):
+def tried(client: ApiClient, acme: Account) -> ImagesClient:
     return ImagesClient(client, acme.test_key)
 
 
-def test_an_image_is_fetched_as_it_is(images, origin) -> None:
+def test_an_image_is_fetched_as_it_is(images: ImagesClient, origin: Origin) -> None:
     data = encoded("WEBP", width=120, height=80)
     origin.pages["/a/b/sun%20set.webp?x=1"] = page(data, "image/webp")
     answer = images.post("", url=f"{origin.url}/a/b/sun%20set.webp?x=1", name="sunset")
@@ -80,7 +85,12 @@ def test_an_image_is_fetched_as_it_is(images, origin) -> None:
     ],
 )
 def test_what_cannot_be_fetched_is_refused_and_free(
-    client, make_account, origin, body, status, problem
+    client: ApiClient,
+    make_account: AccountMaker,
+    origin: Origin,
+    body: dict[str, str],
+    status: int,
+    problem: str,
 ) -> None:
     images = ImagesClient(client, make_account(file_mb=1).key)
     origin.pages["/page.html"] = page(b"<html>", "text/html")
@@ -94,14 +104,16 @@ def test_what_cannot_be_fetched_is_refused_and_free(
 
 
 @pytest.fixture
-def published(client, globex):
+def published(client: ApiClient, globex: Account) -> tuple[ImagesClient, dict[str, Any], str]:
     """An image that another organization has published, and its URL."""
     theirs = ImagesClient(client, globex.key)
     image = theirs.upload(encoded("PNG", width=48, height=32), name="logo")
     return theirs, image, theirs.post(f"/{image['id']}/publish").json["url"]
 
 
-def test_what_this_server_publishes_is_read_from_its_storage(images, published) -> None:
+def test_what_this_server_publishes_is_read_from_its_storage(
+    images: ImagesClient, published: tuple[ImagesClient, dict[str, Any], str]
+) -> None:
     theirs, image, url = published
     assert url.startswith("http://localhost/published/")
     copy = made(images.post("", url=url, name="copy"))
@@ -116,7 +128,12 @@ def test_what_this_server_publishes_is_read_from_its_storage(images, published) 
         assert made(images.post("", url=same, name="copy"))
 
 
-def test_what_is_not_published_here_is_refused(client, images, published, make_account) -> None:
+def test_what_is_not_published_here_is_refused(
+    client: ApiClient,
+    images: ImagesClient,
+    published: tuple[ImagesClient, dict[str, Any], str],
+    make_account: AccountMaker,
+) -> None:
     theirs, image, url = published
     wrong = [
         url.replace(".png", ".jpg"),
@@ -144,16 +161,21 @@ def test_what_is_not_published_here_is_refused(client, images, published, make_a
     assert images.used() == 0
 
 
-def test_a_published_image_whose_file_is_lost_is_refused_and_free(app, images, published) -> None:
+def test_a_published_image_whose_file_is_lost_is_refused_and_free(
+    app: Flask, images: ImagesClient, published: tuple[ImagesClient, dict[str, Any], str]
+) -> None:
     storage = app.extensions["lightwell"].storage
     with app.app_context():
         found = publishing.at(urlsplit(published[2]).path)
+    assert found
     storage.delete([found.storage_key])
     assert images.post("", url=published[2], name="x").status_code == 422
     assert images.used() == 0
 
 
-def test_a_host_is_allowed_by_the_organization(app, acme, images, monkeypatch) -> None:
+def test_a_host_is_allowed_by_the_organization(
+    app: Flask, acme: Account, images: ImagesClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Unless it is, its name is not even looked up."""
     looked_up: list[str] = []
 
@@ -178,7 +200,7 @@ def test_a_host_is_allowed_by_the_organization(app, acme, images, monkeypatch) -
     assert looked_up == ["pictures.example.com"]
 
 
-def test_the_provider_paints_for_live_keys(images, provider) -> None:
+def test_the_provider_paints_for_live_keys(images: ImagesClient, provider: PainterServer) -> None:
     painted = encoded("PNG", width=96, height=64)
     provider.answer = says({"data": [{"b64_json": b64encode(painted).decode()}]})
     image = made(images.post("/imagine", **PROMPT, negative_prompt="people", seed=7, model="fast"))
@@ -189,14 +211,16 @@ def test_the_provider_paints_for_live_keys(images, provider) -> None:
     assert images.used() == 1
 
 
-def test_a_picture_may_come_by_url(images, provider, origin) -> None:
+def test_a_picture_may_come_by_url(
+    images: ImagesClient, provider: PainterServer, origin: Origin
+) -> None:
     painted = encoded("PNG", width=48, height=64)
     origin.pages["/painted.png"] = page(painted)
     provider.answer = says({"data": [{"url": f"{origin.url}/painted.png"}]})
     assert images.download(made(images.post("/imagine", **PROMPT))).data == painted
 
 
-def test_a_refusal_is_told_and_free(images, provider) -> None:
+def test_a_refusal_is_told_and_free(images: ImagesClient, provider: PainterServer) -> None:
     problem = {
         "message": "Your request was rejected by the safety system.",
         "code": "content_policy_violation",
@@ -210,7 +234,9 @@ def test_a_refusal_is_told_and_free(images, provider) -> None:
     assert images.used() == 0
 
 
-def test_test_keys_get_samples_and_no_provider_is_asked(tried, provider) -> None:
+def test_test_keys_get_samples_and_no_provider_is_asked(
+    tried: ImagesClient, provider: PainterServer
+) -> None:
     before = len(provider.requests)
     first, again = (made(tried.post("/imagine", **PROMPT, seed=42)) for _ in range(2))
     assert (first["format"], first["width"], first["height"]) == ("jpeg", 1024, 1024)
@@ -224,7 +250,9 @@ def test_test_keys_get_samples_and_no_provider_is_asked(tried, provider) -> None
     assert len(provider.requests) == before
 
 
-def test_without_a_provider_live_keys_get_501(client, acme, app, monkeypatch) -> None:
+def test_without_a_provider_live_keys_get_501(
+    client: ApiClient, acme: Account, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(
         app.extensions, "lightwell", replace(app.extensions["lightwell"], painter=None)
     )
@@ -246,13 +274,15 @@ def test_without_a_provider_live_keys_get_501(client, acme, app, monkeypatch) ->
         ({"steps": 5}, "steps: unknown field"),
     ],
 )
-def test_prompts_name_what_is_wrong(images, changes, problem) -> None:
+def test_prompts_name_what_is_wrong(
+    images: ImagesClient, changes: dict[str, Any], problem: str
+) -> None:
     answer = images.post("/imagine", **{**PROMPT, **changes})
     assert answer.status_code == 400
     assert answer.json["errors"][0].startswith(problem)
 
 
-def test_removing_a_background_says_what_to_install(images) -> None:
+def test_removing_a_background_says_what_to_install(images: ImagesClient) -> None:
     answer = images.post(f"/{images.upload()['id']}/remove-background")
     assert (answer.status_code, answer.json["code"]) == (501, "not_configured")
     assert "./run models" in answer.json["error"]

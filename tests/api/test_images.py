@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
@@ -15,7 +16,9 @@ from app.adapters.storage.local import LocalStorage
 from app.extensions import transaction
 from app.models import Upload
 from app.services.library import storage_quota
-from tests.client import bearer
+from tests.client import ApiClient, bearer
+from tests.clock import Clock
+from tests.conftest import Account, AccountMaker
 from tests.databases import on_both_databases
 from tests.images import encoded, opened
 from tests.images_client import ImagesClient, made
@@ -26,18 +29,18 @@ BLACK = [np.zeros((64, 64, 3), "uint8")] * 3
 
 
 @pytest.fixture
-def images(client, acme):
+def images(client: ApiClient, acme: Account) -> ImagesClient:
     return ImagesClient(client, acme.key)
 
 
 @pytest.fixture
-def tried(client, acme):
+def tried(client: ApiClient, acme: Account) -> ImagesClient:
     """The same organization's test key."""
     return ImagesClient(client, acme.test_key)
 
 
 @on_both_databases
-def test_the_way_of_an_image(images, clock) -> None:
+def test_the_way_of_an_image(images: ImagesClient, clock: Clock) -> None:
     """Upload, resize, blur, publish, fetch without a key, unpublish: gone."""
     original = images.upload(encoded(width=640, height=480), name="hero")
     assert (original["name"], original["url"], original["format"]) == ("hero", None, "jpeg")
@@ -67,7 +70,7 @@ def test_the_way_of_an_image(images, clock) -> None:
     assert images.used() == 3
 
 
-def test_every_image_that_is_made_counts(images, tried) -> None:
+def test_every_image_that_is_made_counts(images: ImagesClient, tried: ImagesClient) -> None:
     answer = images.send(encoded(), name="one")
     assert answer.headers["X-Image-Processing-Usage"] == "1"
     assert "RateLimit" in answer.headers
@@ -83,7 +86,9 @@ def test_every_image_that_is_made_counts(images, tried) -> None:
     assert images.used() == 2
 
 
-def test_a_used_up_month_is_402_and_stores_nothing(client, make_account) -> None:
+def test_a_used_up_month_is_402_and_stores_nothing(
+    client: ApiClient, make_account: AccountMaker
+) -> None:
     images = ImagesClient(
         client, make_account(plan="FREE", monthly_images=1, requests_per_second=100).key
     )
@@ -97,14 +102,16 @@ def test_a_used_up_month_is_402_and_stores_nothing(client, make_account) -> None
     assert images.used() == 1
 
 
-def test_full_storage_is_402_and_charges_nothing(client, make_account) -> None:
+def test_full_storage_is_402_and_charges_nothing(
+    client: ApiClient, make_account: AccountMaker
+) -> None:
     images = ImagesClient(client, make_account(storage_mb=0).key)
     answer = images.send(encoded(), name="one")
     assert (answer.status_code, answer.json["code"]) == (402, "quota_exceeded")
     assert images.used() == 0
 
 
-def test_failures_charge_and_store_nothing(images) -> None:
+def test_failures_charge_and_store_nothing(images: ImagesClient) -> None:
     image = images.upload()
     for data in (b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"", encoded()[:2000], film(BLACK)):
         refusal = images.send(data, name="x", filename="x.jpeg")
@@ -119,7 +126,13 @@ def full(*_: object) -> None:
     raise OSError("no space left on the device")
 
 
-def test_a_failure_leaves_room_for_the_next(app, client, make_account, monkeypatch, clock) -> None:
+def test_a_failure_leaves_room_for_the_next(
+    app: Flask,
+    client: ApiClient,
+    make_account: AccountMaker,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: Clock,
+) -> None:
     """What was set aside comes back at once: the month's only image, and the bytes in storage."""
     account = make_account(monthly_images=1, storage_mb=1)
     images = ImagesClient(client, account.key)
@@ -137,7 +150,9 @@ def test_a_failure_leaves_room_for_the_next(app, client, make_account, monkeypat
             images.upload(data)
 
 
-def test_an_image_is_an_asset_of_the_workspace_and_the_reverse(client, acme, images) -> None:
+def test_an_image_is_an_asset_of_the_workspace_and_the_reverse(
+    client: ApiClient, acme: Account, images: ImagesClient
+) -> None:
     mine = images.upload(name="of the images dialect")
     theirs = upload(client, acme.key, original="of the workspace.jpg")
     clip = upload(client, acme.key, film(BLACK), "clip.mp4", "video/mp4")
@@ -162,7 +177,7 @@ def test_an_image_is_an_asset_of_the_workspace_and_the_reverse(client, acme, ima
     assert client.get(f"/api/v1/assets/{mine['id']}", headers=bearer(acme.key)).status_code == 404
 
 
-def test_a_deleted_image_is_gone_everywhere(images) -> None:
+def test_a_deleted_image_is_gone_everywhere(images: ImagesClient) -> None:
     image = images.upload()
     url = images.post(f"/{image['id']}/publish").json["url"]
     assert images.request("DELETE", f"/{image['id']}").status_code == 204
@@ -176,7 +191,7 @@ def test_a_deleted_image_is_gone_everywhere(images) -> None:
         assert refusal.json["type"].endswith("/docs/errors/not_found")
 
 
-def test_test_keys_have_images_of_their_own(images, tried) -> None:
+def test_test_keys_have_images_of_their_own(images: ImagesClient, tried: ImagesClient) -> None:
     live, test = images.upload(name="live"), tried.upload(name="test")
     assert [one["name"] for one in images.request("GET", "").json["data"]] == ["live"]
     assert [one["name"] for one in tried.request("GET", "").json["data"]] == ["test"]
@@ -191,7 +206,9 @@ def test_test_keys_have_images_of_their_own(images, tried) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["test_", "ak_test_"])
-def test_clients_that_insist_on_their_own_prefix_work(client, acme, prefix) -> None:
+def test_clients_that_insist_on_their_own_prefix_work(
+    client: ApiClient, acme: Account, prefix: str
+) -> None:
     secret = acme.test_key.removeprefix("test_")
     assert ImagesClient(client, prefix + secret).upload()
     assert ImagesClient(client, "live_" + acme.key.removeprefix("psx_")).upload()
@@ -199,7 +216,7 @@ def test_clients_that_insist_on_their_own_prefix_work(client, acme, prefix) -> N
     assert (refusal.status_code, refusal.json["status"]) == (401, 401)
 
 
-def test_pages_lead_on_and_back(images, clock) -> None:
+def test_pages_lead_on_and_back(images: ImagesClient, clock: Clock) -> None:
     names = [
         images.upload(encoded(width=16, height=16), name=str(number))["name"] for number in range(7)
     ]
@@ -221,7 +238,7 @@ def test_pages_lead_on_and_back(images, clock) -> None:
     ]
 
 
-def test_a_page_may_begin_where_an_image_was(images) -> None:
+def test_a_page_may_begin_where_an_image_was(images: ImagesClient) -> None:
     ids = [
         images.upload(encoded(width=16, height=16), name=str(number))["id"] for number in range(4)
     ]
@@ -236,13 +253,13 @@ def test_a_page_may_begin_where_an_image_was(images) -> None:
 
 
 @pytest.mark.parametrize("query", ["take=0", "take=x", "from=image_x", "from=video_" + "0" * 24])
-def test_lists_refuse_what_they_do_not_know(images, query) -> None:
+def test_lists_refuse_what_they_do_not_know(images: ImagesClient, query: str) -> None:
     answer = images.request("GET", f"?{query}")
     assert answer.status_code == 400
     assert answer.json["errors"][0].startswith(query.partition("=")[0])
 
 
-def test_a_download_is_the_file_whole_or_in_part(images) -> None:
+def test_a_download_is_the_file_whole_or_in_part(images: ImagesClient) -> None:
     data = encoded("PNG")
     image = images.upload(data, name="Grüße/../ä", filename="x.png")
     whole = images.download(image)
@@ -269,13 +286,15 @@ def test_a_download_is_the_file_whole_or_in_part(images) -> None:
         ({"name": "a\nb"}, "name: must not have control characters"),
     ],
 )
-def test_uploads_name_what_is_wrong(images, fields, problem) -> None:
+def test_uploads_name_what_is_wrong(
+    images: ImagesClient, fields: dict[str, str], problem: str
+) -> None:
     answer = images.send(encoded(), **fields)
     assert answer.status_code == 400
     assert answer.json["errors"][0].startswith(problem)
 
 
-def test_an_upload_is_one_file_in_its_field(images) -> None:
+def test_an_upload_is_one_file_in_its_field(images: ImagesClient) -> None:
     forms = [
         ({"name": "x"}, "image: is required"),
         ({"name": "x", "image": "text"}, "image: must be a file"),
@@ -294,12 +313,12 @@ def test_an_upload_is_one_file_in_its_field(images) -> None:
     assert images.request("POST", "/upload", json={"name": "x"}).status_code == 415
 
 
-def test_a_file_past_the_plan_s_size_is_413(client, make_account) -> None:
+def test_a_file_past_the_plan_s_size_is_413(client: ApiClient, make_account: AccountMaker) -> None:
     images = ImagesClient(client, make_account(file_mb=0).key)
     assert images.send(encoded(), name="x").status_code == 413
 
 
-def test_a_repeated_request_makes_one_image(images) -> None:
+def test_a_repeated_request_makes_one_image(images: ImagesClient) -> None:
     image = images.upload()
     first, again = (
         images.request(
@@ -314,7 +333,9 @@ def test_a_repeated_request_makes_one_image(images) -> None:
 
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(take=st.integers(1, 5), start=st.integers(0, 6))
-def test_every_image_is_on_exactly_one_page(images, library, take, start) -> None:
+def test_every_image_is_on_exactly_one_page(
+    images: ImagesClient, library: list[str], take: int, start: int
+) -> None:
     """From anywhere, forwards to the end and back to the beginning."""
     page = images.request("GET", f"?take={take}&from={library[start]}").json
     backwards = page["links"]["previous"]
@@ -332,14 +353,14 @@ def test_every_image_is_on_exactly_one_page(images, library, take, start) -> Non
 
 
 @pytest.fixture
-def library(images):
+def library(images: ImagesClient) -> list[str]:
     """The ids of seven images, newest first."""
     return [
         images.upload(encoded(width=16, height=16), name=str(number))["id"] for number in range(7)
     ][::-1]
 
 
-def test_published_urls_cannot_be_guessed(images) -> None:
+def test_published_urls_cannot_be_guessed(images: ImagesClient) -> None:
     first, second = (images.post(f"/{images.upload()['id']}/publish").json["url"] for _ in range(2))
     tokens = [urlsplit(url).path.rpartition("/")[2].partition(".")[0] for url in (first, second)]
     assert all(len(token) == 24 for token in tokens)

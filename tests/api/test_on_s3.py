@@ -1,24 +1,28 @@
 """The way of a file on the parts of a deployment: PostgreSQL and S3."""
 
+from collections.abc import Callable
 from io import BytesIO
+from typing import Any
 from zipfile import ZipFile
 
 import pytest
 import requests
+from flask import Flask
 
 from app.config import TEST_IMAGES_PER_DAY
 from app.services.exports import export_worker
 from app.services.sweep import sweep
-from tests.client import bearer
-from tests.conftest import Account, AppMaker
+from tests.client import ApiClient, bearer
+from tests.clock import Clock
+from tests.conftest import Account, AppMaker, DatabaseMaker
 from tests.images import encoded, opened
 from tests.images_client import ImagesClient
-from tests.s3 import REGION
+from tests.s3 import REGION, S3Server
 from tests.workspace import finalize, presign
 
 
 @pytest.fixture(scope="module")
-def s3_app(make_app: AppMaker, make_database, s3_server):
+def s3_app(make_app: AppMaker, make_database: DatabaseMaker, s3_server: S3Server) -> Flask:
     return make_app(
         database_url=make_database(),
         s3_bucket=s3_server.bucket,
@@ -28,12 +32,12 @@ def s3_app(make_app: AppMaker, make_database, s3_server):
 
 
 @pytest.fixture
-def app(s3_app, real_time):
+def app(s3_app: Flask, real_time: None) -> Flask:
     return s3_app
 
 
 @pytest.fixture
-def stored(s3_server, acme: Account):
+def stored(s3_server: S3Server, acme: Account) -> Callable[[], list[str]]:
     """The keys of acme's objects, without what was made of them."""
 
     def keys() -> list[str]:
@@ -43,7 +47,7 @@ def stored(s3_server, acme: Account):
     return keys
 
 
-def upload(client, key: str, data: bytes) -> dict:
+def upload(client: ApiClient, key: str, data: bytes) -> dict[str, Any]:
     ticket = presign(client, key, len(data)).json
     requests.put(
         ticket["uploadUrl"], data=data, headers=ticket["headers"], timeout=30
@@ -51,7 +55,9 @@ def upload(client, key: str, data: bytes) -> dict:
     return finalize(client, key, ticket["storageKey"], len(data)).json
 
 
-def test_from_upload_to_export_to_nothing(app, client, acme, clock, stored) -> None:
+def test_from_upload_to_export_to_nothing(
+    app: Flask, client: ApiClient, acme: Account, clock: Clock, stored: Callable[[], list[str]]
+) -> None:
     data = encoded()
     asset = upload(client, acme.key, data)
     assert asset["storageKey"] in stored()
@@ -89,7 +95,9 @@ def test_from_upload_to_export_to_nothing(app, client, acme, clock, stored) -> N
     assert stored() == []
 
 
-def test_a_wrong_file_leaves_nothing(app, client, acme, clock, stored) -> None:
+def test_a_wrong_file_leaves_nothing(
+    app: Flask, client: ApiClient, acme: Account, clock: Clock, stored: Callable[[], list[str]]
+) -> None:
     data = b"<svg/>" * 100
     ticket = presign(client, acme.key, len(data)).json
     requests.put(
@@ -102,7 +110,7 @@ def test_a_wrong_file_leaves_nothing(app, client, acme, clock, stored) -> None:
     assert stored() == []
 
 
-def test_an_answer_that_was_kept_is_given_again(client, acme) -> None:
+def test_an_answer_that_was_kept_is_given_again(client: ApiClient, acme: Account) -> None:
     headers = {**bearer(acme.key), "Idempotency-Key": "once"}
     body = {"name": "Kept"}
     answers = [client.post("/api/v1/collections", headers=headers, json=body) for _ in range(2)]
@@ -111,7 +119,9 @@ def test_an_answer_that_was_kept_is_given_again(client, acme) -> None:
     assert answers[1].headers["Idempotent-Replayed"] == "true"
 
 
-def test_images_are_made_sent_and_published(client, acme, clock, stored, app) -> None:
+def test_images_are_made_sent_and_published(
+    client: ApiClient, acme: Account, clock: Clock, stored: Callable[[], list[str]], app: Flask
+) -> None:
     images = ImagesClient(client, acme.key)
     original = images.upload()
     small = images.make(original, "resize", width=100)

@@ -2,7 +2,7 @@
 goes on."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from inspect import isfunction, unwrap
 from io import BytesIO
@@ -10,15 +10,19 @@ from typing import Any
 from zipfile import ZipFile
 
 import pytest
+from flask import Flask
 
 from app.api import transformations
 from app.extensions import transaction
 from app.imaging import ImagingPool, Transform, Turn
+from app.imaging.pool.supervisor_thread import FileJob
 from app.services.accounts import keys
 from app.services.library import assets, renditions
 from app.services.library.renditions import RenditionSource, Wanted
 from app.web.context import Container
-from tests.client import bearer
+from tests.client import Answer, ApiClient, bearer
+from tests.clock import Clock
+from tests.conftest import Account
 from tests.databases import on_both_databases
 from tests.images import encoded
 from tests.images_client import ImagesClient
@@ -28,7 +32,7 @@ LIMITERS = ("image_work", "outbound_calls", "zip_streams")
 
 
 @pytest.fixture
-def container(app, monkeypatch) -> Container:
+def container(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Container:
     """Nobody waits long for a place."""
     container = app.extensions["lightwell"]
     for name in LIMITERS:
@@ -46,40 +50,40 @@ def crowded(container: Container, group: str, *limiters: str) -> Iterator[None]:
         yield
 
 
-def send_compress(client, key, _asset):
+def send_compress(client: ApiClient, key: str, _asset: str) -> Answer:
     return client.compress(key, encoded())
 
 
-def send_upload(client, key, _asset):
+def send_upload(client: ApiClient, key: str, _asset: str) -> Answer:
     return ImagesClient(client, key).send(encoded(), name="photo")
 
 
-def send_url(client, key, _asset):
+def send_url(client: ApiClient, key: str, _asset: str) -> Answer:
     return ImagesClient(client, key).post(
         "", url="https://storage.googleapis.com/a/b.jpg", name="photo"
     )
 
 
-def send_words(client, key, _asset):
+def send_words(client: ApiClient, key: str, _asset: str) -> Answer:
     return ImagesClient(client, key).post("/imagine", prompt="a hill", name="hill")
 
 
-def send_export_url(client, key, asset):
+def send_export_url(client: ApiClient, key: str, asset: str) -> Answer:
     return client.get(f"/api/v1/assets/{asset}/export-url?maxWidth=20", headers=bearer(key))
 
 
-def send_export(client, key, asset):
+def send_export(client: ApiClient, key: str, asset: str) -> Answer:
     return client.post("/api/v1/exports", headers=bearer(key), json={"assetIds": [asset]})
 
 
-def send_finalize(client, key, _asset):
+def send_finalize(client: ApiClient, key: str, _asset: str) -> Answer:
     ticket, data = presign(client, key, len(encoded())).json, encoded()
     put(client, ticket, data)
     return finalize(client, key, ticket["storageKey"], len(data))
 
 
-def operation(name, **body):
-    def send(client, key, asset):
+def operation(name: str, **body: object) -> Callable[[ApiClient, str, str], Answer]:
+    def send(client: ApiClient, key: str, asset: str) -> Answer:
         return ImagesClient(client, key).post(f"/{asset}/{name}", **body)
 
     return send
@@ -107,7 +111,7 @@ REQUESTS = {
 """Every view that uses a pool, and a request to it."""
 
 
-def used(client, account) -> int:
+def used(client: ApiClient, account: Account) -> int:
     return int(client.get("/usage", headers=bearer(account.key)).json["used"])
 
 
@@ -115,19 +119,24 @@ def never(*_: object, **__: object) -> None:
     raise AssertionError("work began without a place")
 
 
-def is_overloaded(answer) -> bool:
+def is_overloaded(answer: Answer) -> bool:
     assert (answer.status_code, answer.json["code"]) == (503, "overloaded"), answer.text
     return int(answer.headers["Retry-After"]) >= 1
 
 
 @pytest.fixture
-def image(client, acme) -> str:
+def image(client: ApiClient, acme: Account) -> str:
     return str(upload(client, acme.key)["id"])
 
 
 @pytest.mark.parametrize("endpoint", REQUESTS)
 def test_work_on_images_needs_a_place(
-    client, acme, container, image, monkeypatch, endpoint
+    client: ApiClient,
+    acme: Account,
+    container: Container,
+    image: str,
+    monkeypatch: pytest.MonkeyPatch,
+    endpoint: str,
 ) -> None:
     body = {"watermarks": [{"id": upload(client, acme.key, encoded(seed=2))["id"]}]}
     ask = operation("watermark", **body) if endpoint.endswith("watermark") else REQUESTS[endpoint]
@@ -138,7 +147,7 @@ def test_work_on_images_needs_a_place(
     assert used(client, acme) == 0
 
 
-def test_every_view_that_has_work_on_images_is_tried(app) -> None:
+def test_every_view_that_has_work_on_images_is_tried(app: Flask) -> None:
     """Whoever is given a processing context, directly or by a helper of the same module, is among
     those above."""
     assert set(REQUESTS) == {
@@ -159,16 +168,18 @@ def names_of(view: Any, depth: int = 3) -> set[str]:
 
 
 def test_one_that_has_its_half_keeps_nobody_else_out(
-    client, acme, globex, container, image
+    client: ApiClient, acme: Account, globex: Account, container: Container, image: str
 ) -> None:
     with crowded(container, acme.org_id):
         assert client.compress(globex.key, encoded()).status_code == 200
-        assert send_upload(client, globex.key, None).status_code == 201
-        assert send_finalize(client, globex.key, None).status_code == 201
+        assert send_upload(client, globex.key, image).status_code == 201
+        assert send_finalize(client, globex.key, image).status_code == 201
         assert is_overloaded(client.compress(acme.key, encoded()))
 
 
-def test_what_needs_no_work_needs_no_place(client, acme, container, image) -> None:
+def test_what_needs_no_work_needs_no_place(
+    client: ApiClient, acme: Account, container: Container, image: str
+) -> None:
     first = send_export_url(client, acme.key, image)
     assert not first.json["cached"]
     with crowded(container, acme.org_id):
@@ -184,7 +195,9 @@ def test_what_needs_no_work_needs_no_place(client, acme, container, image) -> No
         assert queued.status_code == 202
 
 
-def test_a_zip_whose_reader_is_slow_keeps_no_work_out(client, acme, container, image) -> None:
+def test_a_zip_whose_reader_is_slow_keeps_no_work_out(
+    client: ApiClient, acme: Account, container: Container, image: str
+) -> None:
     with crowded(container, acme.org_id, "zip_streams"):
         assert client.compress(acme.key, encoded()).status_code == 200
         assert is_overloaded(send_export(client, acme.key, image))
@@ -192,7 +205,9 @@ def test_a_zip_whose_reader_is_slow_keeps_no_work_out(client, acme, container, i
         assert send_export(client, acme.key, image).status_code == 200
 
 
-def test_a_zip_has_its_place_until_it_is_sent(client, acme, container, image) -> None:
+def test_a_zip_has_its_place_until_it_is_sent(
+    client: ApiClient, acme: Account, container: Container, image: str
+) -> None:
     body = {"assetIds": [image]}
     answer = client.post("/api/v1/exports", headers=bearer(acme.key), json=body, buffered=False)
     assert container.zip_streams._inside == {acme.org_id: 1}
@@ -214,7 +229,12 @@ turns: list[Turn[Any]] = []
     "endpoint", ["compress.batch", "renditions.export_url", "assets.create", "images.upload"]
 )
 def test_a_turn_that_does_not_come_is_503_and_free(
-    client, acme, container, image, monkeypatch, endpoint
+    client: ApiClient,
+    acme: Account,
+    container: Container,
+    image: str,
+    monkeypatch: pytest.MonkeyPatch,
+    endpoint: str,
 ) -> None:
     turns.clear()
     with monkeypatch.context() as busy:
@@ -227,7 +247,7 @@ def test_a_turn_that_does_not_come_is_503_and_free(
 
 
 def test_an_upload_whose_turn_did_not_come_is_finalized_later(
-    client, acme, container, monkeypatch
+    client: ApiClient, acme: Account, container: Container, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = encoded()
     ticket = presign(client, acme.key, len(data)).json
@@ -238,11 +258,17 @@ def test_an_upload_whose_turn_did_not_come_is_finalized_later(
     assert finalize(client, acme.key, ticket["storageKey"], len(data)).status_code == 201
 
 
-def test_a_zip_is_patient_with_its_turns(client, acme, container, image, monkeypatch) -> None:
+def test_a_zip_is_patient_with_its_turns(
+    client: ApiClient,
+    acme: Account,
+    container: Container,
+    image: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Its answer has begun; giving up would break it."""
     put_in, late = ImagingPool._put, []
 
-    def later(pool, job):
+    def later(pool: ImagingPool, job: FileJob[Any]) -> Turn[Any]:
         timer = threading.Timer(0.2, lambda: late.append(put_in(pool, job)))
         timer.start()
         return job.outcome
@@ -256,7 +282,7 @@ def test_a_zip_is_patient_with_its_turns(client, acme, container, image, monkeyp
 
 @on_both_databases
 def test_who_waits_for_another_s_rendering_waits_no_longer(
-    app, client, acme, container, clock, image
+    app: Flask, client: ApiClient, acme: Account, container: Container, clock: Clock, image: str
 ) -> None:
     with app.app_context():
         who = keys.authenticate(acme.key, clock())

@@ -1,10 +1,13 @@
 """Export presets: transformations under a name."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+from flask import Flask
 
-from tests.client import bearer
+from tests.client import Answer, ApiClient, Ask, bearer, client_of
+from tests.conftest import Account
 from tests.databases import on_both_databases
 
 URL = "/api/v1/export-presets"
@@ -15,12 +18,12 @@ THUMB = {
 
 
 @pytest.fixture
-def save(client, acme):
+def save(client: ApiClient, acme: Account) -> Ask:
     return lambda **body: client.post(URL, headers=bearer(acme.key), json=body)
 
 
 @on_both_databases
-def test_a_preset_is_made_then_replaced(client, acme, save) -> None:
+def test_a_preset_is_made_then_replaced(client: ApiClient, acme: Account, save: Ask) -> None:
     made = save(**THUMB)
     assert made.status_code == 201
     assert THUMB.items() <= made.json.items()
@@ -34,9 +37,9 @@ def test_a_preset_is_made_then_replaced(client, acme, save) -> None:
 
 
 @on_both_databases
-def test_parallel_saves_make_one(app, acme) -> None:
-    def attempt(number: int):
-        return app.test_client().post(
+def test_parallel_saves_make_one(app: Flask, acme: Account) -> None:
+    def attempt(number: int) -> Answer:
+        return client_of(app).post(
             URL, headers=bearer(acme.key), json={"name": "same", "quality": number + 1}
         )
 
@@ -46,11 +49,11 @@ def test_parallel_saves_make_one(app, acme) -> None:
 
 
 @pytest.mark.parametrize("written", ["WEBP", "webp", "image/webp", "WebP"])
-def test_formats_are_taken_in_any_case(save, written) -> None:
+def test_formats_are_taken_in_any_case(save: Ask, written: str) -> None:
     assert save(name="any", format=written).json["format"] == "WEBP"
 
 
-def test_without_a_format_the_asset_s_own_stays(save) -> None:
+def test_without_a_format_the_asset_s_own_stays(save: Ask) -> None:
     assert save(name="plain").json["format"] is None
     assert save(name="jpg", format="jpg").json["format"] == "JPEG"
 
@@ -68,14 +71,18 @@ def test_without_a_format_the_asset_s_own_stays(save) -> None:
         ({"name": ""}, "name"), ({}, "name"), ({"name": "a", "width": 5}, "width"),
     ],
 )  # fmt: skip
-def test_bad_presets_are_refused(client, acme, save, body, field) -> None:
+def test_bad_presets_are_refused(
+    client: ApiClient, acme: Account, save: Ask, body: dict[str, Any], field: str
+) -> None:
     refused = save(**body)
     assert refused.status_code == 400
     assert refused.json["errors"][0].startswith(field)
     assert client.get(URL, headers=bearer(acme.key)).json == {"presets": []}
 
 
-def test_presets_belong_to_one_workspace_and_mode(client, acme, globex, save) -> None:
+def test_presets_belong_to_one_workspace_and_mode(
+    client: ApiClient, acme: Account, globex: Account, save: Ask
+) -> None:
     save(**THUMB)
     for key in (globex.key, acme.test_key):
         assert client.get(URL, headers=bearer(key)).json == {"presets": []}

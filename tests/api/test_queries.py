@@ -1,11 +1,17 @@
 """Query strings as clients write them, on every endpoint that takes one."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
+from flask_openapi import OpenAPI
+from pydantic import BaseModel
 
 from app.api.assets import AssetQuery
 from app.api.exports import ExportQuery
 from app.api.images import ImageQuery
-from tests.client import bearer
+from tests.client import Answer, ApiClient, bearer
+from tests.conftest import Account
 from tests.workspace import upload
 
 PATHS = {
@@ -20,7 +26,7 @@ PATHS = {
 """Every path that takes a query, with its parameters."""
 
 
-def test_every_endpoint_that_takes_a_query_is_here(app) -> None:
+def test_every_endpoint_that_takes_a_query_is_here(app: OpenAPI) -> None:
     described = {
         (method, path): {
             one["name"] for one in operation.get("parameters", []) if one["in"] == "query"
@@ -34,7 +40,7 @@ def test_every_endpoint_that_takes_a_query_is_here(app) -> None:
 
 
 @pytest.fixture
-def ask(client, acme):
+def ask(client: ApiClient, acme: Account) -> Callable[[str, str], Answer]:
     """GET a path of the list: one asset is there, and one collection in another."""
     asset = upload(client, acme.key)
     parent = client.post(
@@ -44,7 +50,7 @@ def ask(client, acme):
     client.post("/api/v1/collections", headers=bearer(acme.key), json=child)
     client.get(f"/api/v1/assets/{asset['id']}/export-url", headers=bearer(acme.key))
 
-    def get(path: str, query: str):
+    def get(path: str, query: str) -> Answer:
         return client.get(f"{path.format(id=asset['id'])}?{query}", headers=bearer(acme.key))
 
     return get
@@ -52,7 +58,9 @@ def ask(client, acme):
 
 @pytest.mark.parametrize("nothing", ["", "undefined", "null"])
 @pytest.mark.parametrize("path", PATHS)
-def test_what_stands_for_no_value_counts_as_absent(ask, path, nothing) -> None:
+def test_what_stands_for_no_value_counts_as_absent(
+    ask: Callable[[str, str], Answer], path: str, nothing: str
+) -> None:
     plain = ask(path, "")
     assert plain.status_code == 200
     for name in sorted(PATHS[path]):
@@ -63,12 +71,12 @@ def test_what_stands_for_no_value_counts_as_absent(ask, path, nothing) -> None:
         assert comparable(answer.json) == comparable(plain.json), name
 
 
-def comparable(body: dict) -> dict:
+def comparable(body: dict[str, Any]) -> dict[str, Any]:
     """Without what another moment changes."""
     return {name: value for name, value in body.items() if name not in ("url", "expiresAt")}
 
 
-def test_null_is_a_parent_of_its_own(ask) -> None:
+def test_null_is_a_parent_of_its_own(ask: Callable[[str, str], Answer]) -> None:
     assert [
         one["name"] for one in ask("/api/v1/collections", "parentId=null").json["collections"]
     ] == ["parent"]
@@ -76,7 +84,7 @@ def test_null_is_a_parent_of_its_own(ask) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_unknown_parameters_are_ignored(ask, path) -> None:
+def test_unknown_parameters_are_ignored(ask: Callable[[str, str], Answer], path: str) -> None:
     assert comparable(ask(path, "_=1732641029&limit=5").json) == comparable(ask(path, "").json)
 
 
@@ -88,7 +96,9 @@ def test_unknown_parameters_are_ignored(ask, path) -> None:
         ("/v1/images", ImageQuery, "take", 100),
     ],
 )
-def test_a_page_is_never_larger_than_the_most(ask, path, query, size, most) -> None:
+def test_a_page_is_never_larger_than_the_most(
+    ask: Callable[[str, str], Answer], path: str, query: type[BaseModel], size: str, most: int
+) -> None:
     for asked in (most, most + 1, 500, 10**30):
         assert ask(path, f"{size}={asked}").status_code == 200
         assert getattr(query.model_validate({size: str(asked)}), size) == most

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from flask import Flask
 from PIL import ImageDraw
 
+from tests.client import ApiClient
+from tests.conftest import Account, AccountMaker, AppMaker
 from tests.images import opened
 from tests.images_client import ImagesClient, made
 from tests.imaging.samples import encoded, noise
@@ -11,7 +14,7 @@ from tests.models import U2NET, needs_models
 
 
 @pytest.fixture(scope="module")
-def sqlite_app(make_app):
+def sqlite_app(make_app: AppMaker) -> Flask:
     return make_app(background_weights=U2NET)
 
 
@@ -23,7 +26,7 @@ def ball() -> bytes:
 
 
 @needs_models
-def test_a_new_png_without_the_background_counts_two(client, acme) -> None:
+def test_a_new_png_without_the_background_counts_two(client: ApiClient, acme: Account) -> None:
     images = ImagesClient(client, acme.key)
     image = images.upload(ball())
     answer = images.post(f"/{image['id']}/remove-background", name="ball")
@@ -38,7 +41,7 @@ def test_a_new_png_without_the_background_counts_two(client, acme) -> None:
 
 
 @needs_models
-def test_with_a_test_key_it_is_stamped_and_free(client, acme) -> None:
+def test_with_a_test_key_it_is_stamped_and_free(client: ApiClient, acme: Account) -> None:
     images = ImagesClient(client, acme.test_key)
     answer = images.request("POST", f"/{images.upload(ball())['id']}/remove-background")
     assert "X-Image-Processing-Usage" not in answer.headers
@@ -48,7 +51,7 @@ def test_with_a_test_key_it_is_stamped_and_free(client, acme) -> None:
 
 
 @needs_models
-def test_two_left_are_needed(client, make_account) -> None:
+def test_two_left_are_needed(client: ApiClient, make_account: AccountMaker) -> None:
     images = ImagesClient(
         client, make_account(plan="FREE", monthly_images=2, requests_per_second=100).key
     )

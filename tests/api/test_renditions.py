@@ -3,22 +3,28 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from io import BytesIO
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from zipfile import ZipFile
 
 import numpy as np
 import pytest
+from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.adapters.storage.local import LocalStorage
 from app.extensions import transaction
-from app.imaging import ImagingPool, Transform
+from app.imaging import ImagingPool, Picture, Transform, Turn
 from app.services.accounts import keys
 from app.services.library import assets, kept_renditions, renditions
 from app.services.library.renditions import RenditionSource, Wanted
 from app.services.sweep import sweep
-from tests.client import bearer
+from app.web.context import Container
+from tests.client import Answer, ApiClient, Ask, bearer, client_of
+from tests.clock import Clock
+from tests.conftest import Account, AccountMaker
 from tests.databases import on_both_databases
 from tests.images import encoded, opened
 from tests.videos import film
@@ -26,20 +32,25 @@ from tests.workspace import get, upload
 
 
 @pytest.fixture
-def export_url(client, acme):
-    def ask(asset, query="format=WEBP&maxWidth=200", key=acme.key, client=client):
+def export_url(client: ApiClient, acme: Account) -> Ask:
+    def ask(
+        asset: dict[str, Any],
+        query: str = "format=WEBP&maxWidth=200",
+        key: str = acme.key,
+        client: ApiClient = client,
+    ) -> Answer:
         return client.get(f"/api/v1/assets/{asset['id']}/export-url?{query}", headers=bearer(key))
 
     return ask
 
 
-def used(client, account) -> int:
+def used(client: ApiClient, account: Account) -> int:
     return int(client.get("/usage", headers=bearer(account.key)).json["used"])
 
 
 @on_both_databases
 def test_the_first_time_renders_and_counts_the_second_is_cached(
-    client, acme, clock, export_url
+    client: ApiClient, acme: Account, clock: Clock, export_url: Ask
 ) -> None:
     asset = upload(client, acme.key)
     first = export_url(asset, "format=WEBP&maxWidth=200&ttl=7200")
@@ -65,7 +76,9 @@ def test_the_first_time_renders_and_counts_the_second_is_cached(
     assert used(client, acme) == 1
 
 
-def test_a_preset_holds_and_what_is_beside_it_wins(client, acme, export_url) -> None:
+def test_a_preset_holds_and_what_is_beside_it_wins(
+    client: ApiClient, acme: Account, export_url: Ask
+) -> None:
     asset = upload(client, acme.key)
     preset = {"name": "tiny", "format": "PNG", "maxWidth": 64, "quality": 50}
     client.post("/api/v1/export-presets", headers=bearer(acme.key), json=preset)
@@ -92,7 +105,9 @@ def test_a_preset_holds_and_what_is_beside_it_wins(client, acme, export_url) -> 
         "maxHeight=-1", "preserveAspect=perhaps",
     ],
 )  # fmt: skip
-def test_bad_queries_are_refused_and_nothing_is_counted(client, acme, export_url, query) -> None:
+def test_bad_queries_are_refused_and_nothing_is_counted(
+    client: ApiClient, acme: Account, export_url: Ask, query: str
+) -> None:
     asset = upload(client, acme.key)
     refused = export_url(asset, query)
     assert refused.status_code == 400
@@ -100,7 +115,9 @@ def test_bad_queries_are_refused_and_nothing_is_counted(client, acme, export_url
     assert used(client, acme) == 0
 
 
-def test_a_video_is_refused_with_the_reason(client, acme, export_url) -> None:
+def test_a_video_is_refused_with_the_reason(
+    client: ApiClient, acme: Account, export_url: Ask
+) -> None:
     video = upload(
         client, acme.key, film([np.zeros((64, 64, 3), "uint8")] * 3), "clip.mp4", "video/mp4"
     )
@@ -109,7 +126,9 @@ def test_a_video_is_refused_with_the_reason(client, acme, export_url) -> None:
     assert "video" in refused.json["error"]
 
 
-def test_the_url_works_until_it_expires(client, acme, clock, export_url) -> None:
+def test_the_url_works_until_it_expires(
+    client: ApiClient, acme: Account, clock: Clock, export_url: Ask
+) -> None:
     asset = upload(client, acme.key)
     body = export_url(asset, "ttl=60").json
     clock.advance(seconds=58)
@@ -118,7 +137,9 @@ def test_the_url_works_until_it_expires(client, acme, clock, export_url) -> None
     assert get(client, body["url"]).status_code == 403
 
 
-def test_no_character_of_the_url_can_be_changed(client, acme, export_url) -> None:
+def test_no_character_of_the_url_can_be_changed(
+    client: ApiClient, acme: Account, export_url: Ask
+) -> None:
     path = urlsplit(export_url(upload(client, acme.key)).json["url"]).path
     start = path.rindex("/") + 1
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
@@ -133,21 +154,32 @@ def test_no_character_of_the_url_can_be_changed(client, acme, export_url) -> Non
 
 
 @on_both_databases
-def test_parallel_requests_render_once(app, client, acme, export_url, monkeypatch) -> None:
+def test_parallel_requests_render_once(
+    app: Flask,
+    client: ApiClient,
+    acme: Account,
+    export_url: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     asset = upload(client, acme.key, encoded(width=2000, height=1500))
     drawn, submit = [], ImagingPool.submit
-    monkeypatch.setattr(
-        ImagingPool, "submit", lambda *arguments: drawn.append(1) or submit(*arguments)
-    )
+
+    def counted(*arguments: Any) -> Turn[Picture]:
+        drawn.append(1)
+        return submit(*arguments)
+
+    monkeypatch.setattr(ImagingPool, "submit", counted)
     with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda _: export_url(asset, client=app.test_client()), range(8)))
+        answers = list(threads.map(lambda _: export_url(asset, client=client_of(app)), range(8)))
     assert {answer.status_code for answer in answers} == {200}
     assert [answer.json["cached"] for answer in answers].count(False) == 1
     assert len(drawn) == 1
     assert used(client, acme) == 1
 
 
-def test_the_same_content_is_rendered_once(client, acme, export_url) -> None:
+def test_the_same_content_is_rendered_once(
+    client: ApiClient, acme: Account, export_url: Ask
+) -> None:
     first, second = upload(client, acme.key), upload(client, acme.key, original="copy.jpg")
     assert not export_url(first).json["cached"]
     assert export_url(second).json["cached"]
@@ -156,7 +188,9 @@ def test_the_same_content_is_rendered_once(client, acme, export_url) -> None:
 
 
 @on_both_databases
-def test_renditions_go_with_their_original(app, client, acme, clock, export_url) -> None:
+def test_renditions_go_with_their_original(
+    app: Flask, client: ApiClient, acme: Account, clock: Clock, export_url: Ask
+) -> None:
     container = app.extensions["lightwell"]
     asset = upload(client, acme.key)
     url = export_url(asset).json["url"]
@@ -171,7 +205,7 @@ def test_renditions_go_with_their_original(app, client, acme, clock, export_url)
 
 
 def test_a_rendition_that_nobody_asks_for_is_forgotten_after_a_month(
-    app, client, acme, clock, export_url
+    app: Flask, client: ApiClient, acme: Account, clock: Clock, export_url: Ask
 ) -> None:
     container = app.extensions["lightwell"]
     asset = upload(client, acme.key)
@@ -188,7 +222,7 @@ def test_a_rendition_that_nobody_asks_for_is_forgotten_after_a_month(
 
 
 def test_a_vanished_original_is_said_and_costs_nothing(
-    app, client, make_account, export_url
+    app: Flask, client: ApiClient, make_account: AccountMaker, export_url: Ask
 ) -> None:
     account = make_account(monthly_images=1)
     asset, other = upload(client, account.key), upload(client, account.key, encoded(seed=2))
@@ -202,7 +236,9 @@ def test_a_vanished_original_is_said_and_costs_nothing(
 
 
 @on_both_databases
-def test_the_monthly_limit_is_402(client, make_account, export_url) -> None:
+def test_the_monthly_limit_is_402(
+    client: ApiClient, make_account: AccountMaker, export_url: Ask
+) -> None:
     account = make_account(monthly_images=1)
     asset = upload(client, account.key)
     assert export_url(asset, key=account.key).status_code == 200
@@ -211,7 +247,9 @@ def test_the_monthly_limit_is_402(client, make_account, export_url) -> None:
     assert export_url(asset, key=account.key).json["cached"]
 
 
-def test_test_keys_count_nothing_and_share_nothing(client, acme, export_url) -> None:
+def test_test_keys_count_nothing_and_share_nothing(
+    client: ApiClient, acme: Account, export_url: Ask
+) -> None:
     live, test = upload(client, acme.key), upload(client, acme.test_key)
     assert not export_url(live).json["cached"]
     tried = export_url(test, key=acme.test_key)
@@ -225,7 +263,12 @@ class Died(BaseException):
 
 
 def test_a_renderer_that_died_holds_nobody_up_for_long(
-    app, client, acme, clock, export_url, monkeypatch
+    app: Flask,
+    client: ApiClient,
+    acme: Account,
+    clock: Clock,
+    export_url: Ask,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asset = upload(client, acme.key)
     with monkeypatch.context() as patch, app.app_context():
@@ -243,7 +286,7 @@ def test_a_renderer_that_died_holds_nobody_up_for_long(
     assert client.get("/usage", headers=bearer(acme.key)).json["used"] == 1
 
 
-def _render_as(app, account, asset) -> None:
+def _render_as(app: Flask, account: Account, asset: dict[str, Any]) -> None:
     container = app.extensions["lightwell"]
     who = keys.authenticate(account.key, container.clock())
     with transaction(*who.partition) as session:
@@ -254,12 +297,16 @@ def _render_as(app, account, asset) -> None:
 
 
 def test_an_asset_deleted_while_it_is_rendered_leaves_nothing(
-    app, client, acme, export_url, monkeypatch
+    app: Flask,
+    client: ApiClient,
+    acme: Account,
+    export_url: Ask,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asset = upload(client, acme.key)
     submit = ImagingPool.submit
 
-    def deleting(pool, *arguments):
+    def deleting(pool: ImagingPool, *arguments: Any) -> Turn[Picture]:
         client.delete(f"/api/v1/assets/{asset['id']}", headers=bearer(acme.key))
         return submit(pool, *arguments)
 
@@ -280,7 +327,7 @@ def test_an_asset_deleted_while_it_is_rendered_leaves_nothing(
 
 
 @pytest.fixture
-def small(make_account):
+def small(make_account: AccountMaker) -> Account:
     """An account that keeps a quarter of a megabyte of renditions; a PNG of the test picture at 200
     px has 80 KB."""
     return make_account(storage_mb=1, requests_per_second=100)
@@ -288,7 +335,7 @@ def small(make_account):
 
 @on_both_databases
 def test_old_renditions_make_room_and_those_with_a_url_stay(
-    app, client, small, clock, export_url
+    app: Flask, client: ApiClient, small: Account, clock: Clock, export_url: Ask
 ) -> None:
     container = app.extensions["lightwell"]
     asset = upload(client, small.key)
@@ -312,7 +359,8 @@ def test_old_renditions_make_room_and_those_with_a_url_stay(
     assert client.get("/usage", headers=bearer(small.key)).json["used"] == 8
 
 
-def bytes_of(container, account) -> int:
+def bytes_of(container: Container, account: Account) -> int:
+    assert isinstance(container.storage, LocalStorage)
     return sum(
         path.stat().st_size
         for path in (container.storage.root / "renditions" / account.org_id).iterdir()
@@ -320,7 +368,7 @@ def bytes_of(container, account) -> int:
 
 
 def test_one_that_is_larger_than_all_that_is_kept_gets_no_url_and_is_exported(
-    app, client, small, export_url
+    app: Flask, client: ApiClient, small: Account, export_url: Ask
 ) -> None:
     asset = upload(client, small.key)
     refused = export_url(asset, "format=PNG&quality=100", key=small.key)
@@ -338,7 +386,11 @@ def test_one_that_is_larger_than_all_that_is_kept_gets_no_url_and_is_exported(
 
 
 def test_one_that_makes_room_while_it_is_exported_is_made_again(
-    app, client, acme, export_url, monkeypatch
+    app: Flask,
+    client: ApiClient,
+    acme: Account,
+    export_url: Ask,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its row is found, and its file is gone by the time that it is fetched."""
     container = app.extensions["lightwell"]
@@ -346,7 +398,7 @@ def test_one_that_makes_room_while_it_is_exported_is_made_again(
     export_url(asset, "format=PNG&maxWidth=64")
     fetch = LocalStorage.fetch
 
-    def too_late(storage, key, path) -> None:
+    def too_late(storage: LocalStorage, key: str, path: Path) -> None:
         if key.startswith("renditions/"):
             monkeypatch.undo()
             with transaction(acme.org_id, "live") as session:

@@ -1,18 +1,22 @@
 """How many images an organization's test keys make in a day, by whatever way they ask for them."""
 
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from io import BytesIO
+from typing import Any
 from zipfile import ZipFile
 
 import pytest
-from werkzeug.test import TestResponse
+from flask import Flask
 
 from app.extensions import transaction
 from app.models import DailyCounter, Mode
 from app.services.exports import export_worker
-from tests.client import bearer
+from tests.client import Answer, ApiClient, bearer, client_of
+from tests.clock import Clock
+from tests.conftest import Account, AccountMaker, AppMaker, DatabaseMaker, KeyMaker
 from tests.databases import on_both_databases
 from tests.images import encoded
 from tests.images_client import ImagesClient, made
@@ -26,27 +30,27 @@ pytestmark = on_both_databases
 
 
 @pytest.fixture(scope="module")
-def sqlite_app(make_app):
+def sqlite_app(make_app: AppMaker) -> Flask:
     return make_app(**SETTINGS)
 
 
 @pytest.fixture(scope="module")
-def postgresql_app(make_app, make_database):
+def postgresql_app(make_app: AppMaker, make_database: DatabaseMaker) -> Flask:
     return make_app(**SETTINGS, database_url=make_database())
 
 
 @pytest.fixture(autouse=True)
-def _evening(clock) -> None:
+def _evening(clock: Clock) -> None:
     clock.set(EVENING)
 
 
 @pytest.fixture
-def account(make_account):
+def account(make_account: AccountMaker) -> Account:
     return make_account(plan="BUSINESS")
 
 
 @pytest.fixture
-def left(app, account):
+def left(app: Flask, account: Account) -> Callable[[], int]:
     """How many images the organization's test keys may still make today; none may be in work."""
 
     def count() -> int:
@@ -58,7 +62,7 @@ def left(app, account):
     return count
 
 
-def is_refused(answer: TestResponse) -> bool:
+def is_refused(answer: Answer) -> bool:
     """With a 429 that says what is used up, and when to come again."""
     assert (answer.status_code, answer.json["code"]) == (429, "rate_limited"), answer.text
     assert f"0 of {PER_DAY} are left for this organization's test keys" in answer.json["error"]
@@ -68,13 +72,15 @@ def is_refused(answer: TestResponse) -> bool:
     return True
 
 
-def export_url(client, key: str, asset: dict, width: int) -> TestResponse:
+def export_url(client: ApiClient, key: str, asset: dict[str, Any], width: int) -> Answer:
     return client.get(
         f"/api/v1/assets/{asset['id']}/export-url?maxWidth={width}", headers=bearer(key)
     )
 
 
-def test_all_ways_lead_past_one_counter(app, client, account, left, make_key) -> None:
+def test_all_ways_lead_past_one_counter(
+    app: Flask, client: ApiClient, account: Account, left: Callable[[], int], make_key: KeyMaker
+) -> None:
     """Two keys of one organization; what fails, is cached or only uploaded counts nothing."""
     other = make_key(account, Mode.TEST, "test_")
     assert client.compress(account.test_key, encoded(), encoded()).status_code == 200
@@ -107,7 +113,9 @@ def test_all_ways_lead_past_one_counter(app, client, account, left, make_key) ->
     assert left() == 0
 
 
-def test_exports_count_what_they_render(app, client, account, left) -> None:
+def test_exports_count_what_they_render(
+    app: Flask, client: ApiClient, account: Account, left: Callable[[], int]
+) -> None:
     asset = upload(client, account.test_key)
     order = {"assetIds": [asset["id"]], "config": {"format": "webp", "maxWidth": 25}}
     for _ in range(2):
@@ -119,7 +127,7 @@ def test_exports_count_what_they_render(app, client, account, left) -> None:
 
 
 def test_an_export_that_runs_into_the_limit_says_which_images_are_missing(
-    app, client, account, left
+    app: Flask, client: ApiClient, account: Account, left: Callable[[], int]
 ) -> None:
     """The job knows the setting too."""
     assets = [upload(client, account.test_key, encoded(seed=seed)) for seed in range(2)]
@@ -142,12 +150,14 @@ def test_an_export_that_runs_into_the_limit_says_which_images_are_missing(
     assert left() == 0
 
 
-def test_parallel_requests_never_pass_it(app, client, account, left) -> None:
+def test_parallel_requests_never_pass_it(
+    app: Flask, client: ApiClient, account: Account, left: Callable[[], int]
+) -> None:
     """Each wants two of five."""
     assert client.compress(account.test_key, encoded()).status_code == 200
 
-    def ask(_: int) -> TestResponse:
-        return app.test_client().compress(account.test_key, encoded(), encoded())
+    def ask(_: int) -> Answer:
+        return client_of(app).compress(account.test_key, encoded(), encoded())
 
     with ThreadPoolExecutor(12) as threads:
         answers = list(threads.map(ask, range(12)))
@@ -156,7 +166,7 @@ def test_parallel_requests_never_pass_it(app, client, account, left) -> None:
 
 
 def test_live_keys_know_nothing_of_it_and_the_next_day_begins_anew(
-    client, clock, account, left
+    client: ApiClient, clock: Clock, account: Account, left: Callable[[], int]
 ) -> None:
     full = client.compress(account.test_key, *[encoded()] * PER_DAY)
     assert full.status_code == 200
@@ -176,7 +186,7 @@ def test_live_keys_know_nothing_of_it_and_the_next_day_begins_anew(
 
 
 def test_a_repeated_request_counts_once_and_a_refused_one_may_come_again(
-    client, clock, account, left
+    client: ApiClient, clock: Clock, account: Account, left: Callable[[], int]
 ) -> None:
     once = {"Idempotency-Key": "one"}
     for _ in range(2):
@@ -195,6 +205,8 @@ def test_a_repeated_request_counts_once_and_a_refused_one_may_come_again(
     )
 
 
-def test_a_painted_sample_counts(client, account, left) -> None:
+def test_a_painted_sample_counts(
+    client: ApiClient, account: Account, left: Callable[[], int]
+) -> None:
     made(ImagesClient(client, account.test_key).post("/imagine", prompt="a pond", name="x"))
     assert left() == PER_DAY - 1

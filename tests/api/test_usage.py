@@ -4,13 +4,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.client import bearer
+from tests.client import ApiClient, bearer
+from tests.clock import Clock
+from tests.conftest import Account, AccountMaker, KeyMaker
 from tests.databases import on_both_databases
 from tests.images import encoded
 
 
 @on_both_databases
-def test_a_new_account_has_used_nothing(client, make_account, clock) -> None:
+def test_a_new_account_has_used_nothing(
+    client: ApiClient, make_account: AccountMaker, clock: Clock
+) -> None:
     clock.set(datetime(2026, 6, 17, 12, tzinfo=UTC))
     answer = client.get("/usage", headers=bearer(make_account(plan="FREE").key))
     assert answer.json == {
@@ -30,13 +34,17 @@ def test_a_new_account_has_used_nothing(client, make_account, clock) -> None:
         (datetime(2026, 1, 1, tzinfo=UTC), "2026-02-01"),
     ],
 )
-def test_the_month_ends_in_utc(client, acme, clock, now, reset) -> None:
+def test_the_month_ends_in_utc(
+    client: ApiClient, acme: Account, clock: Clock, now: datetime, reset: str
+) -> None:
     clock.set(now)
     assert client.get("/usage", headers=bearer(acme.key)).json["resetDate"] == reset
 
 
 @on_both_databases
-def test_a_new_month_begins_at_zero(client, make_account, clock) -> None:
+def test_a_new_month_begins_at_zero(
+    client: ApiClient, make_account: AccountMaker, clock: Clock
+) -> None:
     account = make_account(plan="FREE", requests_per_second=100)
     clock.set(datetime(2026, 6, 30, 23, 50, tzinfo=UTC))
     client.compress(account.key, encoded())
@@ -45,13 +53,15 @@ def test_a_new_month_begins_at_zero(client, make_account, clock) -> None:
     assert client.get("/usage", headers=bearer(account.key)).json["used"] == 0
 
 
-def test_without_a_limit_it_says_null(client, acme) -> None:
+def test_without_a_limit_it_says_null(client: ApiClient, acme: Account) -> None:
     body = client.get("/usage", headers=bearer(acme.key)).json
     assert (body["plan"], body["limit"], body["remaining"]) == ("ENTERPRISE", None, None)
 
 
 @on_both_databases
-def test_all_keys_of_an_organization_share_one_count(client, acme, globex, make_key) -> None:
+def test_all_keys_of_an_organization_share_one_count(
+    client: ApiClient, acme: Account, globex: Account, make_key: KeyMaker
+) -> None:
     client.compress(acme.key, encoded())
     assert client.get("/usage", headers=bearer(make_key(acme))).json["used"] == 1
     assert client.get("/usage", headers=bearer(globex.key)).json["used"] == 0

@@ -1,15 +1,18 @@
 """The wall: whatever form a statement takes, it sees one organization."""
 
+from collections.abc import Callable
 from datetime import date
+from typing import Any
 
 import pytest
-from sqlalchemy import delete, exists, func, insert, literal, select, union_all, update
+from sqlalchemy import Select, delete, exists, func, insert, literal, select, union_all, update
 from sqlalchemy.orm import aliased
 
 from app.extensions import transaction
 from app.models import ExportPreset, Organization, UsageCounter, new_id
 from app.tenancy import TenancyError, bind_org, insert_if_absent, insert_those_absent, unscoped
 from tests.clock import NOON
+from tests.conftest import Account
 from tests.databases import on_both_databases
 
 pytestmark = [on_both_databases, pytest.mark.usefixtures("context")]
@@ -17,14 +20,14 @@ JUNE = date(2026, 6, 1)
 
 
 @pytest.fixture(autouse=True)
-def counters(context, acme, globex) -> None:
+def counters(context: None, acme: Account, globex: Account) -> None:
     """acme has used 1, globex 2."""
     for account, used in ((acme, 1), (globex, 2)):
         with transaction(account.org_id) as session:
             session.add(UsageCounter(period=JUNE, used=used, reserved=0))
 
 
-STATEMENTS = {
+STATEMENTS: dict[str, Callable[[], Select[Any]]] = {
     "select": lambda: select(UsageCounter.used),
     "entity": lambda: select(UsageCounter).with_only_columns(UsageCounter.used),
     "alias": lambda: select(aliased(UsageCounter).used),
@@ -48,13 +51,13 @@ STATEMENTS = {
 
 
 @pytest.mark.parametrize("name", STATEMENTS)
-def test_every_read_sees_one_organization(acme, name) -> None:
+def test_every_read_sees_one_organization(acme: Account, name: str) -> None:
     with transaction(acme.org_id) as session:
         assert set(session.scalars(STATEMENTS[name]())) == {1}
 
 
 @pytest.mark.parametrize("name", STATEMENTS)
-def test_unbound_sessions_see_nothing(name) -> None:
+def test_unbound_sessions_see_nothing(name: str) -> None:
     with transaction() as session:
         values = [value for value in session.scalars(STATEMENTS[name]()) if value]
     assert values == ([1] if name == "union" else []), (
@@ -62,14 +65,14 @@ def test_unbound_sessions_see_nothing(name) -> None:
     )
 
 
-def test_exists_and_get_see_one_organization(acme, globex) -> None:
+def test_exists_and_get_see_one_organization(acme: Account, globex: Account) -> None:
     with transaction(acme.org_id) as session:
         assert not session.scalar(select(exists().where(UsageCounter.used == 2)))
         assert session.get(UsageCounter, (globex.org_id, JUNE)) is None
-        assert session.get(UsageCounter, (acme.org_id, JUNE)).used == 1
+        assert session.get_one(UsageCounter, (acme.org_id, JUNE)).used == 1
 
 
-def test_updates_and_deletes_hit_one_organization(acme, globex) -> None:
+def test_updates_and_deletes_hit_one_organization(acme: Account, globex: Account) -> None:
     with transaction(acme.org_id) as session:
         assert session.change(update(UsageCounter).values(used=7)) == 1
     with transaction(globex.org_id) as session:
@@ -81,7 +84,7 @@ def test_updates_and_deletes_hit_one_organization(acme, globex) -> None:
         assert session.change(update(UsageCounter).values(used=9)) == 0
 
 
-def test_new_rows_are_stamped_and_foreign_ones_refused(acme, globex) -> None:
+def test_new_rows_are_stamped_and_foreign_ones_refused(acme: Account, globex: Account) -> None:
     with pytest.raises(TenancyError), transaction(acme.org_id) as session:
         session.add(UsageCounter(org_id=globex.org_id, period=date(2026, 7, 1), used=0, reserved=0))
     with pytest.raises(TenancyError), transaction() as session:
@@ -90,7 +93,7 @@ def test_new_rows_are_stamped_and_foreign_ones_refused(acme, globex) -> None:
         session.scalars(select(UsageCounter)).one().org_id = globex.org_id
 
 
-def test_bulk_inserts_are_refused(acme, globex) -> None:
+def test_bulk_inserts_are_refused(acme: Account, globex: Account) -> None:
     values = {"org_id": globex.org_id, "period": date(2026, 8, 1), "used": 0, "reserved": 0}
     with pytest.raises(TenancyError), transaction(acme.org_id) as session:
         session.execute(insert(UsageCounter), [values])
@@ -102,7 +105,7 @@ def test_bulk_inserts_are_refused(acme, globex) -> None:
         insert_those_absent(session, UsageCounter, [{**values, "org_id": acme.org_id}, values])
 
 
-def test_a_session_is_bound_once(acme, globex) -> None:
+def test_a_session_is_bound_once(acme: Account, globex: Account) -> None:
     with transaction(acme.org_id) as session:
         bind_org(session, acme.org_id)
         with pytest.raises(TenancyError):
@@ -111,7 +114,7 @@ def test_a_session_is_bound_once(acme, globex) -> None:
             pass
 
 
-def test_unscoped_sees_all_and_keeps_nothing(acme, globex) -> None:
+def test_unscoped_sees_all_and_keeps_nothing(acme: Account, globex: Account) -> None:
     orgs = (acme.org_id, globex.org_id)
     with transaction() as session:
         with unscoped(session, "a test"):
@@ -120,7 +123,7 @@ def test_unscoped_sees_all_and_keeps_nothing(acme, globex) -> None:
         assert session.get(UsageCounter, (acme.org_id, JUNE)) is None
 
 
-def test_insert_if_absent_tells_the_truth(acme) -> None:
+def test_insert_if_absent_tells_the_truth(acme: Account) -> None:
     with transaction(acme.org_id) as session:
         assert not insert_if_absent(session, UsageCounter, period=JUNE, used=5, reserved=0)
         assert insert_if_absent(session, UsageCounter, period=date(2027, 1, 1), used=5, reserved=0)
@@ -128,7 +131,7 @@ def test_insert_if_absent_tells_the_truth(acme) -> None:
         assert insert_those_absent(session, UsageCounter, months) == 2
 
 
-def preset(**values):
+def preset(**values: Any) -> ExportPreset:
     moment = NOON
     return ExportPreset(
         id=new_id("preset", moment),
@@ -141,7 +144,7 @@ def preset(**values):
     )
 
 
-def test_the_modes_of_one_organization_are_apart(acme) -> None:
+def test_the_modes_of_one_organization_are_apart(acme: Account) -> None:
     for mode in ("live", "test"):
         with transaction(acme.org_id, mode) as session:
             session.add(preset())
@@ -156,7 +159,7 @@ def test_the_modes_of_one_organization_are_apart(acme) -> None:
         assert session.change(delete(ExportPreset)) == 1
 
 
-def test_rows_are_not_written_into_the_other_mode(acme) -> None:
+def test_rows_are_not_written_into_the_other_mode(acme: Account) -> None:
     with pytest.raises(TenancyError), transaction(acme.org_id, "live") as session:
         session.add(preset(mode="test"))
     with pytest.raises(TenancyError), transaction(acme.org_id) as session:
@@ -169,7 +172,7 @@ def test_rows_are_not_written_into_the_other_mode(acme) -> None:
         bind_org(session, acme.org_id, "test")
 
 
-def test_what_is_refused_is_found_behind_what_is_not_owned(acme, globex) -> None:
+def test_what_is_refused_is_found_behind_what_is_not_owned(acme: Account, globex: Account) -> None:
     moment = NOON
     fine = Organization(id=new_id("org", moment), name="new", plan_code="FREE", created_at=moment)
     foreign = UsageCounter(org_id=globex.org_id, period=date(2026, 9, 1), used=0, reserved=0)
@@ -178,7 +181,7 @@ def test_what_is_refused_is_found_behind_what_is_not_owned(acme, globex) -> None
 
 
 @pytest.mark.parametrize("part", ["org_id", "mode"])
-def test_rows_that_are_there_keep_their_organization_and_mode(acme, part) -> None:
+def test_rows_that_are_there_keep_their_organization_and_mode(acme: Account, part: str) -> None:
     """Only new rows are stamped: one that loses its owner is a defect, not somebody's."""
     with transaction(acme.org_id, "live") as session:
         session.add(preset())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = sorted(ROOT.glob("requirements*.txt"))
@@ -21,7 +21,7 @@ def locked(path: Path) -> list[tuple[Requirement, str]]:
     return [(Requirement(text), hashes) for text, _, hashes in split]
 
 
-def locked_here(path: Path) -> dict[str, Requirement]:
+def locked_here(path: Path) -> dict[NormalizedName, Requirement]:
     """Those of them that are meant for this machine, by name."""
     return {
         canonicalize_name(requirement.name): requirement

@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
+from flask import Flask
 from flask_migrate import check, upgrade
 from sqlalchemy import (
     JSON,
@@ -42,7 +45,7 @@ from app.models import (
 from app.services.accounts import identity
 from app.tenancy import unscoped
 from tests.clock import NOON
-from tests.conftest import release
+from tests.conftest import DatabaseMaker, release
 from tests.databases import on_both_databases
 
 pytestmark = [on_both_databases, pytest.mark.usefixtures("context")]
@@ -76,7 +79,9 @@ def test_the_four_plans_are_those_of_the_price_list() -> None:
 
 
 @contextmanager
-def database_at(revision: str, app, make_database, folder) -> Iterator[None]:
+def database_at(
+    revision: str, app: Flask, make_database: DatabaseMaker, folder: Path
+) -> Iterator[None]:
     """A database of the same kind as the application's, migrated as far as ``revision``, in a
     context of its own."""
     is_sqlite = app.extensions["lightwell"].settings.database_url.startswith("sqlite")
@@ -90,10 +95,10 @@ def database_at(revision: str, app, make_database, folder) -> Iterator[None]:
         release(old)
 
 
-def some_value(column: Column) -> object:
+def some_value(column: Column[Any]) -> object:
     """Anything that a column takes."""
     moment = datetime(2026, 6, 1, tzinfo=UTC)
-    kinds = (
+    kinds: tuple[tuple[type, object], ...] = (
         (Boolean, True),
         (Integer, 1),
         (Float, 1.0),
@@ -110,7 +115,9 @@ def row_of(table: Table, **values: object) -> dict[str, object]:
     return needed | {name: value for name, value in values.items() if name in table.columns}
 
 
-def test_of_accounts_that_share_a_mailbox_the_oldest_has_it(app, make_database, tmp_path) -> None:
+def test_of_accounts_that_share_a_mailbox_the_oldest_has_it(
+    app: Flask, make_database: DatabaseMaker, tmp_path: Path
+) -> None:
     """All go on, with the keys that they have; the next one is refused."""
     emails = [
         "b+1@example.com",
@@ -154,7 +161,7 @@ def test_of_accounts_that_share_a_mailbox_the_oldest_has_it(app, make_database, 
 
 
 def test_billing_comes_to_organizations_that_have_worked_for_long(
-    app, make_database, tmp_path
+    app: Flask, make_database: DatabaseMaker, tmp_path: Path
 ) -> None:
     """Nobody loses a plan that was set by hand, nor anything else."""
     plans = {"org_free": "FREE", "org_team": "TEAM", "org_contract": "ENTERPRISE"}
@@ -174,7 +181,9 @@ def test_billing_comes_to_organizations_that_have_worked_for_long(
         def counts() -> dict[str, int]:
             with db.engine.connect() as connection:
                 return {
-                    name: connection.scalar(select(func.count()).select_from(tables.tables[name]))
+                    name: connection.scalars(
+                        select(func.count()).select_from(tables.tables[name])
+                    ).one()
                     for name in names
                 }
 
@@ -215,7 +224,9 @@ def test_billing_comes_to_organizations_that_have_worked_for_long(
         check()
 
 
-def test_what_keys_did_is_theirs_where_others_act_too(app, make_database, tmp_path) -> None:
+def test_what_keys_did_is_theirs_where_others_act_too(
+    app: Flask, make_database: DatabaseMaker, tmp_path: Path
+) -> None:
     """Keys and the system were all that acted before; no row is lost, nor what guards it."""
     settled = {"state": "settled"}
     by_keys = {
@@ -251,7 +262,7 @@ def test_what_keys_did_is_theirs_where_others_act_too(app, make_database, tmp_pa
         with transaction() as session, unscoped(session, "a test"):
             by_key = Actor(ActorKind.KEY, "key_1")
             for model in (UsageEntry, DailyEntry, Export, IdempotentRequest):
-                row = session.scalars(select(model)).one()
+                row: Any = session.scalars(select(model)).one()
                 assert (row.id, row.actor) == (model.__tablename__, by_key)
             entries = session.scalars(select(AuditEntry).order_by(AuditEntry.id))
             assert [entry.actor for entry in entries] == [
@@ -288,7 +299,7 @@ def test_what_keys_did_is_theirs_where_others_act_too(app, make_database, tmp_pa
 
 
 @pytest.mark.parametrize("table", ["usage_entries", "exports", "audit_entries"])
-def test_nobody_else_acts(table) -> None:
+def test_nobody_else_acts(table: str) -> None:
     """The database itself knows who may."""
     tables = MetaData()
     tables.reflect(db.engine, only=[table])

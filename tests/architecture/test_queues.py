@@ -7,6 +7,7 @@ from inspect import isfunction
 from types import SimpleNamespace
 
 import pytest
+from flask import Flask
 from redis import Redis
 from rq import Queue
 
@@ -33,7 +34,9 @@ def test_the_procfile_starts_the_worker() -> None:
     assert procfile["worker"] == "python -m app.worker"
 
 
-def test_the_worker_serves_every_queue(app, connection, monkeypatch) -> None:
+def test_the_worker_serves_every_queue(
+    app: Flask, connection: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It starts a process for each queue that anything of ours enqueues to, and every kind of job
     is enqueued here."""
     enqueue_export(connection, "org", "live", "exp", "exp-0")

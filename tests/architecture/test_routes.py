@@ -5,10 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from flask import Flask
+from werkzeug.routing import Rule
 
 from app.models import Role
 from app.web.requirements import Key, Nothing, Staff, User, Workspace
-from tests.client import ApiClient, bearer
+from tests.client import Answer, ApiClient, bearer
+from tests.conftest import Account, AccountMaker, KeyMaker, SignIn
 from tests.images_client import ImagesClient
 from tests.workspace import upload
 
@@ -63,29 +66,29 @@ SAMPLES: dict[str, tuple[str, Maker, dict[str, Any]]] = {
 is not open to everybody."""
 
 
-def rules(app):
+def rules(app: Flask) -> list[Rule]:
     return [rule for rule in app.url_map.iter_rules() if rule.endpoint != "static"]
 
 
-def requirement_of(app, rule):
+def requirement_of(app: Flask, rule: Rule) -> object:
     return getattr(app.view_functions[rule.endpoint], "requirement", None)
 
 
-def test_every_route_names_its_requirement(app) -> None:
+def test_every_route_names_its_requirement(app: Flask) -> None:
     for rule in rules(app):
         assert type(requirement_of(app, rule)) in (Key, Workspace, User, Staff, Nothing), (
             f"{rule} does not say whom it lets in"
         )
 
 
-def test_reading_takes_the_scope_to_read_and_all_else_that_to_write(app) -> None:
+def test_reading_takes_the_scope_to_read_and_all_else_that_to_write(app: Flask) -> None:
     for rule in rules(app):
         if isinstance(requirement := requirement_of(app, rule), Key):
-            scope = "read" if "GET" in rule.methods else "write"
+            scope = "read" if "GET" in (rule.methods or ()) else "write"
             assert requirement.scope == scope, f"{rule} {rule.methods}"
 
 
-def test_every_route_with_an_id_has_a_sample(app) -> None:
+def test_every_route_with_an_id_has_a_sample(app: Flask) -> None:
     needing = {
         rule.endpoint
         for rule in rules(app)
@@ -96,14 +99,14 @@ def test_every_route_with_an_id_has_a_sample(app) -> None:
 
 @pytest.mark.parametrize("endpoint", SAMPLES)
 def test_an_outsider_s_answer_is_that_of_an_id_that_never_was(
-    app, client, acme, globex, endpoint
+    app: Flask, client: ApiClient, acme: Account, globex: Account, endpoint: str
 ) -> None:
     """Another organization's id, the other mode's, and an invented one: 404, byte for byte the
     same."""
     method, make, body = SAMPLES[endpoint]
     rule = next(rule for rule in rules(app) if rule.endpoint == endpoint)
 
-    def call(thing: str, key: str):
+    def call(thing: str, key: str) -> tuple[int, bytes]:
         answer = client.open(
             rule.rule.replace("<id>", thing), method=method, headers=bearer(key), **body
         )
@@ -120,11 +123,11 @@ def test_an_outsider_s_answer_is_that_of_an_id_that_never_was(
     assert call(theirs, globex.key)[0] != 404
 
 
-def request_id(answer) -> bytes:
+def request_id(answer: Answer) -> bytes:
     return str(answer.headers["X-Request-Id"]).encode()
 
 
-def calls(app, kind: type) -> list[tuple[str, str]]:
+def calls(app: Flask, kind: type) -> list[tuple[str, str]]:
     """Every method and path with a requirement of the kind; where an id is wanted, one that nothing
     has."""
     address = app.url_map.bind("localhost")
@@ -132,11 +135,11 @@ def calls(app, kind: type) -> list[tuple[str, str]]:
         (method, address.build(rule.endpoint, dict.fromkeys(rule.arguments, "any"), method=method))
         for rule in rules(app)
         if isinstance(requirement_of(app, rule), kind)
-        for method in sorted(rule.methods - {"OPTIONS", "HEAD"})
+        for method in sorted((rule.methods or set()) - {"OPTIONS", "HEAD"})
     ]
 
 
-def test_the_sweeps_reach_every_route(app) -> None:
+def test_the_sweeps_reach_every_route(app: Flask) -> None:
     """Those below, over calls that the URL map takes to the very endpoints that let in some
     only."""
     address = app.url_map.bind("localhost")
@@ -150,7 +153,9 @@ def test_the_sweeps_reach_every_route(app) -> None:
 
 
 @pytest.mark.parametrize("credentials", [{}, bearer("nonsense"), {"x-api-key": ""}])
-def test_every_route_that_needs_a_key_refuses_without_one(app, client, credentials) -> None:
+def test_every_route_that_needs_a_key_refuses_without_one(
+    app: Flask, client: ApiClient, credentials: dict[str, str]
+) -> None:
     for method, path in calls(app, Key):
         answer = client.open(path, method=method, headers=credentials)
         assert answer.status_code == 401, f"{method} {path}"
@@ -158,7 +163,7 @@ def test_every_route_that_needs_a_key_refuses_without_one(app, client, credentia
 
 
 def test_reading_keys_cannot_write_and_writing_keys_cannot_read(
-    app, client, make_account, make_key
+    app: Flask, client: ApiClient, make_account: AccountMaker, make_key: KeyMaker
 ) -> None:
     account = make_account(requests_per_second=10_000)
     reading, writing = make_key(account, scopes=("read",)), make_key(account, scopes=("write",))
@@ -170,7 +175,9 @@ def test_reading_keys_cannot_write_and_writing_keys_cannot_read(
         assert answer.json["code"] == "forbidden"
 
 
-def test_pages_are_for_members_of_the_session_s_organization(app, client, acme, sign_in) -> None:
+def test_pages_are_for_members_of_the_session_s_organization(
+    app: Flask, client: ApiClient, acme: Account, sign_in: SignIn
+) -> None:
     """Nor does a key open a page, or a session the API."""
     outsider = sign_in(acme)
     with outsider.session_transaction() as session:
@@ -188,17 +195,21 @@ def test_pages_are_for_members_of_the_session_s_organization(app, client, acme, 
 
 
 @pytest.mark.parametrize("role", Role)
-def test_pages_are_for_those_with_the_role(app, acme, sign_in, role) -> None:
+def test_pages_are_for_those_with_the_role(
+    app: Flask, acme: Account, sign_in: SignIn, role: Role
+) -> None:
     member, address = sign_in(acme, role), app.url_map.bind("localhost")
     for method, path in calls(app, User):
-        requirement = app.view_functions[address.match(path, method)[0]].requirement
+        view: Any = app.view_functions[address.match(path, method)[0]]
         answer = member.open(path, method=method, headers={"Sec-Fetch-Site": "same-origin"})
-        assert (answer.status_code == 403) is not role.includes(requirement.role), (
+        assert (answer.status_code == 403) is not role.includes(view.requirement.role), (
             f"{method} {path}"
         )
 
 
-def test_the_console_is_not_there_for_others(app, client, acme, sign_in) -> None:
+def test_the_console_is_not_there_for_others(
+    app: Flask, client: ApiClient, acme: Account, sign_in: SignIn
+) -> None:
     owner = sign_in(acme, Role.OWNER)
     for method, path in calls(app, Staff):
         for caller in (client, owner):

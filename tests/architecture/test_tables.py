@@ -1,5 +1,8 @@
 """Every table is a directory table or belongs to an organization."""
 
+from typing import Any
+
+from flask import Flask
 from sqlalchemy import (
     Column,
     Engine,
@@ -19,9 +22,11 @@ from app.tenancy import DIRECTORY_TABLES, OrgOwned
 from tests.databases import on_both_databases
 
 
-def owned_models() -> list[type]:
+def owned_models() -> list[type[Base]]:
     return [
-        mapper.class_ for mapper in Base.registry.mappers if issubclass(mapper.class_, OrgOwned)
+        model
+        for model in (mapper.class_ for mapper in Base.registry.mappers)
+        if issubclass(model, Base) and issubclass(model, OrgOwned)
     ]
 
 
@@ -31,15 +36,15 @@ def test_every_table_is_directory_or_owned() -> None:
     assert not owned & DIRECTORY_TABLES
 
 
-def keys_and_indexes(database: Engine, table: str) -> list[list[str]]:
+def keys_and_indexes(database: Engine, table: str) -> list[list[str | None]]:
     """The columns of each way in which the database itself finds rows quickly; a foreign key is
     none."""
     found = inspect(database)
     indexes = [index for index in found.get_indexes(table) if not is_partial(index)]
     uniques = found.get_unique_constraints(table)
     return [
-        found.get_pk_constraint(table)["constrained_columns"],
-        *(one["column_names"] for one in indexes + uniques),
+        [*found.get_pk_constraint(table)["constrained_columns"]],
+        *([*one["column_names"]] for one in indexes + uniques),
     ]
 
 
@@ -48,7 +53,7 @@ def is_partial(index: ReflectedIndex) -> bool:
 
 
 @on_both_databases
-def test_owned_tables_are_found_by_organization_first(app) -> None:
+def test_owned_tables_are_found_by_organization_first(app: Flask) -> None:
     with app.app_context():
         lacking = [
             model.__tablename__
@@ -62,7 +67,10 @@ def test_owned_tables_are_found_by_organization_first(app) -> None:
 def test_a_foreign_key_is_no_index() -> None:
     memory, tables = create_engine("sqlite://"), MetaData()
     Table("parents", tables, Column("id", Integer, primary_key=True))
-    own = (Column("id", Integer, primary_key=True), Column("org_id", ForeignKey("parents.id")))
+    own: tuple[Column[Any], ...] = (
+        Column("id", Integer, primary_key=True),
+        Column("org_id", ForeignKey("parents.id")),
+    )
     Table("children", tables, *own, Index("partial", "org_id", sqlite_where=Column("id") > 5))
     tables.create_all(memory)
     assert keys_and_indexes(memory, "children") == [["id"]]
@@ -74,7 +82,7 @@ def test_children_reference_their_parents_within_the_organization() -> None:
     keys = [
         key
         for model in owned_models()
-        for key in model.__table__.constraints
+        for key in Base.metadata.tables[model.__tablename__].constraints
         if isinstance(key, ForeignKeyConstraint) and key.referred_table.name in owned
     ]
     assert keys

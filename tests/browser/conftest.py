@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 from playwright._impl._driver import compute_driver_executable
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+
+from tests.conftest import Service
 
 CHROMIUM = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -22,7 +24,7 @@ def browser() -> Iterator[Browser]:
     driver, _ = compute_driver_executable()
     if not CHROMIUM or subprocess.run([driver, "--version"], capture_output=True).returncode:
         pytest.skip("needs a browser: apt-get install chromium libatomic1")
-    environment = {
+    environment: dict[str, str | float | bool] = {
         name: value for name, value in os.environ.items() if name != "LD_PRELOAD"
     }  # faketime makes it hang
     with sync_playwright() as playwright:
@@ -32,9 +34,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(params=["light", "dark", "phone"])
-def page(request: pytest.FixtureRequest, browser: Browser, service) -> Iterator[Page]:
+def page(request: pytest.FixtureRequest, browser: Browser, service: Service) -> Iterator[Page]:
     """A page that fails its test when anything is logged as an error or asked of another host."""
-    size = (
+    size: ViewportSize = (
         {"width": 390, "height": 844}
         if request.param == "phone"
         else {"width": 1280, "height": 900}

@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.test_docs import contrast
 from tests.conftest import Service
@@ -21,11 +21,12 @@ def session_cookie(service: Service, **values: str) -> str:
     signer = Flask(__name__)
     signer.secret_key = (service.data_dir / "secret_key").read_text()
     serializer = SecureCookieSessionInterface().get_signing_serializer(signer)
+    assert serializer
     return str(serializer.dumps(values))
 
 
 @pytest.fixture(scope="module")
-def session(service) -> str:
+def session(service: Service) -> str:
     """The session of a user who has just been made."""
     service.flask("users", "create", EMAIL)
     with closing(sqlite3.connect(service.data_dir / "lightwell.sqlite3")) as database:
@@ -37,9 +38,13 @@ def session(service) -> str:
     return session_cookie(service, user_id=user_id, org_id=org_id)
 
 
-def test_the_account_page_reads_well_on_every_screen(page, service, session) -> None:
+def test_the_account_page_reads_well_on_every_screen(
+    page: Page, service: Service, session: str
+) -> None:
     page.context.add_cookies([{"name": "session", "value": session, "url": service.url}])
-    assert page.goto("/account").status == 200
+    answer = page.goto("/account")
+    assert answer
+    assert answer.status == 200
     expect(page).to_have_title("Account · reader · Lightwell")
     expect(page.get_by_role("heading", level=1)).to_have_text("Account")
     for text in (EMAIL, "reader", "owner"):

@@ -71,7 +71,7 @@ class Customer:
         wait_until(answers, f"the workspace API to answer {workspace}", pause=PAUSE)
 
 
-def test_from_free_to_business_and_back(page, service) -> None:
+def test_from_free_to_business_and_back(page: Page, service: Service) -> None:
     customer = Customer(service, "buyer")
     customer.gets_plan("FREE", 100, 402)
 

@@ -1,17 +1,19 @@
 """The pages about the API, as a person sees and uses them."""
 
 import re
+from pathlib import Path
 
 import pytest
 import requests
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
+from tests.conftest import Service
 from tests.images import encoded
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("service")]
 
 
-def contrast(page, selector: str) -> float:
+def contrast(page: Page, selector: str) -> float:
     """WCAG 2.2 contrast ratio of an element's text against the page's background."""
     return page.locator(selector).first.evaluate(
         """element => {
@@ -29,7 +31,7 @@ def contrast(page, selector: str) -> float:
     )
 
 
-def test_error_pages_read_well_on_every_screen(page) -> None:
+def test_error_pages_read_well_on_every_screen(page: Page) -> None:
     page.goto("/docs/errors")
     expect(page.get_by_role("heading", level=1)).to_have_text("Errors")
     for selector in ("h1", "main p", "dd", "main a", ".status, dt"):
@@ -43,7 +45,7 @@ def test_error_pages_read_well_on_every_screen(page) -> None:
 
 
 @pytest.mark.parametrize("page", ["dark", "phone"], indirect=True)
-def test_the_page_about_plans_reads_well_in_the_dark_and_on_a_phone(page) -> None:
+def test_the_page_about_plans_reads_well_in_the_dark_and_on_a_phone(page: Page) -> None:
     page.goto("/docs/errors")
     page.get_by_role("link", name="Plans").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Plans")
@@ -53,14 +55,16 @@ def test_the_page_about_plans_reads_well_in_the_dark_and_on_a_phone(page) -> Non
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_the_playground_opens_without_the_network(page) -> None:
+def test_the_playground_opens_without_the_network(page: Page) -> None:
     page.goto("/docs")
     expect(page.get_by_role("heading", name="Lightwell", level=1)).to_be_visible()
     expect(page.get_by_text("POST /compress/batch").first).to_be_visible()
 
 
 @pytest.mark.parametrize("page", ["light"], indirect=True)
-def test_a_batch_is_compressed_from_the_playground(page, service, tmp_path) -> None:
+def test_a_batch_is_compressed_from_the_playground(
+    page: Page, service: Service, tmp_path: Path
+) -> None:
     answer = requests.post(
         f"{service.url}/auth/register", json={"email": "player@example.com"}, timeout=10
     )

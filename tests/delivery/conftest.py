@@ -5,17 +5,21 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 from urllib.parse import urljoin
 from uuid import uuid4
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
+from flask import Flask
 from werkzeug.serving import make_server
 
 from app.adapters.storage.interface import Storage
 from app.adapters.storage.local import LocalStorage
 from app.adapters.storage.s3 import S3Storage
 from tests.clock import real_now
-from tests.s3 import REGION
+from tests.s3 import REGION, S3Server
 
 MINUTES = timedelta(minutes=15)
 
@@ -41,9 +45,14 @@ class Store:
         assert presigned.headers == {"Content-Type": content_type}
         return urljoin(self.origin, presigned.url)
 
-    def get_url(self, key: str, begins: datetime | None = None, **changes: object) -> str:
+    def get_url(self, key: str, begins: datetime | None = None, **changes: Any) -> str:
         begins = begins or real_now()
-        said = {"filename": "photo.jpg", "content_type": "image/jpeg", "inline": True, **changes}
+        said: dict[str, Any] = {
+            "filename": "photo.jpg",
+            "content_type": "image/jpeg",
+            "inline": True,
+            **changes,
+        }
         return urljoin(
             self.origin,
             self.storage.presign_get(key, expires_at=begins + MINUTES, now=begins, **said),
@@ -51,12 +60,15 @@ class Store:
 
 
 @pytest.fixture(scope="module")
-def origin(sqlite_app) -> Iterator[str]:
+def origin(sqlite_app: Flask) -> Iterator[str]:
     """The application behind a real server."""
 
-    def closed_in_any_case(environ, start_response):
+    def closed_in_any_case(
+        environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterator[bytes]:
         """Werkzeug's server forgets to close an answer when its client is gone too soon."""
-        with closing(sqlite_app(environ, start_response)) as answer:
+        answer: Any = sqlite_app(environ, start_response)
+        with closing(answer):
             yield from answer
 
     server = make_server("127.0.0.1", 0, closed_in_any_case, threaded=True)
@@ -69,24 +81,26 @@ def origin(sqlite_app) -> Iterator[str]:
 
 
 @pytest.fixture
-def local(tmp_path) -> LocalStorage:
+def local(tmp_path: Path) -> LocalStorage:
     return LocalStorage(tmp_path / "objects", "a secret key")
 
 
 @pytest.fixture
-def make_local(app, real_time, local, origin, monkeypatch) -> Store:
+def make_local(
+    app: Flask, real_time: None, local: LocalStorage, origin: str, monkeypatch: pytest.MonkeyPatch
+) -> Store:
     container = app.extensions["lightwell"]
     monkeypatch.setitem(app.extensions, "lightwell", replace(container, storage=local))
     return Store(local, origin)
 
 
 @pytest.fixture
-def make_s3(s3_server) -> Store:
+def make_s3(s3_server: S3Server) -> Store:
     return Store(S3Storage(s3_server.bucket, s3_server.endpoint, REGION), s3_server.endpoint)
 
 
 @pytest.fixture(params=["local", "s3"])
-def store(request) -> Store:
+def store(request: pytest.FixtureRequest) -> Store:
     return request.getfixturevalue(f"make_{request.param}")
 
 

@@ -1,10 +1,14 @@
 """Published images: seen by everybody who has the address, from a folder and from S3, until they
 are unpublished."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
+from flask import Flask
 from sqlalchemy import select
 
 from app.adapters.storage.interface import Storage
@@ -15,37 +19,44 @@ from app.models import Asset, new_id
 from app.services.library import assets, publishing
 from app.services.library.assets import Label
 from app.web.files import CHUNK_BYTES
+from tests.client import Answer, ApiClient
+from tests.clock import Clock
+from tests.conftest import Account
 from tests.databases import on_both_databases
 from tests.library import make_asset
-from tests.s3 import REGION
+from tests.s3 import REGION, S3Server
 
 CONTENT = bytes(range(256)) * 1024
 """More than one chunk."""
 
 
 @pytest.fixture(scope="module")
-def s3(s3_server) -> S3Storage:
+def s3(s3_server: S3Server) -> S3Storage:
     return S3Storage(s3_server.bucket, s3_server.endpoint, REGION)
 
 
 @pytest.fixture
-def storage(request, app, tmp_path) -> Storage:
+def storage(request: pytest.FixtureRequest, app: Flask, tmp_path: Path) -> Storage:
     """A folder; S3 where a test asks for it."""
     if getattr(request, "param", "local") == "local":
-        return LocalStorage(tmp_path / "objects", app.secret_key)
+        return LocalStorage(tmp_path / "objects", "a secret key")
     return request.getfixturevalue("s3")
 
 
+Opened = list[tuple[BinaryIO, tuple[int, ...]]]
+"""Files, and from where to where each is read."""
+
+
 @pytest.fixture
-def opened(app, storage, monkeypatch):
+def opened(app: Flask, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> Opened:
     """The application keeps its objects in ``storage``; what it opens there."""
     monkeypatch.setitem(
         app.extensions, "lightwell", replace(app.extensions["lightwell"], storage=storage)
     )
-    files = []
+    files: Opened = []
     opening = storage.open
 
-    def observed(*arguments):
+    def observed(*arguments: Any) -> BinaryIO:
         files.append((opening(*arguments), arguments[1:]))
         return files[-1][0]
 
@@ -54,11 +65,17 @@ def opened(app, storage, monkeypatch):
 
 
 @pytest.fixture
-def make_image(app, acme, clock, opened, storage):
+def make_image(
+    app: Flask, acme: Account, clock: Clock, opened: Opened, storage: Storage
+) -> Callable[..., str]:
     """Make an asset of acme's, of CONTENT unless named."""
 
     def make(
-        content: bytes = CONTENT, kind="jpeg", mime_type="image/jpeg", name="hero.png", mode="live"
+        content: bytes = CONTENT,
+        kind: str = "jpeg",
+        mime_type: str = "image/jpeg",
+        name: str = "hero.png",
+        mode: str = "live",
     ) -> str:
         asset = make_asset(
             new_id("image", clock()), name, kind=kind, mime_type=mime_type, size=len(content),
@@ -73,8 +90,8 @@ def make_image(app, acme, clock, opened, storage):
 
 
 @pytest.fixture
-def publish(app, acme):
-    def publish(asset_id: str, mode="live") -> str:
+def publish(app: Flask, acme: Account) -> Callable[..., str]:
+    def publish(asset_id: str, mode: str = "live") -> str:
         with app.app_context(), transaction(acme.org_id, mode) as session:
             asset = assets.get(session, asset_id)
             publishing.publish(session, asset)
@@ -84,7 +101,7 @@ def publish(app, acme):
 
 
 @pytest.fixture
-def unpublish(app, acme):
+def unpublish(app: Flask, acme: Account) -> Callable[[str], None]:
     def unpublish(asset_id: str) -> None:
         with app.app_context(), transaction(acme.org_id, "live") as session:
             publishing.unpublish(session, assets.get(session, asset_id))
@@ -92,12 +109,19 @@ def unpublish(app, acme):
     return unpublish
 
 
-def answer_without_id(answer) -> bytes:
+def answer_without_id(answer: Answer) -> bytes:
     return answer.data.replace(answer.headers["X-Request-Id"].encode(), b"")
 
 
 @on_both_databases
-def test_the_life_of_an_address(app, client, acme, make_image, publish, unpublish) -> None:
+def test_the_life_of_an_address(
+    app: Flask,
+    client: ApiClient,
+    acme: Account,
+    make_image: Callable[..., str],
+    publish: Callable[..., str],
+    unpublish: Callable[[str], None],
+) -> None:
     image = make_image(name='Ünser "Held".jpg')
     url = publish(image)
     assert publish(image) == url
@@ -129,7 +153,9 @@ def test_the_life_of_an_address(app, client, acme, make_image, publish, unpublis
 
 
 @on_both_databases
-def test_two_who_publish_at_one_time_get_one_address(app, acme, make_image, publish) -> None:
+def test_two_who_publish_at_one_time_get_one_address(
+    app: Flask, acme: Account, make_image: Callable[..., str], publish: Callable[..., str]
+) -> None:
     image = make_image()
     with app.app_context(), transaction(acme.org_id, "live") as session:
         late = assets.get(session, image)
@@ -139,7 +165,9 @@ def test_two_who_publish_at_one_time_get_one_address(app, acme, make_image, publ
 
 
 @on_both_databases
-def test_no_other_address_leads_there(client, make_image, publish) -> None:
+def test_no_other_address_leads_there(
+    client: ApiClient, make_image: Callable[..., str], publish: Callable[..., str]
+) -> None:
     token = publish(make_image()).rpartition("/")[2].removesuffix(".jpg")
     assert len(token) == 24
     others = (".png", ".avif", ".jpg.jpg", "", ".", "%00.jpg", "x.jpg")
@@ -148,7 +176,9 @@ def test_no_other_address_leads_there(client, make_image, publish) -> None:
         assert (answer.status_code, answer.json["code"]) == (404, "not_found"), file
 
 
-def test_every_format_is_published_as_it_is(client, make_image, publish) -> None:
+def test_every_format_is_published_as_it_is(
+    client: ApiClient, make_image: Callable[..., str], publish: Callable[..., str]
+) -> None:
     for kind, mime_type, extension in (
         ("webp", "image/webp", "webp"), ("heif", "image/heic", "heic"),
         ("heif", "image/heif", "heif"),
@@ -167,10 +197,12 @@ class TestConditionsAndRanges:
     """As RFC 9110 has them, and without opening what is not sent."""
 
     @pytest.fixture
-    def url(self, make_image, publish) -> str:
+    def url(self, make_image: Callable[..., str], publish: Callable[..., str]) -> str:
         return publish(make_image())
 
-    def test_one_range_is_sent_and_no_more_is_read(self, client, url, opened) -> None:
+    def test_one_range_is_sent_and_no_more_is_read(
+        self, client: ApiClient, url: str, opened: Opened
+    ) -> None:
         for asked, part in (
             ("0-0", slice(0, 1)), ("1-70000", slice(1, 70001)), ("262143-", slice(262143, None)),
             ("-3", slice(-3, None)), ("5-999999999", slice(5, None)), ("0-", slice(0, None)),
@@ -184,7 +216,9 @@ class TestConditionsAndRanges:
             assert bounds == (first, end)
             assert file.closed
 
-    def test_what_need_not_be_sent_is_not_opened(self, client, url, opened) -> None:
+    def test_what_need_not_be_sent_is_not_opened(
+        self, client: ApiClient, url: str, opened: Opened
+    ) -> None:
         whole = client.get(url)
         assert (whole.status_code, whole.data, whole.headers["Accept-Ranges"]) == (
             200,
@@ -222,7 +256,7 @@ class TestConditionsAndRanges:
         assert (failed.status_code, failed.json["code"]) == (412, "precondition_failed")
         assert not opened
 
-    def test_what_may_be_ignored_is_answered_whole(self, client, url) -> None:
+    def test_what_may_be_ignored_is_answered_whole(self, client: ApiClient, url: str) -> None:
         etag, modified = (client.head(url).headers[name] for name in ("ETag", "Last-Modified"))
         for ignored in (
             "bytes=0-1,4-5",
@@ -245,7 +279,13 @@ class TestConditionsAndRanges:
         )
 
     def test_an_object_that_is_lost_is_no_short_answer(
-        self, client, url, storage, opened, app, acme
+        self,
+        client: ApiClient,
+        url: str,
+        storage: Storage,
+        opened: Opened,
+        app: Flask,
+        acme: Account,
     ) -> None:
         with app.app_context(), transaction(acme.org_id, "live") as session:
             storage.delete(session.scalars(select(Asset.storage_key)))
@@ -253,7 +293,9 @@ class TestConditionsAndRanges:
             answer = client.get(url, headers=asked)
             assert (answer.status_code, answer.json["code"]) == (404, "not_found")
 
-    def test_a_client_that_leaves_ends_the_transfer(self, client, url, opened) -> None:
+    def test_a_client_that_leaves_ends_the_transfer(
+        self, client: ApiClient, url: str, opened: Opened
+    ) -> None:
         answer = client.get(url, buffered=False)
         assert next(answer.iter_encoded()) == CONTENT[:CHUNK_BYTES]
         assert not opened[0][0].closed
@@ -263,7 +305,9 @@ class TestConditionsAndRanges:
         unread.close()
         assert opened[1][0].closed
 
-    def test_an_empty_object(self, client, make_image, publish) -> None:
+    def test_an_empty_object(
+        self, client: ApiClient, make_image: Callable[..., str], publish: Callable[..., str]
+    ) -> None:
         url = publish(make_image(b""))
         assert client.get(url).data == b""
         assert client.get(url, headers={"Range": "bytes=0-"}).status_code == 416

@@ -4,6 +4,7 @@ import http.client
 import re
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
@@ -17,7 +18,7 @@ from app.adapters.storage.s3 import S3Storage
 from app.errors import DependencyDown
 from tests.clock import real_now
 from tests.delivery.conftest import MINUTES, Store
-from tests.s3 import CREDENTIALS, REGION
+from tests.s3 import CREDENTIALS, REGION, S3Server
 
 
 def read(storage: Storage, key: str) -> bytes:
@@ -28,13 +29,13 @@ def read(storage: Storage, key: str) -> bytes:
 @pytest.mark.parametrize(
     "name", ["a b+c&d=e?f#g", "naïve 写真 🎉.jpg", "100%25", "~'(*)!", "dot..dot", ".hidden"]
 )
-def test_keys_may_hold_any_character(store, key, name) -> None:
+def test_keys_may_hold_any_character(store: Store, key: str, name: str) -> None:
     store.storage.put(f"{key}/{name}", [b"x"])
     assert store.storage.size(f"{key}/{name}") == 1
     assert requests.get(store.get_url(f"{key}/{name}"), timeout=10).content == b"x"
 
 
-def test_a_signed_upload_becomes_the_object(store, key) -> None:
+def test_a_signed_upload_becomes_the_object(store: Store, key: str) -> None:
     url = store.put_url(key)
     for body in (b"first", b"again"):
         answer = requests.put(url, data=body, headers={"Content-Type": "image/jpeg"}, timeout=10)
@@ -45,7 +46,7 @@ def test_a_signed_upload_becomes_the_object(store, key) -> None:
         )
 
 
-def test_a_signed_upload_may_be_empty(store, key) -> None:
+def test_a_signed_upload_may_be_empty(store: Store, key: str) -> None:
     url = store.put_url(key, size=0)
     headers = {"Content-Type": "image/jpeg", "Content-Length": "0"}
     assert requests.put(url, data=b"", headers=headers, timeout=10).status_code == 200
@@ -63,7 +64,9 @@ def test_a_signed_upload_may_be_empty(store, key) -> None:
         (b"", "image/jpeg"),
     ],
 )
-def test_a_signed_upload_takes_that_type_and_length_only(store, key, body, content_type) -> None:
+def test_a_signed_upload_takes_that_type_and_length_only(
+    store: Store, key: str, body: bytes, content_type: str | None
+) -> None:
     headers = {"Content-Type": content_type} if content_type else {}
     assert (
         requests.put(store.put_url(key), data=body, headers=headers, timeout=10).status_code == 403
@@ -71,7 +74,7 @@ def test_a_signed_upload_takes_that_type_and_length_only(store, key, body, conte
     assert store.storage.size(key) is None
 
 
-def test_expired_urls_are_refused(store, key) -> None:
+def test_expired_urls_are_refused(store: Store, key: str) -> None:
     store.storage.put(key, [b"bytes"])
     begins = real_now() - MINUTES
     for expired, status in ((timedelta(seconds=-2), 403), (timedelta(seconds=60), 200)):
@@ -86,7 +89,7 @@ def test_expired_urls_are_refused(store, key) -> None:
         assert read(store.storage, key) == (b"bytes" if status == 403 else b"other")
 
 
-def test_a_url_is_for_one_method(store, key) -> None:
+def test_a_url_is_for_one_method(store: Store, key: str) -> None:
     store.storage.put(key, [b"bytes"])
     assert requests.get(store.put_url(key), timeout=10).status_code == 403
     headers = {"Content-Type": "image/jpeg"}
@@ -126,7 +129,7 @@ def signed_positions(target: str) -> list[int]:
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])
-def test_an_altered_url_is_refused(store, key, method) -> None:
+def test_an_altered_url_is_refused(store: Store, key: str, method: str) -> None:
     """Any one character, to the last."""
     store.storage.put(key, [b"bytes"])
     url = store.get_url(key) if method == "GET" else store.put_url(key)
@@ -156,7 +159,7 @@ def test_an_altered_url_is_refused(store, key, method) -> None:
     assert ask(method, url, target, **headers) == 200
 
 
-def test_a_signed_download_answers_ranges_and_conditions(store, key) -> None:
+def test_a_signed_download_answers_ranges_and_conditions(store: Store, key: str) -> None:
     store.storage.put(key, [b"0123456789"])
     url = store.get_url(key)
 
@@ -191,7 +194,9 @@ def test_a_signed_download_answers_ranges_and_conditions(store, key) -> None:
 
 
 @pytest.mark.parametrize("inline", [True, False])
-def test_a_signed_download_has_the_type_and_name_it_was_made_for(store, key, inline) -> None:
+def test_a_signed_download_has_the_type_and_name_it_was_made_for(
+    store: Store, key: str, inline: bool
+) -> None:
     store.storage.put(key, [b"bytes"], "application/x-other")
     url = store.get_url(
         key, filename='Ünï "写真" 100%.webp', content_type="image/webp", inline=inline
@@ -206,7 +211,7 @@ def test_a_signed_download_has_the_type_and_name_it_was_made_for(store, key, inl
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
-def test_a_file_name_stays_one_header_and_comes_back(name) -> None:
+def test_a_file_name_stays_one_header_and_comes_back(name: str) -> None:
     header = content_disposition(name, inline=False)
     assert header.isascii()
     assert header.isprintable()
@@ -217,26 +222,28 @@ def test_a_file_name_stays_one_header_and_comes_back(name) -> None:
     assert (plain[1] if plain[2] is None else unquote(plain[2])) == name
 
 
-def test_a_signed_download_of_what_was_deleted_is_not_found(store, key) -> None:
+def test_a_signed_download_of_what_was_deleted_is_not_found(store: Store, key: str) -> None:
     store.storage.put(key, [b"bytes"])
     url = store.get_url(key)
     store.storage.delete([key])
     assert requests.get(url, timeout=10).status_code == 404
 
 
-def test_another_secret_s_urls_are_refused(make_local, tmp_path) -> None:
+def test_another_secret_s_urls_are_refused(make_local: Store, tmp_path: Path) -> None:
     make_local.storage.put("key", [b"bytes"])
     other = Store(LocalStorage(tmp_path / "objects", "another key"), make_local.origin)
     assert requests.get(other.get_url("key"), timeout=10).status_code == 403
     assert requests.get(make_local.get_url("key"), timeout=10).status_code == 200
 
 
-def test_on_aws_the_bucket_is_the_host(s3_server) -> None:
+def test_on_aws_the_bucket_is_the_host(s3_server: S3Server) -> None:
     url = Store(S3Storage("pictures", None, "eu-west-1"), "").get_url("a key")
     assert url.startswith("https://pictures.s3.eu-west-1.amazonaws.com/a%20key?")
 
 
-def test_without_credentials_nothing_is_signed(s3_server, monkeypatch) -> None:
+def test_without_credentials_nothing_is_signed(
+    s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in CREDENTIALS:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

@@ -73,24 +73,23 @@ def web_process(service: Service) -> psutil.Process:
         child
         for child in psutil.Process(service.process.pid).children(recursive=True)
         if "gunicorn" in " ".join(child.cmdline())
-        and "gunicorn" in " ".join(child.parent().cmdline())
+        and "gunicorn" in " ".join(psutil.Process(child.ppid()).cmdline())
     )
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="needs curl: apt-get install curl")
-def test_the_printed_line_gets_a_key_and_the_key_compresses(service) -> None:
+def test_the_printed_line_gets_a_key_and_the_key_compresses(service: Service) -> None:
     wait_until(lambda: "Ctrl-C" in service.log.read_text(), "the banner")
     banner = service.log.read_text()
     assert f"{service.url}/docs" in banner
-    line = re.search(r"curl .*", banner)
-    arguments = shlex.split(line[0])
+    arguments = shlex.split(re.findall(r"curl .*", banner)[0])
     answer = subprocess.run([*arguments, "--silent"], capture_output=True, text=True, check=True)
-    key = {"x-api-key": re.search(r"psx_\w+", answer.stdout)[0]}
+    key = {"x-api-key": re.findall(r"psx_\w+", answer.stdout)[0]}
     assert compress(service, key, encoded(), quality="0.7").json()["processed"] == 1
     assert used(service, key) == 1
 
 
-def test_commands_work_on_the_data_of_a_running_service(service) -> None:
+def test_commands_work_on_the_data_of_a_running_service(service: Service) -> None:
     service.flask("users", "create", "ops@example.com")
     service.flask("orgs", "set-plan", "ops@example.com", "BUSINESS")
     key = {"x-api-key": service.flask("keys", "create", "ops@example.com")}
@@ -99,7 +98,7 @@ def test_commands_work_on_the_data_of_a_running_service(service) -> None:
     )
 
 
-def test_sixty_four_parallel_requests_at_a_limit_of_a_hundred(service) -> None:
+def test_sixty_four_parallel_requests_at_a_limit_of_a_hundred(service: Service) -> None:
     """Each sends two files, so fifty fit; refusals are 429 and 503 only, and exactly what was
     processed is counted."""
     key = register(service, "parallel")
@@ -143,7 +142,7 @@ def half_an_upload(service: Service, key: dict[str, str]) -> socket.socket:
 
 
 @pytest.mark.skipif(not psutil.LINUX, reason="looks into /proc")
-def test_a_client_that_goes_away_is_not_charged_and_leaves_nothing(service) -> None:
+def test_a_client_that_goes_away_is_not_charged_and_leaves_nothing(service: Service) -> None:
     key = register(service, "gone")
     half_an_upload(service, key).close()
     wait_until(lambda: not arriving(service), "the spool to be empty")
@@ -151,7 +150,7 @@ def test_a_client_that_goes_away_is_not_charged_and_leaves_nothing(service) -> N
 
 
 @pytest.mark.skipif(not psutil.LINUX, reason="looks into /proc")
-def test_a_client_that_falls_silent_is_given_up(service) -> None:
+def test_a_client_that_falls_silent_is_given_up(service: Service) -> None:
     key = register(service, "silent")
     with half_an_upload(service, key) as connection:
         assert connection.recv(65536).startswith(b"HTTP/1.1 408 ")
@@ -170,7 +169,9 @@ def test_a_client_that_falls_silent_is_given_up(service) -> None:
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
     ],
 )
-def test_what_is_no_http_is_refused_with_our_body(service, request_bytes, status) -> None:
+def test_what_is_no_http_is_refused_with_our_body(
+    service: Service, request_bytes: bytes, status: int
+) -> None:
     address = urlsplit(service.url)
     with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
         connection.sendall(request_bytes)
@@ -184,7 +185,7 @@ def test_what_is_no_http_is_refused_with_our_body(service, request_bytes, status
 @pytest.mark.parametrize(
     "chunks", [b"zz\r\n--edge\r\n", b"5\r\n--edgeXX", b"5\r\n--e", b"5;" + b"x" * 20_000 + b"\r\n"]
 )
-def test_malformed_chunks_are_the_client_s_fault(service, chunks) -> None:
+def test_malformed_chunks_are_the_client_s_fault(service: Service, chunks: bytes) -> None:
     key = register(service, f"chunks-{len(chunks)}")
     with begin_upload(service, key, "Transfer-Encoding: chunked", chunks) as connection:
         with suppress(OSError):  # it may have answered and closed already
@@ -194,7 +195,7 @@ def test_malformed_chunks_are_the_client_s_fault(service, chunks) -> None:
     assert used(service, key) == 0
 
 
-def test_health_answers_while_pictures_are_worked_on(service) -> None:
+def test_health_answers_while_pictures_are_worked_on(service: Service) -> None:
     key = register(service, "busy", "BUSINESS")
     with ThreadPoolExecutor(3) as threads:
         batches = [
@@ -207,7 +208,7 @@ def test_health_answers_while_pictures_are_worked_on(service) -> None:
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_with_the_batch(service) -> None:
+def test_memory_does_not_grow_with_the_batch(service: Service) -> None:
     """Sixteen incompressible megabytes-large pictures in and out: 100 MB of JSON, and the web
     process stays small."""
     key = register(service, "large", "ENTERPRISE")
@@ -242,7 +243,7 @@ def imaging_processes(service: Service) -> list[psutil.Process]:
 
 
 @pytest.mark.slow
-def test_a_killed_imaging_process_costs_its_file_only(service) -> None:
+def test_a_killed_imaging_process_costs_its_file_only(service: Service) -> None:
     key = register(service, "killed", "ENTERPRISE")
     before = {child.pid: child.cpu_times().user for child in imaging_processes(service)}
 
@@ -269,7 +270,7 @@ def test_a_killed_imaging_process_costs_its_file_only(service) -> None:
     assert compress(service, key, encoded()).status_code == 200
 
 
-def test_the_worker_sweeps(service) -> None:
+def test_the_worker_sweeps(service: Service) -> None:
     abandoned = service.data_dir / "spool" / "req_abandoned"
     abandoned.mkdir(parents=True)
     os.utime(abandoned, (1, 1))
@@ -278,7 +279,7 @@ def test_the_worker_sweeps(service) -> None:
         wait_until(lambda: not abandoned.exists(), "the worker to sweep")
 
 
-def test_a_taken_port_is_said(service) -> None:
+def test_a_taken_port_is_said(service: Service) -> None:
     refused = subprocess.run(
         [sys.executable, "-m", "dev.serve"],
         env={**service.environment, "DATA_DIR": str(service.data_dir / "other")},
@@ -291,7 +292,7 @@ def test_a_taken_port_is_said(service) -> None:
 
 
 @pytest.mark.slow
-def test_stopping_leaves_no_process_and_the_next_start_keeps_the_data(tmp_path) -> None:
+def test_stopping_leaves_no_process_and_the_next_start_keeps_the_data(tmp_path: Path) -> None:
     key = None
     for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         with running_service(tmp_path) as running:
@@ -308,13 +309,15 @@ def test_stopping_leaves_no_process_and_the_next_start_keeps_the_data(tmp_path) 
 
 
 @pytest.mark.slow
-def test_a_redis_of_one_s_own_is_used_instead_of_the_embedded_valkey(tmp_path, redis_url) -> None:
+def test_a_redis_of_one_s_own_is_used_instead_of_the_embedded_valkey(
+    tmp_path: Path, redis_url: str
+) -> None:
     with running_service(tmp_path, REDIS_URL=redis_url) as running:
         register(running, "own-redis")
         assert not (running.data_dir / "valkey").exists()
 
 
-def test_production_does_not_start_without_its_secrets(tmp_path) -> None:
+def test_production_does_not_start_without_its_secrets(tmp_path: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path)}
     web = ["-m", "gunicorn", "-c", "python:app.gunicorn_conf", "wsgi:app"]
     for command in (web, ["-m", "app.worker"], ["-m", "flask", "sweep"]):

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import requests
@@ -17,7 +18,11 @@ PATIENCE = 60
 
 def uploaded(service: Service, key: dict[str, str], seed: int) -> str:
     data = encoded(width=2304, height=1728, seed=seed)
-    about = {"originalName": "hero.jpg", "mimeType": "image/jpeg", "size": len(data)}
+    about: dict[str, Any] = {
+        "originalName": "hero.jpg",
+        "mimeType": "image/jpeg",
+        "size": len(data),
+    }
     url = f"{service.url}/api/v1/assets"
     ticket = requests.post(
         url, headers=key, json={"mode": "presign", **about}, timeout=PATIENCE
@@ -36,7 +41,7 @@ def until_served(service: Service, key: dict[str, str]) -> requests.Response:
     return answer
 
 
-def test_forty_slow_renditions_keep_nobody_else_waiting(service) -> None:
+def test_forty_slow_renditions_keep_nobody_else_waiting(service: Service) -> None:
     """Every thread but those that work on images goes on answering, and another organization has
     its turn before the crowd."""
     crowd = [register(service, f"crowd{number}", "ENTERPRISE") for number in range(3)]

@@ -2,6 +2,7 @@
 
 import socket
 from contextlib import suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
@@ -34,8 +35,9 @@ def is_ready(service: Service) -> bool:
     return False
 
 
-def test_a_killed_worker_is_started_again(service) -> None:
+def test_a_killed_worker_is_started_again(service: Service) -> None:
     killed = part_of(service, "app.worker")
+    assert killed
     children = killed.children()
     killed.kill()
     assert not psutil.wait_procs(children, timeout=10)[1]
@@ -46,8 +48,9 @@ def test_a_killed_worker_is_started_again(service) -> None:
     assert part_of(service, "app.worker") != killed
 
 
-def test_a_killed_web_server_is_started_again(service) -> None:
+def test_a_killed_web_server_is_started_again(service: Service) -> None:
     killed = part_of(service, "gunicorn")
+    assert killed
     key = register(service, "survivor")
     killed.kill()
     wait_until(lambda: part_of(service, "gunicorn") not in (None, killed), "the new process")
@@ -67,7 +70,7 @@ def half_an_upload(service: Service, key: dict[str, str]) -> socket.socket:
     return connection
 
 
-def test_nothing_outlives_a_killed_serve_whose_successor_takes_over_at_once(tmp_path) -> None:
+def test_nothing_outlives_a_killed_serve_whose_successor_takes_over_at_once(tmp_path: Path) -> None:
     with running_service(tmp_path) as first:
         family = psutil.Process(first.process.pid).children(recursive=True)
         with half_an_upload(first, register(first, "half-way")):
@@ -78,7 +81,7 @@ def test_nothing_outlives_a_killed_serve_whose_successor_takes_over_at_once(tmp_
                 assert second.url == first.url
 
 
-def test_all_stops_when_valkey_dies(tmp_path) -> None:
+def test_all_stops_when_valkey_dies(tmp_path: Path) -> None:
     with running_service(tmp_path) as service:
         family = psutil.Process(service.process.pid).children(recursive=True)
         next(process for process in family if "valkey-server" in process.name()).kill()

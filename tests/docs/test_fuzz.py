@@ -1,7 +1,11 @@
 """Requests generated from the description itself: every answer must be one that it promises."""
 
+from typing import Any
+
 import pytest
 import schemathesis
+from flask import Flask
+from flask_openapi import OpenAPI
 from hypothesis import HealthCheck, given, settings
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -9,7 +13,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from tests.billing import BillingEnv
 from tests.client import bearer
+from tests.conftest import AccountMaker
 
 CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
 OPERATIONS = [
@@ -58,7 +64,7 @@ OPERATIONS = [
 ]
 
 
-def test_the_list_is_complete(app) -> None:
+def test_the_list_is_complete(app: OpenAPI) -> None:
     described = {
         (method.upper(), path) for path, item in app.api_doc["paths"].items() for method in item
     }
@@ -67,14 +73,14 @@ def test_the_list_is_complete(app) -> None:
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_generated_requests_get_promised_answers(
-    app, billing_env, make_account, method, path
+    app: Flask, billing_env: BillingEnv, make_account: AccountMaker, method: str, path: str
 ) -> None:
     schema = schemathesis.openapi.from_wsgi("/openapi.json", app)
     credentials = bearer(make_account(requests_per_second=100_000).key)
 
     @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
     @given(case=schema[path][method].as_strategy())
-    def run(case: schemathesis.Case) -> None:
+    def run(case: schemathesis.Case[Any]) -> None:
         answer = case.call(headers=credentials)
         case.validate_response(answer, checks=CHECKS)
         assert answer.status_code < 500 or answer.status_code == 501

@@ -1,8 +1,10 @@
 """The description, the playground and the pages about errors."""
 
 import re
+from typing import Any
 
 import pytest
+from flask import Flask
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from sqlalchemy import event
 
@@ -10,15 +12,17 @@ from app.errors import AppError
 from app.extensions import db, transaction
 from app.models import Plan
 from app.web.requirements import Key
+from tests.client import ApiClient, client_of
+from tests.conftest import AccountMaker, AppMaker
 
 
-def test_the_description_is_valid_openapi_3_1(client) -> None:
+def test_the_description_is_valid_openapi_3_1(client: ApiClient) -> None:
     document = client.get("/openapi.json").json
     assert document["openapi"] == "3.1.0"
     OpenAPIV31SpecValidator(document).validate()
 
 
-def test_every_api_route_is_described(app, client) -> None:
+def test_every_api_route_is_described(app: Flask, client: ApiClient) -> None:
     described = {
         (method.upper(), path)
         for path, item in client.get("/openapi.json").json["paths"].items()
@@ -29,29 +33,32 @@ def test_every_api_route_is_described(app, client) -> None:
         for rule in app.url_map.iter_rules()
         if rule.endpoint.split(".")[0]
         not in ("dashboard", "delivery", "docs", "health", "published", "webhooks")
-        for method in rule.methods - {"HEAD", "OPTIONS"}
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     assert described == routes
 
 
-def test_every_operation_says_what_it_does_and_how_it_authenticates(app, client) -> None:
+def test_every_operation_says_what_it_does_and_how_it_authenticates(
+    app: Flask, client: ApiClient
+) -> None:
     for path, item in client.get("/openapi.json").json["paths"].items():
         for method, operation in item.items():
             assert operation["summary"], f"{method} {path}"
             assert operation["description"], f"{method} {path}"
             endpoint, _ = app.url_map.bind("localhost").match(path, method=method.upper())
-            needs_key = isinstance(app.view_functions[endpoint].requirement, Key)
+            view: Any = app.view_functions[endpoint]
+            needs_key = isinstance(view.requirement, Key)
             assert bool(operation.get("security")) == needs_key, f"{method} {path}"
 
 
-def test_the_home_page_leads_to_the_playground(client) -> None:
+def test_the_home_page_leads_to_the_playground(client: ApiClient) -> None:
     answer = client.get("/", follow_redirects=True)
     assert answer.request.path == "/docs"
     assert answer.mimetype == "text/html"
 
 
 @pytest.mark.parametrize("code", sorted(AppError.catalogue()))
-def test_every_error_has_a_page_that_says_what_to_do(client, code) -> None:
+def test_every_error_has_a_page_that_says_what_to_do(client: ApiClient, code: str) -> None:
     kind = AppError.catalogue()[code]
     page = client.get(f"/docs/errors/{code}")
     assert page.status_code == 200
@@ -74,7 +81,9 @@ def cells(page: str) -> list[list[str]]:
     ]
 
 
-def test_the_plans_are_those_of_the_database(app, client, make_account) -> None:
+def test_the_plans_are_those_of_the_database(
+    app: Flask, client: ApiClient, make_account: AccountMaker
+) -> None:
     make_account(requests_per_second=7)  # a plan of its own, which others are not offered
     with app.app_context(), transaction() as session:
         session.get_one(Plan, "TEAM").price_cents = 3150
@@ -95,15 +104,17 @@ def test_the_plans_are_those_of_the_database(app, client, make_account) -> None:
     ]
 
 
-def test_the_page_about_plans_says_how_fast_one_may_ask(client, make_app) -> None:
+def test_the_page_about_plans_says_how_fast_one_may_ask(
+    client: ApiClient, make_app: AppMaker
+) -> None:
     assert "10/minute on this server" in client.get("/docs/billing").text
     assert (
         "77/hour on this server"
-        in make_app(ratelimit_test_keys="77/hour").test_client().get("/docs/billing").text
+        in client_of(make_app(ratelimit_test_keys="77/hour")).get("/docs/billing").text
     )
 
 
-def test_the_page_about_plans_asks_the_database_once(app, client) -> None:
+def test_the_page_about_plans_asks_the_database_once(app: Flask, client: ApiClient) -> None:
     statements: list[str] = []
     with app.app_context():
         engine = db.engine
@@ -123,27 +134,29 @@ def test_the_page_about_plans_asks_the_database_once(app, client) -> None:
         ("portal=done", "Welcome back."),
     ],
 )
-def test_who_comes_back_from_paying_is_told_what_happens_now(client, query, notice) -> None:
+def test_who_comes_back_from_paying_is_told_what_happens_now(
+    client: ApiClient, query: str, notice: str
+) -> None:
     assert f'role="status">{notice}' in client.get(f"/docs/billing?{query}").text
 
 
 @pytest.mark.parametrize(
     "query", ["", "checkout=<b>you owe</b>", "portal=cancelled", "done=checkout"]
 )
-def test_other_queries_put_nothing_on_the_page(client, query) -> None:
+def test_other_queries_put_nothing_on_the_page(client: ApiClient, query: str) -> None:
     page = client.get(f"/docs/billing?{query}").text
     assert 'role="status"' not in page
     assert "you owe" not in page
 
 
-def test_the_page_about_plans_tells_the_grace_period(client) -> None:
+def test_the_page_about_plans_tells_the_grace_period(client: ApiClient) -> None:
     assert "The plan stays for up to 7 days" in client.get("/docs/billing").text
 
 
 @pytest.mark.parametrize(
     "path", ["/docs", "/docs/billing", "/docs/errors", "/docs/errors/not_found"]
 )
-def test_pages_load_nothing_from_elsewhere(client, path) -> None:
+def test_pages_load_nothing_from_elsewhere(client: ApiClient, path: str) -> None:
     page = client.get(path)
     links = re.findall(r"""(?:src|href|data-url)=["']([^"']+)""", page.text)
     assert links
@@ -153,7 +166,7 @@ def test_pages_load_nothing_from_elsewhere(client, path) -> None:
     assert "script-src 'self';" in page.headers["Content-Security-Policy"]
 
 
-def test_assets_are_compressed_cached_and_revalidated(client) -> None:
+def test_assets_are_compressed_cached_and_revalidated(client: ApiClient) -> None:
     plain = client.get("/docs/assets/scalar.js")
     zipped = client.get("/docs/assets/scalar.js", headers={"Accept-Encoding": "gzip"})
     assert zipped.headers["Content-Encoding"] == "gzip"

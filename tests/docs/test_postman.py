@@ -3,14 +3,18 @@
 import json
 import re
 from io import BytesIO
+from typing import Any
 
 import pytest
+from flask import Flask
+from flask_openapi import OpenAPI
 from jsonschema import Draft202012Validator
 from werkzeug.datastructures import FileStorage
 
 from app.docs import postman
 from tests.architecture.test_routes import SAMPLES
-from tests.client import bearer, multipart
+from tests.client import ApiClient, bearer, multipart
+from tests.conftest import AccountMaker
 from tests.images import encoded
 
 TAKEN = {200, 201, 202, 204}
@@ -29,11 +33,11 @@ nobody."""
 
 
 @pytest.fixture
-def collection(client):
+def collection(client: ApiClient) -> dict[str, Any]:
     return client.get("/docs/postman.json", base_url="https://api.example.com").json
 
 
-def requests(collection) -> list[tuple[str, dict]]:
+def requests(collection: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [
         (folder["name"], item["request"])
         for folder in collection["item"]
@@ -41,11 +45,13 @@ def requests(collection) -> list[tuple[str, dict]]:
     ]
 
 
-def path_of(request) -> str:
+def path_of(request: dict[str, Any]) -> str:
     return "/" + "/".join(request["url"]["path"])
 
 
-def test_every_operation_is_in_the_folder_of_its_tag(app, collection) -> None:
+def test_every_operation_is_in_the_folder_of_its_tag(
+    app: OpenAPI, collection: dict[str, Any]
+) -> None:
     described = {
         (operation["tags"][0], method.upper(), re.sub(r"\{(\w+)\}", r":\1", path))
         for path, item in app.api_doc["paths"].items()
@@ -61,7 +67,9 @@ def test_every_operation_is_in_the_folder_of_its_tag(app, collection) -> None:
     ]
 
 
-def test_requests_go_to_the_server_it_came_from_with_the_reader_s_key(collection) -> None:
+def test_requests_go_to_the_server_it_came_from_with_the_reader_s_key(
+    collection: dict[str, Any],
+) -> None:
     values = {variable["key"]: variable["value"] for variable in collection["variable"]}
     assert values == {"baseUrl": "https://api.example.com", "apiKey": ""}
     assert collection["auth"]["bearer"][0]["value"] == "{{apiKey}}"
@@ -70,7 +78,7 @@ def test_requests_go_to_the_server_it_came_from_with_the_reader_s_key(collection
         assert (request.get("auth") == {"type": "noauth"}) is (path_of(request) == "/auth/register")
 
 
-def test_examples_fit_their_schemas(app, collection) -> None:
+def test_examples_fit_their_schemas(app: OpenAPI, collection: dict[str, Any]) -> None:
     document = app.api_doc
     seen = 0
     for _, request in requests(collection):
@@ -91,7 +99,7 @@ def picture() -> FileStorage:
     return FileStorage(BytesIO(encoded()), "a.jpg")
 
 
-def as_sent(request):
+def as_sent(request: dict[str, Any]) -> dict[str, Any]:
     """A request as Postman sends it, with a picture for each file."""
     body = request.get("body", {"mode": None})
     match body["mode"]:
@@ -111,7 +119,9 @@ def as_sent(request):
     return {}
 
 
-def test_every_request_is_taken_as_it_is(app, client, make_account, collection) -> None:
+def test_every_request_is_taken_as_it_is(
+    app: Flask, client: ApiClient, make_account: AccountMaker, collection: dict[str, Any]
+) -> None:
     """Each by an organization of its own, with an id of what that has."""
     for _, request in requests(collection):
         method, path = request["method"], path_of(request)
@@ -147,6 +157,6 @@ def test_every_request_is_taken_as_it_is(app, client, make_account, collection) 
         ),
     ],
 )
-def test_examples_are_made_of_schemas(schema, value) -> None:
+def test_examples_are_made_of_schemas(schema: dict[str, Any], value: object) -> None:
     document = {"components": {"schemas": {"Mode": {"enum": ["fast", "slow"]}}}}
     assert postman.example(document, schema) == value

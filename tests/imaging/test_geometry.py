@@ -16,9 +16,11 @@ def test_fit(width: int, height: int, max_width: int | None, max_height: int | N
     assert 1 <= fitted[0] <= min(width, max_width or width)
     assert 1 <= fitted[1] <= min(height, max_height or height)
     # Both sides are what one scale, the largest that fits, makes of them, to half a pixel.
-    scale = min(1, Fraction(max_width or width, width), Fraction(max_height or height, height))
+    scale = min(
+        Fraction(1), Fraction(max_width or width, width), Fraction(max_height or height, height)
+    )
     for fitted_side, side_before in zip(fitted, (width, height), strict=True):
-        exact = max(1, side_before * scale)
+        exact = max(Fraction(1), side_before * scale)
         assert abs(fitted_side - exact) <= 0.5 + 1e-6
 
 

@@ -28,7 +28,8 @@ def chains(draw: st.DrawFn) -> tuple[tuple[int, int], tuple[Operation, ...]]:
         match kind:
             case "resize":
                 fit, position = draw(st.sampled_from(Fit)), draw(st.sampled_from(Position))
-                operation: Operation = Resize(*draw(SIDES), fit, position, draw(COLOUR))
+                wide, high = draw(SIDES)
+                operation: Operation = Resize(wide, high, fit, position, draw(COLOUR))
             case "crop":
                 left, top = draw(st.integers(0, width - 1)), draw(st.integers(0, height - 1))
                 operation = Crop(

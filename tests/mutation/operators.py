@@ -17,7 +17,7 @@ STATEMENTS = frozenset({"atom_expr", "raise_stmt", "expr_stmt"})
 Place = tuple[tuple[int, int], tuple[int, int]]
 
 
-class Leaving(Operator):
+class Leaving(Operator):  # type: ignore[misc]  # of an untyped library
     """An operator whose ``parts`` of a node can be left out, one at a time."""
 
     @staticmethod

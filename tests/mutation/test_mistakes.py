@@ -1,6 +1,7 @@
 """The mistakes themselves: what may be left out is, once each, and what is left still is Python."""
 
 import ast
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.mutation.operators import OURS
 from tests.mutation.trial import TESTS, suite_of
 
 
-def mistakes(tmp_path, code: str) -> set[str]:
+def mistakes(tmp_path: Path, code: str) -> set[str]:
     """All texts that our own operators make of a code."""
     path = tmp_path / "module.py"
     path.write_text(code)
@@ -43,13 +44,13 @@ def plain(text: str) -> str:
         ("def f(a: X or Y = 1) -> a or b:\n    return a", set()),
     ],
 )
-def test_each_part_is_left_out_once(tmp_path, code, expected) -> None:
+def test_each_part_is_left_out_once(tmp_path: Path, code: str, expected: set[str]) -> None:
     assert {plain(text) for text in mistakes(tmp_path, f"{code}\n")} == {
         plain(text) for text in expected
     }
 
 
-def test_places_are_drawn_once_and_types_never(tmp_path) -> None:
+def test_places_are_drawn_once_and_types_never(tmp_path: Path) -> None:
     path = tmp_path / "module.py"
     path.write_text("def f(a: int | None) -> int | None:\n    return a if a == 5 else None\n")
     places = mistakes_in(path)

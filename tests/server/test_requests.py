@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from app.services.accounts.keys import new_secret
-from tests.server.rig import FORM
+from tests.server.rig import FORM, Rig
 
 pytestmark = pytest.mark.xdist_group("rig")
 
@@ -18,7 +18,7 @@ JSON = "Content-Type: application/json"
 
 @pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 600_000, 3_000_000])
 @pytest.mark.parametrize("framing", ["length", "chunks"])
-def test_bodies_arrive_as_they_were_sent(rig, size, framing) -> None:
+def test_bodies_arrive_as_they_were_sent(rig: Rig, size: int, framing: str) -> None:
     body = os.urandom(size)
     with closing(rig.client()) as client:
         if framing == "length":
@@ -39,7 +39,7 @@ def test_bodies_arrive_as_they_were_sent(rig, size, framing) -> None:
     assert not rig.spooled()
 
 
-def test_a_connection_takes_one_request_after_the_other(rig) -> None:
+def test_a_connection_takes_one_request_after_the_other(rig: Rig) -> None:
     with closing(rig.client()) as client:
         for size in (3, 0, 700_000):
             answer = client.ask(
@@ -51,7 +51,7 @@ def test_a_connection_takes_one_request_after_the_other(rig) -> None:
         assert client.ask("GET /healthz").answer().json == {"status": "ok"}
 
 
-def test_requests_sent_at_once_are_answered_in_order(rig) -> None:
+def test_requests_sent_at_once_are_answered_in_order(rig: Rig) -> None:
     requests = [
         b"POST /test/echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
         for size in (5, 0, 9)
@@ -62,7 +62,7 @@ def test_requests_sent_at_once_are_answered_in_order(rig) -> None:
         assert client.answer().status == 404
 
 
-def test_a_client_that_sends_no_more_still_reads(rig) -> None:
+def test_a_client_that_sends_no_more_still_reads(rig: Rig) -> None:
     with closing(rig.client()) as client:
         client.ask("POST /test/echo", "Content-Length: 3", body=b"abc").shutdown(socket.SHUT_WR)
         assert client.answer().json["size"] == 3
@@ -70,7 +70,7 @@ def test_a_client_that_sends_no_more_still_reads(rig) -> None:
 
 
 @pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
-def test_close_is_close(rig, version) -> None:
+def test_close_is_close(rig: Rig, version: str) -> None:
     with closing(rig.client()) as client:
         answer = client.ask("GET /healthz", "Connection: close", version=version).answer()
         assert (answer.status, answer.headers["connection"]) == (200, "close")
@@ -98,7 +98,7 @@ def test_close_is_close(rig, version) -> None:
     ],
 )
 def test_what_could_be_read_in_two_ways_is_refused_with_our_body(
-    rig, request_bytes, status
+    rig: Rig, request_bytes: bytes, status: int
 ) -> None:
     with closing(rig.client()) as client:
         client.sendall(request_bytes)
@@ -108,12 +108,12 @@ def test_what_could_be_read_in_two_ways_is_refused_with_our_body(
         assert client.is_over()
 
 
-def test_a_header_with_an_underscore_does_not_pass_for_another(rig) -> None:
+def test_a_header_with_an_underscore_does_not_pass_for_another(rig: Rig) -> None:
     assert rig.ask("GET /test/headers", "X_Forwarded_For: 1.2.3.4").json["forwarded"] is None
     assert rig.ask("GET http://shop.example/test/headers?x").json["path"] == "/test/headers"
 
 
-def test_there_are_no_websockets(rig) -> None:
+def test_there_are_no_websockets(rig: Rig) -> None:
     upgrade = (
         "Connection: Upgrade",
         "Upgrade: websocket",
@@ -141,7 +141,7 @@ def test_there_are_no_websockets(rig) -> None:
 )
 @pytest.mark.parametrize("waits", [False, True])
 def test_what_the_headers_say_is_refused_before_the_body(
-    rig, line, headers, size, status, waits
+    rig: Rig, line: str, headers: tuple[str, ...], size: int, status: int, waits: bool
 ) -> None:
     expect = ("Expect: 100-continue",) if waits else ()
     with closing(rig.client()) as client:
@@ -150,7 +150,7 @@ def test_what_the_headers_say_is_refused_before_the_body(
         assert answer.headers["connection"] == "close"
 
 
-def test_a_client_that_waits_for_its_turn_gets_it(rig) -> None:
+def test_a_client_that_waits_for_its_turn_gets_it(rig: Rig) -> None:
     with closing(rig.client()) as client:
         client.ask("POST /test/echo", "Content-Length: 3", "Expect: 100-continue")
         assert client.answer().status == 100
@@ -158,7 +158,7 @@ def test_a_client_that_waits_for_its_turn_gets_it(rig) -> None:
         assert client.answer().json["size"] == 3
 
 
-def test_a_refused_client_that_goes_on_sending_still_reads_why(rig) -> None:
+def test_a_refused_client_that_goes_on_sending_still_reads_why(rig: Rig) -> None:
     size = 30_000_000
     with closing(rig.client()) as client:
         client.ask("POST /auth/register", FORM, f"Content-Length: {size}")
@@ -168,7 +168,7 @@ def test_a_refused_client_that_goes_on_sending_still_reads_why(rig) -> None:
         assert client.is_over()
 
 
-def test_a_body_longer_than_it_may_be_is_cut_off_as_it_comes(rig) -> None:
+def test_a_body_longer_than_it_may_be_is_cut_off_as_it_comes(rig: Rig) -> None:
     with closing(rig.client()) as client:
         client.ask("POST /test/echo", "Transfer-Encoding: chunked")
         for _ in range(17):

@@ -2,7 +2,9 @@
 
 import select
 import socket
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 import psutil
 import pytest
@@ -28,7 +30,7 @@ def crowd(
     return clients
 
 
-def test_nobody_waits_for_slow_clients(rig) -> None:
+def test_nobody_waits_for_slow_clients(rig: Rig) -> None:
     with ExitStack() as stack:
         for client in crowd(rig, stack):
             client.sendall(b"GET /healthz HTTP/1.1\r\nHost: te")
@@ -42,7 +44,7 @@ def test_nobody_waits_for_slow_clients(rig) -> None:
     wait_until(lambda: rig.state["open"] == 0, "all streams to be closed")
 
 
-def test_a_stalled_reader_is_cut_off_and_its_answer_closed(rig) -> None:
+def test_a_stalled_reader_is_cut_off_and_its_answer_closed(rig: Rig) -> None:
     before = rig.state["made"]
     with closing(rig.client(receives=8192)) as client:
         client.ask("GET /test/stream/64").recv(1000)
@@ -53,7 +55,7 @@ def test_a_stalled_reader_is_cut_off_and_its_answer_closed(rig) -> None:
             client.answer()
 
 
-def test_readers_that_go_close_their_answers(rig) -> None:
+def test_readers_that_go_close_their_answers(rig: Rig) -> None:
     """Whether a thread is at work on them just then or not."""
     for size in range(1000, 1_000_000, 50_000):
         with closing(rig.client()) as client:
@@ -61,7 +63,7 @@ def test_readers_that_go_close_their_answers(rig) -> None:
     wait_until(lambda: rig.state["open"] == 0, "the stream to be closed")
 
 
-def test_a_half_sent_header_is_answered_in_time(rig) -> None:
+def test_a_half_sent_header_is_answered_in_time(rig: Rig) -> None:
     with closing(rig.client()) as client:
         client.sendall(b"GET /healthz HTTP/1.1\r\nHost: te")
         answer = client.answer()
@@ -70,7 +72,7 @@ def test_a_half_sent_header_is_answered_in_time(rig) -> None:
 
 
 @pytest.mark.parametrize("drips", [False, True])
-def test_a_body_that_does_not_come_is_answered_in_time(rig, drips) -> None:
+def test_a_body_that_does_not_come_is_answered_in_time(rig: Rig, drips: bool) -> None:
     with closing(rig.client()) as client:
         client.ask("POST /test/echo", "Content-Length: 1000000", body=b"begun")
         while drips and not select.select([client], [], [], 0.2)[0]:
@@ -79,7 +81,7 @@ def test_a_body_that_does_not_come_is_answered_in_time(rig, drips) -> None:
         assert (answer.status, answer.json["code"]) == (408, "request_timeout")
 
 
-def test_a_body_that_ends_early_is_malformed(rig) -> None:
+def test_a_body_that_ends_early_is_malformed(rig: Rig) -> None:
     with closing(rig.client()) as client:
         client.ask("POST /test/echo", "Content-Length: 1000000", body=b"begun").shutdown(
             socket.SHUT_WR
@@ -87,14 +89,14 @@ def test_a_body_that_ends_early_is_malformed(rig) -> None:
         assert client.answer().status == 400
 
 
-def test_a_client_that_goes_in_the_middle_of_its_upload_leaves_nothing(rig) -> None:
+def test_a_client_that_goes_in_the_middle_of_its_upload_leaves_nothing(rig: Rig) -> None:
     with closing(rig.client()) as client:
         client.ask("POST /test/echo", "Content-Length: 5000000", body=bytes(4_000_000))
         wait_until(rig.spooled, "the upload to be on disk")
     wait_until(lambda: not rig.spooled(), "the upload to be gone")
 
 
-def test_there_is_an_end_to_what_is_spooled(rig) -> None:
+def test_there_is_an_end_to_what_is_spooled(rig: Rig) -> None:
     def refused() -> bool:
         answer = rig.ask("POST /test/echo", body=bytes(4_000_000))
         assert answer.status in (200, 503)
@@ -106,7 +108,7 @@ def test_there_is_an_end_to_what_is_spooled(rig) -> None:
     wait_until(lambda: not refused(), "the spool to be free")
 
 
-def test_an_answer_that_breaks_is_said_to_be_broken(rig) -> None:
+def test_an_answer_that_breaks_is_said_to_be_broken(rig: Rig) -> None:
     answer = rig.ask("GET /test/break/0")
     assert (answer.status, answer.json["code"]) == (500, "internal_error")
     with closing(rig.client()) as client, pytest.raises(EOFError):
@@ -114,7 +116,7 @@ def test_an_answer_that_breaks_is_said_to_be_broken(rig) -> None:
     assert "this answer does not end" in rig.log.read_text()
 
 
-def test_long_work_leaves_threads_to_the_rest_and_has_a_bounded_queue(rig) -> None:
+def test_long_work_leaves_threads_to_the_rest_and_has_a_bounded_queue(rig: Rig) -> None:
     """Two work, sixteen wait, and more are turned away; reads have threads of their own."""
     with ExitStack() as stack:
         clients = crowd(rig, stack, "GET /test/hold")
@@ -136,7 +138,7 @@ def test_long_work_leaves_threads_to_the_rest_and_has_a_bounded_queue(rig) -> No
         ] * 18
 
 
-def test_two_large_forms_at_a_json_endpoint_leave_memory_flat(rig) -> None:
+def test_two_large_forms_at_a_json_endpoint_leave_memory_flat(rig: Rig) -> None:
     size, piece = 100_000_000, bytes(1_000_000)
     before = peak = rig.worker.memory_info().rss
     with ExitStack() as stack:
@@ -152,14 +154,14 @@ def test_two_large_forms_at_a_json_endpoint_leave_memory_flat(rig) -> None:
 
 
 @pytest.fixture
-def another_rig(tmp_path, redis_url):
+def another_rig(tmp_path: Path, redis_url: str) -> Iterator[Rig]:
     with running(
         tmp_path, redis_url, CONNECTIONS_PER_ADDRESS=str(MANY * 4), WEB_THREADS="2"
     ) as rig:
         yield rig
 
 
-def test_connections_are_bounded_and_sigterm_waits_for_work_alone(another_rig) -> None:
+def test_connections_are_bounded_and_sigterm_waits_for_work_alone(another_rig: Rig) -> None:
     rig = another_rig
     with ExitStack() as stack:
         asked = stack.enter_context(closing(rig.client())).ask("GET /test/hold")

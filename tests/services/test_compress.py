@@ -1,5 +1,9 @@
 """How a batch is worked: in turns, alive, and given up when the server is at fault."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -18,25 +22,29 @@ from app.imaging import (
 from app.services import compress as service
 from app.services import usage
 from app.services.accounts import keys
+from app.services.accounts.principal import Principal
 from app.services.compress import Failure, Result, SourceFile, compress
 from app.services.processing_context import ProcessingContext
+from tests.clock import Clock
+from tests.conftest import AccountMaker
 
 pytestmark = pytest.mark.usefixtures("context")
 PICTURE = Picture(Format.JPEG, 1, 1, 1, False, "jpeg", 1)
 
+Script = Callable[["ScriptedPool", Turn[Picture]], object]
 
-class ScriptedPool:
+
+class ScriptedPool(ImagingPool):
     """A pool of one process whose files end as the script says."""
 
-    processes = 1
-
-    def __init__(self, script) -> None:
+    def __init__(self, script: Script) -> None:
+        self.processes = 1
         self.script = script
         self.open: list[Turn[Picture]] = []
         self.groups: set[str] = set()
         self.most_open = 0
 
-    def submit(self, source, target, transform, group) -> Turn[Picture]:
+    def submit(self, source: Path, target: Path, transform: Transform, group: str) -> Turn[Picture]:
         future = Turn[Picture]()
         self.groups.add(group)
         self.open = [other for other in self.open if not other.done()] + [future]
@@ -45,13 +53,20 @@ class ScriptedPool:
         return future
 
 
+@dataclass(frozen=True)
+class Room(ProcessingContext):
+    """A context whose pool follows a script."""
+
+    imaging: ScriptedPool
+
+
 @pytest.fixture
-def principal(make_account, clock):
+def principal(make_account: AccountMaker, clock: Clock) -> Principal:
     return keys.authenticate(make_account(plan="FREE").key, clock())
 
 
 @pytest.fixture
-def uploads(tmp_path):
+def uploads(tmp_path: Path) -> list[SourceFile]:
     made = [SourceFile(f"{number}.jpg", tmp_path / str(number), 1) for number in range(7)]
     for upload in made:
         upload.path.write_bytes(b"x")
@@ -59,10 +74,10 @@ def uploads(tmp_path):
 
 
 @pytest.fixture
-def make_context(clock, tmp_path):
+def make_context(clock: Clock, tmp_path: Path) -> Callable[..., ProcessingContext]:
     """A context whose pool follows a script."""
 
-    def make(script, patience: float | None = None) -> ProcessingContext:
+    def make(script: Script, patience: float | None = None) -> ProcessingContext:
         return ProcessingContext(
             cast(Any, None), cast(ImagingPool, ScriptedPool(script)), clock, tmp_path, patience
         )
@@ -70,16 +85,18 @@ def make_context(clock, tmp_path):
     return make
 
 
-def left(principal, now) -> tuple[int, int | None]:
+def left(principal: Principal, now: datetime) -> tuple[int, int | None]:
     with transaction(principal.org_id) as session:
         summary = usage.summarise(session, principal, now)
     return summary.used, summary.remaining
 
 
-def test_a_batch_takes_turns_and_keeps_its_order(principal, uploads, clock, make_context) -> None:
+def test_a_batch_takes_turns_and_keeps_its_order(
+    principal: Principal, uploads: list[SourceFile], clock: Clock, context: Callable[..., Room]
+) -> None:
     """Two files are in the pool at one time, and the later of the two ends first."""
 
-    def in_pairs_backwards(pool, _future) -> None:
+    def in_pairs_backwards(pool: ScriptedPool, _future: object) -> None:
         if len(pool.open) == 2:
             for future in reversed(pool.open):
                 future.set_result(PICTURE)
@@ -95,10 +112,12 @@ def test_a_batch_takes_turns_and_keeps_its_order(principal, uploads, clock, make
     assert not [upload for upload in uploads[:6] if upload.path.exists()]
 
 
-def test_the_outcomes_of_files_stay_apart(principal, uploads, clock, make_context) -> None:
+def test_the_outcomes_of_files_stay_apart(
+    principal: Principal, uploads: list[SourceFile], clock: Clock, context: Callable[..., Room]
+) -> None:
     names = iter(range(7))
 
-    def odd_ones_fail(_pool, future) -> None:
+    def odd_ones_fail(_pool: ScriptedPool, future: Turn[Picture]) -> None:
         if next(names) % 2:
             future.set_exception(UnreadableImage("It is damaged."))
         else:
@@ -111,11 +130,13 @@ def test_the_outcomes_of_files_stay_apart(principal, uploads, clock, make_contex
     assert left(principal, clock()) == (4, 96)
 
 
-def test_long_work_keeps_its_reservation(principal, uploads, clock, make_context) -> None:
+def test_long_work_keeps_its_reservation(
+    principal: Principal, uploads: list[SourceFile], clock: Clock, context: Callable[..., Room]
+) -> None:
     """Seven files of two minutes each outlive the lease of five, while every minute a sweep comes
     by."""
 
-    def slowly(_pool, future) -> None:
+    def slowly(_pool: ScriptedPool, future: Turn[Picture]) -> None:
         clock.advance(minutes=2)
         with transaction(principal.org_id) as session:
             assert usage.release_expired(session, clock()) == 0
@@ -125,12 +146,12 @@ def test_long_work_keeps_its_reservation(principal, uploads, clock, make_context
     assert left(principal, clock()) == (7, 93)
 
 
-def cancelled(_pool, future) -> None:
+def cancelled(_pool: ScriptedPool, future: Turn[Picture]) -> None:
     future.cancel()
     future.set_running_or_notify_cancel()
 
 
-def interrupted(_pool, future) -> None:
+def interrupted(_pool: ScriptedPool, future: Turn[Picture]) -> None:
     future.set_exception(ImagingInterrupted("Stopped."))
 
 
@@ -138,7 +159,13 @@ def interrupted(_pool, future) -> None:
 @pytest.mark.parametrize("partial", [False, True])
 @pytest.mark.parametrize("script", [cancelled, interrupted])
 def test_a_stopped_server_is_503_and_free(
-    principal, uploads, clock, make_context, script, partial, patience
+    principal: Principal,
+    uploads: list[SourceFile],
+    clock: Clock,
+    context: Callable[..., Room],
+    script: Script,
+    partial: bool,
+    patience: float | None,
 ) -> None:
     with pytest.raises(ImagingInterrupted) as refusal:
         compress(principal, uploads, Transform(), make_context(script, patience), partial=partial)
@@ -147,7 +174,11 @@ def test_a_stopped_server_is_503_and_free(
 
 
 def test_a_stalled_batch_is_given_up_and_its_files_cancelled(
-    principal, uploads, clock, make_context, monkeypatch
+    principal: Principal,
+    uploads: list[SourceFile],
+    clock: Clock,
+    context: Callable[..., Room],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(service, "PATIENCE_SECONDS", 0.01)
     monkeypatch.setattr(service, "STALLED", service.HEARTBEAT * 0)
@@ -160,7 +191,7 @@ def test_a_stalled_batch_is_given_up_and_its_files_cancelled(
 
 
 def test_a_batch_whose_turn_does_not_come_is_503_and_free(
-    principal, uploads, clock, make_context
+    principal: Principal, uploads: list[SourceFile], clock: Clock, context: Callable[..., Room]
 ) -> None:
     """However patient the work itself would be."""
     room = make_context(lambda *_: None, patience=0.01)
@@ -173,20 +204,24 @@ def test_a_batch_whose_turn_does_not_come_is_503_and_free(
 
 
 def test_a_batch_that_was_begun_is_no_longer_hurried(
-    principal, uploads, clock, make_context, monkeypatch
+    principal: Principal,
+    uploads: list[SourceFile],
+    clock: Clock,
+    context: Callable[..., Room],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its first file is at work when the patience ends, and done after that; the second never had
     to hurry."""
     monkeypatch.setattr(service, "PATIENCE_SECONDS", 0.02)
 
-    def processing(_pool, turn) -> None:
+    def processing(_pool: ScriptedPool, turn: Turn[Picture]) -> None:
         turn.begun = True
 
     room = make_context(processing, patience=0.0)
     extend = usage.extend
     beats = []
 
-    def heartbeat(*arguments) -> None:
+    def heartbeat(*arguments: Any) -> None:
         beats.append(1)
         for turn in room.imaging.open:
             if not turn.done():

@@ -43,12 +43,12 @@ from app.services.filenames import Names
         ("cafe\u0301.jpg", "café.webp"),
     ],
 )
-def test_names_that_any_system_can_write(sent, named) -> None:
+def test_names_that_any_system_can_write(sent: str, named: str) -> None:
     assert Names().unique(sent, "webp") == named
 
 
 @pytest.mark.parametrize("letter", ["n", "ä", "\N{CAMERA}"])
-def test_a_long_name_keeps_its_extension_and_its_number(letter) -> None:
+def test_a_long_name_keeps_its_extension_and_its_number(letter: str) -> None:
     names = Names()
     for number, end in [(1, f"{letter}.webp"), (2, f"{letter} (2).webp")]:
         name = names.unique(letter * 255 + ".jpg", "webp")

@@ -2,6 +2,8 @@
 
 import threading
 
+import pytest
+
 from app.services.heartbeat import Heartbeat
 
 SECONDS = 30
@@ -33,7 +35,9 @@ def test_all_claims_are_renewed_until_they_end_and_again_when_others_come() -> N
         assert not thread.is_alive()
 
 
-def test_a_beat_that_fails_is_logged_and_the_next_one_comes(caplog) -> None:
+def test_a_beat_that_fails_is_logged_and_the_next_one_comes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     beats, second = [], threading.Event()
 
     def renew(_claims: frozenset[str]) -> None:

@@ -1,33 +1,37 @@
 """Storage and rows, compared both ways: on SQLite and a folder, on PostgreSQL and S3."""
 
 import logging
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
 import requests
+from flask import Flask
 
+from app.adapters.storage.interface import Storage
 from app.adapters.storage.local import LocalStorage
 from app.config import TEST_IMAGES_PER_DAY
 from app.services import inventory
 from app.services.exports import export_worker
 from app.services.sweep import sweep
-from tests.client import bearer
-from tests.conftest import AppMaker
+from tests.client import ApiClient, bearer
+from tests.clock import Clock
+from tests.conftest import Account, AppMaker, DatabaseMaker
 from tests.images import encoded
 from tests.images_client import ImagesClient
-from tests.s3 import REGION
+from tests.s3 import REGION, S3Server
 from tests.workspace import presign, put
 
 HOURS_LATER = timedelta(hours=2)
 
 
 @pytest.fixture(scope="module")
-def folder_app(make_app: AppMaker):
+def folder_app(make_app: AppMaker) -> Flask:
     return make_app()
 
 
 @pytest.fixture(scope="module")
-def s3_app(make_app: AppMaker, make_database, s3_server):
+def s3_app(make_app: AppMaker, make_database: DatabaseMaker, s3_server: S3Server) -> Flask:
     return make_app(
         database_url=make_database(),
         s3_bucket=s3_server.bucket,
@@ -37,13 +41,13 @@ def s3_app(make_app: AppMaker, make_database, s3_server):
 
 
 @pytest.fixture(params=["folder", "s3"])
-def app(request, clock):
+def app(request: pytest.FixtureRequest, clock: Clock) -> Flask:
     request.getfixturevalue("file_time" if request.param == "folder" else "real_time")
     return request.getfixturevalue(f"{request.param}_app")
 
 
 @pytest.fixture
-def storage(app, clock):
+def storage(app: Flask, clock: Clock) -> Storage:
     """Without what other tests of the run have left in the bucket."""
     storage = app.extensions["lightwell"].storage
     with app.app_context():
@@ -52,7 +56,7 @@ def storage(app, clock):
 
 
 @pytest.fixture
-def missing(storage, filled):
+def missing(storage: Storage, filled: list[str]) -> Iterator[list[str]]:
     """All objects that rows need, which are missing until the test is over."""
     keys = [key for key in filled if not key.startswith("incoming/")]
     storage.delete(keys)
@@ -61,8 +65,11 @@ def missing(storage, filled):
         storage.put(key, [b"here again"])
 
 
+Find = Callable[[], dict[str, int | None]]
+
+
 @pytest.fixture
-def differences(app, clock, storage):
+def differences(app: Flask, clock: Clock, storage: Storage) -> Find:
     def find() -> dict[str, int | None]:
         with app.app_context():
             return {one.key: one.size for one in inventory.compare(storage, clock())}
@@ -71,7 +78,7 @@ def differences(app, clock, storage):
 
 
 @pytest.fixture
-def filled(app, client, acme, clock) -> list[str]:
+def filled(app: Flask, client: ApiClient, acme: Account, clock: Clock) -> list[str]:
     """An account with one of each. The keys that its rows name."""
     container = app.extensions["lightwell"]
     image = ImagesClient(client, acme.key).upload()
@@ -97,7 +104,7 @@ def filled(app, client, acme, clock) -> list[str]:
 
 
 def test_what_rows_name_and_what_is_on_its_way_makes_no_difference(
-    filled, differences, clock
+    filled: list[str], differences: Find, clock: Clock
 ) -> None:
     folders = {"exports", "idempotency", "incoming", "orgs", "renditions", "thumbnails"}
     assert {key.partition("/")[0] for key in filled} == folders
@@ -107,7 +114,12 @@ def test_what_rows_name_and_what_is_on_its_way_makes_no_difference(
 
 
 def test_objects_that_no_row_knows_are_found_an_hour_later(
-    app, acme, storage, filled, differences, clock
+    app: Flask,
+    acme: Account,
+    storage: Storage,
+    filled: list[str],
+    differences: Find,
+    clock: Clock,
 ) -> None:
     strays = {
         f"orgs/{acme.org_id}/2026/11/stray.jpg", f"incoming/orgs/{acme.org_id}/2026/11/stray.jpg",
@@ -136,7 +148,12 @@ def test_objects_that_no_row_knows_are_found_an_hour_later(
 
 
 def test_rows_whose_object_is_missing_are_found(
-    app, storage, missing, differences, clock, caplog
+    app: Flask,
+    storage: Storage,
+    missing: list[str],
+    differences: Find,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     assert differences() == {}
     clock.advance(minutes=61)
@@ -150,7 +167,13 @@ def test_rows_whose_object_is_missing_are_found(
 
 
 def test_what_was_discarded_is_no_stray(
-    app, client, acme, storage, filled, differences, clock
+    app: Flask,
+    client: ApiClient,
+    acme: Account,
+    storage: Storage,
+    filled: list[str],
+    differences: Find,
+    clock: Clock,
 ) -> None:
     clock.advance(minutes=61)
     images = client.get("/v1/images", headers=bearer(acme.key)).json["data"]
@@ -166,7 +189,12 @@ def test_what_was_discarded_is_no_stray(
     assert differences() == {}
 
 
-def test_pages_of_one_find_the_same(missing, differences, clock, monkeypatch) -> None:
+def test_pages_of_one_find_the_same(
+    missing: list[str],
+    differences: Find,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(inventory, "PAGE", 1)
     clock.advance(minutes=61)
     assert differences() == dict.fromkeys(missing)

@@ -7,8 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
+from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, func, select
@@ -24,6 +26,8 @@ from app.services.idempotency import KeptAnswer, RequestClaim
 from app.services.library import assets, kept_renditions, renditions
 from app.services.library.assets import Label
 from app.services.library.renditions import Found, RenditionSource, Wanted
+from tests.clock import Clock
+from tests.conftest import Account, AccountMaker
 from tests.databases import on_both_databases
 from tests.library import make_asset
 
@@ -42,7 +46,7 @@ SUMS = {
 class Tenant:
     """An organization that keeps things of any size, without the work that makes them."""
 
-    def __init__(self, app, account, clock) -> None:
+    def __init__(self, app: Flask, account: Account, clock: Clock) -> None:
         who = keys.authenticate(account.key, clock())
         self.who = dataclasses.replace(
             who, allowance=dataclasses.replace(who.allowance, storage_bytes=STORAGE)
@@ -114,7 +118,7 @@ class Tenant:
 
 
 @pytest.fixture
-def tenant(app, acme, clock) -> Tenant:
+def tenant(app: Flask, acme: Account, clock: Clock) -> Tenant:
     return Tenant(app, acme, clock)
 
 
@@ -128,7 +132,9 @@ STEPS = st.one_of(
 
 
 @on_both_databases
-def test_the_sum_is_counted_and_never_passes_the_share(app, make_account, clock) -> None:
+def test_the_sum_is_counted_and_never_passes_the_share(
+    app: Flask, make_account: AccountMaker, clock: Clock
+) -> None:
     @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(STEPS, min_size=4, max_size=20))
     def run(steps: list[tuple[str, int]]) -> None:
@@ -145,7 +151,7 @@ def test_the_sum_is_counted_and_never_passes_the_share(app, make_account, clock)
 
 @on_both_databases
 def test_parallel_requests_never_pass_the_share_nor_wait_for_each_other_in_vain(
-    app, tenant
+    app: Flask, tenant: Tenant
 ) -> None:
     def work(number: int) -> None:
         with app.app_context():
@@ -162,7 +168,9 @@ def test_parallel_requests_never_pass_the_share_nor_wait_for_each_other_in_vain(
 
 
 @on_both_databases
-def test_what_was_needed_longest_ago_goes_first_and_its_object_is_discarded(tenant, clock) -> None:
+def test_what_was_needed_longest_ago_goes_first_and_its_object_is_discarded(
+    tenant: Tenant, clock: Clock
+) -> None:
     """A URL that is valid counts as need until it ends."""
     promised = tenant.rendition(100, timedelta(hours=2))
     clock.advance(minutes=1)
@@ -175,13 +183,15 @@ def test_what_was_needed_longest_ago_goes_first_and_its_object_is_discarded(tena
     assert stored(tenant) == ({last, promised}, {old, new})
 
 
-def stored(tenant) -> tuple[set[str], set[str]]:
+def stored(tenant: Tenant) -> tuple[set[str], set[str]]:
     with transaction(*tenant.who.partition) as session:
         kept_ones = set(session.scalars(select(Rendition.storage_key)))
         return kept_ones, set(session.scalars(select(DiscardedObject.storage_key)))
 
 
-def test_many_small_ones_make_room_for_a_large_one(tenant, monkeypatch) -> None:
+def test_many_small_ones_make_room_for_a_large_one(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(kept, "AT_ONCE", 2)
     for _ in range(7):
         tenant.answer(7)
@@ -189,7 +199,7 @@ def test_many_small_ones_make_room_for_a_large_one(tenant, monkeypatch) -> None:
     assert tenant.sums()[Kept.ANSWER] == (50, 50)
 
 
-def test_what_was_never_counted_may_go(tenant) -> None:
+def test_what_was_never_counted_may_go(tenant: Tenant) -> None:
     """A release that runs beside this one, or ran before it, kept it."""
     with transaction(*tenant.who.partition) as session:
         kept.shift(session, Kept.RENDITION, 5)
@@ -199,13 +209,15 @@ def test_what_was_never_counted_may_go(tenant) -> None:
         assert kept.total(session, Kept.RENDITION) == 3
 
 
-def test_test_keys_keep_two_hundred_megabytes_in_all_on_any_plan(acme, clock) -> None:
+def test_test_keys_keep_two_hundred_megabytes_in_all_on_any_plan(
+    acme: Account, clock: Clock
+) -> None:
     who = keys.authenticate(acme.test_key, clock())
     assert sum(kept.most(who, kind) for kind in Kept) == 200 * 1024 * 1024
 
 
 @pytest.mark.parametrize("plan", ["FREE", "TEAM", "BUSINESS", "ENTERPRISE"])
-def test_the_shares_grow_with_the_plan(make_account, clock, plan) -> None:
+def test_the_shares_grow_with_the_plan(make_account: AccountMaker, clock: Clock, plan: str) -> None:
     who = keys.authenticate(make_account(plan=plan).key, clock())
     whole = who.allowance.storage_bytes or 4 * 1024**4
     assert {kind: kept.most(who, kind) for kind in Kept} == {
@@ -213,7 +225,7 @@ def test_the_shares_grow_with_the_plan(make_account, clock, plan) -> None:
     }  # fmt: skip
 
 
-def test_modes_have_bounds_of_their_own(tenant, acme, clock) -> None:
+def test_modes_have_bounds_of_their_own(tenant: Tenant, acme: Account, clock: Clock) -> None:
     tenant.answer(50)
     test = keys.authenticate(acme.test_key, clock())
     with transaction(*test.partition) as session:
@@ -229,11 +241,17 @@ def test_modes_have_bounds_of_their_own(tenant, acme, clock) -> None:
     ],
 )
 def test_the_oldest_are_found_by_an_index_without_sorting(
-    tenant, add: Callable[[Tenant], object], index
+    tenant: Tenant, add: Callable[[Tenant], object], index: str
 ) -> None:
-    asked = []
+    asked: list[tuple[str, tuple[Any, ...]]] = []
 
-    def note(_connection, _cursor, statement, parameters, *_: object) -> None:
+    def note(
+        _connection: object,
+        _cursor: object,
+        statement: str,
+        parameters: tuple[Any, ...],
+        *_: object,
+    ) -> None:
         if statement.startswith("SELECT") and "LIMIT" in statement and "ORDER BY" in statement:
             asked.append((statement, parameters))
 

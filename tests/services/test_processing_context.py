@@ -16,7 +16,7 @@ def context_with(patience: float | None) -> ProcessingContext:
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch) -> None:
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processing_context, "HEARTBEAT_SECONDS", 0.01)
 
 
@@ -29,7 +29,9 @@ def test_work_whose_turn_does_not_come_is_called_off() -> None:
 
 @pytest.mark.parametrize("patience", [0.0, None])
 @pytest.mark.parametrize("begun", [True, False])
-def test_work_that_was_begun_or_that_nobody_waits_for_may_take_its_time(patience, begun) -> None:
+def test_work_that_was_begun_or_that_nobody_waits_for_may_take_its_time(
+    patience: float | None, begun: bool
+) -> None:
     turn, beats = Turn[int](), []
     turn.begun = begun or patience == 0.0
 

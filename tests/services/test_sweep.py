@@ -2,18 +2,26 @@
 
 import os
 import re
+from collections import Counter
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import event, select
 
+from app.adapters.storage.local import LocalStorage
 from app.extensions import db, transaction
 from app.models import Asset, StripeEvent, new_id
 from app.services.library import assets, facet_counts, storage_quota
 from app.services.library.assets import Label
 from app.services.sweep import sweep
 from app.tenancy import unscoped
-from tests.client import bearer
+from tests.billing import BillingEnv
+from tests.client import ApiClient, bearer
+from tests.clock import Clock
+from tests.conftest import Account
 from tests.databases import on_both_databases
 from tests.images import encoded
 from tests.library import make_asset
@@ -23,7 +31,9 @@ pytestmark = pytest.mark.usefixtures("context")
 DAY = timedelta(days=1)
 
 
-def test_abandoned_uploads_go_and_running_ones_stay(app, file_time, clock, tmp_path) -> None:
+def test_abandoned_uploads_go_and_running_ones_stay(
+    app: Flask, file_time: None, clock: Clock, tmp_path: Path
+) -> None:
     """One that works writes into a file that has been there for hours: its folder's own time tells
     nothing of it."""
     hours_ago = (clock() - timedelta(hours=7)).timestamp()
@@ -43,7 +53,7 @@ def test_abandoned_uploads_go_and_running_ones_stay(app, file_time, clock, tmp_p
 
 
 def test_half_an_object_goes_an_hour_after_it_was_last_written_to(
-    app, file_time, clock, tmp_path
+    app: Flask, file_time: None, clock: Clock, tmp_path: Path
 ) -> None:
     storage = app.extensions["lightwell"].storage
     storage.put("tests/whole", [b"x"])
@@ -56,26 +66,30 @@ def test_half_an_object_goes_an_hour_after_it_was_last_written_to(
     assert storage.size("tests/whole") == 1
 
 
-def test_sweeping_twice_or_without_a_folder_is_harmless(app, clock, tmp_path) -> None:
+def test_sweeping_twice_or_without_a_folder_is_harmless(
+    app: Flask, clock: Clock, tmp_path: Path
+) -> None:
     storage = app.extensions["lightwell"].storage
     for _ in range(2):
         assert sweep(storage, tmp_path / "never made", clock())["work folders"] == 0
 
 
-def objects_of(storage, account) -> set[str]:
+def objects_of(storage: LocalStorage, account: Account) -> set[str]:
     paths = (path for path in storage.root.rglob("*") if path.is_file())
     return {str(path.relative_to(storage.root)) for path in paths if account.org_id in str(path)}
 
 
-def test_what_test_keys_made_is_deleted_after_ninety_days(app, client, acme, clock) -> None:
+def test_what_test_keys_made_is_deleted_after_ninety_days(
+    app: Flask, client: ApiClient, acme: Account, clock: Clock
+) -> None:
     """As by hand: out of lists and counts, its space given back, its renditions and objects
     removed."""
     container = app.extensions["lightwell"]
 
-    def run():
+    def run() -> Counter[str]:
         return sweep(container.storage, container.settings.spool_dir, clock())
 
-    def status(asset, key: str) -> int:
+    def status(asset: dict[str, Any], key: str) -> int:
         return client.get(f"/api/v1/assets/{asset['id']}", headers=bearer(key)).status_code
 
     live = upload(client, acme.key, encoded(width=64, height=48))
@@ -103,7 +117,9 @@ def test_what_test_keys_made_is_deleted_after_ninety_days(app, client, acme, clo
     assert status(live, acme.key) == 200
 
 
-def test_events_that_were_handled_are_forgotten_after_ninety_days(app, billing_env, clock) -> None:
+def test_events_that_were_handled_are_forgotten_after_ninety_days(
+    app: Flask, billing_env: BillingEnv, clock: Clock
+) -> None:
     """Those that wait stay, however long."""
     container = app.extensions["lightwell"]
     customer = billing_env.stripe.customers.create("old@example.com")["id"]
@@ -130,7 +146,9 @@ def test_events_that_were_handled_are_forgotten_after_ninety_days(app, billing_e
 
 
 @on_both_databases
-def test_many_old_test_assets_go_over_several_sweeps(app, acme, clock, monkeypatch) -> None:
+def test_many_old_test_assets_go_over_several_sweeps(
+    app: Flask, acme: Account, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(assets, "EXPIRED_AT_ONCE", 2)
     made = [new_id("image", clock() - days * DAY) for days in (95, 92, 91, 89)]
     for mode in ("test", "live"):
@@ -158,7 +176,7 @@ def test_many_old_test_assets_go_over_several_sweeps(app, acme, clock, monkeypat
     assert len(left("live")) == 4
 
 
-def test_old_test_assets_are_found_by_their_own_index(clock) -> None:
+def test_old_test_assets_are_found_by_their_own_index(clock: Clock) -> None:
     """Not by going through everybody's assets every minute; PostgreSQL decides by its
     statistics."""
     asked = []

@@ -6,6 +6,7 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
+from flask import Flask
 from PIL import Image
 
 from app.config import TEST_IMAGES_PER_DAY
@@ -14,7 +15,9 @@ from app.imaging import Transform
 from app.services.accounts import keys
 from app.services.exports import export_worker
 from app.services.library import kept_renditions
-from tests.client import bearer
+from tests.client import ApiClient, bearer
+from tests.clock import Clock
+from tests.conftest import Account
 from tests.images import opened
 from tests.images_client import ImagesClient
 from tests.videos import film
@@ -36,16 +39,18 @@ def marked(data: bytes) -> float:
 
 
 @pytest.fixture(params=["live", "test"])
-def mode(request) -> str:
+def mode(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
 @pytest.fixture
-def key(acme, mode) -> str:
+def key(acme: Account, mode: str) -> str:
     return acme.key if mode == "live" else acme.test_key
 
 
-def test_processed_images_are_watermarked_for_a_test_key_only(app, client, acme, mode, key) -> None:
+def test_processed_images_are_watermarked_for_a_test_key_only(
+    app: Flask, client: ApiClient, acme: Account, mode: str, key: str
+) -> None:
     image = upload(client, key, plain(), "gray.png", "image/png")["id"]
     tight = b64decode(client.compress(acme.key, plain()).json["results"][0]["data"])
     compressed = client.compress(key, tight).json["results"][0]
@@ -74,7 +79,9 @@ def test_processed_images_are_watermarked_for_a_test_key_only(app, client, acme,
     assert all(share > 0.05 for share in shares) if mode == "test" else not any(shares), shares
 
 
-def test_thumbnails_are_watermarked_too_and_the_files_are_not(client, mode, key) -> None:
+def test_thumbnails_are_watermarked_too_and_the_files_are_not(
+    client: ApiClient, mode: str, key: str
+) -> None:
     """The one of an upload in two steps, that of a video, and that of an image in the other
     dialect."""
     picture, frame = plain(), np.full((160, 160, 3), GRAY, np.uint8)
@@ -95,7 +102,9 @@ def unzipped(data: bytes) -> bytes:
         return archive.read(name)
 
 
-def test_an_export_knows_the_copies_that_are_there(app, client, clock, mode, key) -> None:
+def test_an_export_knows_the_copies_that_are_there(
+    app: Flask, client: ApiClient, clock: Clock, mode: str, key: str
+) -> None:
     image = upload(client, key)["id"]
     with app.app_context():
         who = keys.authenticate(key, clock())

@@ -3,8 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
@@ -14,33 +16,40 @@ from app.extensions import transaction
 from app.models import DailyCounter, EntryState, UsageCounter, UsageEntry
 from app.services import usage
 from app.services.accounts import keys
+from app.services.accounts.principal import Principal
 from app.services.sweep import sweep
+from tests.clock import Clock
+from tests.conftest import AccountMaker
 from tests.databases import on_both_databases
 
 pytestmark = [on_both_databases, pytest.mark.usefixtures("context")]
 
 
 @pytest.fixture
-def principal(context, make_account, clock):
+def principal(context: None, make_account: AccountMaker, clock: Clock) -> Principal:
     return keys.authenticate(make_account(plan="FREE").key, clock())
 
 
-def reserve(principal, images, now, reference=None):
+def reserve(
+    principal: Principal, images: int, now: datetime, reference: str | None = None
+) -> usage.Reservation:
     with transaction(principal.org_id) as session:
         return usage.reserve(session, principal, "compress", images, now, reference)
 
 
-def settle(principal, reservation, images) -> None:
+def settle(principal: Principal, reservation: usage.Reservation, images: int) -> None:
     with transaction(principal.org_id) as session:
         usage.settle(session, reservation, images)
 
 
-def month(principal, now):
+def month(principal: Principal, now: datetime) -> usage.Summary:
     with transaction(principal.org_id) as session:
         return usage.summarise(session, principal, now)
 
 
-def test_sixty_four_parallel_requests_never_pass_the_limit(app, principal, clock) -> None:
+def test_sixty_four_parallel_requests_never_pass_the_limit(
+    app: Flask, principal: Principal, clock: Clock
+) -> None:
     """Each wants 3 of 100 and processes 2: exactly what was processed is left counted."""
 
     def request(_: int) -> int:
@@ -60,7 +69,7 @@ def test_sixty_four_parallel_requests_never_pass_the_limit(app, principal, clock
     assert processed >= 64
 
 
-def test_reservations_hold_the_limit_while_work_runs(principal, clock) -> None:
+def test_reservations_hold_the_limit_while_work_runs(principal: Principal, clock: Clock) -> None:
     first = reserve(principal, 60, clock())
     with pytest.raises(QuotaExceeded):
         reserve(principal, 41, clock())
@@ -72,7 +81,7 @@ def test_reservations_hold_the_limit_while_work_runs(principal, clock) -> None:
     assert (month(principal, clock()).used, month(principal, clock()).remaining) == (50, 50)
 
 
-def test_settling_or_releasing_twice_changes_nothing(principal, clock) -> None:
+def test_settling_or_releasing_twice_changes_nothing(principal: Principal, clock: Clock) -> None:
     reservation = reserve(principal, 5, clock())
     settle(principal, reservation, 5)
     with pytest.raises(DependencyDown):
@@ -84,7 +93,9 @@ def test_settling_or_releasing_twice_changes_nothing(principal, clock) -> None:
         settle(principal, reserve(principal, 1, clock()), 2)
 
 
-def test_the_sweep_gives_back_what_a_crash_left(app, principal, clock, tmp_path) -> None:
+def test_the_sweep_gives_back_what_a_crash_left(
+    app: Flask, principal: Principal, clock: Clock, tmp_path: Path
+) -> None:
     reservation = reserve(principal, 7, clock())
     storage = app.extensions["lightwell"].storage
     assert sweep(storage, tmp_path, clock())["reservations"] == 0
@@ -96,13 +107,17 @@ def test_the_sweep_gives_back_what_a_crash_left(app, principal, clock, tmp_path)
     assert month(principal, clock()).used == 0
 
 
-def test_a_full_month_looks_for_crashed_requests_by_itself(principal, clock) -> None:
+def test_a_full_month_looks_for_crashed_requests_by_itself(
+    principal: Principal, clock: Clock
+) -> None:
     reserve(principal, 100, clock())
     clock.advance(minutes=6)
     reserve(principal, 100, clock())
 
 
-def test_a_heartbeat_keeps_long_work_alive(app, principal, clock, tmp_path) -> None:
+def test_a_heartbeat_keeps_long_work_alive(
+    app: Flask, principal: Principal, clock: Clock, tmp_path: Path
+) -> None:
     reservation = reserve(principal, 7, clock())
     clock.advance(minutes=4)
     with transaction(principal.org_id) as session:
@@ -113,7 +128,7 @@ def test_a_heartbeat_keeps_long_work_alive(app, principal, clock, tmp_path) -> N
     assert month(principal, clock()).used == 7
 
 
-def test_a_named_request_pays_once(principal, clock) -> None:
+def test_a_named_request_pays_once(principal: Principal, clock: Clock) -> None:
     settle(principal, reserve(principal, 4, clock(), "order"), 4)
     again = reserve(principal, 4, clock(), "order")
     assert again.already_paid
@@ -121,7 +136,7 @@ def test_a_named_request_pays_once(principal, clock) -> None:
     assert month(principal, clock()).used == 4
 
 
-def test_a_named_request_that_never_ended_starts_over(principal, clock) -> None:
+def test_a_named_request_that_never_ended_starts_over(principal: Principal, clock: Clock) -> None:
     abandoned = reserve(principal, 4, clock(), "order")
     settle(principal, reserve(principal, 4, clock(), "order"), 4)
     with pytest.raises(DependencyDown):
@@ -129,7 +144,9 @@ def test_a_named_request_that_never_ended_starts_over(principal, clock) -> None:
     assert (month(principal, clock()).used, month(principal, clock()).remaining) == (4, 96)
 
 
-def test_work_over_midnight_counts_where_it_was_reserved(principal, clock) -> None:
+def test_work_over_midnight_counts_where_it_was_reserved(
+    principal: Principal, clock: Clock
+) -> None:
     clock.set(datetime(2026, 6, 30, 23, 59, 59, tzinfo=UTC))
     reservation = reserve(principal, 2, clock())
     clock.set(datetime(2026, 7, 1, 0, 0, 5, tzinfo=UTC))
@@ -139,19 +156,21 @@ def test_work_over_midnight_counts_where_it_was_reserved(principal, clock) -> No
 
 
 @pytest.fixture
-def tester(context, make_account, clock):
+def tester(context: None, make_account: AccountMaker, clock: Clock) -> Principal:
     """A test key of an organization whose test keys may make 100 images a day."""
     return keys.authenticate(make_account(plan="FREE").test_key, clock(), test_images=100)
 
 
-def today(tester, now) -> tuple[int, int]:
+def today(tester: Principal, now: datetime) -> tuple[int, int]:
     """What the organization's test keys made, and what they have in work."""
     with transaction(tester.org_id) as session:
         row = session.scalar(select(DailyCounter).where(DailyCounter.period == now.date()))
         return (row.used, row.reserved) if row else (0, 0)
 
 
-def test_sixty_four_parallel_test_requests_never_pass_the_days_limit(app, tester, clock) -> None:
+def test_sixty_four_parallel_test_requests_never_pass_the_days_limit(
+    app: Flask, tester: Principal, clock: Clock
+) -> None:
     """Each wants 3 of 100; every fifth fails."""
 
     def request(number: int) -> int:
@@ -173,7 +192,9 @@ def test_sixty_four_parallel_test_requests_never_pass_the_days_limit(app, tester
     assert today(tester, clock()) == (processed, 0)
 
 
-def test_what_test_keys_make_is_no_live_usage(tester, principal, clock) -> None:
+def test_what_test_keys_make_is_no_live_usage(
+    tester: Principal, principal: Principal, clock: Clock
+) -> None:
     """Neither the month's counter nor its limit knows of it."""
     both = replace(tester, org_id=principal.org_id)
     settle(both, reserve(both, 100, clock()), 100)
@@ -186,7 +207,7 @@ def test_what_test_keys_make_is_no_live_usage(tester, principal, clock) -> None:
         assert session.scalar(select(func.sum(UsageEntry.images))) == 100
 
 
-def test_the_day_of_test_keys_ends_at_midnight(tester, clock) -> None:
+def test_the_day_of_test_keys_ends_at_midnight(tester: Principal, clock: Clock) -> None:
     clock.set(datetime(2026, 6, 30, 23, 59, 30, tzinfo=UTC))
     settle(tester, reserve(tester, 98, clock()), 98)
     reservation = reserve(tester, 2, clock())
@@ -207,7 +228,7 @@ def test_the_day_of_test_keys_ends_at_midnight(tester, clock) -> None:
 
 
 def test_what_a_test_key_left_in_a_crash_is_given_back_to_its_day(
-    app, tester, clock, tmp_path
+    app: Flask, tester: Principal, clock: Clock, tmp_path: Path
 ) -> None:
     began = clock()
     reserve(tester, 100, began)
@@ -216,7 +237,7 @@ def test_what_a_test_key_left_in_a_crash_is_given_back_to_its_day(
     assert today(tester, began) == (0, 0)
 
 
-def test_a_named_request_of_a_test_key_pays_once(tester, clock) -> None:
+def test_a_named_request_of_a_test_key_pays_once(tester: Principal, clock: Clock) -> None:
     settle(tester, reserve(tester, 4, clock(), "order"), 4)
     again = reserve(tester, 4, clock(), "order")
     assert again.already_paid
@@ -231,7 +252,9 @@ step = st.tuples(
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(step, max_size=30))
-def test_whatever_happens_the_ledger_adds_up(app, make_account, clock, steps) -> None:
+def test_whatever_happens_the_ledger_adds_up(
+    app: Flask, make_account: AccountMaker, clock: Clock, steps: list[tuple[str, int]]
+) -> None:
     principal = keys.authenticate(make_account(plan="FREE").key, clock())
     now, open_reservations, counted = clock(), [], 0
     for action, number in steps:
@@ -278,7 +301,7 @@ def test_whatever_happens_the_ledger_adds_up(app, make_account, clock, steps) ->
 
 @settings(suppress_health_check=list(HealthCheck))
 @given(st.dates(date(2000, 1, 1), date(2100, 1, 1)))
-def test_periods_follow_each_other(app, day) -> None:
+def test_periods_follow_each_other(app: Flask, day: date) -> None:
     period = usage.period_of(datetime(day.year, day.month, day.day, tzinfo=UTC))
     following = usage.next_period(period)
     assert period.day == following.day == 1
@@ -286,7 +309,7 @@ def test_periods_follow_each_other(app, day) -> None:
     assert usage.next_period(period) - period <= timedelta(days=31)
 
 
-def test_an_unlimited_plan_still_counts(principal, clock) -> None:
+def test_an_unlimited_plan_still_counts(principal: Principal, clock: Clock) -> None:
     unlimited = replace(principal, allowance=replace(principal.allowance, monthly_images=None))
     settle(unlimited, reserve(unlimited, 5000, clock()), 5000)
     summary = month(unlimited, clock())

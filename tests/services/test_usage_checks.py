@@ -2,6 +2,7 @@
 that."""
 
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
@@ -10,33 +11,37 @@ from app.extensions import transaction
 from app.services import usage
 from app.services.accounts import keys
 from app.services.accounts.principal import Principal
+from tests.clock import Clock
+from tests.conftest import Account, AccountMaker
 
 pytestmark = pytest.mark.usefixtures("context")
 
 
-def check(principal: Principal, images: int, now) -> None:
+def check(principal: Principal, images: int, now: datetime) -> None:
     with transaction(principal.org_id) as session:
         usage.check(session, principal, images, now)
 
 
 @pytest.fixture
-def account(make_account):
+def account(make_account: AccountMaker) -> Account:
     return make_account(monthly_images=5)
 
 
 @pytest.fixture
-def principal(account, clock) -> Principal:
+def principal(account: Account, clock: Clock) -> Principal:
     return keys.authenticate(account.key, clock())
 
 
-def test_what_fits_is_let_through_and_what_does_not_is_told(principal, clock) -> None:
+def test_what_fits_is_let_through_and_what_does_not_is_told(
+    principal: Principal, clock: Clock
+) -> None:
     check(principal, 5, clock())
     check(principal, 5, clock())
     with pytest.raises(QuotaExceeded, match="needs 6 images, and 5 of 5 are left"):
         check(principal, 6, clock())
 
 
-def test_work_under_way_counts(principal, clock) -> None:
+def test_work_under_way_counts(principal: Principal, clock: Clock) -> None:
     with transaction(principal.org_id) as session:
         usage.reserve(session, principal, "test", 3, clock())
     check(principal, 2, clock())
@@ -44,7 +49,7 @@ def test_work_under_way_counts(principal, clock) -> None:
         check(principal, 3, clock())
 
 
-def test_plans_without_a_limit_are_never_full(principal, clock) -> None:
+def test_plans_without_a_limit_are_never_full(principal: Principal, clock: Clock) -> None:
     check(
         replace(principal, allowance=replace(principal.allowance, monthly_images=None)),
         1000,
@@ -52,7 +57,7 @@ def test_plans_without_a_limit_are_never_full(principal, clock) -> None:
     )
 
 
-def test_more_is_never_settled_than_was_reserved(principal, clock) -> None:
+def test_more_is_never_settled_than_was_reserved(principal: Principal, clock: Clock) -> None:
     with transaction(principal.org_id) as session:
         reserved = usage.reserve(session, principal, "test", 2, clock())
         with pytest.raises(ValueError, match="more images settled than reserved"):
@@ -61,7 +66,9 @@ def test_more_is_never_settled_than_was_reserved(principal, clock) -> None:
         assert usage.summarise(session, principal, clock()).used == 2
 
 
-def test_what_was_paid_before_is_neither_paid_nor_given_back_again(principal, clock) -> None:
+def test_what_was_paid_before_is_neither_paid_nor_given_back_again(
+    principal: Principal, clock: Clock
+) -> None:
     with transaction(principal.org_id) as session:
         first = usage.reserve(session, principal, "test", 2, clock(), "a request")
         usage.settle(session, first, 2)

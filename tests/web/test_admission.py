@@ -2,11 +2,16 @@
 
 import io
 import re
+from collections.abc import Iterator
 
 import pytest
+from flask import Flask
+from flask_openapi import OpenAPI
 
 from app.web.admission import ASKED, Admission
-from tests.client import bearer
+from tests.client import Answer, ApiClient, bearer, client_of
+from tests.clock import Clock
+from tests.conftest import Account, AccountMaker, AppMaker
 
 MEGABYTE = 1024 * 1024
 FORM, JSON = "multipart/form-data; boundary=edge", "application/json"
@@ -22,7 +27,7 @@ class Unread(io.RawIOBase):
         raise AssertionError("the body was read")
 
 
-def described(app):
+def described(app: OpenAPI) -> Iterator[tuple[str, str, str]]:
     """Every described operation that takes a body: method, path, Content-Type."""
     for path, item in app.api_doc["paths"].items():
         for method, operation in item.items():
@@ -31,7 +36,15 @@ def described(app):
                 yield method.upper(), re.sub(r"{\w+}", "some", path), media
 
 
-def send(client, method, path, key, content_type, size, **environ):
+def send(
+    client: ApiClient,
+    method: str,
+    path: str,
+    key: str,
+    content_type: str,
+    size: int,
+    **environ: object,
+) -> Answer:
     return client.open(
         path,
         method=method,
@@ -42,7 +55,9 @@ def send(client, method, path, key, content_type, size, **environ):
 
 
 @pytest.mark.parametrize("asked", [False, True])
-def test_the_type_of_every_body_is_checked_before_it_is_read(app, client, acme, asked) -> None:
+def test_the_type_of_every_body_is_checked_before_it_is_read(
+    app: OpenAPI, client: ApiClient, acme: Account, asked: bool
+) -> None:
     """Each endpoint gets 380 MB of the type that it does not take: in one step, and where a server
     asks first."""
     operations = list(described(app))
@@ -57,7 +72,9 @@ def test_the_type_of_every_body_is_checked_before_it_is_read(app, client, acme, 
         )
 
 
-def test_who_asks_is_told_how_much_may_come(app, client, acme, make_account) -> None:
+def test_who_asks_is_told_how_much_may_come(
+    app: Flask, client: ApiClient, acme: Account, make_account: AccountMaker
+) -> None:
     small = make_account("small", "FREE")
     cases = [
         ("/compress/batch", small.key, FORM, 20 * 20 * MEGABYTE + MEGABYTE),
@@ -73,15 +90,15 @@ def test_who_asks_is_told_how_much_may_come(app, client, acme, make_account) -> 
         assert (refused.status_code, asked.most_bytes) == (413, None)
 
 
-def test_asking_counts_no_request(app, make_app, clock) -> None:
-    client = make_app(ratelimit_anonymous="2/minute").test_client()
+def test_asking_counts_no_request(app: Flask, make_app: AppMaker, clock: Clock) -> None:
+    client = client_of(make_app(ratelimit_anonymous="2/minute"))
     for _ in range(5):
         answer = client.post("/auth/register", json={}, environ_overrides={ASKED: Admission()})
         assert answer.status_code == 204
     assert client.post("/auth/register", json={}).status_code == 400
 
 
-def test_asking_claims_no_idempotency_key(client, acme) -> None:
+def test_asking_claims_no_idempotency_key(client: ApiClient, acme: Account) -> None:
     headers = {**bearer(acme.key), "Idempotency-Key": "once"}
     asked = client.post(
         "/api/v1/collections",
@@ -105,7 +122,12 @@ def test_asking_claims_no_idempotency_key(client, acme) -> None:
     ],
 )
 def test_the_application_s_refusals_come_early(
-    client, make_account, method, path, key, status
+    client: ApiClient,
+    make_account: AccountMaker,
+    method: str,
+    path: str,
+    key: str | None,
+    status: int,
 ) -> None:
     key = make_account("free", "FREE").key if key == "free" else key
     media = FORM if path.startswith("/compress") else JSON

@@ -90,7 +90,7 @@ def crowd(places: int, patience: float = SECONDS) -> Iterator[Crowd]:
 
 
 @pytest.mark.parametrize(("places", "most"), [(1, 1), (2, 1), (3, 1), (4, 2), (16, 8)])
-def test_one_has_half_of_the_places_and_the_rest_stay_free(places, most) -> None:
+def test_one_has_half_of_the_places_and_the_rest_stay_free(places: int, most: int) -> None:
     limiter = ConcurrencyLimiter(places, patience=0)
     with ExitStack() as inside:
         for _ in range(most):

@@ -8,7 +8,8 @@ from sqlalchemy.exc import OperationalError
 from app.errors import AppError
 from app.imaging import UnsupportedImage
 from app.services.accounts import identity, keys
-from tests.client import bearer
+from tests.client import ApiClient, bearer
+from tests.conftest import Account, SignIn
 
 FIELDS = {"error", "code", "status", "type", "requestId", "message"}
 
@@ -24,7 +25,9 @@ FIELDS = {"error", "code", "status", "type", "requestId", "message"}
         ("GET", "/docs/assets/..%2f..%2fwsgi.py", 404, "not_found"),
     ],
 )
-def test_unknown_routes_and_methods(client, method, path, status, code) -> None:
+def test_unknown_routes_and_methods(
+    client: ApiClient, method: str, path: str, status: int, code: str
+) -> None:
     answer = client.open(path, method=method)
     assert (answer.status_code, answer.json["code"]) == (status, code)
     assert set(answer.json) == FIELDS
@@ -43,7 +46,9 @@ def test_unknown_routes_and_methods(client, method, path, status, code) -> None:
         ("POST", "/account", 405),
     ],
 )
-def test_where_the_pages_are_a_refusal_is_a_page(client, method, path, status) -> None:
+def test_where_the_pages_are_a_refusal_is_a_page(
+    client: ApiClient, method: str, path: str, status: int
+) -> None:
     answer = client.open(path, method=method)
     assert (answer.status_code, answer.mimetype) == (status, "text/html")
     assert answer.headers["X-Request-Id"] in answer.text
@@ -52,12 +57,14 @@ def test_where_the_pages_are_a_refusal_is_a_page(client, method, path, status) -
     assert "WWW-Authenticate" not in answer.headers
 
 
-def test_what_only_begins_like_a_page_s_path_is_json(client) -> None:
+def test_what_only_begins_like_a_page_s_path_is_json(client: ApiClient) -> None:
     answer = client.get("/accounts")
     assert (answer.status_code, answer.json["code"]) == (404, "not_found")
 
 
-def test_a_defect_on_a_page_is_a_page_without_a_stack_trace(acme, sign_in, monkeypatch) -> None:
+def test_a_defect_on_a_page_is_a_page_without_a_stack_trace(
+    acme: Account, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("secret detail")
 
@@ -86,12 +93,16 @@ def test_a_defect_on_a_page_is_a_page_without_a_stack_trace(acme, sign_in, monke
         ("", b"{}", 415, "unsupported_media_type"),
     ],
 )
-def test_bad_bodies(client, content_type, body, status, code) -> None:
+def test_bad_bodies(
+    client: ApiClient, content_type: str, body: bytes, status: int, code: str
+) -> None:
     answer = client.post("/auth/register", data=body, content_type=content_type)
     assert (answer.status_code, answer.json["code"]) == (status, code)
 
 
-def test_a_defect_is_a_bare_500(client, acme, monkeypatch) -> None:
+def test_a_defect_is_a_bare_500(
+    client: ApiClient, acme: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("a secret detail")
 
@@ -102,7 +113,9 @@ def test_a_defect_is_a_bare_500(client, acme, monkeypatch) -> None:
     assert "Traceback" not in answer.text
 
 
-def test_a_database_that_is_down_is_503(client, acme, monkeypatch) -> None:
+def test_a_database_that_is_down_is_503(
+    client: ApiClient, acme: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def down(*_: object) -> None:
         raise OperationalError("SELECT 1", {}, Exception("connection refused"))
 
@@ -112,7 +125,7 @@ def test_a_database_that_is_down_is_503(client, acme, monkeypatch) -> None:
     assert answer.headers["Retry-After"]
 
 
-def test_every_answer_carries_an_id_and_safety_headers(client) -> None:
+def test_every_answer_carries_an_id_and_safety_headers(client: ApiClient) -> None:
     ids = set()
     for path in ("/healthz", "/nowhere", "/docs", "/openapi.json"):
         answer = client.get(path)

@@ -9,15 +9,19 @@ from io import BytesIO
 from typing import Any
 
 import pytest
+from flask import Flask
+from flask_openapi import OpenAPI
 from hypothesis import given
 from hypothesis import strategies as st
+from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.sansio.multipart import MultipartDecoder
 
 from app.errors import BadRequest, TooLarge
 from app.services.filenames import clean_name
 from app.web.forms import HEADER_BYTES, FormParser, parameters
-from tests.client import bearer
+from tests.client import Answer, ApiClient, bearer
+from tests.conftest import Account
 from tests.images import encoded
 
 PICTURE = encoded(width=64, height=48, quality=60)
@@ -215,7 +219,7 @@ class Endpoint:
     text: str
     status: int
 
-    def send(self, client, account, way: Way, **options: Any):
+    def send(self, client: ApiClient, account: Account, way: Way, **options: Any) -> Answer:
         body = (
             way.body.replace("«file»", self.file).replace("«text»", self.text).encode(way.encoding)
         )
@@ -227,7 +231,7 @@ class Endpoint:
             content_type=way.type.format(way.boundary),
         )
 
-    def arrived(self, client, account, answer) -> tuple[str, str]:
+    def arrived(self, client: ApiClient, account: Account, answer: Answer) -> tuple[str, str]:
         """The name of the file, and the text, as they show in what was made."""
         if self.path == "/compress/batch":
             result = answer.json["results"][0]
@@ -245,7 +249,7 @@ on_every_endpoint = pytest.mark.parametrize(
 )
 
 
-def test_every_endpoint_that_takes_a_form_is_here(app) -> None:
+def test_every_endpoint_that_takes_a_form_is_here(app: OpenAPI) -> None:
     taking = {
         path
         for path, item in app.api_doc["paths"].items()
@@ -257,7 +261,9 @@ def test_every_endpoint_that_takes_a_form_is_here(app) -> None:
 
 @on_every_endpoint
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_forms_as_clients_write_them(client, acme, endpoint, way) -> None:
+def test_forms_as_clients_write_them(
+    client: ApiClient, acme: Account, endpoint: Endpoint, way: Way
+) -> None:
     answer = endpoint.send(client, acme, way)
     assert answer.status_code == endpoint.status, answer.text
     assert endpoint.arrived(client, acme, answer) == (way.name, VALUE)
@@ -288,7 +294,9 @@ NOBODY_CHOSE = ('"«file»"; filename=""', OCTETS, "")
 
 @on_every_endpoint
 @pytest.mark.parametrize("field", ["{}", "{}[]", "{}[0]", "{}[12]"])
-def test_a_field_of_files_may_be_numbered(client, acme, endpoint, field) -> None:
+def test_a_field_of_files_may_be_numbered(
+    client: ApiClient, acme: Account, endpoint: Endpoint, field: str
+) -> None:
     name = field.format(endpoint.file.removesuffix("[]"))
     answer = endpoint.send(
         client, acme, form(TEXT, (f'"{name}"; filename="photo.jpg"', JPEG, "«picture»"))
@@ -296,7 +304,7 @@ def test_a_field_of_files_may_be_numbered(client, acme, endpoint, field) -> None
     assert endpoint.arrived(client, acme, answer) == ("photo.jpg", VALUE)
 
 
-def test_numbered_files_come_back_in_the_order_sent(client, acme) -> None:
+def test_numbered_files_come_back_in_the_order_sent(client: ApiClient, acme: Account) -> None:
     fields = ["files[1]", "files[0]", "files", "files[]", "files[2]"]
     sent = [
         (f'"{field}"; filename="{number}.jpg"', JPEG, "«picture»")
@@ -309,7 +317,9 @@ def test_numbered_files_come_back_in_the_order_sent(client, acme) -> None:
 
 
 @on_every_endpoint
-def test_a_field_in_which_nobody_chose_a_file_counts_as_absent(client, acme, endpoint) -> None:
+def test_a_field_in_which_nobody_chose_a_file_counts_as_absent(
+    client: ApiClient, acme: Account, endpoint: Endpoint
+) -> None:
     answer = endpoint.send(
         client, acme, form(NOBODY_CHOSE, TEXT, CHOSEN, ('"other"; filename=""', OCTETS, ""))
     )
@@ -329,7 +339,14 @@ def test_a_field_in_which_nobody_chose_a_file_counts_as_absent(client, acme, end
         ([CHOSEN, ('"«text»"; filename="a.txt"', "", VALUE)], "{text}: must be text"),
     ],
 )
-def test_what_is_wrong_with_the_files_is_said(client, app, acme, endpoint, parts, problem) -> None:
+def test_what_is_wrong_with_the_files_is_said(
+    client: ApiClient,
+    app: Flask,
+    acme: Account,
+    endpoint: Endpoint,
+    parts: list[tuple[str, str, str]],
+    problem: str,
+) -> None:
     answer = endpoint.send(client, acme, form(TEXT, *parts))
     assert answer.status_code == 400
     assert answer.json["errors"] == [problem.format(endpoint.file, text=endpoint.text)]
@@ -337,14 +354,18 @@ def test_what_is_wrong_with_the_files_is_said(client, app, acme, endpoint, parts
 
 
 @on_every_endpoint
-def test_an_empty_file_with_a_name_is_empty_not_damaged(client, acme, endpoint) -> None:
+def test_an_empty_file_with_a_name_is_empty_not_damaged(
+    client: ApiClient, acme: Account, endpoint: Endpoint
+) -> None:
     answer = endpoint.send(client, acme, form(TEXT, ('"«file»"; filename="photo.jpg"', JPEG, "")))
     assert (answer.status_code, answer.json["code"]) == (422, "unreadable_image")
     assert "The file is empty" in answer.json["error"]
 
 
 @on_every_endpoint
-def test_unknown_text_is_ignored_with_a_warning(client, acme, endpoint) -> None:
+def test_unknown_text_is_ignored_with_a_warning(
+    client: ApiClient, acme: Account, endpoint: Endpoint
+) -> None:
     ignored = [('"submit"', "", "Send"), ('"_token"', "", "x" * 40), (f'"{"y" * 99}"', "", "")]
     answer = endpoint.send(client, acme, form(TEXT, CHOSEN, *ignored))
     assert answer.status_code == endpoint.status, answer.text
@@ -354,7 +375,9 @@ def test_unknown_text_is_ignored_with_a_warning(client, acme, endpoint) -> None:
 
 
 @pytest.mark.parametrize("nothing", ["", "null", "undefined"])
-def test_a_text_field_without_a_value_counts_as_absent(client, acme, nothing) -> None:
+def test_a_text_field_without_a_value_counts_as_absent(
+    client: ApiClient, acme: Account, nothing: str
+) -> None:
     names = ("quality", "maxWidth", "maxHeight", "mimeType", "partial")
     answer = ENDPOINTS[0].send(
         client, acme, form(CHOSEN, *((f'"{name}"', "", nothing) for name in names))
@@ -363,13 +386,15 @@ def test_a_text_field_without_a_value_counts_as_absent(client, acme, nothing) ->
     assert answer.json["results"][0]["mimeType"] == "image/jpeg"
 
 
-def test_jpg_is_jpeg(client, acme) -> None:
+def test_jpg_is_jpeg(client: ApiClient, acme: Account) -> None:
     answer = client.compress(acme.key, encoded("PNG", width=64, height=48), mimeType="image/jpg")
     assert answer.json["results"][0]["mimeType"] == "image/jpeg"
 
 
 @on_every_endpoint
-def test_text_in_the_part_s_own_charset(client, acme, endpoint) -> None:
+def test_text_in_the_part_s_own_charset(
+    client: ApiClient, acme: Account, endpoint: Endpoint
+) -> None:
     """A number in ISO-8859-1 is one in UTF-8, so that only the image's name shows the
     difference."""
     way = form((TEXT[0], "Content-Type: text/plain; charset=ISO-8859-1", "32"), CHOSEN)
@@ -385,7 +410,9 @@ def test_text_in_the_part_s_own_charset(client, acme, endpoint) -> None:
         ("cp1252", ""),
     ],
 )
-def test_names_in_other_alphabets(client, acme, encoding, header) -> None:
+def test_names_in_other_alphabets(
+    client: ApiClient, acme: Account, encoding: str, header: str
+) -> None:
     written = form((TEXT[0], header, "Hôtel Zürich"), CHOSEN)
     way = Way(written.body, encoding=encoding)
     assert ENDPOINTS[1].send(client, acme, way).json["name"] == "Hôtel Zürich"
@@ -400,14 +427,18 @@ def test_names_in_other_alphabets(client, acme, encoding, header) -> None:
         ("multipart/form-data; boundary=other", "another boundary"),
     ],
 )
-def test_a_missing_or_wrong_boundary_is_said(client, acme, endpoint, type, words) -> None:
+def test_a_missing_or_wrong_boundary_is_said(
+    client: ApiClient, acme: Account, endpoint: Endpoint, type: str, words: str
+) -> None:
     answer = endpoint.send(client, acme, Way(WAYS["curl"].body, type=type))
     assert answer.status_code == 400
     assert words in answer.json["error"]
 
 
 @on_every_endpoint
-def test_a_repetition_under_another_boundary_is_the_same_request(client, acme, endpoint) -> None:
+def test_a_repetition_under_another_boundary_is_the_same_request(
+    client: ApiClient, acme: Account, endpoint: Endpoint
+) -> None:
     ways = (WAYS["URLSession by hand: LF alone"], WAYS["Chrome"])
     first, again = (endpoint.send(client, acme, way, **{"Idempotency-Key": "once"}) for way in ways)
     assert (first.status_code, first.json) == (again.status_code, again.json)
@@ -415,7 +446,7 @@ def test_a_repetition_under_another_boundary_is_the_same_request(client, acme, e
 
 
 @given(name=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1))
-def test_every_name_survives_the_two_ways_to_escape_it(name) -> None:
+def test_every_name_survives_the_two_ways_to_escape_it(name: str) -> None:
     """As the HTML Standard writes it, and as RFC 9110 does."""
     for written in (name.replace('"', "%22"), name.replace("\\", "\\\\").replace('"', '\\"')):
         found = parameters(f'form-data; name="files[]"; filename="{written}"')
@@ -443,14 +474,16 @@ class Drip(BytesIO):
         return super().read(self.size)
 
 
-def parse(body: bytes, size: int = 100, boundary: str = "edge", **limits: int):
+def parse(
+    body: bytes, size: int = 100, boundary: str = "edge", **limits: Any
+) -> tuple[Any, MultiDict[str, str], MultiDict[str, FileStorage]]:
     parser = FormParser(lambda *_: BytesIO(), **limits)
     return parser.parse(Drip(body, size), "multipart/form-data", None, {"boundary": boundary})
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 4096])
 @pytest.mark.parametrize("way", [WAYS[name] for name in ARRIVING], ids=ARRIVING)
-def test_it_does_not_matter_how_a_form_arrives(way, size) -> None:
+def test_it_does_not_matter_how_a_form_arrives(way: Way, size: int) -> None:
     body = way.body.encode().replace("«picture»".encode(), PICTURE)
     _, fields, files = parse(body, size, parameters(f"; boundary={way.boundary}")["boundary"])
     assert fields.to_dict() == {"«text»": VALUE}
@@ -482,7 +515,7 @@ def test_parts_and_their_headers_are_limited() -> None:
     "body",
     [b"", b"--edge\r\n", b"--edge\r\n\r\nx\r\n--edge--", b"--edge\r\nX: y\r\n\r\nx\r\n--edge--"],
 )
-def test_what_is_no_form_is_refused(body) -> None:
+def test_what_is_no_form_is_refused(body: bytes) -> None:
     with pytest.raises(BadRequest):
         parse(body)
 
@@ -497,7 +530,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("header", HOSTILE, ids=range(len(HOSTILE)))
-def test_the_time_to_read_a_header_does_not_explode(header) -> None:
+def test_the_time_to_read_a_header_does_not_explode(header: str) -> None:
     """Sixteen thousand characters would take minutes where it did."""
     assert set(parameters(header[:HEADER_BYTES])) <= {"a"}
 

@@ -6,28 +6,31 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import select
-from werkzeug.test import TestResponse
 
 from app.extensions import transaction
+from app.imaging import Picture, Turn
 from app.models import IdempotentRequest, Kept
 from app.services import idempotency, kept, usage
 from app.services.sweep import sweep
 from app.web.idempotency import HEARTBEAT
-from tests.client import bearer
-from tests.conftest import wait_until
+from tests.client import Answer, ApiClient, bearer, client_of
+from tests.clock import Clock
+from tests.conftest import Account, AccountMaker, wait_until
 from tests.databases import on_both_databases
 from tests.images import encoded
 from tests.images_client import ImagesClient
 
 
-def used(client, account) -> int:
+def used(client: ApiClient, account: Account) -> int:
     return client.get("/usage", headers=bearer(account.key)).json["used"]
 
 
-def answers_of(app, account) -> list[Path]:
+def answers_of(app: Flask, account: Account) -> list[Path]:
     """The bodies that are kept for an account."""
     return list(
         (app.extensions["lightwell"].settings.storage_dir / "idempotency" / account.org_id).glob(
@@ -41,7 +44,9 @@ def once(name: str = "order-1") -> dict[str, str]:
 
 
 @on_both_databases
-def test_a_repetition_gets_the_same_answer_and_is_free(app, client, acme) -> None:
+def test_a_repetition_gets_the_same_answer_and_is_free(
+    app: Flask, client: ApiClient, acme: Account
+) -> None:
     first = client.compress(acme.key, encoded(), headers=once())
     again = client.compress(acme.key, encoded(), headers=once())
     assert first.status_code == again.status_code == 200
@@ -58,7 +63,9 @@ def test_a_repetition_gets_the_same_answer_and_is_free(app, client, acme) -> Non
     assert used(client, acme) == 1
 
 
-def test_the_keys_of_two_callers_and_two_names_are_apart(client, acme, globex) -> None:
+def test_the_keys_of_two_callers_and_two_names_are_apart(
+    client: ApiClient, acme: Account, globex: Account
+) -> None:
     answers = [
         client.compress(account.key, encoded(), headers=once(name))
         for account in (acme, globex)
@@ -69,7 +76,9 @@ def test_the_keys_of_two_callers_and_two_names_are_apart(client, acme, globex) -
 
 
 @pytest.mark.parametrize("change", ["file", "name", "field"])
-def test_another_request_under_the_same_key_is_422(client, acme, change) -> None:
+def test_another_request_under_the_same_key_is_422(
+    client: ApiClient, acme: Account, change: str
+) -> None:
     client.compress(acme.key, ("a.jpg", encoded()), headers=once())
     file = (
         "b.jpg" if change == "name" else "a.jpg",
@@ -82,7 +91,7 @@ def test_another_request_under_the_same_key_is_422(client, acme, change) -> None
 
 
 def test_a_refusal_about_the_request_is_kept_and_one_about_the_moment_is_not(
-    client, make_account
+    client: ApiClient, make_account: AccountMaker
 ) -> None:
     account = make_account(plan="FREE", monthly_images=1, requests_per_second=100)
     assert client.compress(account.key, b"junk", headers=once("bad")).status_code == 422
@@ -97,23 +106,23 @@ def test_a_refusal_about_the_request_is_kept_and_one_about_the_moment_is_not(
 
 
 @on_both_databases
-def test_a_repetition_while_the_first_still_runs_is_409(app, acme, monkeypatch) -> None:
+def test_a_repetition_while_the_first_still_runs_is_409(
+    app: Flask, acme: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with slowly(app, monkeypatch) as (started, finish), ThreadPoolExecutor(1) as thread:
-        first = thread.submit(
-            lambda: app.test_client().compress(acme.key, encoded(), headers=once())
-        )
+        first = thread.submit(lambda: client_of(app).compress(acme.key, encoded(), headers=once()))
         assert started.wait(30)
-        second = app.test_client().compress(acme.key, encoded(), headers=once())
+        second = client_of(app).compress(acme.key, encoded(), headers=once())
         finish.set()
         assert first.result().status_code == 200
     assert (second.status_code, second.json["code"]) == (409, "idempotency_in_flight")
     assert second.headers["Retry-After"]
-    assert used(app.test_client(), acme) == 1
+    assert used(client_of(app), acme) == 1
 
 
 @on_both_databases
 def test_a_crash_after_the_charge_is_not_charged_again(
-    app, client, acme, clock, monkeypatch
+    app: Flask, client: ApiClient, acme: Account, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process dies between settling and keeping the answer; the client tries again."""
 
@@ -129,7 +138,9 @@ def test_a_crash_after_the_charge_is_not_charged_again(
 
 
 @on_both_databases
-def test_a_crash_before_the_charge_is_charged_once(client, acme, clock, monkeypatch) -> None:
+def test_a_crash_before_the_charge_is_charged_once(
+    client: ApiClient, acme: Account, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as dying:
         for name in ("settle", "release"):
             dying.setattr(usage, name, die)
@@ -142,7 +153,9 @@ def test_a_crash_before_the_charge_is_charged_once(client, acme, clock, monkeypa
 
 
 @on_both_databases
-def test_an_answer_is_kept_for_a_day(app, client, acme, clock) -> None:
+def test_an_answer_is_kept_for_a_day(
+    app: Flask, client: ApiClient, acme: Account, clock: Clock
+) -> None:
     client.compress(acme.key, encoded(), headers=once())
     clock.advance(hours=25)
     answer = client.compress(acme.key, encoded(seed=3), headers=once())
@@ -157,7 +170,9 @@ def test_an_answer_is_kept_for_a_day(app, client, acme, clock) -> None:
     assert not answers_of(app, acme)
 
 
-def test_an_answer_that_was_lost_with_its_disk_is_worked_again_for_free(app, client, acme) -> None:
+def test_an_answer_that_was_lost_with_its_disk_is_worked_again_for_free(
+    app: Flask, client: ApiClient, acme: Account
+) -> None:
     first = client.compress(acme.key, encoded(), headers=once())
     for path in answers_of(app, acme):
         path.unlink()
@@ -171,7 +186,7 @@ def test_an_answer_that_was_lost_with_its_disk_is_worked_again_for_free(app, cli
 
 
 @pytest.mark.parametrize("name", ["", "x" * 256])
-def test_a_key_of_the_wrong_length_is_refused(client, acme, name) -> None:
+def test_a_key_of_the_wrong_length_is_refused(client: ApiClient, acme: Account, name: str) -> None:
     assert client.compress(acme.key, encoded(), headers=once(name)).status_code == 400
     assert client.compress(acme.key, encoded(), headers=once("x" * 255)).status_code == 200
 
@@ -182,7 +197,7 @@ def test_a_key_of_the_wrong_length_is_refused(client, acme, name) -> None:
 @on_both_databases
 @pytest.mark.parametrize("evicted", [False, True], ids=["too large", "made room"])
 def test_an_answer_that_is_not_kept_is_worked_again_for_free(
-    app, client, acme, monkeypatch, evicted
+    app: Flask, client: ApiClient, acme: Account, monkeypatch: pytest.MonkeyPatch, evicted: bool
 ) -> None:
     if not evicted:
         monkeypatch.setattr(idempotency, "LARGEST", 1000)
@@ -202,14 +217,12 @@ def test_an_answer_that_is_not_kept_is_worked_again_for_free(
 
 
 def test_one_is_worked_again_once_at_a_time_and_survives_a_refusal(
-    app, client, acme, monkeypatch
+    app: Flask, client: ApiClient, acme: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(idempotency, "LARGEST", 1000)
     first = client.compress(acme.key, encoded(), headers=once())
     with slowly(app, monkeypatch) as (started, finish), ThreadPoolExecutor(1) as thread:
-        again = thread.submit(
-            lambda: app.test_client().compress(acme.key, encoded(), headers=once())
-        )
+        again = thread.submit(lambda: client_of(app).compress(acme.key, encoded(), headers=once()))
         assert started.wait(30)
         assert client.compress(acme.key, encoded(), headers=once()).status_code == 409
         finish.set()
@@ -224,11 +237,18 @@ def test_one_is_worked_again_once_at_a_time_and_survives_a_refusal(
 
 
 @pytest.mark.parametrize("crashed", [False, True])
-def test_what_was_made_is_not_made_again(app, client, acme, clock, monkeypatch, crashed) -> None:
+def test_what_was_made_is_not_made_again(
+    app: Flask,
+    client: ApiClient,
+    acme: Account,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    crashed: bool,
+) -> None:
     """Whether its answer is not kept any more, or the process died before it could be."""
     images = ImagesClient(client, acme.key)
 
-    def ask(operation: str, **fields) -> TestResponse:
+    def ask(operation: str, **fields: object) -> Answer:
         return images.request("POST", f"/{original['id']}/{operation}", headers=once(), json=fields)
 
     original = images.upload()
@@ -248,10 +268,12 @@ def test_what_was_made_is_not_made_again(app, client, acme, clock, monkeypatch, 
     assert images.used() == 2
 
 
-def test_a_batch_export_whose_answer_is_gone_is_the_same_batch(app, client, acme) -> None:
+def test_a_batch_export_whose_answer_is_gone_is_the_same_batch(
+    app: Flask, client: ApiClient, acme: Account
+) -> None:
     body = {"assetIds": [ImagesClient(client, acme.key).upload()["id"]], "async": True}
 
-    def ask() -> TestResponse:
+    def ask() -> Answer:
         return client.post("/api/v1/exports", headers={**bearer(acme.key), **once()}, json=body)
 
     first = ask()
@@ -265,13 +287,13 @@ def test_a_batch_export_whose_answer_is_gone_is_the_same_batch(app, client, acme
 
 @on_both_databases
 def test_a_request_that_was_taken_over_ends_without_a_say(
-    app, client, acme, clock, monkeypatch
+    app: Flask, client: ApiClient, acme: Account, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It hung past its lease: the second one's answer counts, and so do its images. Nothing is left
     to charge it to."""
     with slowly(app, monkeypatch) as (started, finish), ThreadPoolExecutor(1) as thread:
         first = thread.submit(
-            lambda: app.test_client().compress(acme.test_key, encoded(), headers=once())
+            lambda: client_of(app).compress(acme.test_key, encoded(), headers=once())
         )
         assert started.wait(30)
         clock.advance(seconds=31)
@@ -289,12 +311,12 @@ def test_a_request_that_was_taken_over_ends_without_a_say(
     assert (replayed.data, replayed.headers["Idempotent-Replayed"]) == (second.data, "true")
 
 
-def test_a_lease_is_renewed_while_somebody_works(app, client, acme, clock, monkeypatch) -> None:
+def test_a_lease_is_renewed_while_somebody_works(
+    app: Flask, client: ApiClient, acme: Account, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(app.extensions[HEARTBEAT], "_seconds", 0.01)
     with slowly(app, monkeypatch) as (started, finish), ThreadPoolExecutor(1) as thread:
-        first = thread.submit(
-            lambda: app.test_client().compress(acme.key, encoded(), headers=once())
-        )
+        first = thread.submit(lambda: client_of(app).compress(acme.key, encoded(), headers=once()))
         assert started.wait(30)
         for _ in range(3):
             clock.advance(seconds=29)
@@ -305,19 +327,19 @@ def test_a_lease_is_renewed_while_somebody_works(app, client, acme, clock, monke
     assert not app.extensions[HEARTBEAT]._claims
 
 
-def lease_of(app, account) -> datetime:
+def lease_of(app: Flask, account: Account) -> datetime:
     with app.app_context(), transaction(account.org_id, "live") as session:
         return session.scalars(select(IdempotentRequest.lease_until)).one()
 
 
 @contextmanager
-def slowly(app, monkeypatch) -> Iterator[tuple[Event, Event]]:
+def slowly(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Event, Event]]:
     """Work on pictures says that it has started, and waits until it may finish."""
     started, finish = Event(), Event()
     pool = app.extensions["lightwell"].imaging
     submit = pool.submit
 
-    def slow(*arguments):
+    def slow(*arguments: Any) -> Turn[Picture]:
         started.set()
         assert finish.wait(30)
         return submit(*arguments)
@@ -329,7 +351,7 @@ def slowly(app, monkeypatch) -> Iterator[tuple[Event, Event]]:
         finish.set()
 
 
-def make_room(app, account) -> None:
+def make_room(app: Flask, account: Account) -> None:
     """Newer answers take the place of all that is kept."""
     container = app.extensions["lightwell"]
     with app.app_context():

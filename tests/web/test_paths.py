@@ -4,16 +4,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.web.paths import plain
-from tests.client import bearer
+from tests.client import Answer, ApiClient, bearer
+from tests.conftest import Account, AccountMaker
 from tests.images import encoded
 from tests.workspace import finalize, presign
 
 
-def ask(client, path: str, method: str = "GET", **options: Any):
+def ask(client: ApiClient, path: str, method: str = "GET", **options: Any) -> Answer:
     """The path as it stands: of a URL that begins with two slashes the test client would make a
     host."""
     return client.open("/", method=method, environ_overrides={"PATH_INFO": path}, **options)
@@ -23,22 +25,24 @@ SPELLINGS = ["{}/", "{}//", "/{}", "//{}/"]
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_every_path_has_the_same_answer_however_it_is_spelt(app, client, acme, spelling) -> None:
+def test_every_path_has_the_same_answer_however_it_is_spelt(
+    app: Flask, client: ApiClient, acme: Account, spelling: str
+) -> None:
     """With a key for what reads, and without one everywhere."""
     for rule in app.url_map.iter_rules():
         if rule.arguments or rule.rule == "/":
             continue
-        for method in rule.methods - {"OPTIONS", "HEAD"}:
+        for method in (rule.methods or set()) - {"OPTIONS", "HEAD"}:
             plainly = client.open(rule.rule, method=method)
             spelt = ask(client, spelling.format(rule.rule), method)
             assert comparable(spelt) == comparable(plainly), f"{method} {rule}"
-        if "GET" in rule.methods:
+        if "GET" in (rule.methods or ()):
             plainly = client.get(rule.rule, headers=bearer(acme.key))
             spelt = ask(client, spelling.format(rule.rule), headers=bearer(acme.key))
             assert comparable(spelt) == comparable(plainly), rule
 
 
-def comparable(answer) -> tuple[int, Any]:
+def comparable(answer: Answer) -> tuple[int, Any, str | None]:
     request_id = answer.headers["X-Request-Id"].encode()
     body = answer.json if answer.is_json else answer.data.replace(request_id, b"")
     if isinstance(body, dict):
@@ -47,7 +51,7 @@ def comparable(answer) -> tuple[int, Any]:
 
 
 @pytest.mark.parametrize("path", ["/compress/batch/", "/compress//batch", "//compress/batch"])
-def test_a_post_keeps_its_body_and_its_name(client, acme, path) -> None:
+def test_a_post_keeps_its_body_and_its_name(client: ApiClient, acme: Account, path: str) -> None:
     """The repetition under the plain path is the same request."""
     once = {**bearer(acme.key), "Idempotency-Key": "once"}
     form = {"content_type": "multipart/form-data; boundary=edge", "data": FORM}
@@ -65,7 +69,7 @@ FORM = (
 )
 
 
-def test_ids_are_found_too(client, acme) -> None:
+def test_ids_are_found_too(client: ApiClient, acme: Account) -> None:
     made = client.post("/api/v1/collections/", headers=bearer(acme.key), json={"name": "Raw"})
     assert made.status_code == 201
     found = ask(client, f"//api/v1//collections/{made.json['id']}/", headers=bearer(acme.key))
@@ -78,7 +82,7 @@ def test_ids_are_found_too(client, acme) -> None:
     )
 
 
-def test_limits_are_counted_together(client, make_account) -> None:
+def test_limits_are_counted_together(client: ApiClient, make_account: AccountMaker) -> None:
     """Ten a minute, and eleven spellings."""
     key = make_account().test_key
     statuses = [
@@ -88,7 +92,7 @@ def test_limits_are_counted_together(client, make_account) -> None:
     assert statuses == [200] * 10 + [429]
 
 
-def test_signed_urls_stay_as_they_were_signed(client, acme) -> None:
+def test_signed_urls_stay_as_they_were_signed(client: ApiClient, acme: Account) -> None:
     data = encoded()
     for spelling in ("{}/", "/{}"):
         ticket = presign(client, acme.key, len(data)).json
@@ -103,7 +107,7 @@ def test_signed_urls_stay_as_they_were_signed(client, acme) -> None:
         assert finalize(client, acme.key, ticket["storageKey"], len(data)).status_code == 201
 
 
-def test_pages_and_what_browsers_and_robots_ask_for(client) -> None:
+def test_pages_and_what_browsers_and_robots_ask_for(client: ApiClient) -> None:
     assert client.get("/docs/").data == client.get("/docs").data
     robots = client.get("/robots.txt")
     assert robots.mimetype == "text/plain"
@@ -116,7 +120,7 @@ def test_pages_and_what_browsers_and_robots_ask_for(client) -> None:
 
 
 @given(st.text(st.sampled_from("ab/."), max_size=12))
-def test_plain_paths_stay_and_others_become_plain(text) -> None:
+def test_plain_paths_stay_and_others_become_plain(text: str) -> None:
     path = plain(f"/{text}")
     assert plain(path) == path
     assert "//" not in path

@@ -3,19 +3,21 @@
 from itertools import pairwise
 
 import pytest
-from flask import g
+from flask import Flask, g
 from sqlalchemy import delete, update
 
 from app.extensions import transaction
 from app.models import ActorKind, Membership, Organization, Role, User
 from app.web import requirements
 from app.web.requirements import Staff, requires
+from tests.client import ApiClient
+from tests.conftest import Account, AccountMaker, AppMaker, SignIn
 
 SAME = {"Sec-Fetch-Site": "same-origin"}
 
 
 @pytest.fixture(scope="module")
-def app(make_app):
+def app(make_app: AppMaker) -> Flask:
     """The application with views that no page has yet."""
     app = make_app()
 
@@ -39,7 +41,7 @@ def app(make_app):
     return app
 
 
-def user_of(client) -> str:
+def user_of(client: ApiClient) -> str:
     with client.session_transaction() as session:
         return session["user_id"]
 
@@ -53,7 +55,7 @@ def test_the_higher_role_may_all_that_the_lower_may() -> None:
 
 @pytest.mark.parametrize("role", Role)
 def test_a_user_acts_in_an_organization_as_far_as_the_role_goes(
-    make_account, sign_in, role
+    make_account: AccountMaker, sign_in: SignIn, role: Role
 ) -> None:
     team = make_account(plan="TEAM")
     member = sign_in(team, role)
@@ -72,7 +74,7 @@ def test_a_user_acts_in_an_organization_as_far_as_the_role_goes(
         assert answer.status_code == (200 if role.includes(needed) else 403), needed
 
 
-def test_a_refusal_for_the_role_says_which_it_takes(acme, sign_in) -> None:
+def test_a_refusal_for_the_role_says_which_it_takes(acme: Account, sign_in: SignIn) -> None:
     answer = sign_in(acme, Role.VIEWER).get("/account/admin")
     assert (answer.status_code, answer.mimetype) == (403, "text/html")
     assert "You are viewer here; this takes the role &#39;admin&#39;." in answer.text
@@ -80,7 +82,7 @@ def test_a_refusal_for_the_role_says_which_it_takes(acme, sign_in) -> None:
 
 
 def test_who_has_left_is_signed_out_at_once_and_who_rises_may_more_at_once(
-    app, acme, sign_in
+    app: Flask, acme: Account, sign_in: SignIn
 ) -> None:
     member = sign_in(acme, Role.VIEWER)
     own = Membership.user_id == user_of(member)
@@ -94,15 +96,21 @@ def test_who_has_left_is_signed_out_at_once_and_who_rises_may_more_at_once(
 
 
 @pytest.mark.parametrize("lost", ["user_id", "org_id"])
-def test_a_session_without_one_of_its_halves_is_nobody_s(acme, sign_in, lost) -> None:
+def test_a_session_without_one_of_its_halves_is_nobody_s(
+    acme: Account, sign_in: SignIn, lost: str
+) -> None:
     member = sign_in(acme)
     with member.session_transaction() as session:
         del session[lost]
     assert member.get("/account").status_code == 401
 
 
-def test_a_session_that_we_did_not_sign_is_nobody_s(client, acme, sign_in) -> None:
-    cookie = sign_in(acme).get_cookie("session").value
+def test_a_session_that_we_did_not_sign_is_nobody_s(
+    client: ApiClient, acme: Account, sign_in: SignIn
+) -> None:
+    signed = sign_in(acme).get_cookie("session")
+    assert signed
+    cookie = signed.value
     payload, rest = cookie.split(".", 1)
     for forged in (cookie[:-1], f"{payload}x.{rest}", "e30.aaaa.bbbb"):
         client.set_cookie("session", forged)
@@ -124,7 +132,9 @@ def test_a_session_that_we_did_not_sign_is_nobody_s(client, acme, sign_in) -> No
         ({"Origin": "null"}, 403),
     ],
 )
-def test_other_sites_change_nothing_with_somebody_s_session(acme, sign_in, headers, status) -> None:
+def test_other_sites_change_nothing_with_somebody_s_session(
+    acme: Account, sign_in: SignIn, headers: dict[str, str] | None, status: int
+) -> None:
     for member, path in (
         (sign_in(acme), "/account/member"),
         (sign_in(acme, is_staff=True), "/account/console"),
@@ -133,7 +143,7 @@ def test_other_sites_change_nothing_with_somebody_s_session(acme, sign_in, heade
         assert member.get(path, headers=headers).status_code == 200, path
 
 
-def test_staff_acts_as_staff(app, acme, sign_in) -> None:
+def test_staff_acts_as_staff(app: Flask, acme: Account, sign_in: SignIn) -> None:
     staff = sign_in(acme, is_staff=True)
     assert staff.get("/account/console").json["actor"] == f"{ActorKind.STAFF} {user_of(staff)}"
     with app.app_context(), transaction() as session:
@@ -142,22 +152,28 @@ def test_staff_acts_as_staff(app, acme, sign_in) -> None:
     assert staff.get("/account/console").status_code == 404
 
 
-def test_the_console_is_to_others_as_what_does_not_exist(client, acme, sign_in) -> None:
+def test_the_console_is_to_others_as_what_does_not_exist(
+    client: ApiClient, acme: Account, sign_in: SignIn
+) -> None:
     for caller in (client, sign_in(acme, Role.OWNER)):
         refused, missing = caller.get("/account/console"), caller.get("/account/nothing")
         assert (refused.status_code, missing.status_code) == (404, 404)
-        for answer in (refused, missing):
-            request_id = answer.headers["X-Request-Id"]
-            answer.body = answer.text.replace(request_id, "").replace(answer.request.path, "")
-        assert refused.body == missing.body
+        refusal, absence = (
+            answer.text.replace(answer.headers["X-Request-Id"], "").replace(answer.request.path, "")
+            for answer in (refused, missing)
+        )
+        assert refusal == absence
 
 
-def test_the_session_cookie_is_for_our_own_pages_only(client, acme, sign_in) -> None:
+def test_the_session_cookie_is_for_our_own_pages_only(
+    client: ApiClient, acme: Account, sign_in: SignIn
+) -> None:
     cookie = sign_in(acme).get_cookie("session")
+    assert cookie
     assert (cookie.http_only, cookie.same_site, cookie.secure) == (True, "Lax", False)
 
 
-def test_the_account_says_who_is_signed_in(app, acme, sign_in) -> None:
+def test_the_account_says_who_is_signed_in(app: Flask, acme: Account, sign_in: SignIn) -> None:
     member = sign_in(acme, Role.ADMIN)
     with app.app_context(), transaction() as session:
         session.get_one(Organization, acme.org_id).name = "Nuts & <b>Bolts</b>"

@@ -11,8 +11,10 @@ from sqlalchemy import select, update
 from app.models import ApiKey, UsageCounter
 from app.services.library import collections
 from app.tenancy import TenantSession
-from tests.client import bearer
+from tests.client import Answer, ApiClient, bearer
+from tests.conftest import Account
 from tests.databases import on_both_databases
+from tests.services.billing.faults import told
 
 pytestmark = on_both_databases
 
@@ -40,33 +42,45 @@ def fewer_than_none(session: TenantSession) -> None:
 
 
 @pytest.fixture
-def ask(client, acme, monkeypatch):
+def ask(
+    client: ApiClient, acme: Account, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Callable[[TenantSession], None]], Answer]:
     """Send a request that breaks a rule of the database's."""
 
-    def delete(break_the_rule: Callable[[TenantSession], None]):
+    def delete(break_the_rule: Callable[[TenantSession], None]) -> Answer:
         monkeypatch.setattr(collections, "delete", lambda session, _: break_the_rule(session))
         return client.delete("/api/v1/collections/any", headers=bearer(acme.key))
 
     return delete
 
 
-def logged(caplog) -> list[tuple[str, str, BaseException]]:
+def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, BaseException]]:
     """Level, event and exception of what was said about it."""
     records = [record for record in caplog.records if record.name == "app.web.errors"]
-    return [(record.levelname, record.msg["event"], record.msg["exc_info"]) for record in records]
+    return [
+        (record.levelname, told(record)["event"], told(record)["exc_info"]) for record in records
+    ]
 
 
 @pytest.mark.parametrize(
     "rule", [twice_the_same_secret, twice_the_same_primary_key, of_an_organization_that_is_gone]
 )
-def test_what_another_request_can_have_caused_is_a_409(ask, caplog, rule) -> None:
+def test_what_another_request_can_have_caused_is_a_409(
+    ask: Callable[[Callable[[TenantSession], None]], Answer],
+    caplog: pytest.LogCaptureFixture,
+    rule: Callable[[TenantSession], None],
+) -> None:
     answer = ask(rule)
     assert (answer.status_code, answer.json["code"]) == (409, "conflict")
     assert [(level, event) for level, event, _ in logged(caplog)] == [("WARNING", "conflict")]
 
 
 @pytest.mark.parametrize("rule", [without_a_name, fewer_than_none])
-def test_what_only_a_defect_can_have_caused_is_a_500_and_logged(ask, caplog, rule) -> None:
+def test_what_only_a_defect_can_have_caused_is_a_500_and_logged(
+    ask: Callable[[Callable[[TenantSession], None]], Answer],
+    caplog: pytest.LogCaptureFixture,
+    rule: Callable[[TenantSession], None],
+) -> None:
     answer = ask(rule)
     assert (answer.status_code, answer.json["code"]) == (500, "internal_error")
     [(level, event, error)] = logged(caplog)

@@ -12,7 +12,7 @@ from app.adapters.queue import DEFAULT
 from app.extensions import transaction
 from app.models import StripeEvent
 from tests.billing import ACCOUNT, SECRETS, BillingEnv, open_billing_env
-from tests.conftest import Clock
+from tests.clock import Clock
 from tests.webhooks.events import NOWHERE
 
 

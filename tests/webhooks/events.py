@@ -8,11 +8,11 @@ from uuid import uuid4
 
 from flask import Flask
 from sqlalchemy import select
-from werkzeug.test import TestResponse
 
 from app.extensions import transaction
 from app.models import StripeEvent
 from tests.billing import SECRETS
+from tests.client import Answer, client_of
 from tests.clock import real_now
 
 NOWHERE = "http://127.0.0.1:1"
@@ -47,11 +47,11 @@ def signature(body: bytes, secret: str = SECRETS[0], ago: int = 0) -> str:
     )
 
 
-def post(app: Flask, body: object, header: str | None = None, **how: Any) -> TestResponse:
+def post(app: Flask, body: object, header: str | None = None, **how: Any) -> Answer:
     """Send a body, JSON unless it is bytes, signed unless a header is given."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = {"Content-Type": "application/json", "Stripe-Signature": header or signature(content)}
-    return app.test_client().post("/webhooks/stripe", data=content, headers=headers, **how)
+    return client_of(app).post("/webhooks/stripe", data=content, headers=headers, **how)
 
 
 def stored(app: Flask) -> list[StripeEvent]:
@@ -59,7 +59,7 @@ def stored(app: Flask) -> list[StripeEvent]:
         return list(session.scalars(select(StripeEvent).order_by(StripeEvent.received_at)))
 
 
-def assert_refused(app: Flask, answer: TestResponse, status: int = 400) -> None:
+def assert_refused(app: Flask, answer: Answer, status: int = 400) -> None:
     assert answer.status_code == status, answer.data
     assert answer.json["status"] == status
     assert answer.json["requestId"] == answer.headers["X-Request-Id"]

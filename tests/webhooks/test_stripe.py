@@ -6,12 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Barrier
+from typing import Any
 
 import pytest
+from flask import Flask
+from rq import Queue
 
 from app.adapters.redis import connect
 from app.jobs import resume_billing
 from app.services.billing import inbox
+from tests.billing import BillingEnv
+from tests.client import client_of
+from tests.clock import Clock
 from tests.databases import on_both_databases
 from tests.webhooks.events import UPDATED, about, event, post, signature, stored
 
@@ -21,7 +27,9 @@ REDIS_NOWHERE = {"redis_url": "redis://127.0.0.1:1/0"}
 
 
 @on_both_databases
-def test_an_event_is_stored_and_a_job_waits_for_it(app, paying, queue, clock) -> None:
+def test_an_event_is_stored_and_a_job_waits_for_it(
+    app: Flask, paying: BillingEnv, queue: Queue, clock: Clock
+) -> None:
     sent = event()
     answer = post(app, sent)
     assert (answer.status_code, answer.json) == (200, {"received": True})
@@ -38,7 +46,9 @@ def test_an_event_is_stored_and_a_job_waits_for_it(app, paying, queue, clock) ->
 
 
 @on_both_databases
-def test_an_event_that_comes_again_changes_nothing(app, paying, queue) -> None:
+def test_an_event_that_comes_again_changes_nothing(
+    app: Flask, paying: BillingEnv, queue: Queue
+) -> None:
     """Stripe's own repetition, and a thief's replay within the five minutes."""
     body = json.dumps(event()).encode()
     header = signature(body, ago=200)
@@ -59,7 +69,9 @@ def test_an_event_that_comes_again_changes_nothing(app, paying, queue) -> None:
 
 
 @on_both_databases
-def test_deliveries_of_one_event_at_one_moment_store_it_once(app, paying) -> None:
+def test_deliveries_of_one_event_at_one_moment_store_it_once(
+    app: Flask, paying: BillingEnv
+) -> None:
     sent, start = event(), Barrier(8)
 
     def deliver(_: int) -> int:
@@ -71,7 +83,9 @@ def test_deliveries_of_one_event_at_one_moment_store_it_once(app, paying) -> Non
     assert [row.id for row in stored(app)] == [sent["id"]]
 
 
-def test_what_is_about_subscriptions_is_looked_into_for_the_customer(app, paying, queue) -> None:
+def test_what_is_about_subscriptions_is_looked_into_for_the_customer(
+    app: Flask, paying: BillingEnv, queue: Queue
+) -> None:
     kinds = inbox.ABOUT_SUBSCRIPTIONS - {"customer.deleted"}
     for kind in kinds:
         assert (
@@ -103,7 +117,9 @@ def test_what_is_about_subscriptions_is_looked_into_for_the_customer(app, paying
         ),
     ],
 )
-def test_whom_an_event_is_about(app, paying, queue, kind, thing, subject) -> None:
+def test_whom_an_event_is_about(
+    app: Flask, paying: BillingEnv, queue: Queue, kind: str, thing: dict[str, Any], subject: str
+) -> None:
     assert post(app, event(type=kind, **about(**thing))).status_code == 200
     (row,) = stored(app)
     assert (row.subject, row.handled_at) == (subject, None)
@@ -122,7 +138,9 @@ def test_whom_an_event_is_about(app, paying, queue, kind, thing, subject) -> Non
         ),
     ],
 )
-def test_what_does_not_concern_us_is_stored_and_left_alone(app, paying, queue, kind, thing) -> None:
+def test_what_does_not_concern_us_is_stored_and_left_alone(
+    app: Flask, paying: BillingEnv, queue: Queue, kind: str, thing: dict[str, Any]
+) -> None:
     assert post(app, event(type=kind, **about(**thing))).status_code == 200
     (row,) = stored(app)
     assert (row.type, row.outcome, row.next_attempt_at) == (kind, "ignored", None)
@@ -130,7 +148,7 @@ def test_what_does_not_concern_us_is_stored_and_left_alone(app, paying, queue, k
     assert queue.is_empty()
 
 
-def test_many_events_are_one_job_s_work(app, paying, queue) -> None:
+def test_many_events_are_one_job_s_work(app: Flask, paying: BillingEnv, queue: Queue) -> None:
     """An outage at the worker must not end in a thousand jobs that find nothing to do."""
     for _ in range(30):
         assert post(app, event()).status_code == 200
@@ -138,7 +156,9 @@ def test_many_events_are_one_job_s_work(app, paying, queue) -> None:
     assert len(stored(app)) == 30
 
 
-def test_events_of_the_fake_stripe_are_understood(app, billing_env, queue) -> None:
+def test_events_of_the_fake_stripe_are_understood(
+    app: Flask, billing_env: BillingEnv, queue: Queue
+) -> None:
     """All that the fake Stripe tells of a life: each in Stripe's own shape."""
     customer = billing_env.stripe.customers.create("a@example.com")["id"]
     subscription = billing_env.stripe.subscriptions.create(customer, ["price_team_month"])["id"]
@@ -159,7 +179,9 @@ def test_events_of_the_fake_stripe_are_understood(app, billing_env, queue) -> No
 # Nothing is lost between the answer and the job
 
 
-def test_an_event_is_kept_and_found_later_when_redis_is_down(app, paying, queue) -> None:
+def test_an_event_is_kept_and_found_later_when_redis_is_down(
+    app: Flask, paying: BillingEnv, queue: Queue
+) -> None:
     container = app.extensions["lightwell"]
     app.extensions["lightwell"] = replace(
         container, redis=connect(container.settings.model_copy(update=REDIS_NOWHERE))
@@ -173,7 +195,7 @@ def test_an_event_is_kept_and_found_later_when_redis_is_down(app, paying, queue)
 
 
 def test_an_event_is_found_later_when_the_process_died_before_telling_the_queue(
-    app, paying, queue, monkeypatch
+    app: Flask, paying: BillingEnv, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def die(_: object) -> None:
         raise SystemExit("killed")
@@ -190,18 +212,21 @@ def test_an_event_is_found_later_when_the_process_died_before_telling_the_queue(
     assert queue.count == 1
 
 
-def test_an_event_that_comes_while_a_job_runs_gets_a_job_of_its_own(app, paying, queue) -> None:
+def test_an_event_that_comes_while_a_job_runs_gets_a_job_of_its_own(
+    app: Flask, paying: BillingEnv, queue: Queue
+) -> None:
     """The one that runs may have looked into the inbox for the last time; its end must not take the
     other along."""
     post(app, event())
     running = queue.fetch_job(queue.pop_job_id() or "")
     post(app, event())
+    assert running
     running.cleanup(0, remove_from_queue=False)
     assert [job.func_name for job in queue.jobs] == ["app.jobs.billing"]
 
 
 def test_an_event_is_not_answered_when_it_could_not_be_stored(
-    app, paying, queue, monkeypatch
+    app: Flask, paying: BillingEnv, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Anything but 200, and Stripe sends it again."""
 
@@ -219,26 +244,26 @@ def test_an_event_is_not_answered_when_it_could_not_be_stored(
 
 
 def test_events_count_against_no_rate_limit_and_are_none_of_a_browser_s_business(
-    app, paying
+    app: Flask, paying: BillingEnv
 ) -> None:
     answer = post(app, event())
     assert answer.status_code == 200
     assert not [name for name, _ in answer.headers if "ratelimit" in name.lower()]
     preflight = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"}
     for answer in (
-        app.test_client().options("/webhooks/stripe", headers=preflight),
-        app.test_client().post("/webhooks/stripe", headers={"Origin": "https://elsewhere.example"}),
+        client_of(app).options("/webhooks/stripe", headers=preflight),
+        client_of(app).post("/webhooks/stripe", headers={"Origin": "https://elsewhere.example"}),
     ):
         assert not [name for name, _ in answer.headers if name.lower().startswith("access-control")]
 
 
-def test_only_post_is_taken(app, paying) -> None:
+def test_only_post_is_taken(app: Flask, paying: BillingEnv) -> None:
     for method in ("GET", "PUT", "PATCH", "DELETE"):
-        answer = app.test_client().open("/webhooks/stripe", method=method)
+        answer = client_of(app).open("/webhooks/stripe", method=method)
         assert (answer.status_code, answer.json["code"]) == (405, "method_not_allowed")
         assert "POST" in answer.headers["Allow"]
 
 
-def test_without_a_provider_there_is_no_webhook(app) -> None:
+def test_without_a_provider_there_is_no_webhook(app: Flask) -> None:
     assert post(app, event()).json["code"] == "not_configured"
     assert stored(app) == []

@@ -8,10 +8,12 @@ import pytest
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from werkzeug.test import TestResponse
+from rq import Queue
 
 from app.adapters.payments.stripe import StripePayments
-from tests.billing import ACCOUNT, SECRETS, open_billing_env
+from tests.billing import ACCOUNT, SECRETS, BillingEnv, open_billing_env
+from tests.client import Answer, client_of
+from tests.clock import Clock
 from tests.databases import on_both_databases
 from tests.webhooks.events import (
     NOWHERE,
@@ -55,7 +57,9 @@ def garbage() -> dict[str, str]:
     }
 
 
-def test_a_signature_that_is_not_valid_is_refused(app, paying, queue) -> None:
+def test_a_signature_that_is_not_valid_is_refused(
+    app: Flask, paying: BillingEnv, queue: Queue
+) -> None:
     for name, header in garbage().items():
         answer = post(app, FORGED, header)
         assert answer.status_code == 400, name
@@ -64,13 +68,13 @@ def test_a_signature_that_is_not_valid_is_refused(app, paying, queue) -> None:
     assert queue.is_empty()
 
 
-def test_a_body_without_any_signature_is_refused(app, paying) -> None:
-    assert_refused(app, app.test_client().post("/webhooks/stripe", json=event()))
-    assert_refused(app, app.test_client().post("/webhooks/stripe"))
+def test_a_body_without_any_signature_is_refused(app: Flask, paying: BillingEnv) -> None:
+    assert_refused(app, client_of(app).post("/webhooks/stripe", json=event()))
+    assert_refused(app, client_of(app).post("/webhooks/stripe"))
     assert_refused(app, post(app, b""))
 
 
-def test_a_valid_signature_among_others_is_enough(app, paying) -> None:
+def test_a_valid_signature_among_others_is_enough(app: Flask, paying: BillingEnv) -> None:
     """While an endpoint's secret is rolled, Stripe signs with both."""
     body = json.dumps(event()).encode()
     moment, mac = signature(body).split(",")
@@ -79,7 +83,7 @@ def test_a_valid_signature_among_others_is_enough(app, paying) -> None:
 
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_no_altered_byte_is_believed(app, paying, data) -> None:
+def test_no_altered_byte_is_believed(app: Flask, paying: BillingEnv, data: st.DataObject) -> None:
     body = bytearray(json.dumps(event()).encode())
     header = signature(bytes(body))
     place, change = data.draw(st.integers(0, len(body) - 1)), data.draw(st.integers(1, 255))
@@ -93,11 +97,11 @@ def test_no_altered_byte_is_believed(app, paying, data) -> None:
         st.characters(max_codepoint=255, exclude_characters="\r\n"), min_size=1, max_size=80
     )
 )
-def test_no_made_up_signature_is_believed(app, paying, header) -> None:
+def test_no_made_up_signature_is_believed(app: Flask, paying: BillingEnv, header: str) -> None:
     assert_refused(app, post(app, FORGED, header))
 
 
-def test_no_altered_field_is_believed(app, paying) -> None:
+def test_no_altered_field_is_believed(app: Flask, paying: BillingEnv) -> None:
     sent = event()
     header = signature(json.dumps(sent).encode())
     changes = {
@@ -113,13 +117,13 @@ def test_no_altered_field_is_believed(app, paying) -> None:
     assert post(app, sent, header).status_code == 200
 
 
-def test_a_replay_after_five_minutes_is_refused(app, paying) -> None:
+def test_a_replay_after_five_minutes_is_refused(app: Flask, paying: BillingEnv) -> None:
     body = json.dumps(event()).encode()
     assert_refused(app, post(app, body, signature(body, ago=302)))
     assert post(app, body, signature(body, ago=280)).status_code == 200
 
 
-def test_both_secrets_hold_while_one_replaces_the_other(app, clock) -> None:
+def test_both_secrets_hold_while_one_replaces_the_other(app: Flask, clock: Clock) -> None:
     key = ACCOUNT.stripe_secret_key
     with open_billing_env(app, clock) as billing_env:
         for secret in SECRETS:
@@ -135,7 +139,9 @@ def test_both_secrets_hold_while_one_replaces_the_other(app, clock) -> None:
 @pytest.mark.parametrize(
     ("key", "live"), [("sk_live_1", True), ("rk_live_1", True), ("sk_test_1", False)]
 )
-def test_events_of_the_other_mode_are_refused(app, clock, key, live) -> None:
+def test_events_of_the_other_mode_are_refused(
+    app: Flask, clock: Clock, key: str, live: bool
+) -> None:
     """Live and test endpoints could be given each other's secrets by mistake; play money must buy
     nothing."""
     with open_billing_env(app, clock, payments=StripePayments(key, SECRETS, NOWHERE)):
@@ -202,7 +208,9 @@ SHAPES: dict[str, object] = {
 
 
 @pytest.mark.parametrize("app", ["postgresql"], indirect=True)
-def test_what_is_signed_and_yet_no_event_is_refused(app, paying, queue) -> None:
+def test_what_is_signed_and_yet_no_event_is_refused(
+    app: Flask, paying: BillingEnv, queue: Queue
+) -> None:
     for name, body in SHAPES.items():
         answer = post(app, body)
         assert answer.status_code == 400, name
@@ -211,7 +219,7 @@ def test_what_is_signed_and_yet_no_event_is_refused(app, paying, queue) -> None:
 
 
 @on_both_databases
-def test_ids_of_the_longest_are_stored(app, paying) -> None:
+def test_ids_of_the_longest_are_stored(app: Flask, paying: BillingEnv) -> None:
     sent = event(id="e" * 255, type="t" * 100, **about(object="subscription", customer="c" * 255))
     assert post(app, sent).status_code == 200
     assert [(row.id, row.subject) for row in stored(app)] == [("e" * 255, "c" * 255)]
@@ -238,25 +246,27 @@ class Body(RawIOBase):
 CHUNKED = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
 
 
-def send_stream(app: Flask, body: Body, **environ: object) -> TestResponse:
-    return app.test_client().post(
+def send_stream(app: Flask, body: Body, **environ: object) -> Answer:
+    return client_of(app).post(
         "/webhooks/stripe", environ_overrides={"wsgi.input": body, **environ}
     )
 
 
-def test_a_megabyte_is_refused_unread(app, paying) -> None:
+def test_a_megabyte_is_refused_unread(app: Flask, paying: BillingEnv) -> None:
     body = Body()
     assert_refused(app, send_stream(app, body, CONTENT_LENGTH="1000000"), 413)
     assert body.taken == 0
 
 
-def test_a_body_of_unknown_length_is_read_no_further_than_it_may_be_long(app, paying) -> None:
+def test_a_body_of_unknown_length_is_read_no_further_than_it_may_be_long(
+    app: Flask, paying: BillingEnv
+) -> None:
     body = Body()
     assert_refused(app, send_stream(app, body, **CHUNKED))
     assert body.taken < 1_000_000
 
 
-def test_a_large_event_passes(app, paying) -> None:
+def test_a_large_event_passes(app: Flask, paying: BillingEnv) -> None:
     """An invoice of many lines."""
     about_much = {"object": "invoice", "customer": "cus_1", "lines": ["x" * 1000] * 300}
     assert post(app, event(type="invoice.paid", **about(**about_much))).status_code == 200

@@ -7,6 +7,7 @@ port: where it counts none, there was none.
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import trustme
@@ -28,14 +29,14 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture(scope="module")
-def trust(authority) -> ssl.SSLContext:
+def trust(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.create_default_context()
     authority.configure_trust(context)
     return context
 
 
 @pytest.fixture
-def origin(authority) -> Iterator[Origin]:
+def origin(authority: trustme.CA) -> Iterator[Origin]:
     """An object store with a certificate for its buckets."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("*.s3.amazonaws.com", "images.example.com").configure_cert(context)
@@ -76,7 +77,7 @@ class Internet:
 
 
 @pytest.fixture
-def internet(origin, trust) -> Internet:
+def internet(origin: Origin, trust: ssl.SSLContext) -> Internet:
     return Internet(origin, trust)
 
 
@@ -84,7 +85,7 @@ Fetch = Callable[..., Fetched]
 
 
 @pytest.fixture
-def fetch(internet, target) -> Fetch:
+def fetch(internet: Internet, target: Path) -> Fetch:
     def fetch(
         url: str = URL, most_bytes: int = len(PNG), seconds: float = 10, **allowed: object
     ) -> Fetched:
@@ -95,7 +96,7 @@ def fetch(internet, target) -> Fetch:
 
 
 def test_a_file_arrives_by_tls_from_the_address_that_was_checked(
-    fetch, target, origin, internet
+    fetch: Fetch, target: Path, origin: Origin, internet: Internet
 ) -> None:
     origin.pages["/stra%C3%9Fe%20(1).png?v=%2F1&w"] = page(PNG, "Image/PNG; charset=binary")
     assert fetch("HTTPS://Photos.S3.amazonaws.com:443/straße (1).png?v=%2F1&w#top") == Fetched(
@@ -188,7 +189,9 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("url", HOSTILE, ids=ascii)
-def test_a_hostile_url_connects_to_nothing(url, fetch, target, origin, internet) -> None:
+def test_a_hostile_url_connects_to_nothing(
+    url: str, fetch: Fetch, target: Path, origin: Origin, internet: Internet
+) -> None:
     internet.names |= {
         "localhost": [["127.0.0.1", "::1"]],
         "loopback.example.com": [["127.0.0.1"]],
@@ -205,7 +208,9 @@ def test_a_hostile_url_connects_to_nothing(url, fetch, target, origin, internet)
     assert (origin.connections, internet.connected) == (0, [])
 
 
-def test_a_host_has_to_be_allowed_and_the_refusal_says_which_are(fetch, target) -> None:
+def test_a_host_has_to_be_allowed_and_the_refusal_says_which_are(
+    fetch: Fetch, target: Path
+) -> None:
     url = "https://images.example.com/cat.png"
     problem = refusal(
         BadRequest, lambda: fetch(url, hosts=["other.example.com", "example.com"]), target
@@ -217,7 +222,7 @@ def test_a_host_has_to_be_allowed_and_the_refusal_says_which_are(fetch, target) 
     fetch(url, any_host=True)
 
 
-def test_the_servers_own_storage_is_allowed(internet, target) -> None:
+def test_the_servers_own_storage_is_allowed(internet: Internet, target: Path) -> None:
     Fetcher(own_hosts=["images.example.com"], client=internet.client).fetch(
         "https://images.example.com/cat.png", target, most_bytes=len(PNG)
     )
@@ -237,7 +242,7 @@ def test_the_servers_own_storage_is_allowed(internet, target) -> None:
     ids=str,
 )
 def test_names_without_public_addresses_are_refused_alike(
-    addresses, fetch, target, origin, internet
+    addresses: list[str], fetch: Fetch, target: Path, origin: Origin, internet: Internet
 ) -> None:
     internet.names[BUCKET] = [addresses]
     assert (
@@ -246,14 +251,18 @@ def test_names_without_public_addresses_are_refused_alike(
     assert origin.connections == 0
 
 
-def test_a_name_that_changes_its_address_is_looked_up_once(fetch, internet) -> None:
+def test_a_name_that_changes_its_address_is_looked_up_once(
+    fetch: Fetch, internet: Internet
+) -> None:
     internet.names[BUCKET] = [[PUBLIC], ["127.0.0.1"]]
     fetch()
     assert internet.looked_up == [BUCKET]
     assert internet.connected == [(PUBLIC, 443)]
 
 
-def test_the_next_address_is_tried_when_one_does_not_connect(fetch, target, internet) -> None:
+def test_the_next_address_is_tried_when_one_does_not_connect(
+    fetch: Fetch, target: Path, internet: Internet
+) -> None:
     internet.names[BUCKET] = [["2600::1", "52.216.1.2", PUBLIC]]
     internet.dead = {"2600::1", "52.216.1.2"}
     fetch()
@@ -263,7 +272,9 @@ def test_the_next_address_is_tried_when_one_does_not_connect(fetch, target, inte
     assert "cannot be reached" in refusal(Unprocessable, fetch, target)
 
 
-def test_redirects_are_followed_three_times(fetch, target, origin, internet) -> None:
+def test_redirects_are_followed_three_times(
+    fetch: Fetch, target: Path, origin: Origin, internet: Internet
+) -> None:
     origin.pages |= {
         "/0": redirect("/1", "301 Moved Permanently"),
         "/1": redirect("2?signed=yes", "307 Temporary Redirect"),
@@ -300,7 +311,7 @@ def test_redirects_are_followed_three_times(fetch, target, origin, internet) -> 
     ],
 )
 def test_a_redirect_is_checked_as_the_first_url_is(
-    location, fetch, target, origin, internet
+    location: str, fetch: Fetch, target: Path, origin: Origin, internet: Internet
 ) -> None:
     internet.names["loopback.s3.amazonaws.com"] = [["127.0.0.1"]]
     origin.pages["/cat.png"] = redirect(location)
@@ -308,7 +319,9 @@ def test_a_redirect_is_checked_as_the_first_url_is(
     assert origin.connections == 1
 
 
-def test_a_redirect_never_leaves_https(origin, plain, trust, target) -> None:
+def test_a_redirect_never_leaves_https(
+    origin: Origin, plain: Origin, trust: ssl.SSLContext, target: Path
+) -> None:
     origin.pages["/cat.png"] = redirect(f"{plain.url}/cat.png")
     encrypted = f"https://photos.s3.amazonaws.com:{origin.port}"
     client = HttpClient(lambda _host: ["127.0.0.1"], tls=lambda: trust)
@@ -322,7 +335,7 @@ def test_a_redirect_never_leaves_https(origin, plain, trust, target) -> None:
     assert (origin.connections, plain.connections) == (1, 0)
 
 
-def test_a_test_origin_is_exactly_one(plain, target) -> None:
+def test_a_test_origin_is_exactly_one(plain: Origin, target: Path) -> None:
     fetcher = Fetcher(trusted_origins=[plain.url])
     other = plain.url.replace("127.0.0.1", "127.0.0.2")
     for url in (
@@ -337,7 +350,7 @@ def test_a_test_origin_is_exactly_one(plain, target) -> None:
     fetcher.fetch(f"{plain.url}/cat.png", target, most_bytes=len(PNG))
 
 
-def test_a_share_link_is_fetched_as_its_download(internet, target) -> None:
+def test_a_share_link_is_fetched_as_its_download(internet: Internet, target: Path) -> None:
     with pytest.raises(Unprocessable, match=r"certificate of www\.dropbox\.com"):
         Fetcher(client=internet.client).fetch(
             "https://www.dropbox.com/s/abc/cat.png?dl=0", target, most_bytes=9
@@ -349,7 +362,7 @@ def test_a_share_link_is_fetched_as_its_download(internet, target) -> None:
 
 
 def test_certificates_have_to_be_valid_for_the_name(
-    fetch, target, origin, internet, authority
+    fetch: Fetch, target: Path, origin: Origin, internet: Internet, authority: trustme.CA
 ) -> None:
     assert "certificate" in refusal(
         Unprocessable, lambda: fetch("https://account.r2.dev/cat.png"), target
@@ -362,14 +375,18 @@ def test_certificates_have_to_be_valid_for_the_name(
     assert origin.requests == []
 
 
-def test_the_environments_proxies_are_not_asked(fetch, plain, monkeypatch, target) -> None:
+def test_the_environments_proxies_are_not_asked(
+    fetch: Fetch, plain: Origin, monkeypatch: pytest.MonkeyPatch, target: Path
+) -> None:
     for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "http_proxy"):
         monkeypatch.setenv(name, plain.url)
     fetch()
     assert plain.connections == 0
 
 
-def test_an_end_without_tls_own_goodbye_is_a_cut(fetch, target, origin) -> None:
+def test_an_end_without_tls_own_goodbye_is_a_cut(
+    fetch: Fetch, target: Path, origin: Origin
+) -> None:
     """Where nothing says how long the file is, anybody on the way could have ended it."""
     origin.pages["/cat.png"] = page(b"\x89PNG", content_length="")
     assert "ended before" in refusal(Unprocessable, fetch, target)

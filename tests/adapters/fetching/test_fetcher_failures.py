@@ -3,12 +3,13 @@ nothing behind."""
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from threading import Event
 
 import pytest
 
-from app.adapters.fetching.fetcher import Fetcher
+from app.adapters.fetching.fetcher import Fetched, Fetcher
 from app.adapters.fetching.http_client import HttpClient
 from app.errors import TooLarge, Unprocessable
 from tests.adapters.fetching.origin import Origin, page, redirect, refusal
@@ -19,7 +20,9 @@ UNTOLD = {"content_length": ""}
 CHUNKED = page(b"", transfer_encoding="chunked", **UNTOLD)
 
 
-def fetch(fetcher: Fetcher, url: str, target, most_bytes: int = KILOBYTE):
+def fetch(
+    fetcher: Fetcher, url: str, target: Path, most_bytes: int = KILOBYTE
+) -> Callable[[], Fetched]:
     return lambda: fetcher.fetch(f"{url}/cat.png", target, most_bytes=most_bytes)
 
 
@@ -36,14 +39,16 @@ def fetch(fetcher: Fetcher, url: str, target, most_bytes: int = KILOBYTE):
     ],
     ids=["chunked", "until the end", "after a 100", "of no type"],
 )
-def test_a_file_comes_in_every_framing(answer, media_type, plain, target) -> None:
+def test_a_file_comes_in_every_framing(
+    answer: bytes, media_type: str, plain: Origin, target: Path
+) -> None:
     plain.pages["/cat.png"] = answer
     fetched = fetch(Fetcher(trusted_origins=[plain.url]), plain.url, target, most_bytes=10)()
     assert target.read_bytes() == b"\x89PNGabcdef"
     assert fetched.content_type == media_type
 
 
-def test_a_file_that_is_declared_too_large_is_not_begun(plain, target) -> None:
+def test_a_file_that_is_declared_too_large_is_not_begun(plain: Origin, target: Path) -> None:
     plain.pages["/cat.png"] = page(b"", content_length=str(KILOBYTE * KILOBYTE + 1))
     fetcher = Fetcher(trusted_origins=[plain.url])
     problem = refusal(
@@ -52,7 +57,7 @@ def test_a_file_that_is_declared_too_large_is_not_begun(plain, target) -> None:
     assert "larger than 1 MB" in problem
 
 
-def test_a_file_without_an_end_is_not_kept(plain, target) -> None:
+def test_a_file_without_an_end_is_not_kept(plain: Origin, target: Path) -> None:
     sent = []
 
     def endless() -> Iterator[bytes]:
@@ -92,19 +97,21 @@ def test_a_file_without_an_end_is_not_kept(plain, target) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_goes_wrong_on_the_way_is_told(answer, problem, plain, target) -> None:
+def test_what_goes_wrong_on_the_way_is_told(
+    answer: bytes, problem: str, plain: Origin, target: Path
+) -> None:
     plain.pages["/cat.png"] = answer
     assert problem in refusal(
         Unprocessable, fetch(Fetcher(trusted_origins=[plain.url]), plain.url, target), target
     )
 
 
-def test_a_malformed_chunk_is_no_order_to_read_everything(plain, target) -> None:
+def test_a_malformed_chunk_is_no_order_to_read_everything(plain: Origin, target: Path) -> None:
     plain.pages["/cat.png"] = CHUNKED + b"-1\r\n" + bytes(2 * KILOBYTE)
     refusal(TooLarge, fetch(Fetcher(trusted_origins=[plain.url]), plain.url, target), target)
 
 
-def ends_in_time(fetcher: Fetcher, url: str, target) -> None:
+def ends_in_time(fetcher: Fetcher, url: str, target: Path) -> None:
     began = time.monotonic()
     assert f"within {SLOW} seconds" in refusal(Unprocessable, fetch(fetcher, url, target), target)
     assert SLOW <= time.monotonic() - began < SLOW + 1
@@ -120,23 +127,25 @@ def ends_in_time(fetcher: Fetcher, url: str, target) -> None:
     ],
     ids=["headers", "body", "chunks", "redirects"],
 )
-def test_a_server_that_drips_is_left_at_the_deadline(whole, after, plain, target) -> None:
+def test_a_server_that_drips_is_left_at_the_deadline(
+    whole: bytes, after: int, plain: Origin, target: Path
+) -> None:
     plain.pages["/cat.png"] = plain.slowly(whole, after)
     ends_in_time(Fetcher(trusted_origins=[plain.url], seconds=SLOW), plain.url, target)
 
 
-def test_so_is_one_that_never_shakes_hands(plain: Origin, target) -> None:
+def test_so_is_one_that_never_shakes_hands(plain: Origin, target: Path) -> None:
     url = plain.url.replace("http", "https")
     ends_in_time(Fetcher(trusted_origins=[url], seconds=SLOW), url, target)
 
 
-def test_no_time_is_none_to_begin_with(plain, target) -> None:
+def test_no_time_is_none_to_begin_with(plain: Origin, target: Path) -> None:
     fetcher = Fetcher(trusted_origins=[plain.url], seconds=0)
     assert "within 0 seconds" in refusal(Unprocessable, fetch(fetcher, plain.url, target), target)
     assert plain.connections == 0
 
 
-def test_so_is_a_name_server_that_never_answers(plain, target) -> None:
+def test_so_is_a_name_server_that_never_answers(plain: Origin, target: Path) -> None:
     never = Event()
 
     def look_up(_host: str) -> list[str]:
@@ -149,7 +158,7 @@ def test_so_is_a_name_server_that_never_answers(plain, target) -> None:
     never.set()
 
 
-def test_a_name_server_that_fails_is_no_fault_of_the_url(target) -> None:
+def test_a_name_server_that_fails_is_no_fault_of_the_url(target: Path) -> None:
     def look_up(_host: str) -> list[str]:
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 

@@ -56,12 +56,12 @@ STRANGERS = [
 
 
 @pytest.mark.parametrize("host", STORES)
-def test_the_well_known_stores_are_allowed(host) -> None:
+def test_the_well_known_stores_are_allowed(host: str) -> None:
     Origins().check(Url.read(f"https://{host}/a/photo.jpg"))
 
 
 @pytest.mark.parametrize("host", STRANGERS)
-def test_no_other_host_passes_for_one(host) -> None:
+def test_no_other_host_passes_for_one(host: str) -> None:
     with pytest.raises(BadRequest, match="is not an allowed origin"):
         Origins().check(Url.read(f"https://{host}/a/photo.jpg"))
 
@@ -120,7 +120,7 @@ SHARE_LINKS = [
 
 
 @pytest.mark.parametrize(("link", "download"), SHARE_LINKS)
-def test_share_links_become_downloads(link, download) -> None:
+def test_share_links_become_downloads(link: str, download: str) -> None:
     found = direct(Url.read(link))
     assert str(found) == download
     assert direct(found) == found
@@ -129,7 +129,7 @@ def test_share_links_become_downloads(link, download) -> None:
 @pytest.mark.parametrize(
     "link", ["https://1drv.ms/i/s!Aa?e=b~>", "https://onedrive.live.com/redir?resid=1!2&authkey=!3"]
 )
-def test_onedrives_share_links_are_told_to_its_shares_api(link) -> None:
+def test_onedrives_share_links_are_told_to_its_shares_api(link: str) -> None:
     download = str(direct(Url.read(link)))
     before, _, rest = download.partition("/u!")
     token, _, after = rest.partition("/")
@@ -146,7 +146,7 @@ def test_onedrives_share_links_are_told_to_its_shares_api(link) -> None:
      "2001:4860:4860::8888", "2600::1",
      "2a00:1450::1", "2620:4f:8000::1"],
 )  # fmt: skip
-def test_public_addresses(address) -> None:
+def test_public_addresses(address: str) -> None:
     assert is_public(address)
 
 
@@ -166,7 +166,7 @@ def test_public_addresses(address) -> None:
      "fd00:ec2::254", "fe80::1",
      "fe80::1%lo", "fec0::1", "ff02::1", "2600::5efe:10.0.0.1", "2600::200:5efe:8.8.8.8"],
 )  # fmt: skip
-def test_addresses_that_are_not_public(address) -> None:
+def test_addresses_that_are_not_public(address: str) -> None:
     assert not is_public(address)
 
 
@@ -197,7 +197,9 @@ def embedding(address: IPv4Address) -> list[IPv6Address]:
     )
 )
 @example(IPv6Address("2001:4860:4860::8888"))
-def test_no_address_passes_that_python_knows_not_to_be_public(address) -> None:
+def test_no_address_passes_that_python_knows_not_to_be_public(
+    address: IPv4Address | IPv6Address,
+) -> None:
     told = [
         address.is_multicast,
         address.is_reserved,

@@ -2,7 +2,7 @@
 read."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -33,8 +33,8 @@ from tests.adapters.payments.stripe_server import (
     refusal,
     running_stripe,
 )
-from tests.billing import METERED, SECRETS
-from tests.clock import real_now
+from tests.billing import METERED, SECRETS, BillingEnv
+from tests.clock import Clock, real_now
 
 BACK = "https://lightwell.example/back"
 MOMENT = 1_790_000_000
@@ -76,7 +76,7 @@ def subscription(**changes: Any) -> dict[str, Any]:
 # All calls
 
 
-def test_all_calls_over_a_real_connection(clock, caplog) -> None:
+def test_all_calls_over_a_real_connection(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     fake_stripe = create_fake_stripe(KEY, SECRETS[0], None, None, clock)
     state = fake_stripe.extensions["state"]
     with served(fake_stripe) as url, client_of(url) as payments:
@@ -129,7 +129,9 @@ def test_all_calls_over_a_real_connection(clock, caplog) -> None:
     assert KEY not in caplog.text
 
 
-def test_all_subscriptions_are_read_page_by_page(billing_env, monkeypatch) -> None:
+def test_all_subscriptions_are_read_page_by_page(
+    billing_env: BillingEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(adapter, "PAGE", 2)
     customer = billing_env.stripe.customers.create("a@example.com")["id"]
     made = [
@@ -142,7 +144,7 @@ def test_all_subscriptions_are_read_page_by_page(billing_env, monkeypatch) -> No
     assert sorted(one.id for one in billing_env.provider.payments.subscriptions()) == sorted(made)
 
 
-def test_what_is_sent(impatient) -> None:
+def test_what_is_sent(impatient: None) -> None:
     """The version and the names of parameters are Stripe's; the fake Stripe is not the only judge
     of that."""
     with (
@@ -186,7 +188,7 @@ def test_what_is_sent(impatient) -> None:
     assert metered.sent["timestamp"] == str(MOMENT)
 
 
-def test_a_customer_is_asked_for_by_the_same_key_until_it_is_another(impatient) -> None:
+def test_a_customer_is_asked_for_by_the_same_key_until_it_is_another(impatient: None) -> None:
     with running_stripe(says({"id": "cus_1"})) as server, client_of(server.url) as payments:
         for number, name in ((1, "a"), (1, "a"), (2, "a"), (1, "b")):
             payments.create_customer("org_1", number, name, "a@example.com")
@@ -209,7 +211,7 @@ def test_a_customer_is_asked_for_by_the_same_key_until_it_is_another(impatient) 
         ({"cancel_at_period_end": True}, MOMENT + 100),
     ],
 )
-def test_when_a_subscription_ends(changes, cancel_at) -> None:
+def test_when_a_subscription_ends(changes: dict[str, Any], cancel_at: int | None) -> None:
     with listing(subscription(**changes)) as payments:
         (read,) = payments.subscriptions()
     assert read.cancel_at == (cancel_at and moment(cancel_at))
@@ -217,7 +219,7 @@ def test_when_a_subscription_ends(changes, cancel_at) -> None:
     assert list(read.items) == [SubscriptionItem("si_1", "price_1", moment(MOMENT + 100))]
 
 
-def test_a_customer_may_stand_there_whole(impatient) -> None:
+def test_a_customer_may_stand_there_whole(impatient: None) -> None:
     whole = {"id": "cus_1", "object": "customer", "email": "a@example.com"}
     with listing(subscription(customer=whole)) as payments:
         assert [one.customer_id for one in payments.subscriptions()] == ["cus_1"]
@@ -259,7 +261,9 @@ def listing(*subscriptions: dict[str, Any]) -> Iterator[StripePayments]:
         ),
     ],
 )
-def test_a_customer_that_does_not_exist(impatient, status, param, call) -> None:
+def test_a_customer_that_does_not_exist(
+    impatient: None, status: int, param: str, call: Callable[[StripePayments], object]
+) -> None:
     with (
         answering(
             says(refusal("No such customer: 'cus_1'", code="resource_missing", param=param), status)
@@ -271,7 +275,7 @@ def test_a_customer_that_does_not_exist(impatient, status, param, call) -> None:
 
 @pytest.mark.parametrize("param", ["line_items[0][price]", None])
 def test_what_the_operator_configured_wrongly_is_not_taken_for_a_missing_customer(
-    impatient, caplog, param
+    impatient: None, caplog: pytest.LogCaptureFixture, param: str | None
 ) -> None:
     refused = refusal("No such price: 'price_9'", code="resource_missing", param=param)
     with answering(says(refused, 400)) as payments, pytest.raises(DependencyDown):
@@ -280,7 +284,9 @@ def test_what_the_operator_configured_wrongly_is_not_taken_for_a_missing_custome
 
 
 @pytest.mark.parametrize("code", [None, "duplicate_meter_event"])
-def test_usage_that_stripe_knows_already_counts_as_reported(impatient, code) -> None:
+def test_usage_that_stripe_knows_already_counts_as_reported(
+    impatient: None, code: str | None
+) -> None:
     """It was reported by a worker that died before it could note so."""
     known = refusal("An event already exists with identifier use_1.", code=code)
     with answering(says(known, 400)) as payments:
@@ -291,7 +297,7 @@ def test_usage_that_stripe_knows_already_counts_as_reported(impatient, code) -> 
 
 
 @pytest.mark.parametrize(("found", "sold"), [("expired", True), ("complete", False)])
-def test_a_checkout_that_is_closed_already(impatient, found, sold) -> None:
+def test_a_checkout_that_is_closed_already(impatient: None, found: str, sold: bool) -> None:
     """By a parallel request, which is as well; or by being paid, and then nothing more must be
     sold."""
 

@@ -31,9 +31,10 @@ from tests.adapters.payments.stripe_server import (
     running_stripe,
     stops_in_the_middle,
 )
-from tests.billing import SECRETS, open_billing_env
-from tests.client import bearer
-from tests.conftest import wait_until
+from tests.billing import SECRETS, BillingEnv, open_billing_env
+from tests.client import ApiClient, bearer
+from tests.clock import Clock
+from tests.conftest import Account, AccountMaker, wait_until
 
 HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
 FAILURES: dict[str, Answer] = {
@@ -61,9 +62,13 @@ FAILURES: dict[str, Answer] = {
 
 
 @pytest.fixture
-def buy(app: Flask, make_account: Callable[..., Any], clock: Any) -> Callable[..., Any]:
+def account(make_account: AccountMaker) -> Account:
+    return make_account(plan="FREE", requests_per_second=1000)
+
+
+@pytest.fixture
+def buy(app: Flask, account: Account, clock: Clock) -> Callable[..., Any]:
     """Ask for a checkout and the portal, with a provider that is elsewhere."""
-    account = make_account(plan="FREE", requests_per_second=1000)
 
     def buy(payments: StripePayments, path: str = "checkout") -> Any:
         with open_billing_env(app, clock, payments=payments):
@@ -71,7 +76,6 @@ def buy(app: Flask, make_account: Callable[..., Any], clock: Any) -> Callable[..
                 f"/billing/{path}", headers=bearer(account.key), json={"plan": "TEAM"}
             )
 
-    buy.account = account  # type: ignore[attr-defined]
     return buy
 
 
@@ -82,7 +86,9 @@ def assert_down(answer: Any) -> None:
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-def test_stripe_failing_is_told_as_such(impatient, caplog, failure) -> None:
+def test_stripe_failing_is_told_as_such(
+    impatient: None, caplog: pytest.LogCaptureFixture, failure: str
+) -> None:
     with (
         answering(FAILURES[failure], seconds=0.1) as payments,
         pytest.raises(DependencyDown) as raised,
@@ -94,24 +100,30 @@ def test_stripe_failing_is_told_as_such(impatient, caplog, failure) -> None:
 
 
 @pytest.mark.parametrize("failure", ["500", "an answer without what was asked for", "falls silent"])
-def test_stripe_failing_is_a_503_and_changes_nothing(billing_env, buy, impatient, failure) -> None:
+def test_stripe_failing_is_a_503_and_changes_nothing(
+    billing_env: BillingEnv,
+    account: Account,
+    buy: Callable[..., Any],
+    impatient: None,
+    failure: str,
+) -> None:
     with answering(FAILURES[failure], seconds=0.1) as payments:
         assert_down(buy(payments))
-    assert billing_env.billing(buy.account).customer_id is None
-    customer = billing_env.customer(buy.account)
+    assert billing_env.billing(account).customer_id is None
+    customer = billing_env.customer(account)
     with answering(FAILURES[failure], seconds=0.1) as payments:
         assert_down(buy(payments))
         assert_down(buy(payments, "portal"))
-    assert billing_env.billing(buy.account).customer_id == customer
-    assert billing_env.billing(buy.account).revision == 0
+    assert billing_env.billing(account).customer_id == customer
+    assert billing_env.billing(account).revision == 0
 
 
-def test_nobody_listening_is_a_503(buy, impatient) -> None:
+def test_nobody_listening_is_a_503(buy: Callable[..., Any], impatient: None) -> None:
     with client_of(CLOSED) as payments:
         assert_down(buy(payments))
 
 
-def test_what_is_locked_for_a_moment_is_asked_again(impatient) -> None:
+def test_what_is_locked_for_a_moment_is_asked_again(impatient: None) -> None:
     answers = iter(
         [
             says(refusal("In use.", "idempotency_error", code="idempotency_key_in_use"), 409),
@@ -128,7 +140,13 @@ def test_what_is_locked_for_a_moment_is_asked_again(impatient) -> None:
 
 
 def test_a_slow_stripe_holds_back_only_so_many_requests(
-    app, clock, buy, client, impatient, monkeypatch
+    app: Flask,
+    clock: Clock,
+    account: Account,
+    buy: Callable[..., Any],
+    client: ApiClient,
+    impatient: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The customer's others are turned away once their patience is over, and all that needs no
     Stripe goes on."""
@@ -138,7 +156,7 @@ def test_a_slow_stripe_holds_back_only_so_many_requests(
 
     def ask() -> Any:
         return app.test_client().post(
-            "/billing/checkout", headers=bearer(buy.account.key), json={"plan": "TEAM"}
+            "/billing/checkout", headers=bearer(account.key), json={"plan": "TEAM"}
         )
 
     with (
@@ -153,7 +171,7 @@ def test_a_slow_stripe_holds_back_only_so_many_requests(
         turned_away = ask()
         assert (turned_away.status_code, turned_away.json["code"]) == (503, "overloaded")
         assert turned_away.headers["Retry-After"]
-        assert client.get("/usage", headers=bearer(buy.account.key)).status_code == 200
+        assert client.get("/usage", headers=bearer(account.key)).status_code == 200
         assert time.monotonic() - began < 2
         assert not [one for one in waiting if one.done()]
         server.answer = hangs_up
@@ -163,7 +181,7 @@ def test_a_slow_stripe_holds_back_only_so_many_requests(
 
 
 @pytest.mark.slow
-def test_a_silent_stripe_is_given_up_within_seconds(buy) -> None:
+def test_a_silent_stripe_is_given_up_within_seconds(buy: Callable[..., Any]) -> None:
     """With the time limits that hold in earnest."""
     with running_stripe(falls_silent) as server:
         began = time.monotonic()
@@ -171,7 +189,9 @@ def test_a_silent_stripe_is_given_up_within_seconds(buy) -> None:
         assert 3 < time.monotonic() - began < 12
 
 
-def test_a_portal_that_changes_no_plans_is_the_operators_business(caplog) -> None:
+def test_a_portal_that_changes_no_plans_is_the_operators_business(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     disabled = says(
         refusal("The subscription update feature in the portal configuration is disabled."), 400
     )

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from flask import Flask
 
 from app.adapters.storage.interface import Storage
 from app.adapters.storage.local import LocalStorage
@@ -20,29 +21,30 @@ from app.config import ConfigurationError, Settings
 from app.errors import DependencyDown
 from dev.ports import free_port
 from tests.clock import NOON, real_now
-from tests.s3 import CREDENTIALS, REGION
+from tests.conftest import AppMaker
+from tests.s3 import CREDENTIALS, REGION, S3Server
 
 MEGABYTE = 1024 * 1024
 HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def local(tmp_path) -> LocalStorage:
+def local(tmp_path: Path) -> LocalStorage:
     return LocalStorage(tmp_path / "objects", "a secret key")
 
 
 @pytest.fixture
-def s3(s3_server) -> S3Storage:
+def s3(s3_server: S3Server) -> S3Storage:
     return S3Storage(s3_server.bucket, s3_server.endpoint, REGION)
 
 
 @pytest.fixture(params=["local", "s3"])
-def storage(request) -> Storage:
+def storage(request: pytest.FixtureRequest) -> Storage:
     return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
-def present(storage, tmp_path) -> datetime:
+def present(storage: Storage, tmp_path: Path) -> datetime:
     """As the storage dates what it holds: a folder's files by the kernel, which no library can
     fake."""
     if isinstance(storage, LocalStorage):
@@ -60,7 +62,7 @@ def read(storage: Storage, key: str) -> bytes:
         return file.read()
 
 
-def test_what_is_put_is_got_until_it_is_deleted(storage, key) -> None:
+def test_what_is_put_is_got_until_it_is_deleted(storage: Storage, key: str) -> None:
     storage.put(key, [b"one", b"", b"", b"", b"two"])
     assert read(storage, key) == b"onetwo"
     assert storage.size(key) == 6
@@ -74,7 +76,7 @@ def test_what_is_put_is_got_until_it_is_deleted(storage, key) -> None:
         storage.open(key)
 
 
-def test_a_part_is_got_alone(storage, key) -> None:
+def test_a_part_is_got_alone(storage: Storage, key: str) -> None:
     storage.put(key, [b"0123456789"])
     for part in ((0, 1), (3, 7), (9, 10), (0, 10), (4, None), (0, None)):
         with storage.open(key, *part) as file:
@@ -84,7 +86,7 @@ def test_a_part_is_got_alone(storage, key) -> None:
         storage.open(f"{key}-none", 1, 2)
 
 
-def test_a_large_object_streams_through(storage, key, tmp_path) -> None:
+def test_a_large_object_streams_through(storage: Storage, key: str, tmp_path: Path) -> None:
     """Sixty-four megabytes, in parts on S3, in the memory of a few parts."""
     sent = hashlib.sha256()
 
@@ -116,7 +118,7 @@ def test_a_large_object_streams_through(storage, key, tmp_path) -> None:
 
 @pytest.mark.parametrize("before_it_breaks", [1, 2 * PART_BYTES + 1])
 def test_a_put_that_breaks_leaves_nothing_and_spoils_nothing(
-    storage, key, present, before_it_breaks
+    storage: Storage, key: str, present: datetime, before_it_breaks: int
 ) -> None:
     def breaking() -> Iterator[bytes]:
         yield bytes(before_it_breaks)
@@ -131,7 +133,9 @@ def test_a_put_that_breaks_leaves_nothing_and_spoils_nothing(
     assert storage.cleanup(present + HOUR) == 0
 
 
-def test_a_file_becomes_the_object_and_stays(storage, key, present, tmp_path) -> None:
+def test_a_file_becomes_the_object_and_stays(
+    storage: Storage, key: str, present: datetime, tmp_path: Path
+) -> None:
     for content in (b"first", bytes(PART_BYTES + 1), b""):
         path = tmp_path / "finished"
         path.unlink(missing_ok=True)
@@ -146,7 +150,7 @@ def test_a_file_becomes_the_object_and_stays(storage, key, present, tmp_path) ->
     assert storage.cleanup(present + HOUR) == 0
 
 
-def test_the_object_becomes_a_new_file(storage, key, tmp_path) -> None:
+def test_the_object_becomes_a_new_file(storage: Storage, key: str, tmp_path: Path) -> None:
     storage.put(key, [b"bytes"])
     storage.fetch(key, tmp_path / "new")
     assert (tmp_path / "new").read_bytes() == b"bytes"
@@ -160,7 +164,7 @@ def test_the_object_becomes_a_new_file(storage, key, tmp_path) -> None:
     assert not (tmp_path / "missing").exists()
 
 
-def test_readers_never_miss_what_is_replaced(storage, key) -> None:
+def test_readers_never_miss_what_is_replaced(storage: Storage, key: str) -> None:
     storage.put(f"{key}/target", [b"0" * 1000])
     done = threading.Event()
     seen = set()
@@ -180,7 +184,7 @@ def test_readers_never_miss_what_is_replaced(storage, key) -> None:
     assert seen <= {b"%d" % number * 1000 for number in range(10)}
 
 
-def test_many_keys_are_deleted_at_once(storage, key) -> None:
+def test_many_keys_are_deleted_at_once(storage: Storage, key: str) -> None:
     names = [f"{key}/{number}" for number in range(2100)]
     there = [names[0], names[1000], names[-1]]
     for name in there:
@@ -192,7 +196,7 @@ def test_many_keys_are_deleted_at_once(storage, key) -> None:
     assert storage.size(f"{key}/kept") == 1
 
 
-def test_objects_are_listed_page_by_page(storage, key, tmp_path) -> None:
+def test_objects_are_listed_page_by_page(storage: Storage, key: str, tmp_path: Path) -> None:
     """Under a prefix, with their sizes and ages; a file that is linked to is as old as its link."""
     old = tmp_path / "old"
     old.write_bytes(b"old")
@@ -215,7 +219,7 @@ def test_objects_are_listed_page_by_page(storage, key, tmp_path) -> None:
     storage.delete([*wanted, f"{key}/linked", f"{key}-beside/1"])
 
 
-def test_what_is_being_put_is_not_listed(local) -> None:
+def test_what_is_being_put_is_not_listed(local: LocalStorage) -> None:
     def chunks() -> Iterator[bytes]:
         yield b"x"
         assert not list(local.pages())
@@ -224,7 +228,7 @@ def test_what_is_being_put_is_not_listed(local) -> None:
     assert [one.key for page in local.pages() for one in page] == ["key"]
 
 
-def test_an_upload_that_still_gets_parts_is_not_tidied(s3, key) -> None:
+def test_an_upload_that_still_gets_parts_is_not_tidied(s3: S3Storage, key: str) -> None:
     """It began long ago, and its last part has come just now: not the beginning counts."""
     began = []
 
@@ -247,7 +251,7 @@ def test_an_upload_that_still_gets_parts_is_not_tidied(s3, key) -> None:
 
 @pytest.mark.parametrize("abandoned", [True, False])
 def test_tidying_ends_what_was_begun_before_and_nothing_else(
-    storage, key, present, abandoned
+    storage: Storage, key: str, present: datetime, abandoned: bool
 ) -> None:
     cleaned = []
 
@@ -266,7 +270,7 @@ def test_tidying_ends_what_was_begun_before_and_nothing_else(
     storage.delete([key])
 
 
-def test_it_says_whether_it_is_usable(storage) -> None:
+def test_it_says_whether_it_is_usable(storage: Storage) -> None:
     storage.check()
     storage.check()
 
@@ -278,7 +282,7 @@ def test_it_says_whether_it_is_usable(storage) -> None:
     "key",
     ["../escape", "/etc/passwd", "a/../../escape", "a//b", "a/", "", ".", "./a", ".unfinished/a"],
 )
-def test_no_key_leaves_the_folder(local, key, tmp_path) -> None:
+def test_no_key_leaves_the_folder(local: LocalStorage, key: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     local.put("fine", [b"x"])
     for attempt in (
@@ -293,13 +297,15 @@ def test_no_key_leaves_the_folder(local, key, tmp_path) -> None:
             attempt()
 
 
-def test_a_folder_is_no_object(local) -> None:
+def test_a_folder_is_no_object(local: LocalStorage) -> None:
     local.put("a/b", [b"x"])
     assert local.size("a") is None
     assert local.size("a/b/c") is None
 
 
-def test_files_are_linked_and_not_copied_where_that_can_be(local, tmp_path) -> None:
+def test_files_are_linked_and_not_copied_where_that_can_be(
+    local: LocalStorage, tmp_path: Path
+) -> None:
     path = tmp_path / "finished"
     path.write_bytes(b"bytes")
     local.put_file("key", path, "image/jpeg")
@@ -309,7 +315,7 @@ def test_files_are_linked_and_not_copied_where_that_can_be(local, tmp_path) -> N
 
 
 @pytest.fixture
-def elsewhere(tmp_path) -> Iterator[Path]:
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
     """A folder on another file system, to which nothing can be linked."""
     memory = Path("/dev/shm")
     if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
@@ -319,7 +325,7 @@ def elsewhere(tmp_path) -> Iterator[Path]:
     path.unlink(missing_ok=True)
 
 
-def test_files_are_copied_between_file_systems(local, elsewhere) -> None:
+def test_files_are_copied_between_file_systems(local: LocalStorage, elsewhere: Path) -> None:
     local.put("key", [b"bytes"])
     local.fetch("key", elsewhere)
     assert elsewhere.read_bytes() == b"bytes"
@@ -331,7 +337,7 @@ def test_files_are_copied_between_file_systems(local, elsewhere) -> None:
         local.put_file("back", elsewhere.with_name("none"), "image/jpeg")
 
 
-def test_check_notices_a_folder_that_cannot_be_written(tmp_path) -> None:
+def test_check_notices_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(OSError):
         LocalStorage(tmp_path / "file", "key").check()
@@ -352,7 +358,12 @@ CALLS: list[Callable[[Storage, Path], object]] = [
 
 @pytest.mark.parametrize("call", CALLS)
 def test_a_bucket_that_refuses_is_a_503_that_says_nothing_of_the_credentials(
-    sqlite_app, s3_server, monkeypatch, call, tmp_path, caplog
+    sqlite_app: Flask,
+    s3_server: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
+    call: Callable[[Storage, Path], object],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "unknown-there")
     with pytest.raises(DependencyDown) as refusal:
@@ -364,7 +375,7 @@ def test_a_bucket_that_refuses_is_a_503_that_says_nothing_of_the_credentials(
     assert not (tmp_path / "file").exists()
 
 
-def test_an_s3_that_is_not_there_is_a_503(s3_server) -> None:
+def test_an_s3_that_is_not_there_is_a_503(s3_server: S3Server) -> None:
     gone = S3Storage(s3_server.bucket, f"http://127.0.0.1:{free_port()}", REGION)
     with pytest.raises(DependencyDown):
         gone.size("key")
@@ -372,12 +383,12 @@ def test_an_s3_that_is_not_there_is_a_503(s3_server) -> None:
         gone.check()
 
 
-def test_a_missing_bucket_is_not_usable(s3_server) -> None:
+def test_a_missing_bucket_is_not_usable(s3_server: S3Server) -> None:
     with pytest.raises(OSError):
         S3Storage("nobody-made-it", s3_server.endpoint, REGION).check()
 
 
-def test_keys_are_deleted_a_thousand_at_a_time(s3, key) -> None:
+def test_keys_are_deleted_a_thousand_at_a_time(s3: S3Storage, key: str) -> None:
     """S3 takes no more in one request; the test server takes any number."""
     sizes = []
     s3._client.meta.events.register(
@@ -388,7 +399,7 @@ def test_keys_are_deleted_a_thousand_at_a_time(s3, key) -> None:
     assert sizes == [1000, 1000, 100]
 
 
-def test_threads_share_one_client(s3_server) -> None:
+def test_threads_share_one_client(s3_server: S3Server) -> None:
     storage = S3Storage(s3_server.bucket, s3_server.endpoint, REGION)
     barrier = threading.Barrier(8)
     failures = []
@@ -408,7 +419,7 @@ def test_threads_share_one_client(s3_server) -> None:
     assert all(storage.size(f"threads/{number}") == 1 for number in range(8))
 
 
-def test_the_settings_choose_the_storage(make_app, s3_server) -> None:
+def test_the_settings_choose_the_storage(make_app: AppMaker, s3_server: S3Server) -> None:
     app = make_app(s3_bucket=s3_server.bucket, s3_endpoint_url=s3_server.endpoint + "/")
     storage = app.extensions["lightwell"].storage
     assert isinstance(storage, S3Storage)
@@ -431,6 +442,8 @@ def test_the_settings_choose_the_storage(make_app, s3_server) -> None:
         ({"S3_ENDPOINT_URL": "https://x"}, "S3_ENDPOINT_URL: needs S3_BUCKET"),
     ],
 )
-def test_settings_that_do_not_fit_are_named(tmp_path, environment, problem) -> None:
+def test_settings_that_do_not_fit_are_named(
+    tmp_path: Path, environment: dict[str, str], problem: str
+) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(problem)):
         Settings.from_env({"APP_ENV": "development", "DATA_DIR": str(tmp_path), **environment})

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -11,6 +12,8 @@ from dev.stripe.factory import create_fake_stripe
 from dev.stripe.formatting import describe_state, effect_of_change, money, rate
 from dev.stripe.sessions import CheckoutOrder
 from dev.stripe.state import FakeStripe
+from dev.stripe.store import Document
+from tests.clock import Clock
 from tests.dev.stripe.page_driver import PageDriver
 
 SHOP = "https://shop.example"
@@ -18,43 +21,52 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def fake_stripe(clock) -> Flask:
+def fake_stripe(clock: Clock) -> Flask:
     clock.set(NOON)
     return create_fake_stripe("sk_test_x", "whsec_x", None, None, clock)
 
 
 @pytest.fixture
-def state(fake_stripe) -> FakeStripe:
+def state(fake_stripe: Flask) -> FakeStripe:
     return fake_stripe.extensions["state"]
 
 
 @pytest.fixture
-def page_driver(fake_stripe) -> PageDriver:
+def page_driver(fake_stripe: Flask) -> PageDriver:
     return PageDriver(fake_stripe.test_client())
 
 
 @pytest.fixture
-def customer_id(state) -> str:
+def customer_id(state: FakeStripe) -> str:
     return state.customers.create("olga@example.com")["id"]
 
 
 def an_order(
-    state, customer_id, *price_ids, success=f"{SHOP}/done", cancel=f"{SHOP}/back", trial_days=0
-):
+    state: FakeStripe,
+    customer_id: str,
+    *price_ids: str,
+    success: str = f"{SHOP}/done",
+    cancel: str = f"{SHOP}/back",
+    trial_days: int = 0,
+) -> Document:
     chosen = {"success_url": success, "cancel_url": cancel}
     order = CheckoutOrder(price_ids or ["price_team_month"], trial_days)
     return state.checkout.open(customer_id, order, chosen=chosen)
 
 
-def a_portal(state, customer_id, return_url=f"{SHOP}/account", flow=None) -> str:
+def a_portal(
+    state: FakeStripe, customer_id: str, return_url: str = f"{SHOP}/account", flow: Any = None
+) -> str:
     return state.portal.open(customer_id, return_url, flow)["url"]
 
 
-def status_of(state, customer_id) -> str:
+def status_of(state: FakeStripe, customer_id: str) -> str:
     return state.journal.all("subscription", customer_id)[-1]["status"]
 
 
-def test_checkout_tells_what_is_bought_and_for_whom(state, page_driver, customer_id) -> None:
+def test_checkout_tells_what_is_bought_and_for_whom(
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
+) -> None:
     text = page_driver.visit(
         an_order(state, customer_id, "price_business_year", "price_images_metered")["url"]
     ).page.text
@@ -66,7 +78,9 @@ def test_checkout_tells_what_is_bought_and_for_whom(state, page_driver, customer
     assert page_driver.page.links["Back"] == f"{SHOP}/back"
 
 
-def test_a_trial_costs_nothing_today(state, page_driver, customer_id) -> None:
+def test_a_trial_costs_nothing_today(
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
+) -> None:
     text = page_driver.visit(an_order(state, customer_id, trial_days=14)["url"]).page.text
     assert "14 days, free" in text
     assert "Due today $0.00" in text
@@ -75,7 +89,9 @@ def test_a_trial_costs_nothing_today(state, page_driver, customer_id) -> None:
     assert "On trial until 4 December 2026, then $29.00 a month." in text
 
 
-def test_a_card_that_pays_leads_on_with_the_session_s_id(state, page_driver, customer_id) -> None:
+def test_a_card_that_pays_leads_on_with_the_session_s_id(
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
+) -> None:
     session = an_order(state, customer_id, success=f"{SHOP}/done?session={{CHECKOUT_SESSION_ID}}")
     page_driver.visit(session["url"]).press("Subscribe")
     assert page_driver.answer.status_code == 303
@@ -89,7 +105,7 @@ def test_a_card_that_pays_leads_on_with_the_session_s_id(state, page_driver, cus
 
 
 def test_a_declined_card_changes_nothing_and_may_be_followed_by_one_that_pays(
-    state, page_driver, customer_id
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
 ) -> None:
     page_driver.visit(an_order(state, customer_id)["url"]).press("Subscribe", card="declines")
     assert page_driver.answer.status_code == 402
@@ -100,7 +116,9 @@ def test_a_declined_card_changes_nothing_and_may_be_followed_by_one_that_pays(
     assert status_of(state, customer_id) == "active"
 
 
-def test_two_tabs_buy_once(state, page_driver, customer_id, fake_stripe) -> None:
+def test_two_tabs_buy_once(
+    state: FakeStripe, page_driver: PageDriver, customer_id: str, fake_stripe: Flask
+) -> None:
     session = an_order(state, customer_id)
     other = PageDriver(fake_stripe.test_client()).visit(session["url"])
     page_driver.visit(session["url"]).press("Subscribe")
@@ -109,7 +127,9 @@ def test_two_tabs_buy_once(state, page_driver, customer_id, fake_stripe) -> None
     assert len(state.journal.all("subscription", customer_id)) == 1
 
 
-def test_an_expired_checkout_says_so_and_leads_back(state, page_driver, customer_id, clock) -> None:
+def test_an_expired_checkout_says_so_and_leads_back(
+    state: FakeStripe, page_driver: PageDriver, customer_id: str, clock: Clock
+) -> None:
     session = an_order(state, customer_id)
     page_driver.visit(session["url"])
     clock.advance(days=2)
@@ -129,7 +149,7 @@ def test_an_expired_checkout_says_so_and_leads_back(state, page_driver, customer
         "/nothing",
     ],
 )
-def test_unknown_addresses_are_pages_too(page_driver, path) -> None:
+def test_unknown_addresses_are_pages_too(page_driver: PageDriver, path: str) -> None:
     page_driver.visit(path)
     assert page_driver.answer.status_code == 404
     assert "There is nothing here" in page_driver.page.text
@@ -137,7 +157,7 @@ def test_unknown_addresses_are_pages_too(page_driver, path) -> None:
 
 
 def test_the_plan_is_changed_after_a_look_at_what_that_means(
-    state, page_driver, customer_id
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
 ) -> None:
     state.subscriptions.create(customer_id, ["price_team_month", "price_images_metered"])
     page_driver.visit(a_portal(state, customer_id))
@@ -164,7 +184,9 @@ def test_the_plan_is_changed_after_a_look_at_what_that_means(
     assert "That is the present plan." in page_driver.press("Change plan").page.text
 
 
-def test_a_flow_shows_one_change_and_returns_after_it(state, page_driver, customer_id) -> None:
+def test_a_flow_shows_one_change_and_returns_after_it(
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
+) -> None:
     subscription = state.subscriptions.create(customer_id, ["price_team_month"])
     items = [
         {"id": subscription["items"]["data"][0]["id"], "price": "price_team_year", "quantity": 1}
@@ -184,7 +206,7 @@ def test_a_flow_shows_one_change_and_returns_after_it(state, page_driver, custom
 
 
 def test_a_subscription_is_cancelled_after_a_question_and_can_be_kept(
-    state, page_driver, customer_id
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
 ) -> None:
     state.subscriptions.create(customer_id, ["price_team_month"])
     page_driver.visit(a_portal(state, customer_id)).follow("Cancel subscription")
@@ -207,7 +229,9 @@ def test_a_subscription_is_cancelled_after_a_question_and_can_be_kept(
     assert "No subscription is running." in page_driver.page.text
 
 
-def test_a_payment_fails_and_a_new_card_pays_it(state, page_driver, customer_id) -> None:
+def test_a_payment_fails_and_a_new_card_pays_it(
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
+) -> None:
     state.subscriptions.create(customer_id, ["price_team_month"])
     page_driver.visit(a_portal(state, customer_id)).press("Fail the next payment").press(
         "End the current period"
@@ -232,7 +256,14 @@ def test_a_payment_fails_and_a_new_card_pays_it(state, page_driver, customer_id)
         ("Give up and mark unpaid", "unpaid", "Nobody tries the card any more"),
     ],
 )
-def test_stripe_gives_up(state, page_driver, customer_id, button, status, words) -> None:
+def test_stripe_gives_up(
+    state: FakeStripe,
+    page_driver: PageDriver,
+    customer_id: str,
+    button: str,
+    status: str,
+    words: str,
+) -> None:
     state.subscriptions.create(customer_id, ["price_team_month"])
     page_driver.visit(a_portal(state, customer_id)).press("Fail the next payment").press(
         "End the current period"
@@ -241,7 +272,9 @@ def test_stripe_gives_up(state, page_driver, customer_id, button, status, words)
     assert status_of(state, customer_id) == status
 
 
-def test_a_subscription_pauses_and_resumes(state, page_driver, customer_id) -> None:
+def test_a_subscription_pauses_and_resumes(
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
+) -> None:
     state.subscriptions.create(customer_id, ["price_team_month"])
     page_driver.visit(a_portal(state, customer_id)).press("Pause")
     assert "Paused. Nothing is charged." in page_driver.page.text
@@ -252,14 +285,18 @@ def test_a_subscription_pauses_and_resumes(state, page_driver, customer_id) -> N
     assert status_of(state, customer_id) == "active"
 
 
-def test_a_first_payment_that_never_comes(state, page_driver, customer_id) -> None:
+def test_a_first_payment_that_never_comes(
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
+) -> None:
     state.subscriptions.create(customer_id, ["price_team_month"], card="declines")
     page_driver.visit(a_portal(state, customer_id))
     assert "The first payment was declined." in page_driver.page.text
     assert "The first payment never came." in page_driver.press("Let it expire").page.text
 
 
-def test_a_charge_is_disputed_once(state, page_driver, customer_id) -> None:
+def test_a_charge_is_disputed_once(
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
+) -> None:
     state.subscriptions.create(customer_id, ["price_team_month"])
     page_driver.visit(a_portal(state, customer_id)).press("Dispute the last charge")
     assert "The last charge is disputed." in page_driver.page.text
@@ -267,7 +304,9 @@ def test_a_charge_is_disputed_once(state, page_driver, customer_id) -> None:
     assert not page_driver.can("Dispute the last charge")
 
 
-def test_deleting_the_customer_is_asked_twice(state, page_driver, customer_id) -> None:
+def test_deleting_the_customer_is_asked_twice(
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
+) -> None:
     state.subscriptions.create(customer_id, ["price_team_month"])
     address = a_portal(state, customer_id)
     page_driver.visit(address).follow("Delete the customer")
@@ -279,7 +318,7 @@ def test_deleting_the_customer_is_asked_twice(state, page_driver, customer_id) -
 
 
 def test_the_start_page_opens_anybody_s_portal(
-    state, page_driver, customer_id, fake_stripe
+    state: FakeStripe, page_driver: PageDriver, customer_id: str, fake_stripe: Flask
 ) -> None:
     state.subscriptions.create(customer_id, ["price_team_month"])
     page_driver.visit("/")
@@ -290,7 +329,9 @@ def test_the_start_page_opens_anybody_s_portal(
     assert "Customers" in page_driver.follow("Back to the shop").page.text
 
 
-def test_nobody_reaches_another_customer_s_subscription(state, page_driver, customer_id) -> None:
+def test_nobody_reaches_another_customer_s_subscription(
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
+) -> None:
     theirs = state.subscriptions.create(
         state.customers.create("else@example.com")["id"], ["price_team_month"]
     )
@@ -300,7 +341,9 @@ def test_nobody_reaches_another_customer_s_subscription(state, page_driver, cust
     assert state.subscriptions.find(theirs["id"]) == theirs
 
 
-def test_a_step_that_is_too_late_says_why(state, page_driver, customer_id) -> None:
+def test_a_step_that_is_too_late_says_why(
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
+) -> None:
     subscription = state.subscriptions.create(customer_id, ["price_team_month"])
     page_driver.visit(a_portal(state, customer_id))
     state.subscriptions.cancel(subscription["id"])
@@ -309,7 +352,9 @@ def test_a_step_that_is_too_late_says_why(state, page_driver, customer_id) -> No
     assert "This subscription is canceled" in page_driver.page.text
 
 
-def test_there_are_no_other_steps(state, page_driver, customer_id) -> None:
+def test_there_are_no_other_steps(
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
+) -> None:
     subscription = state.subscriptions.create(customer_id, ["price_team_month"])
     assert (
         page_driver.client.post(
@@ -320,7 +365,9 @@ def test_there_are_no_other_steps(state, page_driver, customer_id) -> None:
 
 
 @pytest.mark.parametrize("fields", [{}, {"card": "stolen"}])
-def test_only_the_test_cards_are_taken(state, page_driver, customer_id, fields) -> None:
+def test_only_the_test_cards_are_taken(
+    state: FakeStripe, page_driver: PageDriver, customer_id: str, fields: dict[str, str]
+) -> None:
     answer = page_driver.client.post(an_order(state, customer_id)["url"], data=fields)
     assert answer.status_code == 400
     assert "Choose one of the two test cards." in answer.text
@@ -329,7 +376,9 @@ def test_only_the_test_cards_are_taken(state, page_driver, customer_id, fields) 
 SCRIPT = "javascript:alert(1)"
 
 
-def test_pages_lead_to_web_addresses_only(state, page_driver, customer_id) -> None:
+def test_pages_lead_to_web_addresses_only(
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
+) -> None:
     session = an_order(state, customer_id, success=SCRIPT, cancel=SCRIPT)
     assert SCRIPT not in page_driver.visit(session["url"]).answer.text
     page_driver.press("Subscribe")
@@ -341,7 +390,7 @@ def test_pages_lead_to_web_addresses_only(state, page_driver, customer_id) -> No
     )
 
 
-def test_what_customers_are_called_is_text(state, page_driver) -> None:
+def test_what_customers_are_called_is_text(state: FakeStripe, page_driver: PageDriver) -> None:
     hostile = "<script>alert(1)</script>"
     customer_id = state.customers.create(hostile)["id"]
     for address in (
@@ -355,7 +404,9 @@ def test_what_customers_are_called_is_text(state, page_driver) -> None:
         assert "<script" not in answer.text
 
 
-def test_pages_run_nothing_and_load_nothing_from_elsewhere(state, page_driver, customer_id) -> None:
+def test_pages_run_nothing_and_load_nothing_from_elsewhere(
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
+) -> None:
     state.subscriptions.create(customer_id, ["price_team_month"])
     for address in (
         "/",
@@ -379,7 +430,7 @@ def test_words() -> None:
     assert rate(PRICES["price_images_metered"]) == "$0.001 an image"
 
 
-def test_what_a_change_means(state, customer_id) -> None:
+def test_what_a_change_means(state: FakeStripe, customer_id: str) -> None:
     team = state.subscriptions.create(customer_id, ["price_business_month"], trial_days=7)
     assert "trial goes on until 27 November 2026" in effect_of_change(
         team, [PRICES["price_team_month"]]

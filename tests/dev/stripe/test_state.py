@@ -1,7 +1,7 @@
 """What becomes of customers and their subscriptions, as Stripe's documentation tells it."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -519,7 +519,7 @@ class TestCustomers:
         assert state.subscriptions.find(subscription["id"])["status"] == "canceled"
         assert types_since(state, before) == ["customer.subscription.deleted", "customer.deleted"]
         assert state.customers.all() == []
-        for attempt in (
+        attempts: tuple[Callable[[], object], ...] = (
             lambda: state.subscriptions.create(customer, TEAM),
             lambda: state.checkout.complete(session["id"]),
             lambda: state.checkout.open(customer, CheckoutOrder(TEAM)),
@@ -527,7 +527,8 @@ class TestCustomers:
             lambda: state.portal.open(customer),
             lambda: state.customers.set_card(customer, "works"),
             lambda: state.customers.delete(customer),
-        ):
+        )
+        for attempt in attempts:
             with pytest.raises(FakeStripeError, match="No such customer"):
                 attempt()
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import stripe
 from flask import Flask
+from requests.structures import CaseInsensitiveDict
 
 
 class InProcess(stripe.HTTPClient):
@@ -26,7 +27,7 @@ class InProcess(stripe.HTTPClient):
         headers: Mapping[str, str] | None,
         post_data: Any = None,
         **_ignored: Any,
-    ) -> tuple[bytes, int, Mapping[str, str]]:
+    ) -> tuple[str, int, Mapping[str, str]]:
         target = urlsplit(url)
         answer = self._app.test_client().open(
             target.path,
@@ -36,7 +37,7 @@ class InProcess(stripe.HTTPClient):
             headers=dict(headers or {}),
             data=post_data,
         )
-        return answer.get_data(), answer.status_code, answer.headers
+        return answer.text, answer.status_code, CaseInsensitiveDict(answer.headers.items())
 
     def close(self) -> None:
         """There is no connection."""

@@ -109,7 +109,7 @@ def test_a_picture_and_its_thumbnail(tmp_path: Path) -> None:
     assert (thumbnail.format, thumbnail.size, told.thumbnail.frames) == ("WEBP", (480, 480), 1)
     assert pixel(shown.convert("RGB"), 5, 400) == (0, 0, 0)
     middle = shown.crop((192, 0, 768, 960))
-    turned = [BLUE, RED, corners().getpixel((79, 47)), GREEN]
+    turned = [BLUE, RED, pixel(corners(), 79, 47), GREEN]
     for found, wanted in zip(colours_at_quarters(middle), turned, strict=True):
         assert is_near(found, wanted)
     assert loss(thumbnail, shown.resize((480, 480))) < 12
@@ -216,7 +216,7 @@ def test_a_lossless_webp_stays_exact_and_a_lossy_one_small(tmp_path: Path) -> No
 def test_turning_a_jpeg_costs_it_nearly_nothing(
     tmp_path: Path, orientation: int, subsampling: str
 ) -> None:
-    turns = [
+    turns: list[Operation] = [
         Rotate(90),
         Mirror(Axis.HORIZONTAL),
         Rotate(180),

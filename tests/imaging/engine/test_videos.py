@@ -79,7 +79,7 @@ def test_other_codecs_and_depths(tmp_path: Path, container: str, codec: str, pix
                                     (0, 1, 1, 0), (0, 1, -1, 0), (0, -1, -1, 0),
                                     (0, -1, 1, 0)])  # fmt: skip
 def test_the_display_matrix_is_applied(
-    tmp_path: Path, container: str, matrix: tuple[int, ...]
+    tmp_path: Path, container: str, matrix: tuple[int, int, int, int]
 ) -> None:
     a, b, c, d = matrix
     original, poster = examined(tmp_path, film(STILL[:2], container, matrix=matrix))

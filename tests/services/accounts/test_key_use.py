@@ -8,24 +8,26 @@ from sqlalchemy import select
 from app.extensions import transaction
 from app.models import ApiKey
 from app.services.accounts import keys
+from tests.clock import Clock
+from tests.conftest import Account
 from tests.databases import on_both_databases
 
 pytestmark = [on_both_databases, pytest.mark.usefixtures("context")]
 
 
-def last_used(account) -> dict[str, datetime | None]:
+def last_used(account: Account) -> dict[str, datetime | None]:
     with transaction() as session:
         rows = session.scalars(select(ApiKey).where(ApiKey.org_id == account.org_id)).all()
     return {row.prefix: row.last_used_at for row in rows}
 
 
-def test_the_use_of_one_key_is_not_another_s(acme, globex, clock) -> None:
+def test_the_use_of_one_key_is_not_another_s(acme: Account, globex: Account, clock: Clock) -> None:
     keys.authenticate(acme.key, clock())
     assert [bool(moment) for moment in sorted(last_used(acme).values(), key=bool)] == [False, True]
     assert set(last_used(globex).values()) == {None}
 
 
-def test_it_is_written_once_a_minute(acme, clock) -> None:
+def test_it_is_written_once_a_minute(acme: Account, clock: Clock) -> None:
     first = clock()
     for after, noted in ((0, 0), (59, 0), (60, 60), (61, 60), (120, 120)):
         keys.authenticate(acme.key, first + timedelta(seconds=after))

@@ -11,14 +11,14 @@ alphabet = st.sampled_from(keys.BASE62)
 
 
 @given(st.text(alphabet, min_size=32, max_size=32))
-def test_a_secret_is_recognised_under_every_prefix(random_part) -> None:
+def test_a_secret_is_recognised_under_every_prefix(random_part: str) -> None:
     secret = random_part + keys.checksum(random_part)
     for prefix, mode in keys.PREFIX_MODES.items():
         assert keys.parse(prefix + secret) == (mode, secret)
 
 
 @given(st.text(alphabet, min_size=32, max_size=32), st.integers(0, 37), alphabet)
-def test_every_single_typo_is_noticed(random_part, position, other) -> None:
+def test_every_single_typo_is_noticed(random_part: str, position: int, other: str) -> None:
     secret = random_part + keys.checksum(random_part)
     if secret[position] == other:
         return
@@ -27,7 +27,7 @@ def test_every_single_typo_is_noticed(random_part, position, other) -> None:
 
 
 @given(st.text(max_size=60))
-def test_anything_else_is_refused_and_nothing_breaks(text) -> None:
+def test_anything_else_is_refused_and_nothing_breaks(text: str) -> None:
     with pytest.raises(Unauthenticated):
         keys.parse(text)
 

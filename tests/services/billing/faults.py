@@ -14,6 +14,7 @@ import stripe
 from sqlalchemy import delete, event, update
 
 from app.adapters.payments.interface import Event, Payments, Subscription
+from app.adapters.payments.stripe import StripePayments
 from app.extensions import db, transaction
 from app.models import BillingAccount, Organization, StripeEvent
 from app.services.billing import inbox
@@ -95,13 +96,20 @@ def receive(billing_env: BillingEnv, *news: Document) -> None:
             inbox.receive(session, one, billing_env.provider.clock())
 
 
+def told(record: logging.LogRecord) -> Mapping[str, Any]:
+    """structlog's event, which Python's logging takes for a message."""
+    event: object = record.msg
+    assert isinstance(event, dict)
+    return event
+
+
 def alarms(caplog: pytest.LogCaptureFixture) -> list[Mapping[str, Any]]:
     """What was logged as an error."""
-    return [record.msg for record in caplog.records if record.levelno == logging.ERROR]
+    return [told(record) for record in caplog.records if record.levelno == logging.ERROR]
 
 
 @dataclass
-class Broken:
+class Broken(StripePayments):
     """Payments that fail for some customers, and who they were asked for."""
 
     payments: Payments

@@ -9,18 +9,21 @@ from itertools import count, pairwise
 from threading import Barrier, Event
 
 import pytest
+from flask import Flask
 from rq import Queue
 
 from app import jobs
 from app.adapters.payments.interface import Event as News
 from app.adapters.payments.interface import Payments, Subscription
+from app.adapters.payments.stripe import StripePayments
 from app.adapters.queue import BILLING, DEFAULT
 from app.errors import DependencyDown
 from app.extensions import transaction
 from app.models import AuditEntry
 from app.services.billing import inbox
 from app.services.billing.provider import Provider
-from tests.conftest import PATIENCE_SECONDS
+from tests.billing import BillingEnv
+from tests.conftest import PATIENCE_SECONDS, AccountMaker
 from tests.databases import on_both_databases
 from tests.services.billing.faults import (
     LEASE,
@@ -40,13 +43,13 @@ pytestmark = pytest.mark.usefixtures("context")
 
 
 @pytest.fixture
-def life(app, make_account) -> Iterator[Life]:
+def life(app: Flask, make_account: AccountMaker) -> Iterator[Life]:
     with life_of(app, make_account) as life:
         yield life
 
 
 @dataclass
-class Pausing:
+class Pausing(StripePayments):
     """Payments whose first answers are kept back until ``pause`` returns, and so grow old."""
 
     payments: Payments
@@ -61,7 +64,7 @@ class Pausing:
         return answer
 
 
-def in_threads(app, number: int, work: Callable[[], object]) -> None:
+def in_threads(app: Flask, number: int, work: Callable[[], object]) -> None:
     def worker(_: int) -> None:
         with app.app_context():
             work()
@@ -87,7 +90,7 @@ def changes(entries: Sequence[AuditEntry], name: str) -> list[tuple[object, obje
 
 
 @on_both_databases
-def test_an_answer_that_grew_old_is_asked_for_again(app, life) -> None:
+def test_an_answer_that_grew_old_is_asked_for_again(app: Flask, life: Life) -> None:
     """One that asks first and applies last."""
     one = life.subscribe(TEAM)
     life.arrive()
@@ -120,13 +123,15 @@ def test_an_answer_that_grew_old_is_asked_for_again(app, life) -> None:
 
 
 @on_both_databases
-def test_of_many_with_the_same_old_answer_one_applies_it(app, life) -> None:
+def test_of_many_with_the_same_old_answer_one_applies_it(app: Flask, life: Life) -> None:
     """It is newer than what was there; the others see what has changed since."""
     one = life.subscribe(TEAM)
     life.arrive()
-    together = Barrier(
-        4, lambda: life.stripe.subscriptions.change_prices(one, [BUSINESS]), PATIENCE_SECONDS
-    )
+
+    def change() -> None:
+        life.stripe.subscriptions.change_prices(one, [BUSINESS])
+
+    together = Barrier(4, change, PATIENCE_SECONDS)
     provider = ticking(life)
     provider = replace(provider, payments=Pausing(provider.payments, together.wait, 4))
     in_threads(app, 4, lambda: inbox.handle(provider, life.customer_id))
@@ -138,7 +143,7 @@ def test_of_many_with_the_same_old_answer_one_applies_it(app, life) -> None:
 
 
 @on_both_databases
-def test_whoever_handles_while_stripe_changes_the_last_state_stays(app, life) -> None:
+def test_whoever_handles_while_stripe_changes_the_last_state_stays(app: Flask, life: Life) -> None:
     """Every entry of the audit begins where the one before it ended, and none tells the same
     twice."""
     one = life.subscribe(TEAM)
@@ -164,7 +169,7 @@ def test_whoever_handles_while_stripe_changes_the_last_state_stays(app, life) ->
     assert [before for before, _ in told] == [None, *(after for _, after in told[:-1])]
 
 
-def test_news_that_changes_nothing_leaves_no_trace_in_the_audit(life) -> None:
+def test_news_that_changes_nothing_leaves_no_trace_in_the_audit(life: Life) -> None:
     life.subscribe(TEAM)
     life.catch_up()
     life.stripe.customers.set_card(life.customer_id, "works")
@@ -176,7 +181,7 @@ def test_news_that_changes_nothing_leaves_no_trace_in_the_audit(life) -> None:
     assert len(life.billing_env.audit(life.who)) == 1
 
 
-def test_nine_kinds_of_news_and_disputes_are_acted_on(life) -> None:
+def test_nine_kinds_of_news_and_disputes_are_acted_on(life: Life) -> None:
     wanted, now = LISTENED_TO | {"charge.dispute.created"}, life.calendar.now
     with transaction() as session:
         acted_on = {
@@ -191,7 +196,7 @@ def test_nine_kinds_of_news_and_disputes_are_acted_on(life) -> None:
 # Processes that die
 
 
-def test_what_a_dead_worker_left_is_done_once_and_whole(life) -> None:
+def test_what_a_dead_worker_left_is_done_once_and_whole(life: Life) -> None:
     """Wherever it died: state, audit and the events' end are written together or not at all."""
     one = life.subscribe(BUSINESS)
     life.catch_up()
@@ -216,7 +221,7 @@ def test_what_a_dead_worker_left_is_done_once_and_whole(life) -> None:
     assert seen == {True, False}
 
 
-def test_what_somebody_works_on_is_left_alone_for_the_length_of_the_lease(life) -> None:
+def test_what_somebody_works_on_is_left_alone_for_the_length_of_the_lease(life: Life) -> None:
     life.subscribe(TEAM)
     life.arrive()
     with killed_at(5):
@@ -230,7 +235,7 @@ def test_what_somebody_works_on_is_left_alone_for_the_length_of_the_lease(life) 
 
 
 def test_what_was_stored_and_never_enqueued_is_found(
-    app, billing_env, make_account, monkeypatch
+    app: Flask, billing_env: BillingEnv, make_account: AccountMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = make_account(plan="FREE")
     billing_env.stripe.subscriptions.create(billing_env.customer(account), [TEAM])
@@ -260,11 +265,12 @@ def test_what_was_stored_and_never_enqueued_is_found(
 # A provider that fails
 
 
-def test_a_provider_that_is_down_is_asked_later_and_later(life) -> None:
+def test_a_provider_that_is_down_is_asked_later_and_later(life: Life) -> None:
     life.subscribe(TEAM)
     life.arrive()
     broken = Broken(life.billing_env.provider.payments, {life.customer_id: DOWN})
-    provider, pauses = replace(life.billing_env.provider, payments=broken), []
+    provider = replace(life.billing_env.provider, payments=broken)
+    pauses: list[timedelta] = []
     for attempt in range(1, 13):
         inbox.work(provider)
         inbox.work(provider)
@@ -273,6 +279,7 @@ def test_a_provider_that_is_down_is_asked_later_and_later(life) -> None:
             (attempt, "It does not answer.")
         }
         (due,) = {event.next_attempt_at for event in waiting}
+        assert due
         pauses.append(due - life.calendar.now)
         life.calendar.now = due
     assert len(broken.asked) == 12
@@ -283,7 +290,7 @@ def test_a_provider_that_is_down_is_asked_later_and_later(life) -> None:
     assert (life.plan, unhandled()) == ("TEAM", [])
 
 
-def test_a_provider_that_is_down_is_not_asked_for_the_next_customer(life) -> None:
+def test_a_provider_that_is_down_is_not_asked_for_the_next_customer(life: Life) -> None:
     """What waits behind the first is due as it was, and found when the provider is back."""
     other = life.neighbour()
     for one in (life, other):
@@ -303,7 +310,7 @@ def test_a_provider_that_is_down_is_not_asked_for_the_next_customer(life) -> Non
     assert (life.plan, unhandled()) == ("TEAM", [])
 
 
-def test_what_somebody_else_has_done_meanwhile_is_not_put_off(life) -> None:
+def test_what_somebody_else_has_done_meanwhile_is_not_put_off(life: Life) -> None:
     life.subscribe(TEAM)
     life.arrive()
 
@@ -323,7 +330,9 @@ def test_what_somebody_else_has_done_meanwhile_is_not_put_off(life) -> None:
     assert (life.plan, unhandled()) == ("TEAM", [])
 
 
-def test_a_defect_with_one_customer_keeps_no_other_waiting(life, caplog) -> None:
+def test_a_defect_with_one_customer_keeps_no_other_waiting(
+    life: Life, caplog: pytest.LogCaptureFixture
+) -> None:
     other = life.neighbour()
     for one in (life, other):
         one.subscribe(TEAM)

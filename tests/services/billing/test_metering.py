@@ -1,12 +1,17 @@
 """Images that are paid one by one: each reaches the provider's meter once, whatever happens on the
 way."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import select
 
+from app.adapters.payments.interface import Payments
+from app.adapters.payments.stripe import StripePayments
 from app.errors import DependencyDown
 from app.extensions import transaction
 from app.models import EntryState, MeterEvent, UsageEntry
@@ -15,7 +20,10 @@ from app.services.accounts import keys
 from app.services.billing import metering
 from app.services.billing.prices import Prices
 from app.settings_types import PlanPrice
-from tests.billing import ACCOUNT, METERED, open_billing_env
+from tests.billing import ACCOUNT, METERED, BillingEnv, open_billing_env
+from tests.client import ApiClient
+from tests.clock import Clock
+from tests.conftest import Account, AccountMaker
 from tests.databases import on_both_databases
 from tests.images import encoded
 
@@ -24,7 +32,7 @@ METERED_TEAM = PlanPrice("TEAM", "month", METERED)
 
 
 @pytest.fixture
-def metered_billing_env(app, clock):
+def metered_billing_env(app: Flask, clock: Clock) -> Iterator[BillingEnv]:
     """TEAM is sold by the month, and its images one by one besides."""
     with open_billing_env(
         app, clock, prices=Prices(ACCOUNT.stripe_prices, (METERED_TEAM,)), meter="images"
@@ -33,14 +41,14 @@ def metered_billing_env(app, clock):
 
 
 @pytest.fixture
-def acme(metered_billing_env, make_account):
+def acme(metered_billing_env: BillingEnv, make_account: AccountMaker) -> Account:
     """Pays by the image."""
     account = make_account("acme", plan="FREE")
     buy(metered_billing_env, account)
     return account
 
 
-def hear(billing_env) -> None:
+def hear(billing_env: BillingEnv) -> None:
     """One of the news about a subscription is enough: each is only a reason to ask."""
     billing_env.deliver(
         [one for one in billing_env.new_events if one["type"].startswith("customer.subscription.")][
@@ -50,7 +58,7 @@ def hear(billing_env) -> None:
     billing_env.work()
 
 
-def buy(billing_env, account) -> str:
+def buy(billing_env: BillingEnv, account: Account) -> str:
     """Pay what the checkout of TEAM sells. Returns the id of the subscription."""
     customer = billing_env.customer(account)
     (session,) = (
@@ -63,31 +71,31 @@ def buy(billing_env, account) -> str:
     return str(subscription)
 
 
-def reserve(key: str, images: int, clock) -> usage.Reservation:
+def reserve(key: str, images: int, clock: Clock) -> usage.Reservation:
     principal = keys.authenticate(key, clock())
     with transaction(principal.org_id) as session:
         return usage.reserve(session, principal, "test", images, clock())
 
 
-def settle(account, reservation, images: int) -> None:
+def settle(account: Account, reservation: usage.Reservation, images: int) -> None:
     with transaction(account.org_id) as session:
         usage.settle(session, reservation, images)
 
 
-def spend(account, images: int, clock) -> str:
+def spend(account: Account, images: int, clock: Clock) -> str:
     """The id of a ledger entry with so many images."""
     reservation = reserve(account.key, images, clock)
     settle(account, reservation, images)
     return reservation.entry_id
 
 
-def waiting(account) -> set[str]:
+def waiting(account: Account) -> set[str]:
     """Ledger entries that are yet to be reported."""
     with transaction(account.org_id) as session:
         return set(session.scalars(select(MeterEvent.entry_id)))
 
 
-def counted(billing_env, account) -> dict[str, int]:
+def counted(billing_env: BillingEnv, account: Account) -> dict[str, int]:
     """Images by ledger entry, as the meter counts them; it would count an entry twice if it were
     told twice."""
     customer = billing_env.billing(account).customer_id
@@ -100,22 +108,24 @@ def counted(billing_env, account) -> dict[str, int]:
     return {entry_id: int(payload["value"]) for entry_id, payload in payloads}
 
 
-class Breaking:
+class Breaking(StripePayments):
     """A provider that answers so many of its meter's calls, and then no more."""
 
-    def __init__(self, payments, answers: int) -> None:
+    def __init__(self, payments: Payments, answers: int) -> None:
         self._payments = payments
         self._answers = answers
         self.calls: list[str] = []
 
-    def meter(self, event_name: str, entry_id: str, *rest: object) -> None:
+    def meter(self, event_name: str, entry_id: str, *rest: Any) -> None:
         self.calls.append(entry_id)
         if len(self.calls) > self._answers:
             raise DependencyDown("nobody there")
         self._payments.meter(event_name, entry_id, *rest)
 
 
-def test_metering_is_off_unless_it_is_configured(billing_env, make_account, clock) -> None:
+def test_metering_is_off_unless_it_is_configured(
+    billing_env: BillingEnv, make_account: AccountMaker, clock: Clock
+) -> None:
     account = make_account(plan="FREE")
     buy(billing_env, account)
     assert billing_env.plan(account) == "TEAM"
@@ -126,7 +136,7 @@ def test_metering_is_off_unless_it_is_configured(billing_env, make_account, cloc
 
 
 def test_every_settled_image_of_a_live_key_is_counted_once(
-    client, metered_billing_env, acme, clock
+    client: ApiClient, metered_billing_env: BillingEnv, acme: Account, clock: Clock
 ) -> None:
     photo = encoded(width=64, height=48)
     compressed = client.compress(acme.key, photo, photo)
@@ -153,7 +163,7 @@ def test_every_settled_image_of_a_live_key_is_counted_once(
 
 
 def test_those_who_pay_no_metered_price_are_not_metered(
-    metered_billing_env, make_account, clock
+    metered_billing_env: BillingEnv, make_account: AccountMaker, clock: Clock
 ) -> None:
     """They bought before it was sold, say."""
     account = make_account(plan="FREE")
@@ -170,7 +180,11 @@ def test_those_who_pay_no_metered_price_are_not_metered(
     ("licensed", "sold"), [(ACCOUNT.stripe_prices, ["price_team_month", METERED]), ((), [METERED])]
 )
 def test_a_checkout_sells_metered_prices_with_the_others_or_alone(
-    app, make_account, clock, licensed, sold
+    app: Flask,
+    make_account: AccountMaker,
+    clock: Clock,
+    licensed: tuple[PlanPrice, ...],
+    sold: list[str],
 ) -> None:
     """Without a quantity, which the fake Stripe would refuse as Stripe does."""
     account = make_account(plan="FREE")
@@ -186,13 +200,13 @@ def test_a_checkout_sells_metered_prices_with_the_others_or_alone(
 
 
 def test_metering_ends_with_the_subscription_and_what_was_used_is_still_counted(
-    metered_billing_env, acme, make_account, clock
+    metered_billing_env: BillingEnv, acme: Account, make_account: AccountMaker, clock: Clock
 ) -> None:
     last = spend(acme, 2, clock)
     under_way = reserve(acme.key, 3, clock)
-    metered_billing_env.stripe.subscriptions.cancel(
-        metered_billing_env.billing(acme).subscription_id
-    )
+    subscription_id = metered_billing_env.billing(acme).subscription_id
+    assert subscription_id
+    metered_billing_env.stripe.subscriptions.cancel(subscription_id)
     hear(metered_billing_env)
     assert not metered_billing_env.organization(acme).metered
     spend(acme, 5, clock)
@@ -202,8 +216,12 @@ def test_metering_ends_with_the_subscription_and_what_was_used_is_still_counted(
     assert counted(metered_billing_env, acme) == {last: 2, under_way.entry_id: 3}
 
 
-def test_an_overdue_payment_does_not_end_metering(metered_billing_env, acme, clock) -> None:
+def test_an_overdue_payment_does_not_end_metering(
+    metered_billing_env: BillingEnv, acme: Account, clock: Clock
+) -> None:
     account = metered_billing_env.billing(acme)
+    assert account.customer_id
+    assert account.subscription_id
     metered_billing_env.stripe.customers.set_card(account.customer_id, "declines")
     metered_billing_env.stripe.subscriptions.end_period(account.subscription_id)
     hear(metered_billing_env)
@@ -214,7 +232,7 @@ def test_an_overdue_payment_does_not_end_metering(metered_billing_env, acme, clo
 
 @on_both_databases
 def test_what_the_provider_did_not_take_waits_for_the_next_time(
-    metered_billing_env, acme, clock, monkeypatch
+    metered_billing_env: BillingEnv, acme: Account, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(metering, "AT_ONCE", 2)
     entries = {spend(acme, images, clock): images for images in (1, 2, 3, 4, 5)}
@@ -230,7 +248,7 @@ def test_what_the_provider_did_not_take_waits_for_the_next_time(
 
 
 def test_a_provider_that_is_down_is_not_asked_about_everything(
-    metered_billing_env, acme, clock
+    metered_billing_env: BillingEnv, acme: Account, clock: Clock
 ) -> None:
     entries = {spend(acme, 1, clock) for _ in range(2 * metering.THREADS + 4)}
     broken = Breaking(metered_billing_env.provider.payments, 0)
@@ -242,7 +260,7 @@ def test_a_provider_that_is_down_is_not_asked_about_everything(
 
 
 def test_a_crash_between_telling_and_noting_it_counts_nothing_twice(
-    metered_billing_env, acme, clock, monkeypatch
+    metered_billing_env: BillingEnv, acme: Account, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entries = {spend(acme, images, clock): images for images in (1, 2)}
     with monkeypatch.context() as crash:
@@ -259,7 +277,9 @@ def test_a_crash_between_telling_and_noting_it_counts_nothing_twice(
 
 
 @on_both_databases
-def test_parallel_reporters_count_everything_once(app, metered_billing_env, acme, clock) -> None:
+def test_parallel_reporters_count_everything_once(
+    app: Flask, metered_billing_env: BillingEnv, acme: Account, clock: Clock
+) -> None:
     entries = {spend(acme, images, clock): images for images in range(1, 13)}
 
     def report(_: int) -> None:
@@ -273,14 +293,20 @@ def test_parallel_reporters_count_everything_once(app, metered_billing_env, acme
 
 
 def test_what_is_too_old_or_nobody_s_is_given_up_and_told(
-    metered_billing_env, acme, make_account, clock, caplog
+    metered_billing_env: BillingEnv,
+    acme: Account,
+    make_account: AccountMaker,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     gone = make_account("gone", plan="FREE")
     buy(metered_billing_env, gone)
     old = spend(acme, 3, clock)
     clock.advance(days=34, minutes=1)
     fresh, lost = spend(acme, 4, clock), spend(gone, 5, clock)
-    metered_billing_env.stripe.customers.delete(metered_billing_env.billing(gone).customer_id)
+    customer_id = metered_billing_env.billing(gone).customer_id
+    assert customer_id
+    metered_billing_env.stripe.customers.delete(customer_id)
     metering.report(metered_billing_env.provider)
     assert (waiting(acme), waiting(gone)) == (set(), set())
     assert counted(metered_billing_env, acme) == {fresh: 4}

@@ -3,9 +3,11 @@
 Each request here has a key of its own: those of FREE may ask twice a second.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime, time
 
 import pytest
+from flask import Flask
 
 from app.errors import BadRequest
 from app.extensions import transaction
@@ -17,7 +19,10 @@ from app.services.billing import plans
 from app.services.library import storage_quota
 from app.services.sweep import sweep
 from tests.actors import OPERATOR, STAFF, TEST, system
-from tests.client import bearer
+from tests.billing import BillingEnv
+from tests.client import ApiClient, bearer
+from tests.clock import Clock
+from tests.conftest import Account, AccountMaker, KeyMaker
 from tests.databases import on_both_databases
 from tests.images import encoded
 from tests.images_client import ImagesClient
@@ -28,22 +33,22 @@ pytestmark = pytest.mark.usefixtures("context")
 
 
 @pytest.fixture
-def free(make_account):
+def free(make_account: AccountMaker) -> Account:
     return make_account(plan="FREE")
 
 
-def grant(account, plan: str, clock, actor: Actor = OPERATOR) -> None:
+def grant(account: Account, plan: str, clock: Clock, actor: Actor = OPERATOR) -> None:
     with transaction(account.org_id) as session:
         plans.grant(session, plan, actor, clock())
 
 
-def spend(account, images: int, clock) -> None:
+def spend(account: Account, images: int, clock: Clock) -> None:
     principal = keys.authenticate(account.key, clock())
     with transaction(account.org_id) as session:
         usage.settle(session, usage.reserve(session, principal, "test", images, clock()), images)
 
 
-def some_image(account, clock) -> str:
+def some_image(account: Account, clock: Clock) -> str:
     """The id of one in the library."""
     image = make_asset(new_id("image", clock()))
     with transaction(account.org_id, "live") as session:
@@ -51,7 +56,7 @@ def some_image(account, clock) -> str:
     return image.id
 
 
-def month(account, clock) -> tuple[int, int | None]:
+def month(account: Account, clock: Clock) -> tuple[int, int | None]:
     """Images used and left."""
     principal = keys.authenticate(account.key, clock())
     with transaction(account.org_id) as session:
@@ -59,7 +64,7 @@ def month(account, clock) -> tuple[int, int | None]:
     return summary.used, summary.remaining
 
 
-def hear(billing_env) -> None:
+def hear(billing_env: BillingEnv) -> None:
     """One of the news about a subscription is enough: each is only a reason to ask."""
     billing_env.deliver(
         [one for one in billing_env.new_events if one["type"].startswith("customer.subscription.")][
@@ -69,14 +74,14 @@ def hear(billing_env) -> None:
     billing_env.work()
 
 
-def buy(billing_env, account, price: str = "price_team_month") -> str:
+def buy(billing_env: BillingEnv, account: Account, price: str = "price_team_month") -> str:
     """The id of a subscription that was paid and heard of."""
     subscription = billing_env.stripe.subscriptions.create(billing_env.customer(account), [price])
     hear(billing_env)
     return subscription["id"]
 
 
-def fall_behind(billing_env, subscription_id: str) -> None:
+def fall_behind(billing_env: BillingEnv, subscription_id: str) -> None:
     """The next payment fails."""
     customer = billing_env.stripe.subscriptions.find(subscription_id)["customer"]
     billing_env.stripe.customers.set_card(customer, "declines")
@@ -90,8 +95,10 @@ def next_month(now: datetime) -> datetime:
 
 
 @on_both_databases
-def test_the_higher_of_granted_and_paid_holds(billing_env, free, clock) -> None:
-    def after(change) -> str:
+def test_the_higher_of_granted_and_paid_holds(
+    billing_env: BillingEnv, free: Account, clock: Clock
+) -> None:
+    def after(change: Callable[[], object]) -> str:
         change()
         return billing_env.plan(free)
 
@@ -105,7 +112,9 @@ def test_the_higher_of_granted_and_paid_holds(billing_env, free, clock) -> None:
     assert after(lambda: grant(free, "FREE", clock)) == "FREE"
 
 
-def test_a_grant_outlives_a_subscription_that_falls_behind(billing_env, free, clock) -> None:
+def test_a_grant_outlives_a_subscription_that_falls_behind(
+    billing_env: BillingEnv, free: Account, clock: Clock
+) -> None:
     subscription = buy(billing_env, free, "price_business_month")
     grant(free, "TEAM", clock)
     fall_behind(billing_env, subscription)
@@ -118,7 +127,9 @@ def test_a_grant_outlives_a_subscription_that_falls_behind(billing_env, free, cl
     assert billing_env.plan(free) == "FREE"
 
 
-def test_the_audit_tells_who_what_and_from_which_to_which(billing_env, free, clock) -> None:
+def test_the_audit_tells_who_what_and_from_which_to_which(
+    billing_env: BillingEnv, free: Account, clock: Clock
+) -> None:
     subscription = buy(billing_env, free)
     grant(free, "BUSINESS", clock, STAFF)
     grant(free, "BUSINESS", clock, TEST)
@@ -147,13 +158,17 @@ def test_the_audit_tells_who_what_and_from_which_to_which(billing_env, free, clo
     assert (cancelled.before["paidPlan"], cancelled.after["paidPlan"]) == ("TEAM", None)
 
 
-def test_an_unknown_plan_is_refused_and_changes_nothing(billing_env, free, clock) -> None:
+def test_an_unknown_plan_is_refused_and_changes_nothing(
+    billing_env: BillingEnv, free: Account, clock: Clock
+) -> None:
     with pytest.raises(BadRequest, match=r"There is no plan GOLD\. Plans: FREE, TEAM"):
         grant(free, "GOLD", clock)
     assert (billing_env.plan(free), billing_env.audit(free)) == ("FREE", [])
 
 
-def test_limits_change_with_the_next_request_and_back(billing_env, client, free, make_key) -> None:
+def test_limits_change_with_the_next_request_and_back(
+    billing_env: BillingEnv, client: ApiClient, free: Account, make_key: KeyMaker
+) -> None:
     def seen() -> tuple[object, ...]:
         library = client.get("/api/v1/assets", headers=bearer(make_key(free)))
         month = client.get("/usage", headers=bearer(make_key(free)))
@@ -185,7 +200,9 @@ def test_limits_change_with_the_next_request_and_back(billing_env, client, free,
     assert seen() == nothing_paid
 
 
-def test_what_is_used_this_month_stays_used(billing_env, client, free, make_key, clock) -> None:
+def test_what_is_used_this_month_stays_used(
+    billing_env: BillingEnv, client: ApiClient, free: Account, make_key: KeyMaker, clock: Clock
+) -> None:
     """Through an upgrade and back; the next month begins by the calendar, with nobody's doing."""
     image = some_image(free, clock)
     spend(free, 100, clock)
@@ -206,7 +223,7 @@ def test_what_is_used_this_month_stays_used(billing_env, client, free, make_key,
     assert month(free, clock) == (0, 100)
 
 
-def refusals(client, account, make_key, image) -> list[str]:
+def refusals(client: ApiClient, account: Account, make_key: KeyMaker, image: str) -> list[str]:
     """What the workspace API, both kinds of quota, and storage say to somebody who has used up
     all."""
     answers = [
@@ -220,7 +237,7 @@ def refusals(client, account, make_key, image) -> list[str]:
 
 
 def test_refusals_say_that_a_payment_is_overdue_and_where_to_pay(
-    billing_env, client, free, make_key, clock
+    billing_env: BillingEnv, client: ApiClient, free: Account, make_key: KeyMaker, clock: Clock
 ) -> None:
     image = some_image(free, clock)
     subscription = buy(billing_env, free)
@@ -231,6 +248,7 @@ def test_refusals_say_that_a_payment_is_overdue_and_where_to_pay(
         )
     fall_behind(billing_env, subscription)
     end = billing_env.organization(free).plan_lapses_at
+    assert end
     during = refusals(client, free, make_key, image)
     warning = (
         f"The last payment failed: the TEAM plan ends on {end:%Y-%m-%d} unless it is paid. POST "
@@ -245,14 +263,18 @@ def test_refusals_say_that_a_payment_is_overdue_and_where_to_pay(
     reason = "The last payment failed, so the plan is FREE until it is paid. POST /billing/portal "
     assert all(reason in message for message in after)
 
-    billing_env.stripe.customers.set_card(billing_env.billing(free).customer_id, "works")
+    customer_id = billing_env.billing(free).customer_id
+    assert customer_id
+    billing_env.stripe.customers.set_card(customer_id, "works")
     hear(billing_env)
     paid = refusals(client, free, make_key, image)
     assert len(paid) == 3
     assert not any("payment" in message for message in paid)
 
 
-def test_a_granted_plan_does_not_end_with_a_payment_for_another(billing_env, free, clock) -> None:
+def test_a_granted_plan_does_not_end_with_a_payment_for_another(
+    billing_env: BillingEnv, free: Account, clock: Clock
+) -> None:
     fall_behind(billing_env, buy(billing_env, free))
     grant(free, "BUSINESS", clock)
     assert keys.authenticate(free.key, clock()).allowance.arrears == ""
@@ -261,7 +283,9 @@ def test_a_granted_plan_does_not_end_with_a_payment_for_another(billing_env, fre
 
 
 @on_both_databases
-def test_the_sweep_writes_down_that_a_plan_has_lapsed_once(app, billing_env, free, clock) -> None:
+def test_the_sweep_writes_down_that_a_plan_has_lapsed_once(
+    app: Flask, billing_env: BillingEnv, free: Account, clock: Clock
+) -> None:
     fall_behind(billing_env, buy(billing_env, free))
     container = app.extensions["lightwell"]
 

@@ -37,7 +37,9 @@ def paying(*price_ids: str) -> Subscription:
         ("FREE", "month", []),
     ],
 )
-def test_the_first_price_of_each_kind_is_sold(plan, interval, lines) -> None:
+def test_the_first_price_of_each_kind_is_sold(
+    plan: str, interval: str, lines: list[PriceLine]
+) -> None:
     assert PRICES.lines(plan, interval) == lines
 
 
@@ -56,7 +58,9 @@ def test_plans_for_sale_are_those_with_a_price() -> None:
         (["price_support", "price_team"], "TEAM", "month", False),
     ],
 )
-def test_prices_hold_for_those_who_bought_them(paid, plan, interval, metered) -> None:
+def test_prices_hold_for_those_who_bought_them(
+    paid: list[str], plan: str, interval: str, metered: bool
+) -> None:
     """What is not sold any more, and beside other things."""
     known = PRICES.of(paying(*paid))
     assert (known.plan, known.interval, PRICES.is_metered(paying(*paid))) == (

@@ -1,15 +1,19 @@
 """``flask billing reconcile``: what differs from the payment provider is found, told, and
 repaired."""
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import event, func, select, update
 
 from app.adapters.payments import stripe as adapter
-from app.adapters.payments.interface import Payments
+from app.adapters.payments.interface import Subscription
+from app.adapters.payments.stripe import StripePayments
 from app.errors import DependencyDown
 from app.extensions import db, transaction
 from app.models import FREE, BillingAccount, Organization
@@ -18,15 +22,18 @@ from app.services.billing.prices import Prices
 from app.settings_types import PlanPrice
 from app.tenancy import unscoped
 from tests.actors import TEST, system
-from tests.billing import ACCOUNT, METERED, open_billing_env
+from tests.billing import ACCOUNT, METERED, SECRETS, BillingEnv, open_billing_env
+from tests.clock import Clock
+from tests.conftest import Account, AccountMaker
 from tests.databases import on_both_databases
 from tests.services.billing.faults import forget_everybody
+from tests.webhooks.events import NOWHERE
 
 pytestmark = pytest.mark.usefixtures("alone")
 
 
 @pytest.fixture
-def alone(context) -> None:
+def alone(context: None) -> None:
     """Everybody is compared, so whoever is left here of earlier tests has never been at the
     billing_env."""
     forget_everybody()
@@ -36,12 +43,15 @@ def alone(context) -> None:
 
 
 @pytest.fixture
-def acme(make_account):
+def acme(make_account: AccountMaker) -> Account:
     return make_account("acme", plan="FREE")
 
 
+Run = Callable[..., tuple[int, list[str]]]
+
+
 @pytest.fixture
-def run(app):
+def run(app: Flask) -> Run:
     def invoke(*arguments: str) -> tuple[int, list[str]]:
         """The exit code of ``flask billing`` and the lines it printed."""
         done = app.test_cli_runner().invoke(args=["billing", *arguments])
@@ -51,7 +61,7 @@ def run(app):
     return invoke
 
 
-def subscribe(billing_env, account, *prices: str) -> str:
+def subscribe(billing_env: BillingEnv, account: Account, *prices: str) -> str:
     """The id of a subscription of which nothing was heard."""
     return str(
         billing_env.stripe.subscriptions.create(
@@ -60,25 +70,25 @@ def subscribe(billing_env, account, *prices: str) -> str:
     )
 
 
-def hear(billing_env, account) -> None:
+def hear(billing_env: BillingEnv, account: Account) -> None:
     """Any news does: each is only a reason to ask."""
-    assert subscriptions.synchronise(
-        billing_env.provider, billing_env.billing(account).customer_id, TEST
-    )
+    customer_id = billing_env.billing(account).customer_id
+    assert customer_id
+    assert subscriptions.synchronise(billing_env.provider, customer_id, TEST)
 
 
-def edit(account, model: type, **values: object) -> None:
+def edit(account: Account, model: type[Organization | BillingAccount], **values: object) -> None:
     """What somebody does to a row by hand."""
     with transaction(account.org_id) as session:
-        rows = model.org_id if model is BillingAccount else model.id
+        rows = model.org_id if issubclass(model, BillingAccount) else model.id
         assert session.change(update(model).where(rows == account.org_id).values(**values))
 
 
-def differences(billing_env) -> list[reconciliation.BillingDifference]:
+def differences(billing_env: BillingEnv) -> list[reconciliation.BillingDifference]:
     return list(reconciliation.differences(billing_env.provider))
 
 
-def check(run, billing_env, account, problem: str) -> None:
+def check(run: Run, billing_env: BillingEnv, account: Account, problem: str) -> None:
     """It is found and told, left alone until it is to be repaired, and gone then."""
     who = f"{account.org_id} {billing_env.billing(account).customer_id}: "
     before = billing_env.plan(account)
@@ -95,16 +105,19 @@ def check(run, billing_env, account, problem: str) -> None:
     assert billing_env.audit(account)[-1].actor == system("reconcile")
 
 
-def test_a_life_of_which_nothing_was_heard(run, billing_env, acme, clock) -> None:
+def test_a_life_of_which_nothing_was_heard(
+    run: Run, billing_env: BillingEnv, acme: Account, clock: Clock
+) -> None:
     one, stripe = subscribe(billing_env, acme), billing_env.stripe
     customer = billing_env.billing(acme).customer_id
+    assert customer
     check(
         run,
         billing_env,
         acme,
         "status is None, should be active; plan is None, should be TEAM; interval is None, should ",
     )
-    steps = [
+    steps: list[tuple[Callable[[], object], str, str]] = [
         (lambda: stripe.subscriptions.end_period(one), "period_end is ", "TEAM"),
         (
             lambda: stripe.subscriptions.change_prices(one, ["price_business_year"]),
@@ -160,7 +173,7 @@ def test_a_life_of_which_nothing_was_heard(run, billing_env, acme, clock) -> Non
         assert billing_env.plan(acme) == plan
 
 
-EDITED = [
+EDITED: list[tuple[type[Organization | BillingAccount], dict[str, object], str]] = [
     (Organization, {"plan_code": "BUSINESS"}, "plan in force is BUSINESS, should be TEAM"),
     (Organization, {"metered": True}, "metered is True, should be False"),
     (
@@ -176,7 +189,7 @@ EDITED = [
 ]
 
 
-def test_rows_that_were_edited_by_hand(run, billing_env, acme) -> None:
+def test_rows_that_were_edited_by_hand(run: Run, billing_env: BillingEnv, acme: Account) -> None:
     subscribe(billing_env, acme)
     hear(billing_env, acme)
     for model, values, problem in EDITED:
@@ -186,7 +199,7 @@ def test_rows_that_were_edited_by_hand(run, billing_env, acme) -> None:
 
 
 @pytest.mark.usefixtures("billing_env")
-def test_an_organization_that_never_paid(run, acme) -> None:
+def test_an_organization_that_never_paid(run: Run, acme: Account) -> None:
     for values, problem in (
         ({"plan_code": "TEAM"}, "plan in force is TEAM, should be FREE"),
         ({"metered": True}, "metered is True, should be False"),
@@ -200,7 +213,9 @@ def test_an_organization_that_never_paid(run, acme) -> None:
         assert run("reconcile") == (0, ["Differences: 0, repaired: 0."])
 
 
-def test_a_price_that_nobody_named_is_told_and_left_alone(run, app, clock, acme) -> None:
+def test_a_price_that_nobody_named_is_told_and_left_alone(
+    run: Run, app: Flask, clock: Clock, acme: Account
+) -> None:
     """Until it is named."""
     without_business = [price for price in ACCOUNT.stripe_prices if price.plan != "BUSINESS"]
     with open_billing_env(app, clock, prices=Prices(without_business, ())) as billing_env:
@@ -220,7 +235,7 @@ def test_a_price_that_nobody_named_is_told_and_left_alone(run, app, clock, acme)
         assert billing_env.plan(acme) == "BUSINESS"
 
 
-def test_a_customer_who_pays_and_is_nobody_here_is_told(run, billing_env) -> None:
+def test_a_customer_who_pays_and_is_nobody_here_is_told(run: Run, billing_env: BillingEnv) -> None:
     stranger = billing_env.stripe.customers.create("stranger@example.com")["id"]
     billing_env.stripe.subscriptions.create(stranger, ["price_business_year"])
     problem = f"{stranger}: pays for BUSINESS, and is no workspace's customer"
@@ -228,7 +243,9 @@ def test_a_customer_who_pays_and_is_nobody_here_is_told(run, billing_env) -> Non
         assert run("reconcile", *arguments) == (1, [problem, "Differences: 1, repaired: 0."])
 
 
-def test_other_things_that_the_same_account_sells_are_nobody_s_business(run, billing_env) -> None:
+def test_other_things_that_the_same_account_sells_are_nobody_s_business(
+    run: Run, billing_env: BillingEnv
+) -> None:
     """Nor is what was never paid."""
     other, former = (
         billing_env.stripe.customers.create(f"{name}@example.com")["id"]
@@ -252,12 +269,12 @@ LIVES = [
 
 @pytest.mark.parametrize(("life", "begins"), LIVES)
 def test_nothing_differs_in_a_life_that_was_heard_of(
-    billing_env, acme, clock, life, begins
+    billing_env: BillingEnv, acme: Account, clock: Clock, life: str, begins: dict[str, Any]
 ) -> None:
     """Nor once a plan has lapsed, which no news tells."""
     customer, stripe = billing_env.customer(acme), billing_env.stripe
     one = stripe.subscriptions.create(customer, ["price_team_month"], **begins)["id"]
-    steps = {
+    steps: dict[str | None, Callable[[], object]] = {
         "change_prices": lambda: stripe.subscriptions.change_prices(one, ["price_business_month"]),
         "cancel_later": lambda: stripe.subscriptions.cancel(one, at_period_end=True),
         "keep": lambda: stripe.subscriptions.keep(one),
@@ -272,7 +289,7 @@ def test_nothing_differs_in_a_life_that_was_heard_of(
         "cancel": lambda: stripe.subscriptions.cancel(one),
         "subscribe": lambda: stripe.subscriptions.create(customer, ["price_team_year"]),
     }
-    time = {"week": {"days": 7}, "day": {"days": 1}}
+    time: dict[str | None, dict[str, float]] = {"week": {"days": 7}, "day": {"days": 1}}
     for step in [None, *life.split()]:
         if step in time:
             clock.advance(**time[step])
@@ -282,7 +299,9 @@ def test_nothing_differs_in_a_life_that_was_heard_of(
         assert differences(billing_env) == [], step
 
 
-def test_nothing_differs_where_plans_were_granted(billing_env, make_account, clock) -> None:
+def test_nothing_differs_where_plans_were_granted(
+    billing_env: BillingEnv, make_account: AccountMaker, clock: Clock
+) -> None:
     for granted in ("TEAM", "ENTERPRISE"):
         account = make_account(plan=granted)
         with transaction(account.org_id) as session:
@@ -295,11 +314,11 @@ def test_nothing_differs_where_plans_were_granted(billing_env, make_account, clo
 
 
 @contextmanager
-def statements():
+def statements() -> Iterator[list[str]]:
     """What is asked of the database."""
     asked: list[str] = []
 
-    def note(_connection, _cursor, statement, *_rest) -> None:
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
         asked.append(statement)
 
     event.listen(db.engine, "before_cursor_execute", note)
@@ -311,7 +330,7 @@ def statements():
 
 @on_both_databases
 def test_the_work_does_not_grow_with_the_organizations(
-    billing_env, make_account, monkeypatch
+    billing_env: BillingEnv, make_account: AccountMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One query for all, read in parts, as are the provider's lists."""
     monkeypatch.setattr(reconciliation, "ROWS", 3)
@@ -335,17 +354,19 @@ def test_the_work_does_not_grow_with_the_organizations(
         assert set(session.scalars(repaired)) == {"TEAM"}
 
 
-class Down(Payments):
+class Down(StripePayments):
     """A provider that does not answer."""
 
-    def subscriptions(self):
+    def subscriptions(self) -> Iterator[Subscription]:
         raise DependencyDown("The payment provider does not answer just now.")
 
 
-def test_a_provider_that_is_down_is_a_sentence(run, app, billing_env) -> None:
-    container = app.extensions["lightwell"]
+def test_a_provider_that_is_down_is_a_sentence(
+    run: Run, app: Flask, billing_env: BillingEnv
+) -> None:
+    tools, down = app.extensions["lightwell"], Down(ACCOUNT.stripe_secret_key, SECRETS, NOWHERE)
     app.extensions["lightwell"] = replace(
-        container, provider=replace(billing_env.provider, payments=Down())
+        tools, provider=replace(billing_env.provider, payments=down)
     )
     for arguments in ([], ["--repair"]):
         assert run("reconcile", *arguments) == (
@@ -354,7 +375,9 @@ def test_a_provider_that_is_down_is_a_sentence(run, app, billing_env) -> None:
         )
 
 
-def test_without_a_provider_there_is_nothing_to_compare_with(run) -> None:
+def test_without_a_provider_there_is_nothing_to_compare_with(
+    run: Run,
+) -> None:
     code, lines = run("reconcile")
     assert code == 1
     assert lines == [
@@ -362,7 +385,9 @@ def test_without_a_provider_there_is_nothing_to_compare_with(run) -> None:
     ]
 
 
-def test_a_metered_subscription_that_was_not_heard_of(app, run, clock, acme) -> None:
+def test_a_metered_subscription_that_was_not_heard_of(
+    app: Flask, run: Run, clock: Clock, acme: Account
+) -> None:
     prices = Prices(ACCOUNT.stripe_prices, (PlanPrice("TEAM", "month", METERED),))
     with open_billing_env(app, clock, prices=prices, meter="images") as billing_env:
         subscribe(billing_env, acme, "price_team_month", METERED)

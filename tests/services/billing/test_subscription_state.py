@@ -5,9 +5,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from flask import Flask
 from sqlalchemy import select, update
 
 from app.adapters.payments.interface import Subscription, SubscriptionItem
+from app.adapters.payments.stripe import StripePayments
 from app.errors import DependencyDown
 from app.extensions import transaction
 from app.models import BillingAccount
@@ -23,6 +25,9 @@ from app.services.billing.subscriptions import (
 )
 from app.settings_types import PlanPrice
 from tests.actors import TEST
+from tests.billing import BillingEnv
+from tests.clock import Clock
+from tests.conftest import AccountMaker
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 LADDER = ["FREE", "TEAM", "BUSINESS"]
@@ -56,7 +61,7 @@ def test_without_any_nothing_holds() -> None:
         ("paused", "incomplete"),
     ],
 )  # fmt: skip
-def test_the_best_state_counts_whichever_came_first(better, worse) -> None:
+def test_the_best_state_counts_whichever_came_first(better: str, worse: str) -> None:
     for ages in ((0, 1), (1, 0)):
         both = [
             subscription("sub_better", better, "price_team", age=ages[0]),
@@ -80,7 +85,7 @@ def test_of_equal_states_the_higher_plan_counts_and_of_equal_plans_the_newest() 
     ("status", "plan", "metered"),
     [("active", "TEAM", True), ("past_due", "TEAM", True), ("unpaid", None, False)],
 )
-def test_only_what_holds_a_plan_is_metered(status, plan, metered) -> None:
+def test_only_what_holds_a_plan_is_metered(status: str, plan: str | None, metered: bool) -> None:
     found = subscription_state(
         PRICES, LADDER, [subscription("sub_1", status, "price_team", "price_images")]
     )
@@ -102,7 +107,7 @@ def test_prices_that_nobody_knows_matter_only_where_they_hold_a_plan() -> None:
 
 
 def test_what_came_of_it_is_told_to_whoever_has_the_transaction(
-    app, billing_env, make_account
+    app: Flask, billing_env: BillingEnv, make_account: AccountMaker
 ) -> None:
     account = make_account(plan="FREE")
     customer = billing_env.customer(account)
@@ -145,7 +150,9 @@ def test_what_came_of_it_is_told_to_whoever_has_the_transaction(
         (SubscriptionState("sub", "active", period_end=NOW), LATER),
     ],
 )
-def test_the_provider_is_asked_when_news_is_due(found, after) -> None:
+def test_the_provider_is_asked_when_news_is_due(
+    found: SubscriptionState, after: timedelta | None
+) -> None:
     assert subscriptions._next_check(found, NOW) == (None if after is None else NOW + after)
 
 
@@ -153,7 +160,12 @@ def test_the_provider_is_asked_when_news_is_due(found, after) -> None:
     ("before", "after"), [(None, SOON), (SOON * 2, SOON), (SOON, SOON), (SOON / 2, SOON / 2)]
 )
 def test_what_is_about_to_change_is_asked_for_soon_but_not_later_than_before(
-    app, billing_env, make_account, clock, before, after
+    app: Flask,
+    billing_env: BillingEnv,
+    make_account: AccountMaker,
+    clock: Clock,
+    before: timedelta | None,
+    after: timedelta,
 ) -> None:
     account, now = make_account(plan="FREE"), clock()
     billing_env.customer(account)
@@ -166,7 +178,7 @@ def test_what_is_about_to_change_is_asked_for_soon_but_not_later_than_before(
     assert billing_env.billing(account).check_at == now + after
 
 
-class Asked:
+class Asked(StripePayments):
     """Payments that have no subscription of anybody, and note who was asked about."""
 
     def __init__(self, meanwhile: Callable[[], None] = lambda: None) -> None:
@@ -180,7 +192,7 @@ class Asked:
 
 
 def test_who_is_overtaken_ten_times_gives_up_and_has_changed_nothing(
-    app, billing_env, make_account
+    app: Flask, billing_env: BillingEnv, make_account: AccountMaker
 ) -> None:
     account = make_account(plan="FREE")
     customer = billing_env.customer(account)
@@ -197,7 +209,7 @@ def test_who_is_overtaken_ten_times_gives_up_and_has_changed_nothing(
 
 
 def test_who_was_not_heard_of_is_asked_about_twenty_at_a_time_and_the_longest_silent_first(
-    app, billing_env, make_account, clock
+    app: Flask, billing_env: BillingEnv, make_account: AccountMaker, clock: Clock
 ) -> None:
     silent = [f"cus_silent_{number}_{make_account(plan='FREE').org_id}" for number in range(21)]
     for number, customer in enumerate(silent):

@@ -7,6 +7,7 @@ from itertools import permutations
 from random import Random
 
 import pytest
+from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from sqlalchemy import delete, update
 
@@ -18,6 +19,7 @@ from app.services.billing.prices import Prices
 from app.services.sweep import sweep
 from app.settings_types import PlanPrice
 from tests.actors import STAFF, system
+from tests.conftest import AccountMaker
 from tests.services.billing.faults import Broken, alarms, parsed, receive, unhandled
 from tests.services.billing.oracle import BUSINESS, TEAM
 from tests.services.billing.scenarios import STEPS, Life, life_of
@@ -27,7 +29,7 @@ SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-def life(app, make_account) -> Iterator[Life]:
+def life(app: Flask, make_account: AccountMaker) -> Iterator[Life]:
     with life_of(app, make_account) as life:
         yield life
 
@@ -39,7 +41,7 @@ def live(life: Life, lives: int, eventful_share: float) -> None:
 
     @settings(max_examples=lives, deadline=None, suppress_health_check=list(HealthCheck))
     @given(steps=STEPS)
-    def as_stripe_says(steps) -> None:
+    def as_stripe_says(steps: list[tuple[str, int]]) -> None:
         life.begin()
         eventful.append(sum(life.step(*step) for step in steps) >= 4)
         life.end()
@@ -49,16 +51,16 @@ def live(life: Life, lives: int, eventful_share: float) -> None:
     assert sum(eventful) > eventful_share * len(eventful)
 
 
-def test_the_plan_is_what_stripe_says(life) -> None:
+def test_the_plan_is_what_stripe_says(life: Life) -> None:
     live(life, 25, eventful_share=0.1)
 
 
 @pytest.mark.slow
-def test_the_plan_is_what_stripe_says_in_a_thousand_lives(life) -> None:
+def test_the_plan_is_what_stripe_says_in_a_thousand_lives(life: Life) -> None:
     live(life, 1000, eventful_share=0.5)
 
 
-def test_every_order_of_five_events_ends_the_same(life) -> None:
+def test_every_order_of_five_events_ends_the_same(life: Life) -> None:
     """The first subscription is over and the second is paid in the end, whichever is told last."""
     first = life.subscribe(TEAM)
     life.stripe.subscriptions.cancel(first)
@@ -96,7 +98,7 @@ def test_every_order_of_five_events_ends_the_same(life) -> None:
     life.check()
 
 
-def test_of_two_subscriptions_the_one_in_order_counts_and_then_the_higher(life) -> None:
+def test_of_two_subscriptions_the_one_in_order_counts_and_then_the_higher(life: Life) -> None:
     higher = life.subscribe(BUSINESS)
     life.calendar.advance(hours=1)
     newer = life.subscribe(TEAM)
@@ -106,7 +108,7 @@ def test_of_two_subscriptions_the_one_in_order_counts_and_then_the_higher(life) 
     assert (life.plan, life.billing_env.billing(life.who).subscription_id) == ("TEAM", newer)
 
 
-def test_a_customer_that_is_gone_pays_nothing_and_another_can_be_made(life) -> None:
+def test_a_customer_that_is_gone_pays_nothing_and_another_can_be_made(life: Life) -> None:
     life.subscribe(TEAM)
     life.catch_up()
     life.stripe.customers.delete(life.customer_id)
@@ -126,7 +128,7 @@ def fall_behind(life: Life, one: str) -> None:
     life.catch_up()
 
 
-def test_an_overdue_plan_holds_for_seven_days_from_the_first_news(life) -> None:
+def test_an_overdue_plan_holds_for_seven_days_from_the_first_news(life: Life) -> None:
     one = life.subscribe(TEAM)
     life.catch_up()
     fall_behind(life, one)
@@ -146,7 +148,7 @@ def test_an_overdue_plan_holds_for_seven_days_from_the_first_news(life) -> None:
     assert (life.plan, life.billing_env.organization(life.who).plan_lapses_at) == ("TEAM", None)
 
 
-def test_the_next_failure_has_seven_days_of_its_own(life) -> None:
+def test_the_next_failure_has_seven_days_of_its_own(life: Life) -> None:
     one = life.subscribe(TEAM)
     life.catch_up()
     for _ in range(2):
@@ -157,7 +159,7 @@ def test_the_next_failure_has_seven_days_of_its_own(life) -> None:
         life.catch_up()
 
 
-def test_what_was_given_up_is_free_at_once(life) -> None:
+def test_what_was_given_up_is_free_at_once(life: Life) -> None:
     one = life.subscribe(TEAM)
     life.catch_up()
     fall_behind(life, one)
@@ -165,14 +167,16 @@ def test_what_was_given_up_is_free_at_once(life) -> None:
     life.stripe.subscriptions.give_up(one, "unpaid")
     life.catch_up()
     assert life.plan == "FREE"
-    assert life.billing_env.organization(life.who).plan_lapses_at <= life.calendar.now
+    lapses_at = life.billing_env.organization(life.who).plan_lapses_at
+    assert lapses_at
+    assert lapses_at <= life.calendar.now
     life.check()
     life.stripe.customers.set_card(life.customer_id, "works")
     life.catch_up()
     assert life.plan == "TEAM"
 
 
-def test_a_granted_plan_is_left_when_the_paid_one_lapses(life) -> None:
+def test_a_granted_plan_is_left_when_the_paid_one_lapses(life: Life) -> None:
     with transaction(life.who.org_id) as session:
         plans.grant(session, "TEAM", STAFF, life.calendar.now)
     one = life.subscribe(BUSINESS)
@@ -183,7 +187,7 @@ def test_a_granted_plan_is_left_when_the_paid_one_lapses(life) -> None:
     assert life.plan == "TEAM"
 
 
-def test_the_sweep_writes_a_lapse_down_once(app, life) -> None:
+def test_the_sweep_writes_a_lapse_down_once(app: Flask, life: Life) -> None:
     container = app.extensions["lightwell"]
     fall_behind(life, life.subscribe(TEAM))
     life.calendar.advance(days=7, seconds=-1)
@@ -207,7 +211,9 @@ def test_the_sweep_writes_a_lapse_down_once(app, life) -> None:
 
 
 @pytest.mark.parametrize("sold", [{"price_team_month": "TEAM"}, {BUSINESS: "GOLD", TEAM: "TEAM"}])
-def test_an_unknown_price_changes_nothing_until_it_is_known(life, caplog, sold) -> None:
+def test_an_unknown_price_changes_nothing_until_it_is_known(
+    life: Life, caplog: pytest.LogCaptureFixture, sold: dict[str, str]
+) -> None:
     narrow = Prices([PlanPrice(plan, "month", price_id) for price_id, plan in sold.items()], ())
     one = life.subscribe(TEAM)
     life.catch_up()
@@ -229,10 +235,11 @@ def test_an_unknown_price_changes_nothing_until_it_is_known(life, caplog, sold) 
 # What nobody told
 
 
-def test_a_renewal_that_nobody_told_is_asked_for(life) -> None:
+def test_a_renewal_that_nobody_told_is_asked_for(life: Life) -> None:
     one = life.subscribe(TEAM)
     life.catch_up()
     ended = life.billing_env.billing(life.who).period_end
+    assert ended
     life.calendar.now = ended
     life.stripe.subscriptions.end_period(one)
     life.calendar.advance(hours=2, seconds=-1)
@@ -240,15 +247,19 @@ def test_a_renewal_that_nobody_told_is_asked_for(life) -> None:
     assert life.billing_env.billing(life.who).period_end == ended
     life.calendar.advance(seconds=1)
     subscriptions.check_unheard(life.billing_env.provider)
-    assert life.billing_env.billing(life.who).period_end > ended + timedelta(days=27)
+    renewed = life.billing_env.billing(life.who).period_end
+    assert renewed
+    assert renewed > ended + timedelta(days=27)
     assert [entry.actor for entry in life.billing_env.audit(life.who)][-1:] == [system("check")]
 
 
-def test_an_end_that_nobody_told_is_asked_for(life) -> None:
+def test_an_end_that_nobody_told_is_asked_for(life: Life) -> None:
     one = life.subscribe(TEAM)
     life.stripe.subscriptions.cancel(one, at_period_end=True)
     life.catch_up()
-    life.calendar.now = life.billing_env.billing(life.who).cancel_at
+    cancel_at = life.billing_env.billing(life.who).cancel_at
+    assert cancel_at
+    life.calendar.now = cancel_at
     life.stripe.subscriptions.end_period(one)
     life.calendar.advance(hours=2)
     assert life.plan == "TEAM"
@@ -257,7 +268,7 @@ def test_an_end_that_nobody_told_is_asked_for(life) -> None:
     life.check()
 
 
-def test_a_payment_that_nobody_told_is_asked_for_before_the_plan_lapses(life) -> None:
+def test_a_payment_that_nobody_told_is_asked_for_before_the_plan_lapses(life: Life) -> None:
     one = life.subscribe(TEAM)
     life.stripe.customers.set_card(life.customer_id, "declines")
     life.stripe.subscriptions.end_period(one)
@@ -272,7 +283,7 @@ def test_a_payment_that_nobody_told_is_asked_for_before_the_plan_lapses(life) ->
     ) == ("active", None)
 
 
-def test_who_did_not_answer_is_asked_again_later(life) -> None:
+def test_who_did_not_answer_is_asked_again_later(life: Life) -> None:
     life.subscribe(TEAM)
     life.catch_up()
     life.calendar.advance(days=40)
@@ -289,7 +300,7 @@ def test_who_did_not_answer_is_asked_again_later(life) -> None:
 # Disputes, and news about others
 
 
-def test_a_dispute_flags_the_organization_and_changes_nothing_else(life) -> None:
+def test_a_dispute_flags_the_organization_and_changes_nothing_else(life: Life) -> None:
     life.subscribe(TEAM)
     life.catch_up()
     life.calendar.advance(seconds=1)
@@ -308,7 +319,7 @@ def test_a_dispute_flags_the_organization_and_changes_nothing_else(life) -> None
     assert (life.plan, unhandled()) == ("TEAM", [])
 
 
-def test_news_about_others_is_noted_and_done(life) -> None:
+def test_news_about_others_is_noted_and_done(life: Life) -> None:
     other = life.stripe.customers.create("somebody@example.com")["id"]
     life.stripe.subscriptions.create(other, [TEAM])
     dispute = life.stripe.invoices.dispute(life.stripe.journal.all("charge", other)[0]["id"])

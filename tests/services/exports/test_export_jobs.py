@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from threading import Event
 
 import pytest
+from flask import Flask
 from sqlalchemy import select
 
+from app.adapters.storage.interface import Storage
 from app.config import TEST_IMAGES_PER_DAY
 from app.errors import RateLimited
 from app.extensions import transaction
@@ -21,7 +23,9 @@ from app.services.exports.export_jobs import LEASE, MOST_UNFINISHED, DueExport
 from app.services.exports.export_worker import MOST_ATTEMPTS, _Packing
 from app.services.exports.exports import Config
 from app.tenancy import unscoped
-from tests.client import bearer
+from tests.client import ApiClient, bearer
+from tests.clock import Clock
+from tests.conftest import Account
 from tests.databases import on_both_databases
 from tests.workspace import upload
 
@@ -69,7 +73,7 @@ class Case:
 
 
 @pytest.fixture
-def case(app, client, acme, clock) -> Case:
+def case(app: Flask, client: ApiClient, acme: Account, clock: Clock) -> Case:
     asset = upload(client, acme.key)
     who = keys.authenticate(acme.key, clock())
     context = app.extensions["lightwell"].processing_context
@@ -81,13 +85,13 @@ def case(app, client, acme, clock) -> Case:
 
 
 @pytest.fixture
-def while_it_stores(app, monkeypatch) -> Callable[..., None]:
+def while_it_stores(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Have something happen while the next ZIP goes into storage; it is given the ZIP's chunks."""
     storage = type(app.extensions["lightwell"].storage)
     put = storage.put
 
     def arrange(happens: Callable[[Iterable[bytes]], Iterable[bytes]]) -> None:
-        def interrupted(own, key, chunks, kind):
+        def interrupted(own: Storage, key: str, chunks: Iterable[bytes], kind: str) -> None:
             monkeypatch.setattr(storage, "put", put)
             put(own, key, happens(chunks), kind)
 
@@ -96,7 +100,7 @@ def while_it_stores(app, monkeypatch) -> Callable[..., None]:
     return arrange
 
 
-def overdue(case: Case, clock, export: Export) -> None:
+def overdue(case: Case, clock: Clock, export: Export) -> None:
     """The worker is away for longer than its lease; another takes the export up."""
     clock.set(case.row(export).lease_until)
     assert [due.export_id for due in case.take_due()] == [export.id]
@@ -104,14 +108,14 @@ def overdue(case: Case, clock, export: Export) -> None:
 
 
 def test_the_end_of_an_attempt_that_was_overtaken_ends_nothing(
-    case, clock, while_it_stores
+    case: Case, clock: Clock, while_it_stores: Callable[..., None]
 ) -> None:
     """Its ZIP is thrown away; the other one's worker is still at it, and its lease stays what it
     was."""
     export = case.create()
     leases: list[datetime] = []
 
-    def overtaken(chunks):
+    def overtaken(chunks: Iterable[bytes]) -> Iterable[bytes]:
         whole = list(chunks)
         overdue(case, clock, export)
         leases.append(case.row(export).lease_until)
@@ -132,20 +136,20 @@ def test_the_end_of_an_attempt_that_was_overtaken_ends_nothing(
 
 
 def test_a_worker_that_was_overtaken_stops_and_renews_nothing(
-    case, clock, while_it_stores, monkeypatch
+    case: Case, clock: Clock, while_it_stores: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export_worker, "HEARTBEAT_SECONDS", 0.001)
     export, awake, noticed, renew = case.create(), Event(), Event(), _Packing._renew
     leases: list[datetime] = []
     went_on: list[bytes] = []
 
-    def watched(packing, held):
+    def watched(packing: _Packing, held: frozenset[str]) -> None:
         assert awake.wait(PATIENCE)
         renew(packing, held)
         if packing.lost.is_set():
             noticed.set()
 
-    def overtaken(chunks):
+    def overtaken(chunks: Iterable[bytes]) -> Iterable[bytes]:
         overdue(case, clock, export)
         leases.append(case.row(export).lease_until)
         clock.advance(seconds=3)
@@ -164,13 +168,13 @@ def test_a_worker_that_was_overtaken_stops_and_renews_nothing(
 
 
 def test_a_worker_keeps_its_lease_and_shows_how_far_it_is(
-    case, clock, while_it_stores, monkeypatch
+    case: Case, clock: Clock, while_it_stores: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export_worker, "HEARTBEAT_SECONDS", 0.001)
     export, renewed, renew = case.create(), Event(), _Packing._renew
     seen: list[Export] = []
 
-    def watched(packing, held):
+    def watched(packing: _Packing, held: frozenset[str]) -> None:
         is_late = clock() >= late and packing.progress.processed
         renew(packing, held)
         if is_late:
@@ -178,7 +182,7 @@ def test_a_worker_keeps_its_lease_and_shows_how_far_it_is(
 
     late = clock() + timedelta(seconds=8)
 
-    def slow(chunks):
+    def slow(chunks: Iterable[bytes]) -> Iterable[bytes]:
         whole = list(chunks)
         clock.set(late)
         assert renewed.wait(PATIENCE)
@@ -193,10 +197,12 @@ def test_a_worker_keeps_its_lease_and_shows_how_far_it_is(
     assert case.row(export).status == "done"
 
 
-def test_a_cancelled_export_is_claimed_and_finished_by_nobody(case, clock, while_it_stores) -> None:
+def test_a_cancelled_export_is_claimed_and_finished_by_nobody(
+    case: Case, clock: Clock, while_it_stores: Callable[..., None]
+) -> None:
     running, queued = case.create(), case.create()
 
-    def cancelled(chunks):
+    def cancelled(chunks: Iterable[bytes]) -> Iterable[bytes]:
         whole = list(chunks)
         with transaction(*case.principal.partition) as session:
             export_jobs.cancel(session, running.id, clock())
@@ -214,7 +220,7 @@ def test_a_cancelled_export_is_claimed_and_finished_by_nobody(case, clock, while
     assert (case.row(queued).status, case.row(queued).attempt) == ("cancelled", 0)
 
 
-def test_what_a_dead_worker_stored_goes_with_its_export(case, clock) -> None:
+def test_what_a_dead_worker_stored_goes_with_its_export(case: Case, clock: Clock) -> None:
     export = case.create()
     clock.advance(seconds=3)
     case.another_claims(export)
@@ -224,7 +230,7 @@ def test_what_a_dead_worker_stored_goes_with_its_export(case, clock) -> None:
     assert case.discarded == [f"exports/{export.org_id}/{export.id}-1.zip"]
 
 
-def test_what_is_due_is_told_once_and_only_when_its_lease_is_over(case, clock) -> None:
+def test_what_is_due_is_told_once_and_only_when_its_lease_is_over(case: Case, clock: Clock) -> None:
     export = case.create()
     assert case.take_due() == []
     clock.set(export.lease_until)
@@ -240,7 +246,7 @@ def test_what_is_due_is_told_once_and_only_when_its_lease_is_over(case, clock) -
 
 
 @pytest.mark.parametrize("attempts", [MOST_ATTEMPTS - 1, MOST_ATTEMPTS])
-def test_the_last_attempt_is_the_twentieth(case, clock, attempts) -> None:
+def test_the_last_attempt_is_the_twentieth(case: Case, clock: Clock, attempts: int) -> None:
     export = case.create()
     with transaction(*case.principal.partition) as session:
         export_jobs.get(session, export.id).attempt = attempts
@@ -255,7 +261,7 @@ def test_the_last_attempt_is_the_twentieth(case, clock, attempts) -> None:
         assert row.finished_at
 
 
-def test_twenty_may_be_unfinished(case) -> None:
+def test_twenty_may_be_unfinished(case: Case) -> None:
     oldest, second, *_ = [case.create() for _ in range(MOST_UNFINISHED)]
     with pytest.raises(RateLimited) as refused:
         case.create()
@@ -268,7 +274,7 @@ def test_twenty_may_be_unfinished(case) -> None:
     assert case.create().status == "queued"
 
 
-def test_the_newest_come_first(case, clock) -> None:
+def test_the_newest_come_first(case: Case, clock: Clock) -> None:
     made = []
     for _ in range(3):
         made.append(case.create().id)
@@ -277,7 +283,7 @@ def test_the_newest_come_first(case, clock) -> None:
         assert [export.id for export in export_jobs.newest(session, 2)] == [made[2], made[1]]
 
 
-def test_a_zip_goes_after_a_day_and_its_row_after_thirty(case, clock) -> None:
+def test_a_zip_goes_after_a_day_and_its_row_after_thirty(case: Case, clock: Clock) -> None:
     export = case.create()
     case.work(export.id)
     done = case.row(export)
@@ -291,6 +297,7 @@ def test_a_zip_goes_after_a_day_and_its_row_after_thirty(case, clock) -> None:
         assert due == bool(removed or not left)
         return removed
 
+    assert done.finished_at
     clock.set(done.finished_at + timedelta(hours=24) - timedelta(seconds=1))
     assert sweep() == 0
     assert case.row(export).storage_key == done.storage_key
@@ -306,7 +313,9 @@ def test_a_zip_goes_after_a_day_and_its_row_after_thirty(case, clock) -> None:
         assert export_jobs.newest(session, 9) == []
 
 
-def test_what_the_customer_is_told_of_a_finished_one(case, client, acme) -> None:
+def test_what_the_customer_is_told_of_a_finished_one(
+    case: Case, client: ApiClient, acme: Account
+) -> None:
     export = case.create()
     case.work(export.id)
     told = client.get(f"/api/v1/exports/{export.id}", headers=bearer(acme.key)).json

@@ -49,7 +49,7 @@ def contents() -> dict[str, bytes]:
     }
 
 
-def test_what_went_in_comes_out_in_order_and_stored(contents) -> None:
+def test_what_went_in_comes_out_in_order_and_stored(contents: dict[str, bytes]) -> None:
     packed = b"".join(stream(entry(name, content) for name, content in contents.items()))
     with zipfile.ZipFile(BytesIO(packed)) as archive:
         assert archive.testzip() is None
@@ -60,7 +60,7 @@ def test_what_went_in_comes_out_in_order_and_stored(contents) -> None:
 
 
 @NEEDS_UNZIP
-def test_unzip_finds_no_fault(contents, tmp_path) -> None:
+def test_unzip_finds_no_fault(contents: dict[str, bytes], tmp_path: Path) -> None:
     path = tmp_path / "archive.zip"
     path.write_bytes(b"".join(stream(entry(name, content) for name, content in contents.items())))
     unzip("-t", path)
@@ -69,7 +69,7 @@ def test_unzip_finds_no_fault(contents, tmp_path) -> None:
 @pytest.mark.parametrize(
     "size", [1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 5 * CHUNK_BYTES]
 )
-def test_an_entry_leaves_whole_before_the_next_is_asked_for(size) -> None:
+def test_an_entry_leaves_whole_before_the_next_is_asked_for(size: int) -> None:
     content, sent = os.urandom(size), BytesIO()
 
     def entries() -> Iterator[Entry]:
@@ -111,7 +111,7 @@ def test_an_entry_leaves_piece_by_piece_and_uncopied() -> None:
         (b"x", b""),
     ],
 )
-def test_an_entry_that_is_not_what_was_promised_fails(promised, sent) -> None:
+def test_an_entry_that_is_not_what_was_promised_fails(promised: bytes, sent: bytes) -> None:
     false = Entry("picture", NOON, len(promised), zlib.crc32(promised), [sent])
     with pytest.raises(ZipIntegrityError):
         list(stream([false, entry("another", b"x")]))
@@ -139,7 +139,7 @@ def test_more_entries_than_sixteen_bits_count() -> None:
 
 
 @NEEDS_UNZIP
-def test_more_bytes_than_thirty_two_bits_count(tmp_path) -> None:
+def test_more_bytes_than_thirty_two_bits_count(tmp_path: Path) -> None:
     """One entry that is larger, and one behind it; the file has a hole where the first one's zeros
     would be."""
     path, zeros, number = tmp_path / "large.zip", bytes(CHUNK_BYTES), 2**16 + 1
@@ -177,7 +177,7 @@ CLIENT_NAMES = st.lists(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(CLIENT_NAMES)
-def test_no_entry_leaves_its_folder_or_meets_another(sent) -> None:
+def test_no_entry_leaves_its_folder_or_meets_another(sent: list[str]) -> None:
     names = Names(reserved=("errors.json",))
     given_out = [names.unique(name, "webp") for name in sent]
     assert len({name.casefold() for name in given_out}) == len(sent)

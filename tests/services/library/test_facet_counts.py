@@ -1,11 +1,13 @@
 """Counts of facets: always what counting would find, whoever writes at the same time."""
 
 from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from uuid import uuid4
 
 import pytest
+from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, event, select
@@ -13,19 +15,22 @@ from sqlalchemy import delete, event, select
 from app.extensions import db, transaction
 from app.models import Asset, AssetCount, MediaType
 from app.services.library import facet_counts
+from tests.conftest import Account
 from tests.databases import on_both_databases
 from tests.library import make_asset
 
 pytestmark = [on_both_databases, pytest.mark.usefixtures("context")]
 
 
-def kept(account, mode="live") -> dict[str, int]:
+def kept(account: Account, mode: str = "live") -> dict[str, int]:
     """What is counted now, without the zero of an empty library."""
     with transaction(account.org_id, mode) as session:
         return {row.facet: row.count for row in session.scalars(select(AssetCount)) if row.count}
 
 
-def shift(account, before, after, mode="live") -> None:
+def shift(
+    account: Account, before: Iterable[str], after: Iterable[str], mode: str = "live"
+) -> None:
     with transaction(account.org_id, mode) as session:
         facet_counts.shift(session, set(before), set(after))
 
@@ -46,7 +51,9 @@ LIVES = st.lists(st.lists(ASSETS, min_size=1, max_size=4), max_size=5)
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(lives=LIVES, gone=st.sets(st.integers(0, 4)))
-def test_counts_are_what_counting_would_find(acme, lives, gone) -> None:
+def test_counts_are_what_counting_would_find(
+    acme: Account, lives: list[list[set[str]]], gone: set[int]
+) -> None:
     with transaction(acme.org_id, "live") as session:
         session.change(delete(AssetCount))
     left: Counter[str] = Counter()
@@ -70,7 +77,7 @@ def test_facets_follow_from_the_asset() -> None:
     assert facet_counts.facets_of(asset) == {"all", "type:VIDEO"}
 
 
-def test_tags_that_nothing_carries_any_more_are_forgotten(acme) -> None:
+def test_tags_that_nothing_carries_any_more_are_forgotten(acme: Account) -> None:
     for number in range(3):
         shift(acme, set(), {"all", f"tag:{number}"})
         shift(acme, {"all", f"tag:{number}"}, set())
@@ -80,7 +87,7 @@ def test_tags_that_nothing_carries_any_more_are_forgotten(acme) -> None:
         ]
 
 
-def test_a_facet_may_return_in_the_transaction_that_emptied_it(acme) -> None:
+def test_a_facet_may_return_in_the_transaction_that_emptied_it(acme: Account) -> None:
     with transaction(acme.org_id, "live") as session:
         for _ in range(2):
             facet_counts.shift(session, set(), {"all", "tag:a"})
@@ -89,7 +96,7 @@ def test_a_facet_may_return_in_the_transaction_that_emptied_it(acme) -> None:
     assert kept(acme) == {"all": 1, "tag:a": 1}
 
 
-def test_a_dropped_collection_is_not_counted_and_its_assets_are(acme) -> None:
+def test_a_dropped_collection_is_not_counted_and_its_assets_are(acme: Account) -> None:
     shift(acme, set(), {"all", "collection:a"})
     shift(acme, set(), {"all", "collection:b"})
     with transaction(acme.org_id, "live") as session:
@@ -97,7 +104,7 @@ def test_a_dropped_collection_is_not_counted_and_its_assets_are(acme) -> None:
     assert kept(acme) == {"all": 2, "collection:b": 1}
 
 
-def test_workspaces_are_counted_apart(acme, globex) -> None:
+def test_workspaces_are_counted_apart(acme: Account, globex: Account) -> None:
     shift(acme, set(), {"all", "tag:a"})
     shift(acme, set(), {"all", "tag:b"}, mode="test")
     assert kept(acme) == {"all": 1, "tag:a": 1}
@@ -105,7 +112,7 @@ def test_workspaces_are_counted_apart(acme, globex) -> None:
     assert kept(globex) == {}
 
 
-def test_numbers_are_told_in_the_order_asked_and_zero_for_the_unknown(acme) -> None:
+def test_numbers_are_told_in_the_order_asked_and_zero_for_the_unknown(acme: Account) -> None:
     shift(acme, set(), {"all", "tag:a"})
     with transaction(acme.org_id, "live") as session:
         assert list(facet_counts.of(session, ["tag:z", "tag:a", "all"]).items()) == [
@@ -115,7 +122,7 @@ def test_numbers_are_told_in_the_order_asked_and_zero_for_the_unknown(acme) -> N
         ]
 
 
-def test_fifty_tags_take_few_statements(acme) -> None:
+def test_fifty_tags_take_few_statements(acme: Account) -> None:
     first, second = (
         {"all", *(f"tag:{word}{number}" for number in range(50))} for word in ("old", "new")
     )
@@ -134,7 +141,9 @@ def test_fifty_tags_take_few_statements(acme) -> None:
 
 
 @pytest.mark.parametrize("shared", [True, False], ids=["first-asset-at-once", "own-tags"])
-def test_parallel_writers_lose_nothing_and_never_deadlock(app, acme, shared) -> None:
+def test_parallel_writers_lose_nothing_and_never_deadlock(
+    app: Flask, acme: Account, shared: bool
+) -> None:
     """Each thread tags, retags in the reverse order and deletes, so that rows are touched in every
     order."""
     words = [f"tag:{uuid4().hex[:6]}" for _ in range(6)]
@@ -155,7 +164,7 @@ def test_parallel_writers_lose_nothing_and_never_deadlock(app, acme, shared) -> 
     assert sum(left.values()) == 48
 
 
-def test_a_writer_waits_for_the_one_who_holds_the_lock(app, acme) -> None:
+def test_a_writer_waits_for_the_one_who_holds_the_lock(app: Flask, acme: Account) -> None:
     """Two that both begin from 'the asset has tag a' take turns: the second one sees what the first
     has left."""
     shift(acme, set(), {"all", "tag:a"})

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import product
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -19,6 +20,7 @@ from app.models import Asset, Collection, MediaType
 from app.services.library import asset_query, facet_counts
 from app.services.library.cursor import Place, decode, encode
 from app.services.library.listing import AssetPage, Filter, Sort, page_of
+from tests.conftest import Account
 from tests.databases import on_both_databases
 from tests.library import MOMENT, empty, make_asset, make_collection, store
 
@@ -58,7 +60,7 @@ MOMENTS = st.integers(0, 5).map(
 
 
 @pytest.fixture
-def shelf(context, acme, globex) -> Iterator[Callable[..., None]]:
+def shelf(context: None, acme: Account, globex: Account) -> Iterator[Callable[..., None]]:
     """Make these assets all that acme's live library holds. Its rows go afterwards: tests use the
     same ids."""
     with transaction(acme.org_id, "live") as session:
@@ -77,13 +79,13 @@ def shelf(context, acme, globex) -> Iterator[Callable[..., None]]:
 
 
 @pytest.fixture
-def ask(acme) -> Callable[..., AssetPage]:
+def ask(acme: Account) -> Callable[..., AssetPage]:
     def page(
         chosen: Filter = EVERYTHING,
         sort: Sort = Sort.UPLOADED,
         size: int = 50,
         mode: str = "live",
-        **where,
+        **where: Any,
     ) -> AssetPage:
         with transaction(acme.org_id, mode) as session:
             return page_of(session, chosen, sort, size, **where)
@@ -140,7 +142,13 @@ FILTERS = st.builds(
     most=st.sampled_from([3, 10_000]),
 )
 def test_lists_hold_what_matches_once_and_in_order(
-    monkeypatch, acme, shelf, ask, library, choices, most
+    monkeypatch: pytest.MonkeyPatch,
+    acme: Account,
+    shelf: Callable[..., None],
+    ask: Callable[..., AssetPage],
+    library: list[dict[str, Any]],
+    choices: list[tuple[Filter, Sort, int]],
+    most: int,
 ) -> None:
     """Against plain Python, by pages and by cursors, with a low bound of counting and with the real
     one."""
@@ -170,7 +178,9 @@ def test_lists_hold_what_matches_once_and_in_order(
         ] == ids
 
 
-def by_number(ask, chosen: Filter, sort: Sort, size: int) -> list[AssetPage]:
+def by_number(
+    ask: Callable[..., AssetPage], chosen: Filter, sort: Sort, size: int
+) -> list[AssetPage]:
     pages = [ask(chosen, sort, size)]
     while pages[-1].assets:
         pages.append(ask(chosen, sort, size, page=len(pages) + 1))
@@ -178,7 +188,9 @@ def by_number(ask, chosen: Filter, sort: Sort, size: int) -> list[AssetPage]:
     return pages
 
 
-def by_cursor(ask, chosen: Filter, sort: Sort, size: int) -> list[AssetPage]:
+def by_cursor(
+    ask: Callable[..., AssetPage], chosen: Filter, sort: Sort, size: int
+) -> list[AssetPage]:
     pages = [ask(chosen, sort, size)]
     while pages[-1].next_cursor:
         assert len(pages[-1].assets) == size
@@ -187,7 +199,7 @@ def by_cursor(ask, chosen: Filter, sort: Sort, size: int) -> list[AssetPage]:
     return pages
 
 
-def test_an_empty_library_has_empty_lists(ask) -> None:
+def test_an_empty_library_has_empty_lists(ask: Callable[..., AssetPage]) -> None:
     for chosen in (
         Filter(),
         Filter(q="a"),
@@ -198,7 +210,9 @@ def test_an_empty_library_has_empty_lists(ask) -> None:
         assert ask(chosen) == AssetPage([], 0, total_is_exact=True, next_cursor=None)
 
 
-def test_names_are_sorted_in_any_case(shelf, ask) -> None:
+def test_names_are_sorted_in_any_case(
+    shelf: Callable[..., None], ask: Callable[..., AssetPage]
+) -> None:
     shelf(
         *(
             make_asset(f"ast_{name}", name)
@@ -211,7 +225,9 @@ def test_names_are_sorted_in_any_case(shelf, ask) -> None:
 
 @pytest.mark.parametrize("filler", ["", "xy"], ids=["short", "long"])
 @pytest.mark.parametrize("character", ["%", "_", "\\", '"', "'", "*", "(", "-", "/"])
-def test_wildcards_and_quotes_are_plain_characters(shelf, ask, character, filler) -> None:
+def test_wildcards_and_quotes_are_plain_characters(
+    shelf: Callable[..., None], ask: Callable[..., AssetPage], character: str, filler: str
+) -> None:
     shelf(
         make_asset("ast_1", f"1{character}{filler}9"),
         make_asset("ast_2", f"1z{filler}9"),
@@ -246,13 +262,17 @@ def test_wildcards_and_quotes_are_plain_characters(shelf, ask, character, filler
         ("abc\ufffe.jpg", "abc\uffff", False),  # SQLite's index takes the two for one
     ],
 )
-def test_letters_are_found_in_any_case_as_unicode_folds_it(shelf, ask, name, q, found) -> None:
+def test_letters_are_found_in_any_case_as_unicode_folds_it(
+    shelf: Callable[..., None], ask: Callable[..., AssetPage], name: str, q: str, found: bool
+) -> None:
     shelf(make_asset("ast_1", name), make_asset("ast_2", "other.jpg"))
     page = ask(Filter(q=q))
     assert (names(page), page.total) == (([name], 1) if found else ([], 0))
 
 
-def test_text_is_found_in_names_and_tags_but_not_across_them(shelf, ask) -> None:
+def test_text_is_found_in_names_and_tags_but_not_across_them(
+    shelf: Callable[..., None], ask: Callable[..., AssetPage]
+) -> None:
     shelf(make_asset("ast_1", "lake.jpg", original_name="IMG_1.jpg", tags=["blue", "calm"]))
     for q in ("lake", "img_1", "JPG", "Blue", "calm", "c"):
         assert ask(Filter(q=q)).total == 1, q
@@ -261,18 +281,22 @@ def test_text_is_found_in_names_and_tags_but_not_across_them(shelf, ask) -> None
 
 
 @pytest.mark.parametrize("text", ["\0", "abc\0", "\ud800", "x\udfff"])
-def test_text_that_no_database_takes_is_found_nowhere(shelf, ask, text) -> None:
+def test_text_that_no_database_takes_is_found_nowhere(
+    shelf: Callable[..., None], ask: Callable[..., AssetPage], text: str
+) -> None:
     shelf(make_asset("ast_1"))
     for chosen in (Filter(q=text), Filter(tags=("a", text)), Filter(collection_id=text)):
         assert ask(chosen).assets == []
 
 
-def test_no_text_is_no_filter(shelf, ask) -> None:
+def test_no_text_is_no_filter(shelf: Callable[..., None], ask: Callable[..., AssetPage]) -> None:
     shelf(make_asset("ast_1"))
     assert ask(Filter(q="")).total == 1
 
 
-def test_a_tag_given_twice_is_one_and_a_prefix_is_none(shelf, ask) -> None:
+def test_a_tag_given_twice_is_one_and_a_prefix_is_none(
+    shelf: Callable[..., None], ask: Callable[..., AssetPage]
+) -> None:
     shelf(make_asset("ast_1", tags=["sea", "sun"]), make_asset("ast_2", tags=["sea"]))
     assert ask(Filter(tags=("sun", "sun"))).total == 1
     assert ask(Filter(tags=("sea", "sun", "sea"))).total == 1
@@ -280,7 +304,13 @@ def test_a_tag_given_twice_is_one_and_a_prefix_is_none(shelf, ask) -> None:
 
 
 @pytest.mark.parametrize("sort", Sort)
-def test_other_workspaces_stay_out_of_sight(acme, globex, shelf, ask, sort) -> None:
+def test_other_workspaces_stay_out_of_sight(
+    acme: Account,
+    globex: Account,
+    shelf: Callable[..., None],
+    ask: Callable[..., AssetPage],
+    sort: Sort,
+) -> None:
     """The same words, tags and collections, with an organization and a mode of their own."""
     fields = {"tags": ["sea"], "media_type": MediaType.VIDEO}
     shelf(
@@ -309,7 +339,9 @@ def test_other_workspaces_stay_out_of_sight(acme, globex, shelf, ask, sort) -> N
     )
 
 
-def test_totals_past_the_bound_are_said_to_be_so(monkeypatch, shelf, ask) -> None:
+def test_totals_past_the_bound_are_said_to_be_so(
+    monkeypatch: pytest.MonkeyPatch, shelf: Callable[..., None], ask: Callable[..., AssetPage]
+) -> None:
     monkeypatch.setattr(asset_query, "COUNTED_AT_MOST", 5)
     shelf(
         *(
@@ -332,7 +364,9 @@ def test_totals_past_the_bound_are_said_to_be_so(monkeypatch, shelf, ask) -> Non
 
 
 @pytest.mark.parametrize("sort", Sort)
-def test_cursors_hold_while_assets_come_and_go(acme, shelf, ask, sort) -> None:
+def test_cursors_hold_while_assets_come_and_go(
+    acme: Account, shelf: Callable[..., None], ask: Callable[..., AssetPage], sort: Sort
+) -> None:
     """What stays is listed once, though the asset that the cursor names is gone."""
     assets = [
         make_asset(f"ast_{n}", f"n{n}", size=n, uploaded_at=MOMENT + timedelta(n)) for n in range(9)
@@ -353,7 +387,9 @@ def test_cursors_hold_while_assets_come_and_go(acme, shelf, ask, sort) -> None:
 
 
 @pytest.mark.parametrize("sort", Sort)
-def test_any_text_for_a_cursor_is_a_page_or_a_refusal(shelf, ask, sort) -> None:
+def test_any_text_for_a_cursor_is_a_page_or_a_refusal(
+    shelf: Callable[..., None], ask: Callable[..., AssetPage], sort: Sort
+) -> None:
     shelf(make_asset("ast_1"), make_asset("ast_2"))
 
     @settings(max_examples=150, deadline=None)
@@ -415,14 +451,18 @@ CURSORS = st.one_of(
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("sort", [Sort.UPLOADED, Sort.UPLOADED_DESC])
-def test_cursors_reach_from_the_first_moment_to_the_last(shelf, ask, moment, sort) -> None:
+def test_cursors_reach_from_the_first_moment_to_the_last(
+    shelf: Callable[..., None], ask: Callable[..., AssetPage], moment: datetime, sort: Sort
+) -> None:
     shelf(make_asset("ast_1"))
     cursor = encode(sort, Place(moment, "ast_x"))
     assert decode(cursor, sort) == (moment, "ast_x")
     assert len(ask(sort=sort, cursor=cursor).assets) == ((moment < MOMENT) != sort.is_descending)
 
 
-def test_a_cursor_that_was_changed_or_cut_is_refused(shelf, ask) -> None:
+def test_a_cursor_that_was_changed_or_cut_is_refused(
+    shelf: Callable[..., None], ask: Callable[..., AssetPage]
+) -> None:
     shelf(make_asset("ast_1"), make_asset("ast_2"))
     cursor = ask(size=1).next_cursor
     assert cursor is not None
@@ -440,7 +480,9 @@ def test_a_cursor_that_was_changed_or_cut_is_refused(shelf, ask) -> None:
         assert refused.value.errors[0].startswith("cursor: is not one that a list gave")
 
 
-def test_a_cursor_of_another_order_is_refused_by_its_name(shelf, ask) -> None:
+def test_a_cursor_of_another_order_is_refused_by_its_name(
+    shelf: Callable[..., None], ask: Callable[..., AssetPage]
+) -> None:
     shelf(make_asset("ast_1"), make_asset("ast_2"))
     for sort in Sort:
         cursor = ask(sort=sort, size=1).next_cursor
@@ -450,12 +492,16 @@ def test_a_cursor_of_another_order_is_refused_by_its_name(shelf, ask) -> None:
             assert f"sort={sort}" in refused.value.errors[0]
 
 
-def test_long_names_have_cursors_too(shelf, ask) -> None:
+def test_long_names_have_cursors_too(
+    shelf: Callable[..., None], ask: Callable[..., AssetPage]
+) -> None:
     shelf(*(make_asset(f"ast_{number}", "🦎" * 255) for number in range(3)))
     assert len(by_cursor(ask, Filter(), Sort.NAME, 1)) == 3
 
 
-def test_a_page_takes_few_statements_however_large(shelf, ask) -> None:
+def test_a_page_takes_few_statements_however_large(
+    shelf: Callable[..., None], ask: Callable[..., AssetPage]
+) -> None:
     shelf(
         *(
             make_asset(f"ast_{number:02}", f"quay {number}", tags=["sea", "sun"])
@@ -478,7 +524,9 @@ def test_a_page_takes_few_statements_however_large(shelf, ask) -> None:
 
 
 @pytest.mark.slow
-def test_large_libraries_are_walked_and_found_in_alike(shelf, ask) -> None:
+def test_large_libraries_are_walked_and_found_in_alike(
+    shelf: Callable[..., None], ask: Callable[..., AssetPage]
+) -> None:
     """Enough assets for every way of looking to be taken: by the text index, by a rare tag, along
     an order."""
     shelf(

@@ -3,14 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import select
 
 from app.errors import Overloaded
 from app.extensions import transaction
-from app.imaging import Format, Transform
+from app.imaging import Format, Transform, Turn
 from app.models import Asset, DiscardedObject, MediaType, Mode, Rendition, new_id
 from app.services.accounts import keys
 from app.services.library import kept_renditions, renditions
@@ -18,7 +21,9 @@ from app.services.library.kept_renditions import ORPHANED
 from app.services.library.renditions import LEASE, Found, RenditionSource, Wanted
 from app.services.processing_context import ProcessingContext
 from app.tenancy import unscoped
-from tests.client import bearer
+from tests.client import ApiClient, bearer
+from tests.clock import Clock
+from tests.conftest import Account, AccountMaker
 from tests.databases import on_both_databases
 from tests.images import encoded
 from tests.workspace import upload
@@ -36,9 +41,9 @@ class Case:
     original: RenditionSource
 
     @property
-    def row(self) -> Rendition | None:
+    def row(self) -> Rendition:
         with transaction(*self.partition) as session:
-            return session.scalars(select(Rendition)).one_or_none()
+            return session.scalars(select(Rendition)).one()
 
     @property
     def discarded(self) -> list[str]:
@@ -70,7 +75,7 @@ class Case:
 
 
 @pytest.fixture
-def case(app, client, acme, clock, tmp_path) -> Case:
+def case(app: Flask, client: ApiClient, acme: Account, clock: Clock, tmp_path: Path) -> Case:
     upload(client, acme.key)
     who = keys.authenticate(acme.key, clock())
     with transaction(*who.partition) as session:
@@ -85,14 +90,14 @@ def case(app, client, acme, clock, tmp_path) -> Case:
 
 
 @pytest.fixture
-def while_it_draws(monkeypatch) -> Callable[..., None]:
+def while_it_draws(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Have ``happens`` called while a picture is drawn, just before the claim is renewed, and
     ``then`` after it."""
 
     outcome = ProcessingContext.outcome
 
     def arrange(happens: Callable[[], object], then: Callable[[], object] = lambda: None) -> None:
-        def slow(context, work, heartbeat):
+        def slow(context: ProcessingContext, work: Turn[Any], heartbeat: Callable[[], None]) -> Any:
             monkeypatch.setattr(ProcessingContext, "outcome", outcome)
             happens()
             heartbeat()
@@ -105,7 +110,7 @@ def while_it_draws(monkeypatch) -> Callable[..., None]:
 
 
 @pytest.fixture
-def short_patience(monkeypatch) -> None:
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask again twice, then give up."""
     moments = iter([0.0, 1.0, 2.0, renditions.PATIENCE_SECONDS])
     monkeypatch.setattr(
@@ -113,28 +118,32 @@ def short_patience(monkeypatch) -> None:
     )
 
 
-def month(client, account) -> tuple[int, int]:
+def month(client: ApiClient, account: Account) -> tuple[int, int]:
     """Images used this month, and those that are set aside."""
     answer = client.get("/usage", headers=bearer(account.key)).json
     return answer["used"], answer["limit"] - answer["used"] - answer["remaining"]
 
 
 @pytest.fixture
-def acme(make_account):
+def acme(make_account: AccountMaker) -> Account:
     return make_account("acme", monthly_images=100)
 
 
-def test_a_claim_is_renewed_while_the_picture_is_drawn(case, clock, while_it_draws) -> None:
+def test_a_claim_is_renewed_while_the_picture_is_drawn(
+    case: Case, clock: Clock, while_it_draws: Callable[..., None]
+) -> None:
     leases: list[datetime] = []
-    while_it_draws(
-        lambda: (leases.append(case.row.lease_until), clock.advance(seconds=8)),
-        lambda: leases.append(case.row.lease_until),
-    )
+
+    def later() -> None:
+        leases.append(case.row.lease_until)
+        clock.advance(seconds=8)
+
+    while_it_draws(later, lambda: leases.append(case.row.lease_until))
     assert not case.render().cached
     assert leases[1] - leases[0] >= timedelta(seconds=8)
 
 
-def test_what_is_known_of_a_rendition(case) -> None:
+def test_what_is_known_of_a_rendition(case: Case) -> None:
     found, row = case.render(), case.row
     assert (row.ready, row.format, row.width, row.height) == (True, "webp", 20, 15)
     assert (row.size, row.crc32, row.storage_key) == (found.size, found.crc32, found.storage_key)
@@ -148,7 +157,7 @@ def test_what_is_known_of_a_rendition(case) -> None:
 
 
 def test_missing_are_contents_of_images_without_a_rendition_that_is_ready(
-    acme, client, case, clock
+    acme: Account, client: ApiClient, case: Case, clock: Clock
 ) -> None:
     who = keys.authenticate(acme.key, clock())
     copy = upload(client, acme.key, original="copy.jpg")["id"]
@@ -171,7 +180,7 @@ def test_missing_are_contents_of_images_without_a_rendition_that_is_ready(
 
 
 def test_a_claim_that_was_overtaken_overwrites_nothing(
-    client, acme, case, clock, while_it_draws
+    client: ApiClient, acme: Account, case: Case, clock: Clock, while_it_draws: Callable[..., None]
 ) -> None:
     """Its holder was away for longer than its lease, as a suspended machine is; another rendered
     meanwhile."""
@@ -193,7 +202,7 @@ def test_a_claim_that_was_overtaken_overwrites_nothing(
 
 @pytest.mark.usefixtures("short_patience")
 def test_a_claim_that_was_taken_over_is_left_to_its_new_holder(
-    client, acme, case, clock, while_it_draws
+    client: ApiClient, acme: Account, case: Case, clock: Clock, while_it_draws: Callable[..., None]
 ) -> None:
     """Neither kept nor renewed nor given up by the old one, whose own file is thrown away and costs
     nothing."""
@@ -220,7 +229,9 @@ def test_a_claim_that_was_taken_over_is_left_to_its_new_holder(
 
 
 @pytest.mark.usefixtures("short_patience")
-def test_a_claim_is_waited_for_until_its_lease_is_over(client, acme, case, clock) -> None:
+def test_a_claim_is_waited_for_until_its_lease_is_over(
+    client: ApiClient, acme: Account, case: Case, clock: Clock
+) -> None:
     other = case.claimed(clock())
     with pytest.raises(Overloaded):
         case.render()
@@ -228,7 +239,9 @@ def test_a_claim_is_waited_for_until_its_lease_is_over(client, acme, case, clock
     assert month(client, acme) == (0, 0)
 
 
-def test_a_lease_that_is_over_is_taken_over_with_what_it_stored(client, acme, case, clock) -> None:
+def test_a_lease_that_is_over_is_taken_over_with_what_it_stored(
+    client: ApiClient, acme: Account, case: Case, clock: Clock
+) -> None:
     other = case.claimed(clock())
     clock.set(other.lease_until)
     found = case.render()
@@ -239,7 +252,7 @@ def test_a_lease_that_is_over_is_taken_over_with_what_it_stored(client, acme, ca
 
 
 @pytest.fixture
-def at_the_last_moment(case, monkeypatch) -> Callable[..., None]:
+def at_the_last_moment(case: Case, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Have the row changed between the look at it and the attempt to take it over."""
 
     def arrange(**values: object) -> None:
@@ -254,7 +267,11 @@ def at_the_last_moment(case, monkeypatch) -> Callable[..., None]:
 
 
 def test_what_its_holder_finished_just_now_is_not_taken_over(
-    client, acme, case, clock, at_the_last_moment
+    client: ApiClient,
+    acme: Account,
+    case: Case,
+    clock: Clock,
+    at_the_last_moment: Callable[..., None],
 ) -> None:
     other = case.claimed(clock())
     clock.set(other.lease_until)
@@ -272,7 +289,11 @@ def test_what_its_holder_finished_just_now_is_not_taken_over(
 
 @pytest.mark.usefixtures("short_patience")
 def test_what_a_third_one_just_took_over_is_not_taken_over(
-    client, acme, case, clock, at_the_last_moment
+    client: ApiClient,
+    acme: Account,
+    case: Case,
+    clock: Clock,
+    at_the_last_moment: Callable[..., None],
 ) -> None:
     clock.set(case.claimed(clock()).lease_until)
     at_the_last_moment(claim="claim_third", lease_until=clock() + LEASE)
@@ -282,7 +303,9 @@ def test_what_a_third_one_just_took_over_is_not_taken_over(
     assert month(client, acme) == (0, 0)
 
 
-def test_only_a_claim_that_nobody_took_over_for_an_hour_is_forgotten(case, clock) -> None:
+def test_only_a_claim_that_nobody_took_over_for_an_hour_is_forgotten(
+    case: Case, clock: Clock
+) -> None:
     other = case.claimed(clock())
 
     def sweep() -> int:
@@ -297,4 +320,6 @@ def test_only_a_claim_that_nobody_took_over_for_an_hour_is_forgotten(case, clock
     assert sweep() == 0
     clock.set(other.needed_until + ORPHANED)
     assert sweep() == 1
-    assert (case.row, case.discarded) == (None, [other.storage_key])
+    with transaction(*case.partition) as session:
+        assert session.scalars(select(Rendition)).all() == []
+    assert case.discarded == [other.storage_key]

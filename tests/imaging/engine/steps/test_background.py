@@ -90,7 +90,7 @@ def test_what_was_transparent_stays_transparent() -> None:
 
 @needs_models
 @pytest.mark.parametrize("bands", [1, 2])
-def test_a_gray_picture_becomes_rgba(bands) -> None:
+def test_a_gray_picture_becomes_rgba(bands: int) -> None:
     gray = ball(1)
     pixels = np.dstack([gray, np.full_like(gray, 255)])[..., :bands]
     removed = remove_background(image_of(pixels), str(U2NET)).numpy()
@@ -101,13 +101,13 @@ def test_a_gray_picture_becomes_rgba(bands) -> None:
 
 @needs_models
 @pytest.mark.parametrize("value", [0, 255])
-def test_a_picture_of_nothing_is_no_error(value) -> None:
+def test_a_picture_of_nothing_is_no_error(value: int) -> None:
     blank = np.full((HEIGHT, WIDTH, 3), value, np.uint8)
     assert remove_background(image_of(blank), str(U2NET)).numpy().shape == (HEIGHT, WIDTH, 4)
 
 
 @needs_models
-def test_a_file_that_is_no_network_is_the_servers_fault(tmp_path) -> None:
+def test_a_file_that_is_no_network_is_the_servers_fault(tmp_path: Path) -> None:
     path = tmp_path / "u2net.onnx"
     path.write_bytes(b"<html>not found</html>")
     with pytest.raises(NotConfigured, match="cannot be used"):
@@ -115,7 +115,7 @@ def test_a_file_that_is_no_network_is_the_servers_fault(tmp_path) -> None:
 
 
 @needs_models
-def test_a_child_removes_backgrounds_in_a_fraction_of_the_default_memory(tmp_path) -> None:
+def test_a_child_removes_backgrounds_in_a_fraction_of_the_default_memory(tmp_path: Path) -> None:
     image_of(ball()).write_to_file(str(tmp_path / "ball.jpg"))
     wanted = Transform(Format.PNG, quality=100, operations=(RemoveBackground(str(U2NET)),))
     pool = ImagingPool(1, Limits(memory_bytes=800 * 2**20, cpu_seconds=60, wall_seconds=90))
@@ -134,7 +134,7 @@ def test_a_child_removes_backgrounds_in_a_fraction_of_the_default_memory(tmp_pat
 
 
 @needs_models
-def test_too_little_memory_for_the_network_is_told_as_such(tmp_path) -> None:
+def test_too_little_memory_for_the_network_is_told_as_such(tmp_path: Path) -> None:
     image_of(ball()).write_to_file(str(tmp_path / "ball.jpg"))
     wanted = Transform(Format.PNG, operations=(RemoveBackground(str(U2NET)),))
     pool = ImagingPool(1, Limits(memory_bytes=250 * 2**20))
@@ -145,7 +145,9 @@ def test_too_little_memory_for_the_network_is_told_as_such(tmp_path) -> None:
         pool.close()
 
 
-def test_what_is_missing_is_named_with_what_to_do(tmp_path, monkeypatch) -> None:
+def test_what_is_missing_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     weights = tmp_path / "u2net.onnx"
     monkeypatch.setattr(model_files, "find_spec", lambda _name: None)
     assert "no onnxruntime" in str(missing_for_background(weights))

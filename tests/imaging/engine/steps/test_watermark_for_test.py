@@ -3,6 +3,7 @@ it."""
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,8 +45,7 @@ def filled(width: int, height: int, *pixel: int) -> Pixels:
 
 def changed(pixels: Pixels) -> Mask:
     """Where the watermarked picture looks different, on a background of any kind."""
-    visible: Mask = (np.abs(watermarked(pixels).astype(int) - pixels) > VISIBLE).any(axis=2)
-    return visible
+    return np.asarray((np.abs(watermarked(pixels).astype(int) - pixels) > VISIBLE).any(axis=2))
 
 
 def static(width: int, height: int, bands: int = 3) -> Pixels:
@@ -208,7 +208,7 @@ def regressed(photo: Pixels) -> NDArray[np.float64]:
         views = [wide[2 * reach + y :, 2 * reach + x :][:height, :width] for x, y in steps]
         return np.stack([*views, np.full_like(mark, 128)], axis=-1) / 128
 
-    products, targets = 0.0, 0.0
+    products, targets = np.zeros(()), np.zeros(())
     for picture in chosen(photo.shape[1], photo.shape[0]):
         shown = around(watermarked(picture).astype(float))
         products = products + shown[..., :, np.newaxis] * shown[..., np.newaxis, :]
@@ -260,7 +260,7 @@ def test_twenty_chosen_pictures_do_not_bring_back_what_is_gone(
 
 @pytest.mark.corpus
 @pytest.mark.parametrize("path", sorted((CORPUS / "photos").glob("*")), ids=lambda path: path.name)
-def test_nor_do_they_of_a_real_photo(path) -> None:
+def test_nor_do_they_of_a_real_photo(path: Path) -> None:
     with Pillow.open(path) as file:
         picture = file.convert("RGB")
     picture.thumbnail((320, 320))
