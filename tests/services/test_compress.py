@@ -74,13 +74,11 @@ def uploads(tmp_path: Path) -> list[SourceFile]:
 
 
 @pytest.fixture
-def make_context(clock: Clock, tmp_path: Path) -> Callable[..., ProcessingContext]:
+def make_context(clock: Clock, tmp_path: Path) -> Callable[..., Room]:
     """A context whose pool follows a script."""
 
-    def make(script: Script, patience: float | None = None) -> ProcessingContext:
-        return ProcessingContext(
-            cast(Any, None), cast(ImagingPool, ScriptedPool(script)), clock, tmp_path, patience
-        )
+    def make(script: Script, patience: float | None = None) -> Room:
+        return Room(cast(Any, None), ScriptedPool(script), clock, tmp_path, patience)
 
     return make
 
@@ -92,7 +90,7 @@ def left(principal: Principal, now: datetime) -> tuple[int, int | None]:
 
 
 def test_a_batch_takes_turns_and_keeps_its_order(
-    principal: Principal, uploads: list[SourceFile], clock: Clock, context: Callable[..., Room]
+    principal: Principal, uploads: list[SourceFile], clock: Clock, make_context: Callable[..., Room]
 ) -> None:
     """Two files are in the pool at one time, and the later of the two ends first."""
 
@@ -113,7 +111,7 @@ def test_a_batch_takes_turns_and_keeps_its_order(
 
 
 def test_the_outcomes_of_files_stay_apart(
-    principal: Principal, uploads: list[SourceFile], clock: Clock, context: Callable[..., Room]
+    principal: Principal, uploads: list[SourceFile], clock: Clock, make_context: Callable[..., Room]
 ) -> None:
     names = iter(range(7))
 
@@ -131,7 +129,7 @@ def test_the_outcomes_of_files_stay_apart(
 
 
 def test_long_work_keeps_its_reservation(
-    principal: Principal, uploads: list[SourceFile], clock: Clock, context: Callable[..., Room]
+    principal: Principal, uploads: list[SourceFile], clock: Clock, make_context: Callable[..., Room]
 ) -> None:
     """Seven files of two minutes each outlive the lease of five, while every minute a sweep comes
     by."""
@@ -162,7 +160,7 @@ def test_a_stopped_server_is_503_and_free(
     principal: Principal,
     uploads: list[SourceFile],
     clock: Clock,
-    context: Callable[..., Room],
+    make_context: Callable[..., Room],
     script: Script,
     partial: bool,
     patience: float | None,
@@ -177,7 +175,7 @@ def test_a_stalled_batch_is_given_up_and_its_files_cancelled(
     principal: Principal,
     uploads: list[SourceFile],
     clock: Clock,
-    context: Callable[..., Room],
+    make_context: Callable[..., Room],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(service, "PATIENCE_SECONDS", 0.01)
@@ -191,7 +189,7 @@ def test_a_stalled_batch_is_given_up_and_its_files_cancelled(
 
 
 def test_a_batch_whose_turn_does_not_come_is_503_and_free(
-    principal: Principal, uploads: list[SourceFile], clock: Clock, context: Callable[..., Room]
+    principal: Principal, uploads: list[SourceFile], clock: Clock, make_context: Callable[..., Room]
 ) -> None:
     """However patient the work itself would be."""
     room = make_context(lambda *_: None, patience=0.01)
@@ -207,7 +205,7 @@ def test_a_batch_that_was_begun_is_no_longer_hurried(
     principal: Principal,
     uploads: list[SourceFile],
     clock: Clock,
-    context: Callable[..., Room],
+    make_context: Callable[..., Room],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its first file is at work when the patience ends, and done after that; the second never had
