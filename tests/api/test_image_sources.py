@@ -147,7 +147,7 @@ def test_what_is_not_published_here_is_refused(client, images, published, make_a
 def test_a_published_image_whose_file_is_lost_is_refused_and_free(app, images, published) -> None:
     storage = app.extensions["lightwell"].storage
     with app.app_context():
-        found = publishing.at(urlsplit(published[2]).path)
+        found = publishing.find_at_path(urlsplit(published[2]).path)
     storage.delete([found.storage_key])
     assert images.post("", url=published[2], name="x").status_code == 422
     assert images.used() == 0

@@ -16,7 +16,7 @@ from app.extensions import transaction
 from app.imaging import ImagingPool, Transform, Turn
 from app.services.accounts import keys
 from app.services.library import assets, renditions
-from app.services.library.renditions import RenditionSource, Wanted
+from app.services.library.renditions import RenditionRequest, RenditionSource
 from app.web.context import Container
 from tests.client import bearer
 from tests.databases import on_both_databases
@@ -262,7 +262,7 @@ def test_who_waits_for_another_s_rendering_waits_no_longer(
         who = keys.authenticate(acme.key, clock())
         with transaction(*who.partition) as session:
             original = RenditionSource.of(assets.get(session, image))
-            wanted = Wanted(who, original, Transform(max_width=20))
+            wanted = RenditionRequest(who, original, Transform(max_width=20))
             claim = renditions._find_or_claim(session, wanted, clock())
     assert isinstance(claim, renditions.RenditionClaim)
     assert is_overloaded(send_export_url(client, acme.key, image))

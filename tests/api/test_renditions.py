@@ -16,7 +16,7 @@ from app.extensions import transaction
 from app.imaging import ImagingPool, Transform
 from app.services.accounts import keys
 from app.services.library import assets, kept_renditions, renditions
-from app.services.library.renditions import RenditionSource, Wanted
+from app.services.library.renditions import RenditionRequest, RenditionSource
 from app.services.sweep import sweep
 from tests.client import bearer
 from tests.databases import on_both_databases
@@ -249,7 +249,7 @@ def _render_as(app, account, asset) -> None:
     with transaction(*who.partition) as session:
         original = RenditionSource.of(assets.get(session, asset["id"]))
     with container.processing_context.folder() as folder:
-        wanted = Wanted(who, original, Transform(max_width=200))
+        wanted = RenditionRequest(who, original, Transform(max_width=200))
         renditions.render(wanted, folder / "out", container.processing_context)
 
 

@@ -167,6 +167,6 @@ def test_what_was_discarded_is_no_stray(
 
 
 def test_pages_of_one_find_the_same(missing, differences, clock, monkeypatch) -> None:
-    monkeypatch.setattr(inventory, "PAGE", 1)
+    monkeypatch.setattr(inventory, "PAGE_SIZE", 1)
     clock.advance(minutes=61)
     assert differences() == dict.fromkeys(missing)

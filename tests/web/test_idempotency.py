@@ -185,7 +185,7 @@ def test_an_answer_that_is_not_kept_is_worked_again_for_free(
     app, client, acme, monkeypatch, evicted
 ) -> None:
     if not evicted:
-        monkeypatch.setattr(idempotency, "LARGEST", 1000)
+        monkeypatch.setattr(idempotency, "MAX_KEPT_BYTES", 1000)
     first = client.compress(acme.key, encoded(), encoded(seed=2), headers=once())
     if evicted:
         make_room(app, acme)
@@ -204,7 +204,7 @@ def test_an_answer_that_is_not_kept_is_worked_again_for_free(
 def test_one_is_worked_again_once_at_a_time_and_survives_a_refusal(
     app, client, acme, monkeypatch
 ) -> None:
-    monkeypatch.setattr(idempotency, "LARGEST", 1000)
+    monkeypatch.setattr(idempotency, "MAX_KEPT_BYTES", 1000)
     first = client.compress(acme.key, encoded(), headers=once())
     with slowly(app, monkeypatch) as (started, finish), ThreadPoolExecutor(1) as thread:
         again = thread.submit(
@@ -336,7 +336,7 @@ def make_room(app, account) -> None:
         with transaction(account.org_id, "live") as session:
             assert kept.total(session, Kept.ANSWER)
             assert kept.add(session, idempotency.EVICTION, 1, 1)
-            kept.shift(session, Kept.ANSWER, -1)
+            kept.change_total(session, Kept.ANSWER, -1)
         sweep(container.storage, container.settings.spool_dir, container.clock())
 
 

@@ -314,7 +314,7 @@ def test_the_work_does_not_grow_with_the_organizations(
     billing_env, make_account, monkeypatch
 ) -> None:
     """One query for all, read in parts, as are the provider's lists."""
-    monkeypatch.setattr(reconciliation, "ROWS", 3)
+    monkeypatch.setattr(reconciliation, "BATCH_SIZE", 3)
     monkeypatch.setattr(stripe_payments, "PAGE", 3)
     counts = []
     for accounts in (1, 7):

@@ -236,10 +236,10 @@ def test_a_renewal_that_nobody_told_is_asked_for(life) -> None:
     life.calendar.now = ended
     life.stripe.subscriptions.end_period(one)
     life.calendar.advance(hours=2, seconds=-1)
-    subscriptions.check_unheard(life.billing_env.provider)
+    subscriptions.synchronise_due(life.billing_env.provider)
     assert life.billing_env.billing(life.who).period_end == ended
     life.calendar.advance(seconds=1)
-    subscriptions.check_unheard(life.billing_env.provider)
+    subscriptions.synchronise_due(life.billing_env.provider)
     assert life.billing_env.billing(life.who).period_end > ended + timedelta(days=27)
     assert [entry.actor for entry in life.billing_env.audit(life.who)][-1:] == [system("check")]
 
@@ -252,7 +252,7 @@ def test_an_end_that_nobody_told_is_asked_for(life) -> None:
     life.stripe.subscriptions.end_period(one)
     life.calendar.advance(hours=2)
     assert life.plan == "TEAM"
-    subscriptions.check_unheard(life.billing_env.provider)
+    subscriptions.synchronise_due(life.billing_env.provider)
     assert life.plan == "FREE"
     life.check()
 
@@ -264,7 +264,7 @@ def test_a_payment_that_nobody_told_is_asked_for_before_the_plan_lapses(life) ->
     life.catch_up()
     life.stripe.customers.set_card(life.customer_id, "works")
     life.calendar.advance(days=1)
-    subscriptions.check_unheard(life.billing_env.provider)
+    subscriptions.synchronise_due(life.billing_env.provider)
     life.check()
     assert (
         life.billing_env.billing(life.who).status,
@@ -279,7 +279,7 @@ def test_who_did_not_answer_is_asked_again_later(life) -> None:
     broken = Broken(life.billing_env.provider.payments, {life.customer_id: DependencyDown("down")})
     asked = []
     for _ in range(8):
-        subscriptions.check_unheard(replace(life.billing_env.provider, payments=broken))
+        subscriptions.synchronise_due(replace(life.billing_env.provider, payments=broken))
         asked.append(len(broken.asked))
         life.calendar.advance(hours=1)
     assert asked == [1, 1, 1, 1, 1, 1, 2, 2]

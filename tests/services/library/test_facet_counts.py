@@ -27,7 +27,7 @@ def kept(account, mode="live") -> dict[str, int]:
 
 def shift(account, before, after, mode="live") -> None:
     with transaction(account.org_id, mode) as session:
-        facet_counts.shift(session, set(before), set(after))
+        facet_counts.apply_change(session, set(before), set(after))
 
 
 ASSETS = st.builds(
@@ -83,9 +83,9 @@ def test_tags_that_nothing_carries_any_more_are_forgotten(acme) -> None:
 def test_a_facet_may_return_in_the_transaction_that_emptied_it(acme) -> None:
     with transaction(acme.org_id, "live") as session:
         for _ in range(2):
-            facet_counts.shift(session, set(), {"all", "tag:a"})
-            facet_counts.shift(session, {"all", "tag:a"}, set())
-        facet_counts.shift(session, set(), {"all", "tag:a"})
+            facet_counts.apply_change(session, set(), {"all", "tag:a"})
+            facet_counts.apply_change(session, {"all", "tag:a"}, set())
+        facet_counts.apply_change(session, set(), {"all", "tag:a"})
     assert kept(acme) == {"all": 1, "tag:a": 1}
 
 
@@ -164,7 +164,7 @@ def test_a_writer_waits_for_the_one_who_holds_the_lock(app, acme) -> None:
         with app.app_context(), transaction(acme.org_id, "live") as session:
             facet_counts.lock(session)
             before = {row.facet for row in session.scalars(select(AssetCount)) if row.count}
-            facet_counts.shift(session, before, {"all", word})
+            facet_counts.apply_change(session, before, {"all", word})
 
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(retag, ["tag:b", "tag:c"] * 8))
