@@ -28,7 +28,7 @@ def sweep() -> None:
     with app.app_context():
         sweep_all(container.storage, container.settings.spool_dir, container.clock())
         if container.provider:
-            subscriptions.check_unheard(container.provider)
+            subscriptions.synchronise_due(container.provider)
             metering.report(container.provider)
 
 
@@ -66,9 +66,9 @@ def resume_exports(app: Flask) -> None:
     """Enqueue again what a dead worker left."""
     container = app.extensions["lightwell"]
     with transaction() as session, unscoped(session, "resume exports"):
-        due = export_worker.take_due(session, container.clock())
+        due = export_worker.requeue_due(session, container.clock())
     for one in due:
-        export_jobs.send(container.redis, one)
+        export_jobs.enqueue(container.redis, one)
 
 
 def resume_billing(app: Flask) -> None:
@@ -79,7 +79,7 @@ def resume_billing(app: Flask) -> None:
     with transaction() as session:
         is_due = inbox.has_due(session, container.clock())
     if is_due:
-        inbox.send(container.redis)
+        inbox.enqueue(container.redis)
 
 
 PERIODIC: tuple[Callable[[Flask], None], ...] = (resume_exports, resume_billing)

@@ -34,7 +34,7 @@ from app.services.filenames import clean_name
 from app.services.library import assets, listing, uploads
 from app.services.library.assets import Label
 from app.services.library.listing import Filter, Sort
-from app.services.library.uploads import Declared
+from app.services.library.uploads import DeclaredFile
 from app.web.context import container, now, principal, processing, workspace_transaction
 from app.web.links import absolute, thumbnail
 from app.web.requirements import Workspace, requires
@@ -185,8 +185,8 @@ class NewAsset(Body):
         return value
 
     @property
-    def declared(self) -> Declared:
-        return Declared(self.originalName, self.mimeType.lower(), self.size)
+    def declared(self) -> DeclaredFile:
+        return DeclaredFile(self.originalName, self.mimeType.lower(), self.size)
 
     @property
     def label(self) -> Label:

@@ -50,7 +50,7 @@ class ExportConfig(TransformFields, Body):
 class NewExport(Body):
     assetIds: list[Id] = Field(
         min_length=1,
-        max_length=export_jobs.MOST_ASSETS,
+        max_length=export_jobs.MAX_ASSETS,
         examples=[["image_0mpn9k2ucq3vd1x7b8e5h4zt"]],
     )
     config: ExportConfig = Field(default_factory=ExportConfig)
@@ -160,7 +160,7 @@ def create(body: NewExport) -> Response:
         return _streamed(body)
     with workspace_transaction() as session:
         export = export_jobs.create(session, who, body.assetIds, body.wanted, now(), g.claim)
-    export_jobs.send(container().redis, export_jobs.due(export))
+    export_jobs.enqueue(container().redis, export_jobs.due(export))
     response = answer(ExportState.of(export), 202)
     response.location = f"{blueprint.url_prefix}/{export.id}"
     return response
@@ -223,5 +223,5 @@ def show(path: ById) -> Response:
 def delete(path: ById) -> tuple[str, int]:
     """Ends one that is unfinished. A finished one is forgotten, and its ZIP removed."""
     with workspace_transaction() as session:
-        export_jobs.cancel(session, path.id, now())
+        export_jobs.cancel_or_delete(session, path.id, now())
     return "", 204

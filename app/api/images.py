@@ -163,7 +163,7 @@ def index(query: ImageQuery) -> Response:
 @requires(Key("write"))
 def create_from_url(body: ImageOfUrl) -> tuple[Response, int]:
     """Fetches the image, within 20 seconds and the plan's size of a file, and keeps it as it is."""
-    if published := publishing.at(own_path(body.url) or ""):
+    if published := publishing.find_at_path(own_path(body.url) or ""):
         with processing(container().image_work) as context, _naming("url"):
             return created(
                 create_image.from_published(image_request(body.name), published, context)

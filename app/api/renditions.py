@@ -25,7 +25,7 @@ from app.models import MediaType
 from app.services.exports import presets
 from app.services.filenames import Names
 from app.services.library import assets, renditions
-from app.services.library.renditions import Found, RenditionSource, Wanted
+from app.services.library.renditions import ReadyRendition, RenditionRequest, RenditionSource
 from app.web.context import container, now, principal, processing, workspace_transaction
 from app.web.links import download
 from app.web.requirements import Workspace, requires
@@ -72,7 +72,7 @@ def export_url(path: ById, query: ExportUrlQuery) -> Response:
     with workspace_transaction() as session:
         asset = assets.get(session, path.id)
         base = (
-            presets.transform_of(presets.named(session, query.preset))
+            presets.transform_of(presets.get(session, query.preset))
             if query.preset
             else Transform()
         )
@@ -81,7 +81,7 @@ def export_url(path: ById, query: ExportUrlQuery) -> Response:
                 "This asset is a video, and copies are made of images only. Its poster is the "
                 "thumbnailUrl."
             )
-        wanted = Wanted(who, RenditionSource.of(asset), query.over(base), ttl)
+        wanted = RenditionRequest(who, RenditionSource.of(asset), query.over(base), ttl)
         found = renditions.reuse(session, wanted, now())
     found = found or _rendered(wanted)
     expires_at = now().replace(microsecond=0) + ttl
@@ -100,6 +100,6 @@ def export_url(path: ById, query: ExportUrlQuery) -> Response:
     return response
 
 
-def _rendered(wanted: Wanted) -> Found:
+def _rendered(wanted: RenditionRequest) -> ReadyRendition:
     with processing(container().image_work) as context, context.folder() as folder:
         return renditions.render(wanted, folder / "rendition", context)

@@ -16,14 +16,15 @@ class ActorKind(StrEnum):
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts. ``id`` is the key's or the user's; of the system it names the part that acts."""
+    """Who acts. ``id`` is the key's or the user's; for the system it names the part that acts."""
 
     kind: ActorKind
     id: str
 
 
 class ActedBy:
-    """A row that tells who made it. No foreign key: it is told also when the actor is gone."""
+    """A row that names the actor who made it. There is no foreign key, so that the name stays when
+    the actor is deleted."""
 
     actor_kind: Mapped[str] = mapped_column(
         String(8),

@@ -1,5 +1,5 @@
-"""Who pays for what: the payment provider's customers and subscriptions as Lightwell last saw them,
-and its inbox."""
+"""Billing: the payment provider's customers and subscriptions as Lightwell last read them, and the
+inbox of its events."""
 
 from datetime import datetime
 from typing import Any
@@ -12,17 +12,17 @@ from app.models.actors import ActedBy
 from app.models.types import UtcDateTime
 from app.tenancy import OrgOwned
 
-PROVIDER_ID = 255
-"""Longest id that Stripe promises."""
+MAX_PROVIDER_ID_LENGTH = 255
+"""Stripe promises that no id is longer."""
 
 
 class BillingAccount(OrgOwned, Base):
-    """An organization that has been at the fake Stripe, and the subscription that counts for it.
+    """An organization that has begun to buy, and the subscription that counts for it.
 
-    ``customers`` numbers the provider's customers that it has had; ``customer_id`` is None after
-    one was deleted. ``revision`` grows with every snapshot that is applied: one that was taken
-    before it has come too late. ``plan_code`` is what is paid for, None for nothing; ``check_at``
-    is when we ask, if we hear nothing before.
+    ``customers`` is how many customers the organization has had at the provider; ``customer_id`` is
+    None after its customer was deleted. ``revision`` grows with every snapshot that is applied, so
+    that an older snapshot is recognised as outdated. ``plan_code`` is the plan that is paid for,
+    None for no plan. ``check_at`` is when Lightwell asks the provider, if no event arrives before.
     """
 
     __tablename__ = "billing_accounts"
@@ -30,10 +30,10 @@ class BillingAccount(OrgOwned, Base):
     org_id: Mapped[str] = mapped_column(
         ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True
     )
-    customer_id: Mapped[str | None] = mapped_column(String(PROVIDER_ID), unique=True)
+    customer_id: Mapped[str | None] = mapped_column(String(MAX_PROVIDER_ID_LENGTH), unique=True)
     customers: Mapped[int] = mapped_column(default=0)
     revision: Mapped[int] = mapped_column(default=0)
-    subscription_id: Mapped[str | None] = mapped_column(String(PROVIDER_ID))
+    subscription_id: Mapped[str | None] = mapped_column(String(MAX_PROVIDER_ID_LENGTH))
     status: Mapped[str | None] = mapped_column(String(32))
     plan_code: Mapped[str | None] = mapped_column(ForeignKey("plans.code"))
     interval: Mapped[str | None] = mapped_column(String(8))
@@ -44,11 +44,10 @@ class BillingAccount(OrgOwned, Base):
 
 
 class StripeEvent(Base):
-    """An event that Stripe sent. ``subject`` is the customer, or the charge, that must be looked at
-    because of it.
+    """An event that Stripe sent. ``subject`` is the customer or the charge that the event is about.
 
-    ``handled_at`` is set in the transaction that applied it; until then ``next_attempt_at`` is when
-    it is looked at again. ``outcome`` says what came of it, or why nothing did yet.
+    ``handled_at`` is set in the transaction that applies the event; until then ``next_attempt_at``
+    is when it is tried again. ``outcome`` is the result, or the reason why there is none yet.
     """
 
     __tablename__ = "stripe_events"
@@ -58,9 +57,9 @@ class StripeEvent(Base):
         Index("ix_stripe_events_handled_at", "handled_at"),
     )
 
-    id: Mapped[str] = mapped_column(String(PROVIDER_ID), primary_key=True)
+    id: Mapped[str] = mapped_column(String(MAX_PROVIDER_ID_LENGTH), primary_key=True)
     type: Mapped[str] = mapped_column(String(100))
-    subject: Mapped[str | None] = mapped_column(String(PROVIDER_ID))
+    subject: Mapped[str | None] = mapped_column(String(MAX_PROVIDER_ID_LENGTH))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     received_at: Mapped[datetime] = mapped_column(UtcDateTime)
     handled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -70,7 +69,8 @@ class StripeEvent(Base):
 
 
 class AuditEntry(ActedBy, OrgOwned, Base):
-    """Who changed what of an organization. ``before`` and ``after`` hold the values that differ."""
+    """A change to an organization, with its actor. ``before`` and ``after`` hold the values that
+    differ."""
 
     __tablename__ = "audit_entries"
     __table_args__ = (Index("ix_audit_entries_org_id_id", "org_id", "id"),)
@@ -79,13 +79,13 @@ class AuditEntry(ActedBy, OrgOwned, Base):
     action: Mapped[str] = mapped_column(String(64))
     before: Mapped[dict[str, Any]] = mapped_column(JSON)
     after: Mapped[dict[str, Any]] = mapped_column(JSON)
-    event_id: Mapped[str | None] = mapped_column(String(PROVIDER_ID))
+    event_id: Mapped[str | None] = mapped_column(String(MAX_PROVIDER_ID_LENGTH))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class MeterEvent(OrgOwned, Base):
-    """Live images that are yet to be reported to the provider's meter: one ledger entry of a
-    metered organization."""
+    """The live images of one ledger entry of a metered organization that are not yet reported to
+    the provider's meter."""
 
     __tablename__ = "meter_events"
 

@@ -1,4 +1,4 @@
-"""Who there is: plans, organizations, users, memberships, API keys. Not owned by an org; see
+"""Plans, organizations, users, memberships and API keys. No organization owns these rows; see
 ``app.tenancy``."""
 
 from datetime import datetime
@@ -11,11 +11,11 @@ from app.extensions import Base
 from app.models.types import UtcDateTime
 
 FREE = "FREE"
-"""The plan of those who neither pay nor were granted one."""
+"""The plan of an organization that neither pays for a plan nor was granted one."""
 
 
 class Role(StrEnum):
-    """What a user is in an organization, the highest first."""
+    """A user's role in an organization, the highest first."""
 
     OWNER = "owner"
     ADMIN = "admin"
@@ -23,7 +23,7 @@ class Role(StrEnum):
     VIEWER = "viewer"
 
     def includes(self, other: "Role") -> bool:
-        """It may do all that ``other`` may."""
+        """Whether this role may do all that ``other`` may."""
         roles = list(Role)
         return roles.index(self) <= roles.index(other)
 
@@ -34,11 +34,11 @@ class Mode(StrEnum):
 
 
 class Plan(Base):
-    """What an organization pays and may use. Rows, so that staff can edit them; NULL means without
-    limit.
+    """The price and the limits of an organization. Plans are rows, so that staff can edit them;
+    NULL means without limit.
 
-    ``price_cents`` is NULL for what is sold by contract. Plans that were made for one customer are
-    not ``listed``.
+    ``price_cents`` is NULL for a plan that is sold by contract. A plan that was made for one
+    customer is not ``listed``.
     """
 
     __tablename__ = "plans"
@@ -58,9 +58,10 @@ class Plan(Base):
 class Organization(Base):
     """The tenant.
 
-    ``plan_code`` is the higher of what is paid for and what was granted (``granted_plan_code``: by
-    contract, by staff). From ``plan_lapses_at`` on, set while a payment is overdue, only the latter
-    holds. ``metered`` organizations pay by the image. ``flag`` says what staff should look into.
+    ``plan_code`` is the higher of the plan that is paid for and the plan that was granted by
+    contract or by staff (``granted_plan_code``). ``plan_lapses_at`` is set while a payment is
+    overdue: from then on only the granted plan holds. ``metered`` organizations pay by the image.
+    ``flag`` says what staff should look into.
     """
 
     __tablename__ = "organizations"
@@ -76,7 +77,8 @@ class Organization(Base):
 
     @classmethod
     def plan_code_at(cls, now: datetime) -> ColumnElement[str]:
-        """The plan that holds at a moment: nothing has to run when one lapses."""
+        """The plan that holds at ``now``. It is computed, so that no job has to run at the moment
+        when a plan lapses."""
         return case(
             (cls.plan_lapses_at <= now, func.coalesce(cls.granted_plan_code, FREE)),
             else_=cls.plan_code,
@@ -84,11 +86,10 @@ class Organization(Base):
 
 
 class User(Base):
-    """A person. ``email`` is stored normalised; without a password the account is yet to be
-    claimed.
+    """A person. ``email`` is stored normalised. An account without a password is not yet claimed.
 
-    ``mailbox`` is where its mail arrives. It is NULL for those who shared one before each could
-    have one account only.
+    ``mailbox`` is where mail to ``email`` arrives. It is NULL for users who shared a mailbox before
+    the rule of one account per mailbox.
     """
 
     __tablename__ = "users"
@@ -120,10 +121,10 @@ class Membership(Base):
 
 
 class ApiKey(Base):
-    """A key of one organization. The secret itself is never stored, only its SHA-256.
+    """A key of one organization. Only the SHA-256 of its secret is stored.
 
-    ``original_key_id`` is the first of the keys that were rotated into this one, NULL where it is
-    the first itself.
+    ``original_key_id`` is the first of the keys that were rotated into this one, NULL for that
+    first key.
     """
 
     __tablename__ = "api_keys"

@@ -1,4 +1,4 @@
-"""What leaves a workspace: presets, renditions, batch exports."""
+"""Export presets, renditions and batch exports."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -14,7 +14,7 @@ from app.tenancy import Partitioned
 
 
 class ExportPreset(Partitioned, Base):
-    """A transformation under a name. ``format`` None keeps the asset's own."""
+    """A transformation under a name. With ``format`` None the asset keeps its own format."""
 
     __tablename__ = "export_presets"
     __table_args__ = (UniqueConstraint("org_id", "mode", "name"),)
@@ -31,13 +31,13 @@ class ExportPreset(Partitioned, Base):
 
 
 class Rendition(Partitioned, Base):
-    """A transformed copy of a content (SHA-256 of an original), found again by
-    ``transform_key``, the transformation's name.
+    """A transformed copy of a content (the SHA-256 of an original). ``transform_key`` names the
+    transformation; content and key together find the rendition again.
 
-    Who inserts the row renders it; until it is ``ready``, ``claim`` says who does and
-    ``lease_until`` for how long the others wait for it. ``storage_key`` is where that claim's bytes
-    go. ``needed_until`` is when it was last asked for, or when the last URL to it ends: those that
-    were needed longest ago go first.
+    Whoever inserts the row renders it. Until it is ``ready``, ``claim`` names the claim that
+    renders it and ``lease_until`` is how long other requests wait for it. ``storage_key`` is where
+    that claim stores the bytes. ``needed_until`` is when the rendition was last requested, or when
+    the last URL to it ends; the rendition with the earliest time is removed first.
     """
 
     __tablename__ = "renditions"
@@ -73,11 +73,11 @@ class ExportStatus(StrEnum):
 
 
 class Export(ActedBy, Partitioned, Base):
-    """A batch export: which assets, how, how far it is, and where its ZIP lies.
+    """A batch export: its assets, its configuration, its progress and the storage key of its ZIP.
 
-    A worker claims it by raising ``attempt`` and keeps it by renewing ``lease_until``; whoever
-    finds the lease over may claim it again, and the earlier worker notices that the attempt is no
-    longer its own.
+    A worker claims it by raising ``attempt`` and keeps it by renewing ``lease_until``. Once the
+    lease has ended another worker may claim it, and the earlier worker notices that ``attempt`` has
+    changed.
     """
 
     __tablename__ = "exports"

@@ -1,4 +1,4 @@
-"""Answers that are kept, so that a retried request is not worked twice."""
+"""Answers that are kept, so that a repeated request is not processed twice."""
 
 from datetime import datetime
 from typing import Any
@@ -13,12 +13,12 @@ from app.tenancy import Partitioned
 
 
 class IdempotentRequest(ActedBy, Partitioned, Base):
-    """A request that carried an ``Idempotency-Key``; ``status`` is NULL until it was answered.
+    """A request that carried an ``Idempotency-Key``; ``status`` is NULL until it is answered.
 
-    ``fingerprint`` is the SHA-256 of what was asked. Whoever works on it has raised ``attempt`` and
-    renews ``lease_until``; who finds the lease over may take it. ``result_id`` names what it made,
-    an asset or an export. ``body_key`` names the answer's bytes in storage, as long as they are
-    kept.
+    ``fingerprint`` is the SHA-256 of the request. The process that works on it has raised
+    ``attempt`` and renews ``lease_until``; once the lease has ended another process may take over.
+    ``result_id`` is the asset or the export that the request made. ``body_key`` is the storage key
+    of the answer's bytes, as long as they are kept.
     """
 
     __tablename__ = "idempotent_requests"

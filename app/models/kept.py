@@ -1,4 +1,4 @@
-"""How much is kept of what can be made again."""
+"""The storage used by files that can be made again."""
 
 from enum import StrEnum
 
@@ -16,10 +16,10 @@ class Kept(StrEnum):
 
 
 class KeptBytes(Partitioned, Base):
-    """Bytes of all kept answers, renditions or ZIPs of exports: the sum over the rows that name
+    """The bytes of all kept answers, renditions or export ZIPs: the sum over the rows that name
     them.
 
-    Whoever adds or removes one holds this row until the transaction ends.
+    A transaction that adds or removes one locks this row until it ends.
     """
 
     __tablename__ = "kept_bytes"

@@ -1,5 +1,4 @@
-"""A workspace's library: assets and their tags, collections, files on their way in, and what is
-kept count of."""
+"""A workspace's library: assets and their tags, collections, uploads and counts."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -28,11 +27,11 @@ class MediaType(StrEnum):
 
 
 class Asset(Partitioned, Base):
-    """A stored image or video. Its content never changes; ``content`` is the SHA-256 of it.
+    """A stored image or video. Its bytes never change; ``content`` is their SHA-256.
 
-    ``kind`` is what the file was found to be, ``mime_type`` what it was declared as; they agree.
-    Sizes are in pixels of the upright picture and in bytes. ``sort_name`` and ``search`` are
-    case-folded: the name, and all that is searched.
+    ``kind`` is the format that was detected, ``mime_type`` the type that was declared; they agree.
+    ``size`` is in bytes, ``width`` and ``height`` in pixels of the upright picture. ``sort_name``
+    is the case-folded name, ``search`` all case-folded text that is searched.
     """
 
     __tablename__ = "assets"
@@ -89,11 +88,11 @@ Index(
     sqlite_where=IS_TEST,
     postgresql_where=IS_TEST,
 )
-"""Finds what test keys made long ago, among everybody's assets."""
+"""Finds old assets of test keys across all organizations."""
 
 
 class AssetTag(Partitioned, Base):
-    """``Asset.tags`` once more, a row each, to find assets by."""
+    """A tag of an asset, also in ``Asset.tags``; the rows serve to find assets by tag."""
 
     __tablename__ = "asset_tags"
     __table_args__ = (
@@ -114,7 +113,7 @@ class AssetTag(Partitioned, Base):
 class AssetCount(Partitioned, Base):
     """How many assets share a facet: ``all``, ``type:IMAGE``, ``collection:<id>``, ``tag:<tag>``.
 
-    Kept by whatever writes assets, so that a list knows its total without counting.
+    Every change of assets updates it, so that a list knows its total without counting.
     """
 
     __tablename__ = "asset_counts"
@@ -129,7 +128,7 @@ class AssetCount(Partitioned, Base):
 
 
 class Collection(Partitioned, Base):
-    """A folder of assets, in a tree. ``place`` is its parent and name in one, which are unique
+    """A folder of assets, in a tree. ``place`` joins its parent and its name, which are unique
     together."""
 
     __tablename__ = "collections"
@@ -150,10 +149,11 @@ class Collection(Partitioned, Base):
 
 
 class Upload(Partitioned, Base):
-    """A file on its way in: its bytes are set aside until it is an asset, ``asset_id``, or given
-    up.
+    """A file that is being uploaded. Its bytes are reserved until it becomes an asset
+    (``asset_id``) or is abandoned.
 
-    The row lives as long as its URL, though the file was ``refused`` (why) or is an asset already.
+    The row stays as long as its URL is valid, even when the file was ``refused`` (the reason) or is
+    already an asset.
     """
 
     __tablename__ = "uploads"
@@ -173,7 +173,7 @@ class Upload(Partitioned, Base):
 
 
 class StorageCounter(OrgOwned, Base):
-    """Bytes of an organization's assets, and of the uploads that were promised to it."""
+    """The bytes of an organization's assets and of its reserved uploads."""
 
     __tablename__ = "storage_counters"
     __table_args__ = (CheckConstraint("bytes >= 0", name="bytes"),)
@@ -196,8 +196,8 @@ class DiscardedObject(OrgOwned, Base):
 
 
 class AllowedHost(OrgOwned, Base):
-    """A host that images may be fetched from, beyond the well-known object stores. In lower
-    case."""
+    """A host, in lower case, that images may be fetched from in addition to the well-known object
+    stores."""
 
     __tablename__ = "allowed_hosts"
 

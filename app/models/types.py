@@ -14,10 +14,10 @@ RANDOM_DIGITS = 15
 
 
 def new_id(prefix: str, now: datetime) -> str:
-    """``<prefix>_`` and 24 of ``0-9a-z``: 9 for the milliseconds since 1970 (until 5188), 15 random
-    ones (77 bits).
+    """``<prefix>_`` and 24 of ``0-9a-z``: 9 digits for the milliseconds since 1970 (until the year
+    5188) and 15 random digits (77 bits).
 
-    Ids sort by the time they were made, so they double as cursors.
+    Ids sort by the time they were made, so they also serve as cursors.
     """
     milliseconds = (now - EPOCH) // timedelta(milliseconds=1)
     random = secrets.randbelow(36**RANDOM_DIGITS)
@@ -34,12 +34,12 @@ def _base36(number: int, digits: int) -> str:
 
 
 def moment_of(identifier: str) -> datetime:
-    """When an id was made, to the millisecond. ValueError for what is none."""
+    """When an id was made, to the millisecond. Raises ValueError for anything that is not an id."""
     return EPOCH + timedelta(milliseconds=int(identifier.rpartition("_")[2][:TIME_DIGITS], 36))
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware moment in UTC on every database; SQLite itself would forget the zone."""
+    """An aware datetime in UTC on every database; SQLite itself does not store the time zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True

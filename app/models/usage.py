@@ -1,7 +1,8 @@
-"""What an organization used: ledgers of it, and counters that a ledger's entries add up to.
+"""The usage of an organization: ledgers, and counters that are the sums of a ledger's entries.
 
-Live images have the one pair, counted by the month; what test keys make has the other, by the day.
-So no sum over live usage can take in what is neither sold nor reported.
+Live images have a ledger and a counter per month; images of test keys have a ledger and a counter
+per day. The tables are separate, so that no sum over live usage includes images that are neither
+sold nor reported.
 """
 
 from datetime import date, datetime
@@ -24,10 +25,10 @@ class EntryState(StrEnum):
 
 
 class LedgerEntry(ActedBy, OrgOwned, Base):
-    """One act of using: ``images`` are reserved before the work and settled (or released) once,
-    after it.
+    """One use: ``images`` are reserved before the work and settled or released once, after it.
 
-    ``reference`` names the request that must not be charged twice, where the client gave it a name.
+    ``reference`` is the id of the claimed request that must not be charged twice, NULL for a
+    request without an ``Idempotency-Key``.
     """
 
     __abstract__ = True
@@ -52,7 +53,7 @@ class LedgerEntry(ActedBy, OrgOwned, Base):
 
 
 class Counter(OrgOwned, Base):
-    """Images of one organization in one period, which its first day (UTC) names."""
+    """The images of one organization in one period. ``period`` is its first day (UTC)."""
 
     __abstract__ = True
     __table_args__ = (

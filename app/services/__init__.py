@@ -1,2 +1,2 @@
-"""Use cases, as plain functions: they take a session or open a transaction, and never commit one
-they were given."""
+"""Use cases as plain functions. They take a session or open a transaction, and never commit a
+session that was passed to them."""

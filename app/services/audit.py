@@ -1,4 +1,4 @@
-"""Who changed what."""
+"""The audit log: who changed what, and when."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -17,8 +17,8 @@ def record(
     now: datetime,
     event_id: str | None = None,
 ) -> None:
-    """Note what differs between two states of the session's organization, if anything does. Moments
-    are told in ISO."""
+    """Record the values that differ between two states of the session's organization, if any do.
+    Datetimes are written in ISO 8601."""
     changed = [name for name in after if before.get(name) != after[name]]
     if not changed:
         return

@@ -1,4 +1,4 @@
-"""Checksums of files, read piece by piece."""
+"""Checksums of files, which are read in chunks."""
 
 import hashlib
 import zlib
@@ -8,13 +8,13 @@ CHUNK_BYTES = 256 * 1024
 
 
 def sha256_of(path: Path) -> str:
-    """Names a content, in hexadecimal digits."""
+    """The SHA-256 of a file in hexadecimal digits; it identifies the content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def crc32_of(path: Path) -> int:
-    """What a ZIP says of an entry before the entry itself."""
+    """The CRC-32 of a file, which a ZIP needs before the bytes of the entry."""
     checksum = 0
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):

@@ -17,18 +17,18 @@ from app.services.processing_context import ProcessingContext, busy
 from app.services.usage import Reservation, Summary
 
 IN_FLIGHT_PER_PROCESS = 2
-"""Files of one batch that wait in the pool at one time; the rest waits here, so that batches take
+"""Files of one batch that are in the pool at one time. The rest waits here, so that batches take
 turns."""
 HEARTBEAT = timedelta(minutes=1)
 PATIENCE_SECONDS = 30
-STALLED = timedelta(minutes=15)
-"""Without one finished file for this long, a batch is given up; the pool's own limits are far below
+STALLED_AFTER = timedelta(minutes=15)
+"""A batch in which no file finishes for this long is given up. The pool's own limits are far below
 it."""
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file as it came: the client's name for it, and where its bytes are."""
+    """An uploaded file: the client's name for it, the path of its bytes, and its size in bytes."""
 
     name: str
     path: Path
@@ -46,7 +46,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Failure:
-    """A file that could not be compressed, and why."""
+    """A file that could not be compressed, with the error."""
 
     upload: SourceFile
     error: AppError
@@ -54,7 +54,8 @@ class Failure:
 
 @dataclass(frozen=True)
 class Batch:
-    """What came of a batch, in the order sent, and the month after it."""
+    """The result of a batch, in the order in which the files were sent, and the month's usage after
+    it."""
 
     results: list[Result]
     failures: list[Failure]
@@ -71,12 +72,12 @@ def compress(
     partial: bool = False,
     reference: str | None = None,
 ) -> Batch:
-    """Compress ``uploads`` into files beside them, with a watermark for a test key, and charge
-    those that succeeded.
+    """Compress ``uploads`` into files in the same folder, with a watermark for a test key, and
+    charge for the files that succeeded.
 
-    All or nothing unless ``partial``. Raises MonthlyLimitReached before any work, Unprocessable (or
-    TooLarge, where that is all that is wrong) naming each bad file after it, and Overloaded or
-    ImagingInterrupted where the server gave up; then nothing is charged.
+    Without ``partial`` one bad file fails the whole batch. Raises MonthlyLimitReached before any
+    work; after it Unprocessable, or TooLarge if every bad file is too large, naming each bad file;
+    Overloaded or ImagingInterrupted if the server gave up. Then nothing is charged.
     """
     with transaction(principal.org_id) as session:
         reservation = usage.reserve(
@@ -113,7 +114,7 @@ def _work(
     context: ProcessingContext,
     reservation: Reservation,
 ) -> list[Result | Failure]:
-    """The outcome of each upload, while the reservation is kept alive."""
+    """Compress all uploads and renew the reservation meanwhile."""
     outcomes: dict[int, Result | Failure] = {}
     renewed = progressed = context.clock()
     with closing(_converted(principal, uploads, transform, context)) as finished:
@@ -122,7 +123,7 @@ def _work(
             if outcome is not None:
                 outcomes[number] = outcome
                 progressed = now
-            elif now - progressed >= STALLED:
+            elif now - progressed >= STALLED_AFTER:
                 raise Overloaded(
                     "The server is too busy to finish this batch. Nothing was charged; send it "
                     "again."
@@ -140,11 +141,11 @@ def _converted(
     transform: Transform,
     context: ProcessingContext,
 ) -> Generator[tuple[int, Result | Failure | None], None, None]:
-    """Outcomes as they come, with the upload's place in the batch; an empty one after a while in
-    which none came.
+    """Yield each outcome when it is ready, with the upload's index in the batch, and ``-1, None``
+    after a wait in which none was ready.
 
-    Raises Overloaded where none of the files has its turn in time. Once the batch is begun, they
-    take theirs.
+    Raises Overloaded if no file begins before the context's patience ends. Once one has begun, the
+    others may wait longer.
     """
     waiting = iter(enumerate(uploads))
     running: dict[Turn[Picture], int] = {}
@@ -175,7 +176,7 @@ def _converted(
 
 
 def _outcome(upload: SourceFile, future: Future[Picture]) -> Result | Failure:
-    """What came of one file. Raises what is the server's fault, not the file's."""
+    """The outcome of one file. Raises the errors that are the server's fault, not the file's."""
     try:
         return Result(upload, future.result(), _target(upload))
     except CancelledError:

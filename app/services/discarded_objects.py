@@ -1,6 +1,6 @@
 """Objects in storage that no row needs any more.
 
-They are written down in the transaction that gives them up, and the sweep removes them.
+The transaction that gives an object up records its key; the sweep removes the object.
 """
 
 from collections.abc import Iterable
@@ -9,11 +9,11 @@ from itertools import islice
 from app.models import DiscardedObject
 from app.tenancy import TenantSession, insert_those_absent
 
-AT_ONCE = 1000
+BATCH_SIZE = 1000
 
 
 def discard(session: TenantSession, keys: Iterable[str]) -> None:
-    """Have the sweep remove these objects."""
+    """Record these objects for the sweep to remove."""
     remaining = iter(keys)
-    while part := [{"storage_key": key} for key in islice(remaining, AT_ONCE)]:
+    while part := [{"storage_key": key} for key in islice(remaining, BATCH_SIZE)]:
         insert_those_absent(session, DiscardedObject, part)

@@ -1,10 +1,9 @@
-"""File names that come from clients, made harmless: for showing them again, and for unpacking
-them."""
+"""Clients' file names, made safe to show and to unpack."""
 
 import re
 import unicodedata
 
-LONGEST_NAME = 255
+MAX_NAME_LENGTH = 255
 BIDI_CONTROLS = frozenset(
     "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )
@@ -15,22 +14,21 @@ IMAGE_EXTENSION = re.compile(
     r"|mrw|nef|nrw|orf|pef|png|ptx|raf|raw|rw2|rwl|sr2|srf|srw|svg|tiff?|webp|x3f)$",
     re.IGNORECASE,
 )
-"""What tells an image's format at the end of a name. Anything else after a dot is part of the
-name."""
-FORBIDDEN = re.compile(r'[<>:"/\\|?*]')
-"""By Windows, in any name."""
-DEVICES = re.compile(
+"""The extensions of image formats. Anything else after a dot is part of the name."""
+FORBIDDEN_CHARACTERS = re.compile(r'[<>:"/\\|?*]')
+"""Characters that Windows forbids in any name."""
+DEVICE_NAMES = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|clock\$|(com|lpt)[0-9¹²³]) *(\.|$)", re.IGNORECASE
 )
-"""Names that Windows takes for devices, whatever follows their first dot."""
+"""Names that Windows reserves for devices, with any extension."""
 UNWRITTEN = frozenset({"Zl", "Zp", "Cn"})
-"""Line and paragraph separators, and code points without a character, which APFS refuses."""
-LONGEST_NUMBER = " (9999999)"
+"""Line and paragraph separators, and unassigned code points, which APFS refuses."""
+LONGEST_SUFFIX = " (9999999)"
 
 
 def clean_name(name: str) -> str:
-    """A client's file name as it may safely be shown again: no folders, no control or direction
-    marks, not endless."""
+    """A client's file name, safe to show: without folders, control characters and direction marks,
+    and at most 255 characters long."""
     base = name.replace("\\", "/").rpartition("/")[2]
     kept = "".join(
         [
@@ -40,24 +38,23 @@ def clean_name(name: str) -> str:
             and character not in BIDI_CONTROLS
         ]
     )
-    return kept[:LONGEST_NAME].strip() or UNNAMED
+    return kept[:MAX_NAME_LENGTH].strip() or UNNAMED
 
 
 class Names:
-    """The names of files that are to lie in one folder, on Linux, macOS or Windows.
+    """The names of files that will be in one folder on Linux, macOS or Windows.
 
-    None leaves its folder, is longer than 255 bytes in UTF-8, or equals another, where upper and
-    lower case are the same and an accent may be written in two ways. ``reserved`` names are given
-    to nobody.
+    No name leads out of its folder, is longer than 255 bytes in UTF-8, or equals another name when
+    case and Unicode normalisation are ignored. ``reserved`` names are not given to any file.
     """
 
     def __init__(self, reserved: tuple[str, ...] = ()) -> None:
-        # For each name that was given or tried, the number up to which its numbered siblings are
-        # taken, too.
+        # Maps each name that was given or tried to the number up to which its numbered variants are
+        # taken.
         self._taken = {_folded(name): 1 for name in reserved}
 
     def unique(self, name: str, extension: str) -> str:
-        """``name`` of a client's with ``extension`` (no dot) for its own: ``hero.webp``, then
+        """A client's ``name`` with ``extension`` (no dot) instead of its own: ``hero.webp``, then
         ``hero (2).webp``."""
         stem, suffix = _stem_of(name, extension), f".{extension}"
         first = _folded(stem + suffix)
@@ -70,20 +67,22 @@ class Names:
 
 
 def _stem_of(name: str, extension: str) -> str:
-    """``name`` without folders, without the extension of an image, and without whatever an
+    """``name`` without folders, without an image extension, and without characters that an
     operating system refuses.
 
-    Short enough for ``extension`` and a number after it.
+    It leaves room for a number and ``extension``.
     """
-    # Dots in front hide a file, or make it part of another on macOS; Windows drops them at the end.
+    # Leading dots hide a file, or attach it to another file on macOS; Windows drops trailing dots.
     base = clean_name(unicodedata.normalize("NFC", name)).strip(". ")
-    stem = FORBIDDEN.sub("_", IMAGE_EXTENSION.sub("", base))
+    stem = FORBIDDEN_CHARACTERS.sub("_", IMAGE_EXTENSION.sub("", base))
     stem = "".join(
         ["_" if unicodedata.category(character) in UNWRITTEN else character for character in stem]
     )
-    if DEVICES.match(stem):
+    if DEVICE_NAMES.match(stem):
         stem = f"_{stem}"
-    return _cut(stem, LONGEST_NAME - len(f"{LONGEST_NUMBER}.{extension}")).rstrip(". ") or UNNAMED
+    return (
+        _cut(stem, MAX_NAME_LENGTH - len(f"{LONGEST_SUFFIX}.{extension}")).rstrip(". ") or UNNAMED
+    )
 
 
 def _cut(text: str, size: int) -> str:
@@ -96,5 +95,5 @@ def _numbered(stem: str, number: int) -> str:
 
 
 def _folded(name: str) -> str:
-    """Equal for names that some file system holds for the same."""
+    """A key that is equal for names that some file system treats as the same."""
     return unicodedata.normalize("NFD", name.casefold())

@@ -1,5 +1,4 @@
-"""Leases that are renewed while somebody works: one thread for all of a process's claims of a
-kind."""
+"""Leases that are renewed during work, by one thread per process for all claims of a kind."""
 
 import threading
 from collections.abc import Callable, Hashable, Iterator
@@ -13,10 +12,10 @@ Claim = TypeVar("Claim", bound=Hashable)
 
 
 class Heartbeat(Generic[Claim]):
-    """Calls ``renew`` every ``seconds`` with all that is worked on, in a thread that lives as long
-    as there is any.
+    """Calls ``renew`` every ``seconds`` with all current claims, in a thread that runs as long as
+    there are any.
 
-    What it raises is logged, and it is called again at the next heartbeat.
+    Its exceptions are logged, and it is called again at the next heartbeat.
     """
 
     def __init__(
@@ -42,8 +41,8 @@ class Heartbeat(Generic[Claim]):
             self._changed.notify()
 
     @contextmanager
-    def keeping(self, claim: Claim) -> Iterator[None]:
-        """Renew a claim for the length of the block."""
+    def renewing(self, claim: Claim) -> Iterator[None]:
+        """Renew a claim until the block ends."""
         self.add(claim)
         try:
             yield
@@ -58,8 +57,8 @@ class Heartbeat(Generic[Claim]):
                 log.exception("heartbeat.failed", claims=self._name)
 
     def _next(self) -> frozenset[Claim]:
-        """What is worked on when the next heartbeat is due; none, where all has ended before, and
-        then the thread does."""
+        """Wait for the next heartbeat and return the current claims. The result is empty once all
+        work has ended; then the thread ends."""
         with self._changed:
             self._changed.wait_for(lambda: not self._claims, self._seconds)
             if not self._claims:

@@ -1,10 +1,11 @@
-"""Answers that are kept for a day, so that a client may repeat a POST without fear.
+"""Answers that are kept for a day, so that a client may safely repeat a POST.
 
-A claim is a row; whoever inserts it does the work, everybody else waits or gets the kept answer. A
-claim whose holder died is taken over when its lease ends, which then is another attempt: what the
-earlier one says no longer counts. The work itself is safe too: usage is reserved under the claim's
-id, and what was made is remembered with it. So an answer that is not kept (too large, or gone to
-make room) is given once more by working again, free of charge.
+A claim is a row. Whoever inserts it does the work; other requests get the kept answer, or an error
+while the work runs. When a claim's holder dies, another request takes the claim over at the end of
+its lease, as a new attempt; the earlier attempt's changes are then refused. The work itself can be
+repeated too: usage is reserved under the claim's id, and the id of the result is stored with the
+claim. So an answer that is not kept (too large, or removed to make room) is made again without
+charge.
 """
 
 from collections.abc import Iterable
@@ -21,11 +22,11 @@ from app.services import discarded_objects, kept
 from app.services.accounts.principal import MEGABYTE, Principal
 from app.tenancy import TenantSession, insert_if_absent, partitions_with
 
-KEPT = timedelta(hours=24)
+RETENTION = timedelta(hours=24)
 LEASE = timedelta(seconds=30)
 HEARTBEAT_SECONDS = 10.0
-LARGEST = MEGABYTE
-"""Bytes of an answer that is kept; larger ones are made again."""
+MAX_KEPT_BYTES = MEGABYTE
+"""Larger answers are not kept; they are made again."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,12 @@ class KeptAnswer:
 
 @dataclass(frozen=True)
 class RequestClaim:
-    """The right to work a request, as one of its attempts."""
+    """The right to process a request, as one of its attempts."""
 
     id: str
     attempt: int
     answered: int | None = None
-    """The status that an earlier attempt ended with, whose answer is not kept."""
+    """The status of an earlier attempt's answer, which is not kept."""
 
 
 def claim(
@@ -55,7 +56,8 @@ def claim(
     fingerprint: str,
     now: datetime,
 ) -> RequestClaim | KeptAnswer:
-    """Claim a request, or find its kept answer. Raises IdempotencyConflict, IdempotencyMismatch."""
+    """Claim a request, or return its kept answer. Raises IdempotencyConflict,
+    IdempotencyMismatch."""
     actor = principal.actor
     identity = {
         "actor_kind": actor.kind,
@@ -72,7 +74,12 @@ def claim(
     if ids := session.scalars(outdated).all():
         _forget(session, IdempotentRequest.id.in_(ids))
     claim_id = new_id("idem", now)
-    lease = {"attempt": 1, "lease_until": now + LEASE, "created_at": now, "expires_at": now + KEPT}
+    lease = {
+        "attempt": 1,
+        "lease_until": now + LEASE,
+        "created_at": now,
+        "expires_at": now + RETENTION,
+    }
     if insert_if_absent(
         session, IdempotentRequest, id=claim_id, fingerprint=fingerprint, **identity, **lease
     ):
@@ -86,7 +93,7 @@ def claim(
         return KeptAnswer(row.status, row.headers or {}, row.body_key, row.body_size or 0)
     mine = RequestClaim(row.id, row.attempt + 1, row.status)
     taken_over = session.change(
-        _held(RequestClaim(row.id, row.attempt))
+        _update_held(RequestClaim(row.id, row.attempt))
         .where(IdempotentRequest.lease_until <= now)
         .values(attempt=mine.attempt, lease_until=now + LEASE)
     )
@@ -99,7 +106,7 @@ def claim(
 
 
 def renew(session: TenantSession, claims: Iterable[RequestClaim], now: datetime) -> None:
-    """Renew what is worked on in this process, whosever it is; ``session`` must be unscoped."""
+    """Renew the claims of this process, of all organizations; ``session`` must be unscoped."""
     held = tuple_(IdempotentRequest.id, IdempotentRequest.attempt).in_(
         [(one.id, one.attempt) for one in claims]
     )
@@ -113,9 +120,9 @@ def keep(
     answer: KeptAnswer,
     now: datetime,
 ) -> bool:
-    """Keep the answer of a claimed request, whose body is stored. False where it can't be: the body
-    is removed then."""
-    limit = kept.most(principal, Kept.ANSWER)
+    """Keep the answer of a claimed request; its body is in storage already. Returns False if it
+    can't be kept; then the body is discarded."""
+    limit = kept.max_bytes(principal, Kept.ANSWER)
     values = {
         "status": answer.status,
         "headers": answer.headers,
@@ -123,42 +130,43 @@ def keep(
         "body_key": answer.body_key,
     }
     if kept.add(session, EVICTION, answer.size, limit):
-        if session.change(_ended(claim, now).values(**values)):
+        if session.change(_update_ended(claim, now).values(**values)):
             return True
-        kept.shift(session, Kept.ANSWER, -answer.size)
+        kept.change_total(session, Kept.ANSWER, -answer.size)
     discarded_objects.discard(session, [answer.body_key])
     return False
 
 
 def end(session: TenantSession, claim: RequestClaim, status: int, now: datetime) -> None:
-    """Note that a request was answered, without keeping the answer."""
-    session.change(_ended(claim, now).values(status=status))
+    """Record that a request was answered, without keeping the answer."""
+    session.change(_update_ended(claim, now).values(status=status))
 
 
 def forget(session: TenantSession, claim: RequestClaim, now: datetime) -> None:
-    """Give a claim up, so that the request can be tried again; what an earlier attempt has paid
-    stays paid."""
+    """Give a claim up, so that the request can be tried again. A request that an earlier attempt
+    has answered keeps its row, so that it stays paid."""
     if claim.answered is not None:
         end(session, claim, claim.answered, now)
         return
-    session.change(delete(IdempotentRequest).where(*_its(claim)))
+    session.change(delete(IdempotentRequest).where(*_matches(claim)))
 
 
-def lose(session: TenantSession, answer: KeptAnswer) -> None:
-    """Note that an answer's body is missing in storage."""
+def forget_body(session: TenantSession, answer: KeptAnswer) -> None:
+    """Forget an answer's body that is missing in storage."""
     _remove_bodies(session, IdempotentRequest.body_key == answer.body_key)
 
 
 def remember(session: TenantSession, request: RequestClaim | None, result_id: str) -> None:
-    """Note what a request made, with it. Raises Overloaded where another attempt has taken over."""
-    if request and not session.change(_held(request).values(result_id=result_id)):
+    """Store the id of the result with the request. Raises Overloaded if another attempt has taken
+    over."""
+    if request and not session.change(_update_held(request).values(result_id=result_id)):
         raise Overloaded(
             "This request was repeated, and the repetition has taken over. Nothing was charged."
         )
 
 
 def result_of(session: TenantSession, request: RequestClaim | None) -> str | None:
-    """The id of what an earlier attempt at the same request made."""
+    """The id of the result of an earlier attempt at the same request."""
     if request is None:
         return None
     return session.scalar(
@@ -167,32 +175,33 @@ def result_of(session: TenantSession, request: RequestClaim | None) -> str | Non
 
 
 def body_key(principal: Principal, claim: RequestClaim) -> str:
-    """Where an attempt's answer lies; used once."""
+    """The storage key of an attempt's answer. Each attempt has its own."""
     return f"idempotency/{principal.org_id}/{claim.id}-{claim.attempt}"
 
 
 def release_expired(session: TenantSession, now: datetime) -> int:
-    """Forget what is older than a day. Returns how many."""
+    """Delete requests that are older than a day. Returns how many."""
     return _forget(session, IdempotentRequest.expires_at <= now)
 
 
 def partitions_with_expired(session: TenantSession, now: datetime) -> set[tuple[str, str]]:
-    """Where a sweep has something to do, as (org, mode); ``session`` must be unscoped."""
+    """The partitions with expired requests, as (org, mode); ``session`` must be unscoped."""
     return partitions_with(session, IdempotentRequest, IdempotentRequest.expires_at <= now)
 
 
-def _its(claim: RequestClaim) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+def _matches(claim: RequestClaim) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return IdempotentRequest.id == claim.id, IdempotentRequest.attempt == claim.attempt
 
 
-def _held(claim: RequestClaim) -> Update:
-    """A change of the request, as long as the claim still is the one that counts."""
-    return update(IdempotentRequest).where(*_its(claim))
+def _update_held(claim: RequestClaim) -> Update:
+    """An update of the request that applies only while the claim is the current one."""
+    return update(IdempotentRequest).where(*_matches(claim))
 
 
-def _ended(claim: RequestClaim, now: datetime) -> Update:
-    """As ``_held``; nothing that the claim says, nor a late heartbeat, counts after it."""
-    return _held(claim).values(attempt=claim.attempt + 1, lease_until=now)
+def _update_ended(claim: RequestClaim, now: datetime) -> Update:
+    """Like ``_update_held``, and ends the claim: later changes under it and late heartbeats have no
+    effect."""
+    return _update_held(claim).values(attempt=claim.attempt + 1, lease_until=now)
 
 
 def _forget(session: TenantSession, condition: ColumnElement[bool]) -> int:
@@ -201,13 +210,13 @@ def _forget(session: TenantSession, condition: ColumnElement[bool]) -> int:
 
 
 def _remove_bodies(session: TenantSession, condition: ColumnElement[bool]) -> int:
-    """Keep these answers no longer; that they were given stays known. Returns how many."""
+    """Discard the bodies of these answers; their status stays. Returns how many."""
     kept.lock(session, Kept.ANSWER)
     bodies = select(IdempotentRequest.body_key, IdempotentRequest.body_size).where(
         condition, HAS_BODY
     )
     rows = session.execute(bodies).all()
-    kept.shift(session, Kept.ANSWER, -sum(row.body_size or 0 for row in rows))
+    kept.change_total(session, Kept.ANSWER, -sum(row.body_size or 0 for row in rows))
     discarded_objects.discard(session, [str(row.body_key) for row in rows])
     return session.change(
         update(IdempotentRequest).where(condition, HAS_BODY).values(body_key=None, body_size=None)

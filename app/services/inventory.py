@@ -1,10 +1,9 @@
-"""Storage compared with the rows, both ways: objects that no row knows, and rows whose object is
+"""Compares storage with the rows: finds objects that no row names, and rows whose object is
 missing.
 
-Rows lead and objects follow (docs/decisions/008), so neither should be there. Storage is listed
-once, page by page, and each page is looked up by index. How many objects of an organization were
-met that its rows need tells whether any is missing: only where the numbers differ is each row's
-object asked for.
+Rows are written before objects (docs/decisions/008), so there should be neither. Storage is listed
+once, page by page, and each page is looked up by index. The listed objects that an organization's
+rows name are counted; only if there are fewer than rows is each row's object looked up.
 """
 
 from collections import Counter
@@ -28,16 +27,16 @@ from app.tenancy import TenantSession, unscoped
 
 log = structlog.get_logger()
 
-SETTLED = timedelta(hours=1)
-"""What is younger may be on its way."""
-PAGE = 1000
-LOGGED = 100
+MIN_AGE = timedelta(hours=1)
+"""Younger rows and objects are skipped: their work may still be running."""
+PAGE_SIZE = 1000
+MAX_LOGGED = 100
 
 
 @dataclass(frozen=True)
-class Need:
-    """Rows that need the object that the column ``key`` names, from ``since`` on, where they are
-    ``there``."""
+class ObjectReference:
+    """Rows whose column ``key`` names an object. Rows for which ``there`` holds need it, from the
+    time in ``since`` on."""
 
     prefix: str
     key: InstrumentedAttribute[Any]
@@ -47,7 +46,7 @@ class Need:
     @classmethod
     def of(
         cls, prefix: str, key: InstrumentedAttribute[Any], since: InstrumentedAttribute[Any]
-    ) -> "Need":
+    ) -> "ObjectReference":
         return cls(prefix, key, since, key.is_not(None))
 
     @property
@@ -55,21 +54,23 @@ class Need:
         return self.key.class_.org_id
 
     def settled(self, now: datetime) -> ColumnElement[bool]:
-        return and_(self.there, self.since <= now - SETTLED)
+        return and_(self.there, self.since <= now - MIN_AGE)
 
 
-NEEDS = (
-    Need.of("orgs", Asset.storage_key, Asset.uploaded_at),
-    Need.of("thumbnails", Asset.thumbnail_key, Asset.uploaded_at),
-    Need("renditions", Rendition.storage_key, Rendition.created_at, Rendition.ready.is_(True)),
-    Need.of("exports", Export.storage_key, Export.finished_at),
-    Need.of("idempotency", IdempotentRequest.body_key, IdempotentRequest.created_at),
+OBJECT_REFERENCES = (
+    ObjectReference.of("orgs", Asset.storage_key, Asset.uploaded_at),
+    ObjectReference.of("thumbnails", Asset.thumbnail_key, Asset.uploaded_at),
+    ObjectReference(
+        "renditions", Rendition.storage_key, Rendition.created_at, Rendition.ready.is_(True)
+    ),
+    ObjectReference.of("exports", Export.storage_key, Export.finished_at),
+    ObjectReference.of("idempotency", IdempotentRequest.body_key, IdempotentRequest.created_at),
 )
 
 
 @dataclass(frozen=True)
 class StorageDifference:
-    """``size`` is None where the object is missing, and its bytes where no row knows it."""
+    """``size`` is None for a missing object, and the bytes of an object that no row names."""
 
     key: str
     size: int | None
@@ -84,24 +85,24 @@ class StorageDifference:
 
 
 def compare(storage: Storage, now: datetime) -> Iterator[StorageDifference]:
-    """All differences older than an hour. Changes meanwhile make none."""
-    met = Counter[tuple[str, str]]()
+    """All differences older than an hour. Changes during the comparison are not reported."""
+    found_counts = Counter[tuple[str, str]]()
     for page in storage.pages():
         with transaction() as session, unscoped(session, "compare storage"):
-            known = _known(session, page, met, now)
+            known = _known_keys(session, page, found_counts, now)
         for found in page:
-            if found.key not in known and found.modified_at <= now - SETTLED:
+            if found.key not in known and found.modified_at <= now - MIN_AGE:
                 yield StorageDifference(found.key, found.size)
-    for need in NEEDS:
-        for org_id in _incomplete(need, met, now):
-            yield from _missing(storage, need, org_id, now)
+    for reference in OBJECT_REFERENCES:
+        for org_id in _incomplete(reference, found_counts, now):
+            yield from _missing(storage, reference, org_id, now)
 
 
 def report(storage: Storage, now: datetime) -> int:
-    """Log what differs, the first hundred each by its key. Returns how many."""
+    """Log the differences, the first hundred with their keys. Returns how many there are."""
     number = strays = size = 0
     for number, difference in enumerate(compare(storage, now), 1):
-        if number <= LOGGED:
+        if number <= MAX_LOGGED:
             log.warning("storage.differs", key=difference.key, problem=difference.problem)
         strays += difference.size is not None
         size += difference.size or 0
@@ -109,29 +110,31 @@ def report(storage: Storage, now: datetime) -> int:
     return number
 
 
-def _known(
-    session: TenantSession, page: Sequence[Stored], met: "Counter[tuple[str, str]]", now: datetime
+def _known_keys(
+    session: TenantSession,
+    page: Sequence[Stored],
+    found_counts: "Counter[tuple[str, str]]",
+    now: datetime,
 ) -> set[str]:
-    """The keys of the page that rows know; ``met`` counts those that rows need."""
+    """The keys of the page that rows name. ``found_counts`` is raised for each that a row needs."""
     keys = [found.key for found in page]
     org_ids = {org_id for key in keys for org_id in key.removeprefix(INCOMING).split("/")[1:2]}
     known = set[str]()
-    for need in NEEDS:
-        if mine := [key for key in keys if key.startswith(f"{need.prefix}/")]:
+    for reference in OBJECT_REFERENCES:
+        if mine := [key for key in keys if key.startswith(f"{reference.prefix}/")]:
             rows = session.execute(
-                select(need.org_id, need.key, need.since).where(
-                    need.org_id.in_(org_ids), need.key.in_(mine), need.there
+                select(reference.org_id, reference.key, reference.since).where(
+                    reference.org_id.in_(org_ids), reference.key.in_(mine), reference.there
                 )
             )
             for org_id, key, since in rows:
                 known.add(key)
-                met[need.prefix, org_id] += since <= now - SETTLED
-    return known if known.issuperset(keys) else known | _expected(session, keys, org_ids)
+                found_counts[reference.prefix, org_id] += since <= now - MIN_AGE
+    return known if known.issuperset(keys) else known | _expected_keys(session, keys, org_ids)
 
 
-def _expected(session: TenantSession, keys: Sequence[str], org_ids: set[str]) -> set[str]:
-    """What is on its way, or on its way out: of uploads, renditions and exports in work, and what
-    was discarded."""
+def _expected_keys(session: TenantSession, keys: Sequence[str], org_ids: set[str]) -> set[str]:
+    """The keys of uploads, renditions and exports that are being made, and of discarded objects."""
     names = [key.removeprefix(INCOMING) for key in keys]
     thumbnails = [PurePosixPath(key).stem for key in keys if key.startswith("thumbnails/")]
     uploads = select(Upload).where(
@@ -151,33 +154,39 @@ def _expected(session: TenantSession, keys: Sequence[str], org_ids: set[str]) ->
     return known
 
 
-def _incomplete(need: Need, met: "Counter[tuple[str, str]]", now: datetime) -> list[str]:
-    """The organizations of which fewer objects were met than their rows need."""
+def _incomplete(
+    reference: ObjectReference, found_counts: "Counter[tuple[str, str]]", now: datetime
+) -> list[str]:
+    """The organizations with fewer objects found than their rows need."""
     with transaction() as session, unscoped(session, "compare storage"):
         needed = session.execute(
-            select(need.org_id, func.count()).where(need.settled(now)).group_by(need.org_id)
+            select(reference.org_id, func.count())
+            .where(reference.settled(now))
+            .group_by(reference.org_id)
         )
-        return [org_id for org_id, count in needed if count > met[need.prefix, org_id]]
+        return [
+            org_id for org_id, count in needed if count > found_counts[reference.prefix, org_id]
+        ]
 
 
 def _missing(
-    storage: Storage, need: Need, org_id: str, now: datetime
+    storage: Storage, reference: ObjectReference, org_id: str, now: datetime
 ) -> Iterator[StorageDifference]:
     rows = (
-        select(need.key)
-        .where(need.org_id == org_id, need.settled(now))
-        .order_by(need.key)
-        .limit(PAGE)
+        select(reference.key)
+        .where(reference.org_id == org_id, reference.settled(now))
+        .order_by(reference.key)
+        .limit(PAGE_SIZE)
     )
     last = ""
-    while keys := _page(rows.where(need.key > last)):
+    while keys := _keys(rows.where(reference.key > last)):
         for key in keys:
-            # Looked for once more, since both may have gone meanwhile.
-            if storage.size(key) is None and _page(rows.where(need.key == key)):
+            # The row is read again, because row and object may both have been deleted meanwhile.
+            if storage.size(key) is None and _keys(rows.where(reference.key == key)):
                 yield StorageDifference(key, None)
         last = keys[-1]
 
 
-def _page(rows: Select[Any]) -> list[str]:
+def _keys(rows: Select[Any]) -> list[str]:
     with transaction() as session, unscoped(session, "compare storage"):
         return list(session.scalars(rows))

@@ -1,8 +1,8 @@
-"""Bounds on what can be made again: kept answers, renditions, ZIPs of exports.
+"""Limits on files that can be made again: kept answers, renditions, export ZIPs.
 
-Each kind may take a share of the plan's storage in each mode, beside what assets take; what was
-needed longest ago goes first. The sum is a row that whoever adds or removes holds until the
-transaction ends, so that it is never passed.
+Each kind may use a share of the plan's storage in each mode, in addition to the assets. The file
+that was needed longest ago is removed first. The total is a row; a transaction that adds or removes
+a file locks it until it ends, so that the limit is never exceeded.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,67 +15,67 @@ from app.models import Kept, KeptBytes
 from app.services.accounts.principal import MEGABYTE, Principal
 from app.tenancy import TenantSession, insert_if_absent
 
-PERCENT = {Kept.ANSWER: 5, Kept.RENDITION: 25, Kept.EXPORT: 50}
-"""Of the storage: a ZIP may hold half a library, and a streamed export takes nothing."""
-TEST_STORAGE = 250 * MEGABYTE
-"""What test keys' shares are of, on any plan: 200 MB in all."""
-UNLIMITED_STORAGE = 4 * 1024 * 1024 * MEGABYTE
-"""What the shares are of where the plan's storage has no limit."""
-AT_ONCE = 500
+STORAGE_PERCENT = {Kept.ANSWER: 5, Kept.RENDITION: 25, Kept.EXPORT: 50}
+"""Shares of the storage. A ZIP may hold half a library; a streamed export uses no storage."""
+TEST_STORAGE_BYTES = 250 * MEGABYTE
+"""The storage that test keys' shares are taken from, on any plan: 200 MB in total."""
+UNLIMITED_STORAGE_BYTES = 4 * 1024 * 1024 * MEGABYTE
+"""The storage that the shares are taken from if the plan's storage has no limit."""
+BATCH_SIZE = 500
 
 
 @dataclass(frozen=True)
 class EvictionPolicy:
-    """Where one kind is kept. ``oldest``: ids and bytes, in the order in which they go. ``remove``
-    takes ids."""
+    """How files of one kind are removed. ``oldest`` selects ids and bytes in the order of removal;
+    ``remove`` takes ids."""
 
     kind: Kept
     oldest: Select[str, int | None]
     remove: Callable[[TenantSession, Sequence[str]], int]
 
 
-def most(principal: Principal, kind: Kept) -> int:
-    """How many bytes of a kind are kept for the principal's organization and mode."""
-    storage = TEST_STORAGE
+def max_bytes(principal: Principal, kind: Kept) -> int:
+    """How many bytes of a kind may be kept for the principal's organization and mode."""
+    storage = TEST_STORAGE_BYTES
     if principal.is_live:
         allowed = principal.allowance.storage_bytes
-        storage = UNLIMITED_STORAGE if allowed is None else allowed
-    return storage * PERCENT[kind] // 100
+        storage = UNLIMITED_STORAGE_BYTES if allowed is None else allowed
+    return storage * STORAGE_PERCENT[kind] // 100
 
 
 def total(session: TenantSession, kind: Kept) -> int:
     return session.scalar(select(KeptBytes.bytes).where(KeptBytes.kind == kind)) or 0
 
 
-def add(session: TenantSession, shelf: EvictionPolicy, size: int, limit: int) -> bool:
-    """Count ``size`` bytes, before the row that names them, and make room for them. False where
-    they never fit."""
+def add(session: TenantSession, policy: EvictionPolicy, size: int, limit: int) -> bool:
+    """Add ``size`` bytes to the total, before the row that names them is written, and make room for
+    them. Returns False if ``size`` exceeds the limit."""
     if size > limit:
         return False
-    shift(session, shelf.kind, size)
-    while (over := total(session, shelf.kind) - limit) > 0:
-        rows = session.execute(shelf.oldest.limit(AT_ONCE)).all()
+    change_total(session, policy.kind, size)
+    while (over := total(session, policy.kind) - limit) > 0:
+        rows = session.execute(policy.oldest.limit(BATCH_SIZE)).all()
         freed = accumulate((row[1] or 0 for row in rows), initial=0)
         enough = [
             row[0] for row, (before, _) in zip(rows, pairwise(freed), strict=True) if before < over
         ]
         if not enough:
             break
-        shelf.remove(session, enough)
+        policy.remove(session, enough)
     return True
 
 
 def lock(session: TenantSession, kind: Kept) -> None:
-    """Wait for whoever adds or removes. Before rows of that kind are touched: so nobody waits for
-    each other."""
-    shift(session, kind, 0)
+    """Wait for other transactions that add or remove. Call it before rows of that kind are changed,
+    so that no deadlock arises."""
+    change_total(session, kind, 0)
 
 
-def shift(session: TenantSession, kind: Kept, by: int) -> None:
-    """Count ``by`` bytes more, or less.
+def change_total(session: TenantSession, kind: Kept, by: int) -> None:
+    """Add ``by`` bytes, which may be negative, to the total.
 
-    Never less than none: what an older release adds while this one starts is not counted, and goes
-    as all do.
+    The total never falls below 0: files that an older release adds while this one starts are not
+    counted, but are removed like all others.
     """
     after = KeptBytes.bytes + by
     changed = (

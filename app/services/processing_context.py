@@ -1,4 +1,4 @@
-"""What work on files needs, in one value that services are handed."""
+"""The dependencies of work on files, in one value that is passed to services."""
 
 import math
 import time
@@ -21,11 +21,10 @@ HEARTBEAT_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class ProcessingContext:
-    """Where objects are kept, who works on pictures, what time it is, and a place for files in
-    between.
+    """The storage, the imaging pool, the clock, and a folder for temporary files.
 
-    ``patience`` is how many seconds work may wait for its turn, where a request waits for it; None
-    where nobody does.
+    ``patience`` is how many seconds work may wait for its turn while a request waits for it; None
+    if no request waits.
     """
 
     storage: Storage
@@ -36,12 +35,12 @@ class ProcessingContext:
 
     @property
     def without_deadline(self) -> Self:
-        """The same, for work whose requester already has an answer."""
+        """The same context for work whose client has its answer already."""
         return replace(self, patience=None)
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """A folder for the length of the block; what a crash leaves of it is swept."""
+        """A temporary folder until the block ends. After a crash the sweep removes it."""
         self.spool_dir.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(
             prefix="work-", dir=self.spool_dir, ignore_cleanup_errors=True
@@ -49,11 +48,11 @@ class ProcessingContext:
             yield Path(name)
 
     def outcome(self, work: Turn[Outcome], heartbeat: Callable[[], None] | None = None) -> Outcome:
-        """What came of a file's work. ``heartbeat`` is called every 3 seconds of it, to renew
-        the leases that the work holds.
+        """Wait for the result of a file's work. ``heartbeat`` is called every 3 seconds meanwhile,
+        to renew the leases that the work holds.
 
-        Raises Overloaded where its turn does not come in time; ImagingError, ImagingInterrupted
-        among them where the server was stopped.
+        Raises Overloaded if its turn does not come in time, ImagingError, and ImagingInterrupted if
+        the server was stopped.
         """
         deadline = math.inf if self.patience is None else time.monotonic() + self.patience
         while not wait([work], timeout=self._pause(work, deadline)).done:
@@ -70,7 +69,7 @@ class ProcessingContext:
             ) from None
 
     def _pause(self, work: Turn[Any], deadline: float) -> float:
-        """Until the next heartbeat, or the moment to give up, if that is sooner."""
+        """The seconds until the next heartbeat, or until the deadline if that is sooner."""
         return (
             HEARTBEAT_SECONDS
             if work.begun
@@ -79,7 +78,7 @@ class ProcessingContext:
 
 
 def busy() -> Overloaded:
-    """What is said of work whose turn did not come in time."""
+    """The error for work whose turn did not come in time."""
     return Overloaded(
         "The server is busy with other images. Nothing was charged; send this again.", retry_after=2
     )

@@ -1,5 +1,5 @@
-"""Tidying up what crashes and time leave behind. Safe to run at any moment, twice, or on two
-machines."""
+"""Removes what crashes leave behind and what has expired. A sweep may run at any time, twice, or on
+two machines at once."""
 
 import shutil
 from collections import Counter
@@ -20,22 +20,22 @@ from app.services.exports import export_jobs
 from app.services.library import assets, ingest, kept_renditions
 from app.tenancy import TenantSession, unscoped
 
-LEFT_BEHIND = timedelta(hours=1)
-"""When nobody works any more on what was last written to so long ago: a file in a spool folder, or
-half an object."""
-AT_ONCE = 10_000
-"""Objects that one sweep removes; the next takes the rest."""
+ABANDONED_AFTER = timedelta(hours=1)
+"""A spool folder or a half-written object that was last written this long ago is abandoned."""
+BATCH_SIZE = 10_000
+"""Objects that one sweep removes; the next sweep removes the rest."""
 
 
 class Sweeper(NamedTuple):
-    """One kind of thing that comes to an end.
+    """Releases the expired things of one kind.
 
-    ``places`` are what to bind sessions to so as to find some, told by an unscoped session.
-    ``release`` ends those of one place and returns how many they were.
+    ``partitions`` takes an unscoped session and returns the partitions with expired things, as
+    arguments of ``transaction``. ``release`` removes those of one partition and returns how many
+    there were.
     """
 
     name: str
-    places: Callable[[TenantSession, datetime], Iterable[tuple[str, ...]]]
+    partitions: Callable[[TenantSession, datetime], Iterable[tuple[str, ...]]]
     release: Callable[[TenantSession, datetime], int]
 
 
@@ -52,38 +52,40 @@ SWEEPERS = (
 
 
 def sweep(storage: Storage, spool_dir: Path, now: datetime) -> Counter[str]:
-    """Give back what crashed requests hold, forget what is over, and remove the objects that no row
-    needs. Returns how much, by name."""
+    """Release what crashed requests hold, delete what has expired, and remove the objects that no
+    row needs. Returns the numbers by name."""
     swept = Counter[str]()
-    for name, places, release in SWEEPERS:
+    for name, partitions, release in SWEEPERS:
         with transaction() as session, unscoped(session, "sweep"):
-            found = sorted(places(session, now))
-        for place in found:
-            with transaction(*place) as session:
+            found = sorted(partitions(session, now))
+        for partition in found:
+            with transaction(*partition) as session:
                 swept[name] += release(session, now)
     swept["objects"] = (
-        _remove_discarded(storage) + _remove_late(storage) + storage.cleanup(now - LEFT_BEHIND)
+        _remove_discarded(storage)
+        + _remove_stale_uploads(storage)
+        + storage.cleanup(now - ABANDONED_AFTER)
     )
     swept["work folders"] = _sweep_spool(spool_dir, now)
     return swept
 
 
 def _remove_discarded(storage: Storage) -> int:
-    """Objects first, then what was noted of them: a sweep that is killed in between begins
-    again."""
+    """Remove the objects first and their rows after, so that a sweep that is killed in between
+    begins again."""
     with transaction() as session, unscoped(session, "sweep"):
-        keys = session.scalars(select(DiscardedObject.storage_key).limit(AT_ONCE)).all()
+        keys = session.scalars(select(DiscardedObject.storage_key).limit(BATCH_SIZE)).all()
     storage.delete(keys)
     with transaction() as session, unscoped(session, "sweep"):
-        for part in assets.parts(keys):
+        for part in assets.batches(keys):
             session.change(delete(DiscardedObject).where(DiscardedObject.storage_key.in_(part)))
     return len(keys)
 
 
-def _remove_late(storage: Storage) -> int:
-    """What signed URLs have brought although it was refused, or finalized, before.
+def _remove_stale_uploads(storage: Storage) -> int:
+    """Remove bytes that arrived by a signed URL after their upload was refused or finalized.
 
-    Only what is on its way lies there, so that these are few to look at.
+    Only unfinished uploads are under this prefix, so there are few objects to list.
     """
     removed = 0
     for page in storage.pages(ingest.INCOMING):
@@ -99,16 +101,16 @@ def _sweep_spool(spool_dir: Path, now: datetime) -> int:
     removed = 0
     for folder in spool_dir.iterdir() if spool_dir.is_dir() else ():
         with suppress(FileNotFoundError):  # its request ended just now
-            if _touched(folder) < now - LEFT_BEHIND:
+            if _last_written(folder) < now - ABANDONED_AFTER:
                 shutil.rmtree(folder, ignore_errors=True)
                 removed += 1
     return removed
 
 
-def _touched(folder: Path) -> datetime:
-    """When anything in a folder was last written to; a folder's own time only tells when files came
-    or went."""
+def _last_written(folder: Path) -> datetime:
+    """When anything in a folder was last written. The folder's own time changes only when files are
+    added or removed."""
     inside = [found.stat() for found in folder.rglob("*")]
-    # A link to an old file has the file's own time of modification, and a newer one of its change.
+    # A hard link to an old file keeps the file's mtime, but its ctime is new.
     times = [moment for found in inside for moment in (found.st_mtime, found.st_ctime)]
     return datetime.fromtimestamp(max(folder.stat().st_mtime, *times, 0), UTC)

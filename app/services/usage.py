@@ -1,10 +1,10 @@
 """Counting images: reserve before the work, settle after it.
 
-Live ones are counted by the month, against the plan; those of an organization's test keys by the
-day, only to bound them. The counter is raised by one conditional UPDATE, so that parallel requests
-never pass the limit on any database. Every reservation is a ledger entry with a lease: what a crash
-left open is given back when the lease is over, by the sweep or by the next request that would
-otherwise be refused.
+Live images are counted by the month, against the plan; images of an organization's test keys by the
+day, only to limit them. One conditional UPDATE raises the counter, so that parallel requests never
+exceed the limit on any database. Every reservation is a ledger entry with a lease. After a crash it
+is released once the lease has ended, by the sweep or by the next request that would otherwise be
+refused.
 """
 
 import math
@@ -34,7 +34,7 @@ LEASE = timedelta(minutes=5)
 
 
 class Ledger(NamedTuple):
-    """Where the images of one mode's keys are written down."""
+    """The tables that record the images of one mode."""
 
     entry: type[LedgerEntry]
     counter: type[Counter]
@@ -47,8 +47,8 @@ LEDGERS = {Mode.LIVE: Ledger(UsageEntry, UsageCounter), Mode.TEST: Ledger(DailyE
 class Reservation:
     """Images set aside for one piece of work.
 
-    ``mode`` is the key's, and ``period`` the month, or the day of test keys, by its first day.
-    ``metered`` ones are reported to the payment provider once they are settled.
+    ``mode`` is the principal's. ``period`` is the first day of the month, or the day for test keys.
+    A ``metered`` reservation is reported to the payment provider once it is settled.
     """
 
     entry_id: str
@@ -65,7 +65,7 @@ class Reservation:
 
 @dataclass(frozen=True)
 class Summary:
-    """An organization's month. ``limit`` and ``remaining`` are None without a limit."""
+    """An organization's usage in a month. ``limit`` and ``remaining`` are None without a limit."""
 
     plan: str
     used: int
@@ -98,11 +98,10 @@ def reserve(
 ) -> Reservation:
     """Set ``images`` aside before the work begins.
 
-    Raises ``refusal``, which is the caller's dialect's, or RateLimited where the test keys' day is
-    used up.
+    Raises ``refusal``, which depends on the caller's API, or RateLimited if the test keys' daily
+    images are used up.
 
-    ``reference`` names a request that may come again after a crash: what it paid once, it doesn't
-    pay again.
+    ``reference`` is the id of a request that may be repeated after a crash; it pays only once.
     """
     period = period_of(now) if principal.is_live else day_of(now)
     if reference is not None and (paid := _earlier_attempt(session, principal.mode, reference)):
@@ -131,7 +130,7 @@ def reserve(
 
 
 def check(session: TenantSession, principal: Principal, images: int, now: datetime) -> None:
-    """Refuse work that can't be done before it begins, without setting anything aside.
+    """Refuse work that exceeds the limit before it begins, without reserving anything.
 
     Raises QuotaExceeded, or RateLimited for a test key.
     """
@@ -151,7 +150,7 @@ def _refusal(
     now: datetime,
     monthly: type[MonthlyLimitReached | QuotaExceeded],
 ) -> AppError:
-    """What is said to a principal who has not so many images left."""
+    """The error for a principal with fewer than ``images`` left."""
     if principal.is_live:
         summary = summarise(session, principal, now)
         return monthly(
@@ -170,7 +169,8 @@ def _refusal(
 
 
 def _left_today(session: TenantSession, principal: Principal, now: datetime) -> int:
-    """What the organization's test keys may still make. Work in flight is not free."""
+    """How many images the organization's test keys may still make today. Reserved images count as
+    used."""
     today = select(DailyCounter.used + DailyCounter.reserved).where(
         DailyCounter.period == day_of(now)
     )
@@ -178,8 +178,8 @@ def _left_today(session: TenantSession, principal: Principal, now: datetime) -> 
 
 
 def _earlier_attempt(session: TenantSession, mode: Mode, reference: str) -> Reservation | None:
-    """What an earlier attempt at the same request paid. One that never ended gives its reservation
-    back."""
+    """The settled reservation of an earlier attempt at the same request. An attempt that never
+    ended is released, and None is returned."""
     model = LEDGERS[mode].entry
     entry = session.scalar(select(model).where(model.reference == reference).with_for_update())
     if entry is None:
@@ -207,7 +207,7 @@ def _raise_reserved(
 
 
 def extend(session: TenantSession, reservation: Reservation, now: datetime) -> None:
-    """Renew the lease of work that takes long."""
+    """Renew the lease of a reservation during long work."""
     entry = reservation.ledger.entry
     session.change(
         update(entry)
@@ -217,10 +217,10 @@ def extend(session: TenantSession, reservation: Reservation, now: datetime) -> N
 
 
 def settle(session: TenantSession, reservation: Reservation, images: int) -> None:
-    """Count the ``images`` that were really processed and give the rest of the reservation back.
+    """Count the ``images`` that were processed and release the rest of the reservation.
 
-    Raises DependencyDown when the reservation was swept meanwhile (the work hung past its lease):
-    the answer must then not be given, because nothing is left to charge it to.
+    Raises DependencyDown if the reservation was released meanwhile because the work outlasted its
+    lease. Then the result must not be returned, because it can't be charged.
     """
     if reservation.already_paid:
         return
@@ -235,7 +235,7 @@ def settle(session: TenantSession, reservation: Reservation, images: int) -> Non
 
 
 def release(session: TenantSession, reservation: Reservation) -> None:
-    """Give a reservation back whole: the work failed."""
+    """Release a whole reservation, because the work failed."""
     if not reservation.already_paid:
         _close(session, reservation, EntryState.RELEASED, 0)
 
@@ -243,7 +243,7 @@ def release(session: TenantSession, reservation: Reservation) -> None:
 def _close(
     session: TenantSession, reservation: Reservation, state: EntryState, images: int
 ) -> bool:
-    """End a reservation, once. False when it already was ended."""
+    """End a reservation. Returns False if it was ended before."""
     entry, counter = reservation.ledger
     ended = session.change(
         update(entry)
@@ -261,8 +261,8 @@ def _close(
 
 
 def release_expired(session: TenantSession, now: datetime) -> int:
-    """Give back what crashed requests of the session's org left reserved. Returns the number of
-    entries."""
+    """Release the expired reservations of crashed requests of the session's organization. Returns
+    how many."""
     expired = [
         Reservation(entry.id, mode, entry.period, entry.images)
         for mode, ledger in LEDGERS.items()
@@ -272,7 +272,7 @@ def release_expired(session: TenantSession, now: datetime) -> int:
 
 
 def organizations_with_expired(session: TenantSession, now: datetime) -> set[tuple[str]]:
-    """Where a sweep has something to give back, as (org,); ``session`` must be unscoped."""
+    """The organizations with expired reservations, as (org,); ``session`` must be unscoped."""
     return {
         (org_id,)
         for ledger in LEDGERS.values()
@@ -287,9 +287,9 @@ def _expired(ledger: Ledger, now: datetime) -> ColumnElement[bool]:
 
 
 def summarise(session: TenantSession, principal: Principal, now: datetime) -> Summary:
-    """The running month of the principal's organization, of live keys alone.
+    """The current month of the principal's organization, for live images only.
 
-    Work in flight is not in ``used``, but not free either.
+    Reserved images are not in ``used``, but are subtracted from ``remaining``.
     """
     period = period_of(now)
     counter = session.execute(

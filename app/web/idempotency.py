@@ -67,7 +67,7 @@ def begin() -> Response | None:
         with suppress(FileNotFoundError):
             return _replay(found)
         with workspace_transaction() as session:  # lost with its disk: the work is done again
-            idempotency.lose(session, found)
+            idempotency.forget_body(session, found)
     g.claim = found
     _heartbeat().add(found)
     return None
@@ -116,7 +116,7 @@ def finish(response: Response) -> Response:
     if status not in KEPT_STATUSES or size is None or claim.answered not in (None, status):
         with workspace_transaction() as session:
             idempotency.forget(session, claim, now())
-    elif size > idempotency.LARGEST or not _keep(response, claim, size):
+    elif size > idempotency.MAX_KEPT_BYTES or not _keep(response, claim, size):
         with workspace_transaction() as session:
             idempotency.end(session, claim, status, now())
     if claim.answered is not None and status in KEPT_STATUSES:

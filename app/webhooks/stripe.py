@@ -44,5 +44,5 @@ def receive() -> dict[str, bool]:
     with transaction() as session:
         is_due = inbox.receive(session, event, now())
     if is_due:
-        inbox.send(container().redis)
+        inbox.enqueue(container().redis)
     return {"received": True}

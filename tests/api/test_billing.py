@@ -575,7 +575,7 @@ def test_a_purchase_that_nobody_told_is_asked_for_an_hour_later(
     forget_everybody()
     pay(billing_env, buy())
     clock.advance(hours=1)
-    subscriptions.check_unheard(billing_env.provider)
+    subscriptions.synchronise_due(billing_env.provider)
     assert billing_env.plan(payer) == "TEAM"
 
 

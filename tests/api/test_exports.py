@@ -256,9 +256,9 @@ def state(client: ApiClient, account: Account, answer: Answer) -> dict[str, Any]
     return client.get(f"{URL}/{answer.json['id']}", headers=bearer(account.key)).json
 
 
-def take_due(app: Flask, clock: Clock) -> list[str]:
+def requeue_due(app: Flask, clock: Clock) -> list[str]:
     with app.app_context(), transaction() as session, unscoped(session, "a test"):
-        return [due.export_id for due in export_worker.take_due(session, clock())]
+        return [due.export_id for due in export_worker.requeue_due(session, clock())]
 
 
 @on_both_databases
@@ -334,10 +334,10 @@ def test_what_a_dead_worker_left_is_taken_up_and_counted_once(
         with pytest.raises(Died):
             run(app, client, acme, answer)
     assert state(client, acme, answer)["status"] == "running"
-    assert answer.json["id"] not in take_due(app, clock)
+    assert answer.json["id"] not in requeue_due(app, clock)
     clock.advance(seconds=16)
-    assert answer.json["id"] in take_due(app, clock)
-    assert answer.json["id"] not in take_due(app, clock)
+    assert answer.json["id"] in requeue_due(app, clock)
+    assert answer.json["id"] not in requeue_due(app, clock)
     done = run(app, client, acme, answer)
     assert (done["status"], done["processed"]) == ("done", 8)
     assert len(unzipped(get(client, done["downloadUrl"]).data)) == 8
@@ -373,7 +373,7 @@ def test_a_worker_whose_claim_was_taken_stops_and_leaves_the_other_s_work(
     def overtaken(own: Storage, key: str, chunks: Iterable[bytes], kind: str) -> None:
         monkeypatch.setattr(type(storage), "put", put)
         clock.advance(seconds=16)
-        assert answer.json["id"] in take_due(app, clock)
+        assert answer.json["id"] in requeue_due(app, clock)
         run(app, client, acme, answer)
         put(own, key, chunks, kind)
 
@@ -429,14 +429,14 @@ def test_an_export_that_always_fails_ends_as_failed(
     export: Ask,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(export_worker, "MOST_ATTEMPTS", 2)
+    monkeypatch.setattr(export_worker, "MAX_ATTEMPTS", 2)
     answer = export(library(client, acme.key, 1), **{"async": True})
     monkeypatch.setattr(type(app.extensions["lightwell"].storage), "put", lambda *_: 1 / 0)
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             run(app, client, acme, answer)
         clock.advance(seconds=16)
-        take_due(app, clock)
+        requeue_due(app, clock)
     failed = state(client, acme, answer)
     assert failed["status"] == "failed"
     assert "try it once more" in failed["error"]
@@ -471,7 +471,7 @@ def test_a_queue_that_is_down_loses_nothing(
     answer = export(ids, **{"async": True})
     assert answer.status_code == 202
     clock.advance(seconds=16)
-    assert answer.json["id"] in take_due(app, clock)
+    assert answer.json["id"] in requeue_due(app, clock)
 
 
 def test_the_ids_of_the_largest_export_fit_into_a_request(export: Ask) -> None:
@@ -500,7 +500,7 @@ def test_a_repeated_batch_is_one_batch_and_a_streamed_zip_is_not_kept(
 def test_unfinished_exports_are_bounded(
     client: ApiClient, acme: Account, export: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export_jobs, "MOST_UNFINISHED", 2)
+    monkeypatch.setattr(export_jobs, "MAX_UNFINISHED", 2)
     ids = library(client, acme.key, 1)
     for _ in range(2):
         assert export(ids, **{"async": True}).status_code == 202
@@ -555,6 +555,6 @@ def test_a_zip_larger_than_all_that_is_kept_fails_with_the_reason(
     done = run(app, client, account, client.post(URL, headers=bearer(account.key), json=body))
     assert (done["status"], done["downloadUrl"], done["size"]) == ("failed", None, None)
     assert "more than 0 MB" in done["error"]
-    assert take_due(app, clock) == []
+    assert requeue_due(app, clock) == []
     body["async"] = False
     assert client.post(URL, headers=bearer(account.key), json=body).status_code == 200

@@ -166,7 +166,7 @@ def test_a_published_image_whose_file_is_lost_is_refused_and_free(
 ) -> None:
     storage = app.extensions["lightwell"].storage
     with app.app_context():
-        found = publishing.at(urlsplit(published[2]).path)
+        found = publishing.find_at_path(urlsplit(published[2]).path)
     assert found
     storage.delete([found.storage_key])
     assert images.post("", url=published[2], name="x").status_code == 422

@@ -18,7 +18,7 @@ from app.imaging import ImagingPool, Transform, Turn
 from app.imaging.pool.supervisor_thread import FileJob
 from app.services.accounts import keys
 from app.services.library import assets, renditions
-from app.services.library.renditions import RenditionSource, Wanted
+from app.services.library.renditions import RenditionRequest, RenditionSource
 from app.web.context import Container
 from tests.client import Answer, ApiClient, bearer
 from tests.clock import Clock
@@ -288,7 +288,7 @@ def test_who_waits_for_another_s_rendering_waits_no_longer(
         who = keys.authenticate(acme.key, clock())
         with transaction(*who.partition) as session:
             original = RenditionSource.of(assets.get(session, image))
-            wanted = Wanted(who, original, Transform(max_width=20))
+            wanted = RenditionRequest(who, original, Transform(max_width=20))
             claim = renditions._find_or_claim(session, wanted, clock())
     assert isinstance(claim, renditions.RenditionClaim)
     assert is_overloaded(send_export_url(client, acme.key, image))

@@ -19,7 +19,7 @@ from app.extensions import transaction
 from app.imaging import ImagingPool, Picture, Transform, Turn
 from app.services.accounts import keys
 from app.services.library import assets, kept_renditions, renditions
-from app.services.library.renditions import RenditionSource, Wanted
+from app.services.library.renditions import RenditionRequest, RenditionSource
 from app.services.sweep import sweep
 from app.web.context import Container
 from tests.client import Answer, ApiClient, Ask, bearer, client_of
@@ -292,7 +292,7 @@ def _render_as(app: Flask, account: Account, asset: dict[str, Any]) -> None:
     with transaction(*who.partition) as session:
         original = RenditionSource.of(assets.get(session, asset["id"]))
     with container.processing_context.folder() as folder:
-        wanted = Wanted(who, original, Transform(max_width=200))
+        wanted = RenditionRequest(who, original, Transform(max_width=200))
         renditions.render(wanted, folder / "out", container.processing_context)
 
 

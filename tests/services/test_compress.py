@@ -179,7 +179,7 @@ def test_a_stalled_batch_is_given_up_and_its_files_cancelled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(service, "PATIENCE_SECONDS", 0.01)
-    monkeypatch.setattr(service, "STALLED", service.HEARTBEAT * 0)
+    monkeypatch.setattr(service, "STALLED_AFTER", service.HEARTBEAT * 0)
     room = make_context(lambda *_: None)
     with pytest.raises(Overloaded):
         compress(principal, uploads, Transform(), room)

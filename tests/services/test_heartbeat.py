@@ -24,9 +24,9 @@ def test_all_claims_are_renewed_until_they_end_and_again_when_others_come() -> N
 
     heartbeat = Heartbeat("test", 0.01, renew)
     for _ in range(2):
-        with heartbeat.keeping("a"):
+        with heartbeat.renewing("a"):
             wait_for("a")
-            with heartbeat.keeping("b"):
+            with heartbeat.renewing("b"):
                 wait_for("a", "b")
             wait_for("a")
             thread = heartbeat._thread
@@ -46,6 +46,6 @@ def test_a_beat_that_fails_is_logged_and_the_next_one_comes(
             raise OSError("the database is away")
         second.set()
 
-    with Heartbeat("test", 0.01, renew).keeping("a"):
+    with Heartbeat("test", 0.01, renew).renewing("a"):
         assert second.wait(SECONDS)
     assert "heartbeat.failed" in caplog.text

@@ -195,6 +195,6 @@ def test_pages_of_one_find_the_same(
     clock: Clock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(inventory, "PAGE", 1)
+    monkeypatch.setattr(inventory, "PAGE_SIZE", 1)
     clock.advance(minutes=61)
     assert differences() == dict.fromkeys(missing)

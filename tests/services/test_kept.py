@@ -25,7 +25,7 @@ from app.services.exports.exports import Config
 from app.services.idempotency import KeptAnswer, RequestClaim
 from app.services.library import assets, kept_renditions, renditions
 from app.services.library.assets import Label
-from app.services.library.renditions import Found, RenditionSource, Wanted
+from app.services.library.renditions import ReadyRendition, RenditionRequest, RenditionSource
 from tests.clock import Clock
 from tests.conftest import Account, AccountMaker
 from tests.databases import on_both_databases
@@ -69,12 +69,12 @@ class Tenant:
 
     def rendition(self, size: int, ttl: timedelta | None = None) -> str:
         transform = Transform(max_width=next(self.numbers))
-        wanted = Wanted(self.who, self.original, transform, ttl)
+        wanted = RenditionRequest(self.who, self.original, transform, ttl)
         with transaction(*self.who.partition) as session:
             claim = renditions._find_or_claim(session, wanted, self.clock())
         assert isinstance(claim, renditions.RenditionClaim)
         picture = Picture(Format.PNG, 1, 1, size, False, "jpeg", 1)
-        found = Found(claim.storage_key, Format.PNG, size, 0, cached=False)
+        found = ReadyRendition(claim.storage_key, Format.PNG, size, 0, cached=False)
         rendering = renditions._Rendering(wanted, claim, Path(), self.context)
         rendering._keep(picture, found)  # unless it was forgotten meanwhile
         return claim.storage_key
@@ -92,7 +92,7 @@ class Tenant:
         packing = export_worker._Packing(self.who, attempt, self.context)
         try:
             packing._finish()
-        except export_zips.TooMuch:
+        except export_zips.ZipTooLarge:
             assert size > 500
             packing._fail()
 
@@ -106,7 +106,7 @@ class Tenant:
         with transaction(*self.who.partition) as session:
             kept_renditions.remove_all(session, self.original.content)
             for export_id in session.scalars(select(Export.id)).all():
-                export_jobs.cancel(session, export_id, self.clock())
+                export_jobs.cancel_or_delete(session, export_id, self.clock())
 
     def sums(self) -> dict[Kept, tuple[int, int]]:
         """The bytes of the rows, and what is counted."""
@@ -141,10 +141,10 @@ def test_the_sum_is_counted_and_never_passes_the_share(
         tenant = Tenant(app, make_account(), clock)
         for name, size in steps:
             getattr(tenant, name)(size)
-            if name in tuple(Kept) and size <= kept.most(tenant.who, Kept(name)):
+            if name in tuple(Kept) and size <= kept.max_bytes(tenant.who, Kept(name)):
                 assert tenant.sums()[Kept(name)][0] >= size
             for kind, (rows, counted) in tenant.sums().items():
-                assert rows == counted <= kept.most(tenant.who, kind)
+                assert rows == counted <= kept.max_bytes(tenant.who, kind)
 
     run()
 
@@ -164,7 +164,7 @@ def test_parallel_requests_never_pass_the_share_nor_wait_for_each_other_in_vain(
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(work, range(8)))
     for kind, (rows, counted) in tenant.sums().items():
-        assert rows == counted <= kept.most(tenant.who, kind)
+        assert rows == counted <= kept.max_bytes(tenant.who, kind)
 
 
 @on_both_databases
@@ -192,7 +192,7 @@ def stored(tenant: Tenant) -> tuple[set[str], set[str]]:
 def test_many_small_ones_make_room_for_a_large_one(
     tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept, "AT_ONCE", 2)
+    monkeypatch.setattr(kept, "BATCH_SIZE", 2)
     for _ in range(7):
         tenant.answer(7)
     tenant.answer(50)
@@ -202,10 +202,10 @@ def test_many_small_ones_make_room_for_a_large_one(
 def test_what_was_never_counted_may_go(tenant: Tenant) -> None:
     """A release that runs beside this one, or ran before it, kept it."""
     with transaction(*tenant.who.partition) as session:
-        kept.shift(session, Kept.RENDITION, 5)
-        kept.shift(session, Kept.RENDITION, -7)
+        kept.change_total(session, Kept.RENDITION, 5)
+        kept.change_total(session, Kept.RENDITION, -7)
         assert kept.total(session, Kept.RENDITION) == 0
-        kept.shift(session, Kept.RENDITION, 3)
+        kept.change_total(session, Kept.RENDITION, 3)
         assert kept.total(session, Kept.RENDITION) == 3
 
 
@@ -213,14 +213,14 @@ def test_test_keys_keep_two_hundred_megabytes_in_all_on_any_plan(
     acme: Account, clock: Clock
 ) -> None:
     who = keys.authenticate(acme.test_key, clock())
-    assert sum(kept.most(who, kind) for kind in Kept) == 200 * 1024 * 1024
+    assert sum(kept.max_bytes(who, kind) for kind in Kept) == 200 * 1024 * 1024
 
 
 @pytest.mark.parametrize("plan", ["FREE", "TEAM", "BUSINESS", "ENTERPRISE"])
 def test_the_shares_grow_with_the_plan(make_account: AccountMaker, clock: Clock, plan: str) -> None:
     who = keys.authenticate(make_account(plan=plan).key, clock())
     whole = who.allowance.storage_bytes or 4 * 1024**4
-    assert {kind: kept.most(who, kind) for kind in Kept} == {
+    assert {kind: kept.max_bytes(who, kind) for kind in Kept} == {
         Kept.ANSWER: whole // 20, Kept.RENDITION: whole // 4, Kept.EXPORT: whole // 2
     }  # fmt: skip
 

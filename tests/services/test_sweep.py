@@ -149,7 +149,7 @@ def test_events_that_were_handled_are_forgotten_after_ninety_days(
 def test_many_old_test_assets_go_over_several_sweeps(
     app: Flask, acme: Account, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assets, "EXPIRED_AT_ONCE", 2)
+    monkeypatch.setattr(assets, "MAX_EXPIRED_PER_SWEEP", 2)
     made = [new_id("image", clock() - days * DAY) for days in (95, 92, 91, 89)]
     for mode in ("test", "live"):
         with transaction(acme.org_id, mode) as session:

@@ -111,7 +111,7 @@ def test_an_export_knows_the_copies_that_are_there(
 
         def missing() -> int:
             with transaction(*who.partition) as session:
-                return kept_renditions.missing(session, who, [image], Transform())
+                return kept_renditions.count_missing(session, who, [image], Transform())
 
         assert missing() == 1
         assert not client.get(f"/api/v1/assets/{image}/export-url", headers=bearer(key)).json[

@@ -200,7 +200,7 @@ def test_an_answer_that_is_not_kept_is_worked_again_for_free(
     app: Flask, client: ApiClient, acme: Account, monkeypatch: pytest.MonkeyPatch, evicted: bool
 ) -> None:
     if not evicted:
-        monkeypatch.setattr(idempotency, "LARGEST", 1000)
+        monkeypatch.setattr(idempotency, "MAX_KEPT_BYTES", 1000)
     first = client.compress(acme.key, encoded(), encoded(seed=2), headers=once())
     if evicted:
         make_room(app, acme)
@@ -219,7 +219,7 @@ def test_an_answer_that_is_not_kept_is_worked_again_for_free(
 def test_one_is_worked_again_once_at_a_time_and_survives_a_refusal(
     app: Flask, client: ApiClient, acme: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(idempotency, "LARGEST", 1000)
+    monkeypatch.setattr(idempotency, "MAX_KEPT_BYTES", 1000)
     first = client.compress(acme.key, encoded(), headers=once())
     with slowly(app, monkeypatch) as (started, finish), ThreadPoolExecutor(1) as thread:
         again = thread.submit(lambda: client_of(app).compress(acme.key, encoded(), headers=once()))
@@ -358,7 +358,7 @@ def make_room(app: Flask, account: Account) -> None:
         with transaction(account.org_id, "live") as session:
             assert kept.total(session, Kept.ANSWER)
             assert kept.add(session, idempotency.EVICTION, 1, 1)
-            kept.shift(session, Kept.ANSWER, -1)
+            kept.change_total(session, Kept.ANSWER, -1)
         sweep(container.storage, container.settings.spool_dir, container.clock())
 
 

@@ -202,7 +202,7 @@ def test_an_event_is_found_later_when_the_process_died_before_telling_the_queue(
 
     sent = event()
     with monkeypatch.context() as dying:
-        dying.setattr(inbox, "send", die)
+        dying.setattr(inbox, "enqueue", die)
         with pytest.raises(SystemExit):
             post(app, sent)
     assert post(app, sent).status_code == 200

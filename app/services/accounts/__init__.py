@@ -1,1 +1,1 @@
-"""Who there is: keys, people and their organizations, and who is asking."""
+"""Accounts: API keys, users and their organizations, and the principal of a request."""

@@ -1,4 +1,4 @@
-"""People and their organizations."""
+"""Users and their organizations."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,14 +25,14 @@ from app.services.accounts import keys
 from app.services.accounts.principal import Allowance, Principal
 from app.tenancy import TenantSession, insert_if_absent
 
-GMAIL = ("gmail.com", "googlemail.com")
-"""Two names of one provider, which ignores the dots before them:
+GMAIL_DOMAINS = ("gmail.com", "googlemail.com")
+"""Two domains of one provider, which ignores dots in the local part:
 support.google.com/mail/answer/7436150."""
 
 
 @dataclass(frozen=True)
 class NewAccount:
-    """What a new account gets. The keys are shown once."""
+    """The keys and the plan of a new account. The keys are shown once."""
 
     api_key: str
     test_api_key: str
@@ -42,17 +42,17 @@ class NewAccount:
 
 @dataclass(frozen=True)
 class Profile:
-    """A user in an organization, as they are shown it."""
+    """The user and the organization that the account page shows."""
 
     email: str
     organization: str
 
 
 def normalise_email(email: str) -> str:
-    """The one spelling of an address: NFC, lower case, IDNA domain. Raises BadRequest.
+    """The normal form of an address: NFC, lower case, IDNA domain. Raises BadRequest.
 
-    Sub-addresses (``+tag``) stay: mail goes where its owner wants it. ``mailbox_of`` tells who that
-    is.
+    Sub-addresses (``+tag``) stay, because the user wants mail to be sent there. ``mailbox_of``
+    names the mailbox.
     """
     try:
         return validate_email(
@@ -63,12 +63,12 @@ def normalise_email(email: str) -> str:
 
 
 def mailbox_of(email: str) -> str:
-    """One spelling for all normalised addresses of one mailbox: without ``+tag``, and as Gmail
-    reads it."""
+    """The same text for all normalised addresses of one mailbox: without ``+tag``, and without dots
+    for Gmail."""
     local, _, domain = email.rpartition("@")
     local = local[:1] + local[1:].partition("+")[0]
-    if domain in GMAIL:
-        local, domain = local.replace(".", ""), GMAIL[0]
+    if domain in GMAIL_DOMAINS:
+        local, domain = local.replace(".", ""), GMAIL_DOMAINS[0]
     return f"{local}@{domain}"
 
 
@@ -80,7 +80,7 @@ def create_account(
     password: str | None = None,
     is_staff: bool = False,
 ) -> Organization:
-    """A user with an organization of their own on the first plan. Raises Conflict for a known
+    """Create a user with an organization on the FREE plan. Raises BadRequest, Conflict for a known
     mailbox."""
     email = normalise_email(email)
     user_id = new_id("user", now)
@@ -112,7 +112,7 @@ def create_account(
 
 
 def register(session: TenantSession, email: str, now: datetime) -> NewAccount:
-    """An account without a password, with one live and one test key. Raises BadRequest,
+    """Create an account without a password, with one live and one test key. Raises BadRequest,
     Conflict."""
     organization = create_account(session, email, now)
     return NewAccount(
@@ -149,10 +149,10 @@ def organization_of(session: TenantSession, email: str) -> Organization:
 def signed_in(
     kind: ActorKind, user_id: str, org_id: str, now: datetime, test_images: int
 ) -> Principal | None:
-    """The principal that a session stands for, as ``kind`` USER or STAFF, read from the database
-    each time. None for whoever is no member of the organization, or not staff.
+    """The principal of a signed-in session, as ``kind`` USER or STAFF, read from the database each
+    time. None if the user is no member of the organization, or for STAFF no staff.
 
-    ``test_images`` bounds what test keys make in a day.
+    ``test_images`` is the daily limit of images of test keys.
     """
     wanted = (
         select(Membership.role, Organization, Plan)
@@ -180,7 +180,7 @@ def signed_in(
 
 
 def profile_of(session: TenantSession, principal: Principal) -> Profile:
-    """What the page about themselves says to a user who is signed in."""
+    """The profile of a signed-in user."""
     return Profile(
         email=session.get_one(User, principal.actor.id).email,
         organization=session.get_one(Organization, principal.org_id).name,

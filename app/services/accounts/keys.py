@@ -1,8 +1,8 @@
-"""API keys: make, recognise, rotate.
+"""API keys: issue, authenticate, rotate.
 
 A key is ``<prefix><secret>``. The secret is 32 random base62 characters (190 bits) and their CRC-32
-in 6 base62 characters, so that a typo is refused without a look-up (the idea of GitHub's token
-format). The secret authenticates; the prefix only says the mode.
+in 6 base62 characters, so that a typo is refused without a database query (as in GitHub's token
+format). The secret authenticates; the prefix only shows the mode.
 """
 
 import hashlib
@@ -56,14 +56,14 @@ def new_secret() -> str:
 
 
 def digest(secret: str) -> str:
-    """How a secret is stored. It is random, so a plain SHA-256 is enough: there is nothing to
-    guess."""
+    """The digest under which a secret is stored. A plain SHA-256 is enough, because the secret is
+    random and can't be guessed."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def parse(key: str) -> tuple[Mode, str]:
-    """The mode and the secret of a key. Raises Unauthenticated for anything that was never
-    issued."""
+    """The mode and the secret of a key. Raises Unauthenticated for a text that is not a well-formed
+    key."""
     match = _KEY.fullmatch(key)
     if not match or not secrets.compare_digest(
         checksum(match[2][:RANDOM_CHARACTERS]), match[2][RANDOM_CHARACTERS:]
@@ -84,7 +84,8 @@ def issue(
     expires_at: datetime | None = None,
     original_key_id: str | None = None,
 ) -> str:
-    """Make a key and return it whole. It can't be shown again: only its digest is kept."""
+    """Create a key and return it whole. It can't be shown again, because only its digest is
+    stored."""
     secret = new_secret()
     session.add(
         ApiKey(
@@ -106,10 +107,10 @@ def issue(
 
 
 def authenticate(key: str, now: datetime, test_images: int = TEST_IMAGES_PER_DAY) -> Principal:
-    """The principal that ``key`` stands for, read from the database each time: a revocation holds
-    at once.
+    """The principal of ``key``, read from the database each time, so that a revocation takes effect
+    at once. Records the time of use.
 
-    ``test_images`` bounds what test keys make in a day. Raises Unauthenticated.
+    ``test_images`` is the daily limit of images of test keys. Raises Unauthenticated.
     """
     mode, secret = parse(key)
     with transaction() as session:
@@ -137,8 +138,8 @@ def authenticate(key: str, now: datetime, test_images: int = TEST_IMAGES_PER_DAY
 def principal_of(
     actor: Actor, org_id: str, mode: Mode, now: datetime, test_images: int
 ) -> Principal:
-    """The principal that a job works for, as its plan is now. The actor was allowed to ask then;
-    its key may have been revoked since."""
+    """The principal that a job works for, with its current plan. The actor was authorised when it
+    made the request; its key may have been revoked since."""
     with transaction() as session:
         organization, plan = session.execute(
             select(Organization, Plan)
@@ -156,7 +157,7 @@ def principal_of(
 
 
 def _with_plan(now: datetime) -> Select[ApiKey, Organization, Plan]:
-    """Keys with their organization, and the plan that holds for it at this moment."""
+    """Select keys with their organization and its plan at ``now``."""
     return (
         select(ApiKey, Organization, Plan)
         .join(Organization, Organization.id == ApiKey.org_id)
@@ -179,9 +180,9 @@ def _principal(
 
 def rotate(session: TenantSession, principal: Principal, now: datetime) -> str:
     """Replace the principal's key by one with the same name, scopes, mode and expiry, and return
-    it. Rate limits go on as they were.
+    it. The new key shares the old key's rate limit.
 
-    Of several requests that race to rotate one key, one wins; the others raise Unauthenticated.
+    Of several parallel requests to rotate one key, one succeeds; the others raise Unauthenticated.
     """
     revoked = session.change(
         update(ApiKey)

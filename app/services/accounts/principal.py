@@ -1,4 +1,4 @@
-"""Who is asking, as a value that outlives every session."""
+"""The principal of a request, as a value that is independent of database sessions."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,12 +12,11 @@ BY_PORTAL = "POST /billing/portal opens the page for it."
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a plan allows. None means without limit; sizes are in bytes.
+    """What a plan allows. None means no limit; sizes are in bytes.
 
-    ``test_images`` is how many the organization's test keys may make in a day. ``metered`` is
-    whether images are paid one by one. ``lapses_at`` is when an overdue payment costs the plan,
-    which it has done already where ``has_lapsed``; None where the plan was granted and so holds
-    without it.
+    ``test_images`` is how many images the organization's test keys may make in a day. ``metered``
+    is whether images are paid one by one. ``lapses_at`` is when the plan ends because of an overdue
+    payment, or ended if ``has_lapsed``; None if no payment is overdue or the plan was granted.
     """
 
     plan: str
@@ -55,7 +54,7 @@ class Allowance:
 
     @property
     def arrears(self) -> str:
-        """What a refusal adds while a payment is overdue, with a space before it; empty
+        """The sentences, after a space, that a refusal adds while a payment is overdue; empty
         otherwise."""
         if self.lapses_at is None:
             return ""
@@ -73,10 +72,10 @@ class Allowance:
 
 @dataclass(frozen=True)
 class Principal:
-    """Who acts in an organization, what the actor may do, and what the organization's plan allows.
+    """An actor in an organization, with its permissions and the limits of the organization's plan.
 
-    ``rate_limit_id`` is whom the rate limit counts: the same for a key and for all that it has
-    replaced by rotation. ``role`` is a user's in the organization; keys have none.
+    ``rate_limit_id`` is the id that rate limits count by; a key shares it with all keys that it has
+    replaced by rotation. ``role`` is a user's role in the organization; keys have none.
     """
 
     org_id: str
@@ -93,10 +92,10 @@ class Principal:
 
     @property
     def partition(self) -> tuple[str, Mode]:
-        """What a session that works for this principal is bound to."""
+        """The organization and mode that a session for this principal is bound to."""
         return self.org_id, self.mode
 
     def watermarked_for_test(self, transform: Transform) -> Transform:
-        """The transform for this principal: a test key's results get a watermark, so that they are
-        of no other use."""
+        """The transform for this principal. Results of a test key get a watermark, so that they are
+        useful for tests only."""
         return transform if self.is_live else replace(transform, watermarked_for_test=True)

@@ -1,1 +1,1 @@
-"""Plans, and the payment provider that is asked about them."""
+"""Plans, subscriptions and the payment provider."""

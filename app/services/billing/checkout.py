@@ -1,4 +1,4 @@
-"""What a customer does about money: buy a plan, change it, look after card and invoices."""
+"""Pages where a customer buys a plan, changes it, and manages card and invoices."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,8 @@ from app.tenancy import TenantSession, insert_if_absent
 
 @dataclass(frozen=True)
 class PlanPurchase:
-    """What is to be bought, and the codes of all plans, the lowest first."""
+    """The plan that a customer wants to buy. ``plan_ranks`` holds the codes of all plans, the
+    lowest first."""
 
     org_id: str
     plan: str
@@ -32,26 +33,27 @@ class PlanPurchase:
 def open_checkout(
     provider: Provider, org_id: str, actor: Actor, plan: str, interval: str, return_url: str
 ) -> str:
-    """The URL of a page that sells ``plan`` for an ``interval`` of ``month`` or ``year``; ``actor``
-    is who asks.
+    """Open a page that sells ``plan`` for an ``interval`` of ``month`` or ``year``, and return its
+    URL.
 
-    A new subscription is sold by a checkout; who has one confirms there that it is for another plan
-    from now on. ``return_url`` is where the page leads back to; ``?checkout=done`` or ``cancelled``
-    is added. Raises BadRequest, Conflict, DependencyDown.
+    A customer without a subscription gets a checkout; a customer with one confirms the change to
+    the other plan. The page leads back to ``return_url`` with ``?checkout=done`` or
+    ``?checkout=cancelled``. ``actor`` is recorded in the audit. Raises BadRequest, Conflict,
+    DependencyDown.
     """
     with transaction(org_id) as session:
         wanted = PlanPurchase(org_id, plan.upper(), interval, return_url, plans.plan_ranks(session))
         _check_for_sale(session, provider, wanted)
         _check_grant(session, wanted)
     for _ in range(2):
-        customer_id = _kept_customer(provider, org_id, actor)
+        customer_id = _ensure_customer(provider, org_id, actor)
         try:
-            url = _page(provider, customer_id, wanted)
+            url = _open_page(provider, customer_id, wanted)
         except CustomerGone:
             subscriptions.synchronise(provider, customer_id, actor)
         else:
             with transaction(org_id) as session:
-                subscriptions.expect(session, provider.clock())
+                subscriptions.schedule_check(session, provider.clock())
             return url
     raise DependencyDown(
         "The payment provider has no customer for this workspace. Repeat the request shortly."
@@ -59,8 +61,8 @@ def open_checkout(
 
 
 def open_portal(provider: Provider, org_id: str, actor: Actor, return_url: str) -> str:
-    """The URL of the page where subscription, card and invoices are looked after. Raises Conflict,
-    DependencyDown."""
+    """Open the page where a customer manages subscription, card and invoices, and return its URL.
+    Raises Conflict, DependencyDown."""
     with transaction(org_id) as session:
         customer_id = session.scalar(select(BillingAccount.customer_id))
     if customer_id is not None:
@@ -71,8 +73,8 @@ def open_portal(provider: Provider, org_id: str, actor: Actor, return_url: str) 
     raise Conflict("There is nothing to look after yet. POST /billing/checkout buys a plan.")
 
 
-def _page(provider: Provider, customer_id: str, wanted: PlanPurchase) -> str:
-    """The page that fits what the customer has now. Raises CustomerGone."""
+def _open_page(provider: Provider, customer_id: str, wanted: PlanPurchase) -> str:
+    """Open the page that fits the customer's current subscription. Raises CustomerGone."""
     found = provider.payments.subscriptions_of(customer_id)
     current = _current_state(provider, wanted, found)
     lines = provider.prices.lines(wanted.plan, wanted.interval)
@@ -129,7 +131,7 @@ def _not_for_sale(reason: str) -> BadRequest:
 
 
 def _check_grant(session: TenantSession, wanted: PlanPurchase) -> None:
-    """Nobody pays for what was granted."""
+    """An organization does not pay for a plan that it was granted."""
     granted, plan_ranks = (
         session.get_one(Organization, session.org_id).granted_plan_code,
         wanted.plan_ranks,
@@ -140,8 +142,8 @@ def _check_grant(session: TenantSession, wanted: PlanPurchase) -> None:
         )
 
 
-def _kept_customer(provider: Provider, org_id: str, actor: Actor) -> str:
-    """The organization's one customer, made when there is none."""
+def _ensure_customer(provider: Provider, org_id: str, actor: Actor) -> str:
+    """The organization's customer at the provider, which is created if there is none."""
     with transaction(org_id) as session:
         insert_if_absent(session, BillingAccount, customers=0, revision=0)
         account = session.scalars(select(BillingAccount)).one()

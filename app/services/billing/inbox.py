@@ -1,5 +1,5 @@
-"""The inbox of the payment provider's webhooks: stored at once, acted on by a job, found again by a
-sweep."""
+"""The inbox of the payment provider's events: a webhook stores them, a job handles them, and a
+sweep finds those that were not handled."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -37,17 +37,17 @@ ABOUT_SUBSCRIPTIONS = frozenset(
 )
 DISPUTE = "charge.dispute.created"
 LEASE = timedelta(seconds=60)
-"""How long a job may take over a subject before another takes it up."""
+"""How long a job may work on a subject before another job may take it."""
 FIRST_PAUSE = timedelta(seconds=15)
-LONGEST_PAUSE = timedelta(hours=1)
-KEPT = timedelta(days=90)
-"""How long a handled event is remembered; what is sent again later than five minutes after is
-refused anyway."""
+MAX_PAUSE = timedelta(hours=1)
+RETENTION = timedelta(days=90)
+"""How long a handled event is kept, to recognise repeated deliveries. A delivery that was signed
+more than five minutes ago is refused anyway."""
 OUTCOME_CHARACTERS = 500
 
 
 def receive(session: TenantSession, event: Event, now: datetime) -> bool:
-    """Put an event into the inbox, once. True where there is something to do about it."""
+    """Put an event into the inbox, once. Returns True if it is new and must be handled."""
     concerns_us = event.subject is not None and (
         event.type in ABOUT_SUBSCRIPTIONS or event.type == DISPUTE
     )
@@ -65,9 +65,9 @@ def receive(session: TenantSession, event: Event, now: datetime) -> bool:
     return is_new and concerns_us
 
 
-def send(connection: Redis) -> None:
-    """Tell the queue. Where it does not answer, the worker finds the events by itself a little
-    later."""
+def enqueue(connection: Redis) -> None:
+    """Enqueue a job for the due events. If the queue does not answer, the worker finds the events a
+    little later."""
     try:
         enqueue_billing(connection)
     except RedisError as error:
@@ -79,9 +79,9 @@ def has_due(session: TenantSession, now: datetime) -> bool:
 
 
 def work(provider: Provider) -> None:
-    """Handle what is due, one subject after the other, until nothing is, or the provider does not
+    """Handle due events, one subject after the other, until none is due or the provider does not
     answer."""
-    while subject := _take(provider.clock()):
+    while subject := _lease_next_subject(provider.clock()):
         if not handle(provider, subject):
             return
 
@@ -90,8 +90,8 @@ def _due(now: datetime) -> Select[str | None]:
     return select(StripeEvent.subject).where(StripeEvent.next_attempt_at <= now)
 
 
-def _take(now: datetime) -> str | None:
-    """A subject with due events, which others leave alone for the length of the lease."""
+def _lease_next_subject(now: datetime) -> str | None:
+    """Lease a subject with due events, so that other jobs leave it alone. None if there is none."""
     while True:
         with transaction() as session:
             subject = session.scalar(_due(now).order_by(StripeEvent.next_attempt_at).limit(1))
@@ -103,10 +103,9 @@ def _take(now: datetime) -> str | None:
 
 
 def handle(provider: Provider, subject: str) -> bool:
-    """Do what the unhandled events about ``subject`` ask for, all at once; harmless when there are
-    none.
+    """Handle all unhandled events about ``subject`` together. There may be none.
 
-    False where the provider does not answer.
+    Returns False if the provider does not answer.
     """
     with transaction() as session:
         waiting = select(StripeEvent).where(
@@ -131,50 +130,50 @@ def handle(provider: Provider, subject: str) -> bool:
     else:
         if not known:
             with transaction() as session:
-                _mark(session, events, "not a customer of ours", provider.clock())
+                _mark_handled(session, events, "not a customer of ours", provider.clock())
     return True
 
 
 def _synchronise(provider: Provider, customer_id: str, events: Sequence[StripeEvent]) -> bool:
-    """Apply what a customer has now. False where it is none of ours."""
+    """Apply a customer's current subscriptions. Returns False if it is no customer of ours."""
     for snapshot in subscriptions.snapshots(provider, customer_id):
         with transaction(snapshot.account.org_id) as session:
             if outcome := subscriptions.apply(session, snapshot, provider, ACTOR, events[-1].id):
-                _mark(session, events, outcome, provider.clock())
+                _mark_handled(session, events, outcome, provider.clock())
                 return True
     return False
 
 
 def _flag(provider: Provider, charge_id: str, events: Sequence[StripeEvent]) -> bool:
-    """Flag the organization that paid a charge which its bank takes back. False where it is none of
+    """Flag the organization whose charge is disputed. Returns False if it is no customer of
     ours."""
     try:
         customer_id = provider.payments.customer_of_charge(charge_id)
     except CustomerGone:
         return False
-    account = subscriptions.find(customer_id) if customer_id else None
+    account = subscriptions.find_account(customer_id) if customer_id else None
     if account is None:
         return False
     with transaction(account.org_id) as session:
         reason, now = f"The charge {charge_id} is disputed.", provider.clock()
         review_flags.set_flag(session, reason, ACTOR, now, events[-1].id)
-        _mark(session, events, "flagged", now)
+        _mark_handled(session, events, "flagged", now)
     log.error("billing.dispute", org_id=account.org_id, charge=charge_id)
     return True
 
 
-def _mark(
+def _mark_handled(
     session: TenantSession, events: Sequence[StripeEvent], outcome: str, now: datetime
 ) -> None:
-    """Note that events are handled, with what came of them."""
+    """Mark events as handled, with the outcome."""
     done = update(StripeEvent).where(StripeEvent.id.in_([event.id for event in events]))
     session.change(done.values(handled_at=now, next_attempt_at=None, outcome=outcome))
 
 
 def _postpone(events: Sequence[StripeEvent], now: datetime, reason: str) -> None:
-    """Try again later, and later each time."""
+    """Schedule another attempt, after a longer pause each time."""
     attempts = max(event.attempts for event in events) + 1
-    pause = min(FIRST_PAUSE * 2 ** min(attempts, 10), LONGEST_PAUSE)
+    pause = min(FIRST_PAUSE * 2 ** min(attempts, 10), MAX_PAUSE)
     later = {
         "attempts": attempts,
         "next_attempt_at": now + pause,
@@ -188,7 +187,7 @@ def _postpone(events: Sequence[StripeEvent], now: datetime, reason: str) -> None
 
 
 def unhandled(session: TenantSession) -> Sequence[StripeEvent]:
-    """What waits, the oldest first."""
+    """The events that are not handled, the oldest first."""
     return session.scalars(
         select(StripeEvent)
         .where(StripeEvent.handled_at.is_(None))
@@ -197,5 +196,5 @@ def unhandled(session: TenantSession) -> Sequence[StripeEvent]:
 
 
 def release_expired(session: TenantSession, now: datetime) -> int:
-    """Forget what was handled long ago. Returns how many."""
-    return session.change(delete(StripeEvent).where(StripeEvent.handled_at <= now - KEPT))
+    """Delete events that were handled longer than ``RETENTION`` ago. Returns how many."""
+    return session.change(delete(StripeEvent).where(StripeEvent.handled_at <= now - RETENTION))

@@ -1,7 +1,7 @@
 """Reporting live images to the payment provider's meter, for organizations that pay by the image.
 
-Settling usage leaves a ``MeterEvent`` in the same transaction; reporting takes it away again. What
-is reported twice, because a worker died in between, counts once: the provider knows it by the
+Settling usage adds a ``MeterEvent`` in the same transaction; reporting deletes it. An entry that is
+reported twice, because a worker died in between, counts once: the provider recognises it by the
 ledger entry's id.
 """
 
@@ -22,17 +22,18 @@ from app.tenancy import unscoped
 
 log = structlog.get_logger()
 
-AT_ONCE = 500
+BATCH_SIZE = 500
 THREADS = 8
-OLDEST = timedelta(days=34)
-"""The provider takes what is at most 35 days old."""
-ENOUGH_FAILURES = THREADS
-"""After which it is taken to be down: waiting for each of five hundred would outlast the job."""
+MAX_AGE = timedelta(days=34)
+"""The provider accepts images that are at most 35 days old."""
+MAX_FAILURES = THREADS
+"""After this many failures the provider is assumed to be down. Waiting for each of five hundred
+would outlast the job."""
 
 
 @dataclass(frozen=True)
 class MeterReading:
-    """Images of one ledger entry, on their way to the meter."""
+    """The images of one ledger entry, to be reported to the meter."""
 
     org_id: str
     entry_id: str
@@ -42,7 +43,8 @@ class MeterReading:
 
 
 def report(provider: Provider) -> int:
-    """Report what waits. Returns how many ledger entries were; the rest stays for the next time."""
+    """Report waiting ledger entries. Returns how many were reported; the others stay for the next
+    time."""
     reported = 0
     failed: list[MeterReading] = []
     while provider.meter and not failed and (readings := _waiting()):
@@ -66,18 +68,18 @@ def _waiting() -> Sequence[MeterReading]:
             .join(UsageEntry, UsageEntry.id == MeterEvent.entry_id)
             .outerjoin(BillingAccount, BillingAccount.org_id == MeterEvent.org_id)
             .order_by(MeterEvent.entry_id)
-            .limit(AT_ONCE)
+            .limit(BATCH_SIZE)
         )
         return [MeterReading(*row) for row in rows]
 
 
 def _send(provider: Provider, reading: MeterReading, failed: list[MeterReading]) -> bool:
-    """False where the provider does not answer. What nobody can be asked to pay is given up, and
-    told."""
-    if len(failed) >= ENOUGH_FAILURES:
+    """Report one reading. Returns False if the provider does not answer. A reading without a
+    customer, or one that is too old, is logged and dropped."""
+    if len(failed) >= MAX_FAILURES:
         return False
     try:
-        if reading.customer_id is None or reading.at < provider.clock() - OLDEST:
+        if reading.customer_id is None or reading.at < provider.clock() - MAX_AGE:
             raise CustomerGone(reading.customer_id)
         provider.payments.meter(
             provider.meter, reading.entry_id, reading.customer_id, reading.images, reading.at

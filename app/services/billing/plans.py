@@ -1,6 +1,7 @@
-"""Which plan an organization is on: the higher of what it pays for and what it was granted.
+"""The plan of an organization: the higher of the plan that it pays for and the plan that it was
+granted.
 
-``put`` is the one place that decides it; whatever changes one of the two comes through here.
+``update_plan`` alone sets it; every change of either plan calls it.
 """
 
 from collections.abc import Sequence
@@ -20,14 +21,16 @@ GRACE_PERIOD = Actor(ActorKind.SYSTEM, "grace period")
 def update_plan(
     session: TenantSession, organization: Organization, paid: str | None, now: datetime
 ) -> None:
-    """Put the organization on its plan, given the code of the plan that it pays for."""
+    """Set the organization's plan. ``paid`` is the code of the plan that it pays for, None for no
+    plan."""
     organization.plan_code = entitled_plan(plan_ranks(session), organization, paid, now)
 
 
 def entitled_plan(
     steps: Sequence[str], organization: Organization, paid: str | None, now: datetime
 ) -> str:
-    """The plan that an organization should be on; ``steps`` is the ladder."""
+    """The plan that an organization is entitled to. ``steps`` holds the codes of all plans, the
+    lowest first."""
     lapsed = organization.plan_lapses_at is not None and organization.plan_lapses_at <= now
     entitled = {organization.granted_plan_code, None if lapsed else paid}
     return next((code for code in reversed(steps) if code in entitled), FREE)
@@ -39,10 +42,10 @@ def plan_ranks(session: TenantSession) -> Sequence[str]:
 
 
 def grant(session: TenantSession, plan_code: str, actor: Actor, now: datetime) -> Organization:
-    """Give the session's organization a plan for which it does not pay; FREE takes the grant back.
-    Raises BadRequest.
+    """Grant the session's organization a plan without payment; FREE removes the grant. Raises
+    BadRequest.
 
-    A higher plan that it pays for holds all the same.
+    A higher plan that it pays for still holds.
     """
     code = plan_code.upper()
     if session.get(Plan, code) is None:
@@ -54,15 +57,15 @@ def grant(session: TenantSession, plan_code: str, actor: Actor, now: datetime) -
 
 
 def lapse(session: TenantSession, now: datetime) -> int:
-    """Write down that the session's organization has not paid in time. It held already: see
-    Organization. Returns how many plans ended: its one."""
+    """Record that the session's organization has lost its paid plan. ``Organization.plan_code_at``
+    applies that without this. Returns 1, the number of plans that ended."""
     _change(session, GRACE_PERIOD, "plan.lapsed", now)
     return 1
 
 
 def repair(session: TenantSession, actor: Actor, now: datetime) -> None:
-    """Put the session's organization, which is nobody's customer, on the plan that it was
-    granted."""
+    """Put the session's organization, which has no customer at the provider, on the plan that it
+    was granted."""
     _change(session, actor, "plan.repaired", now, metered=False, plan_lapses_at=None)
 
 
@@ -79,7 +82,7 @@ def _change(
 
 
 def organizations_with_lapsed(session: TenantSession, now: datetime) -> set[tuple[str]]:
-    """Whose plan has lapsed since the last sweep, as (org,)."""
+    """The organizations whose plan has lapsed since the last sweep, as (org,)."""
     lapsed = select(Organization.id).where(Organization.plan_code != Organization.plan_code_at(now))
     return {
         (org_id,) for org_id in session.scalars(lapsed.where(Organization.plan_lapses_at <= now))
@@ -87,7 +90,7 @@ def organizations_with_lapsed(session: TenantSession, now: datetime) -> set[tupl
 
 
 def state(organization: Organization) -> dict[str, Any]:
-    """What the audit tells of an organization's plan."""
+    """The values of an organization's plan for the audit."""
     return {
         "plan": organization.plan_code,
         "granted": organization.granted_plan_code,

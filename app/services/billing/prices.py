@@ -1,4 +1,4 @@
-"""What the payment provider's prices stand for."""
+"""The plans and intervals that the payment provider's prices stand for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ class UnknownPrice(Exception):
 
 @dataclass(frozen=True)
 class Prices:
-    """``licensed`` prices cost the same every interval, ``metered`` ones by the image. Of several
-    that stand for the same, the first is sold."""
+    """``licensed`` prices cost the same every interval, ``metered`` prices are per image. If
+    several stand for the same plan and interval, the first is sold."""
 
     licensed: Sequence[PlanPrice]
     metered: Sequence[PlanPrice]
 
     def lines(self, plan_code: str, interval: str) -> list[PriceLine]:
-        """What a subscription to a plan is made of; empty where it is not for sale."""
+        """The lines of a subscription to a plan; empty if it is not for sale."""
         firsts = (
             next(
                 (
@@ -35,7 +35,7 @@ class Prices:
         return [line for line in firsts if line]
 
     def plans(self) -> list[str]:
-        """Codes of the plans that are for sale."""
+        """The codes of the plans that are for sale."""
         return list(dict.fromkeys(one.plan for one in (*self.licensed, *self.metered)))
 
     def of(self, subscription: Subscription) -> PlanPrice:

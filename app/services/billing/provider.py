@@ -1,4 +1,4 @@
-"""The payment provider as this server uses it, in one value that services are handed."""
+"""The payment provider and its settings, in one value that is passed to services."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from app.services.billing.prices import Prices
 
 @dataclass(frozen=True)
 class Provider:
-    """Who takes the money, what its prices stand for, and how long a plan goes on without it.
+    """The provider's adapter, its prices, and the grace period of an overdue plan.
 
-    ``meter`` is the name of the meter that counts images, empty for none.
+    ``meter`` is the name of the meter that counts images; it is empty if there is none.
     """
 
     payments: Payments

@@ -1,4 +1,4 @@
-"""Comparing all organizations with the payment provider."""
+"""Compares all organizations with the payment provider."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,13 +17,13 @@ from app.services.billing.provider import Provider
 from app.tenancy import unscoped
 
 ACTOR = Actor(ActorKind.SYSTEM, "reconcile")
-ROWS = 1000
+BATCH_SIZE = 1000
 
 
 @dataclass(frozen=True)
 class BillingDifference:
-    """What is not as the provider has it. ``org_id`` is None where the provider has a customer that
-    we don't know."""
+    """A difference from the provider's data. ``org_id`` is None for a customer of the provider that
+    no organization has."""
 
     org_id: str | None
     customer_id: str | None
@@ -31,8 +31,8 @@ class BillingDifference:
 
 
 def differences(provider: Provider) -> Iterator[BillingDifference]:
-    """All of them, organizations first. Reads all subscriptions and all organizations. Raises
-    DependencyDown."""
+    """All differences, those of organizations first. Reads all subscriptions and all organizations.
+    Raises DependencyDown."""
     by_customer: dict[str, list[Subscription]] = defaultdict(list)
     for subscription in provider.payments.subscriptions():
         by_customer[subscription.customer_id].append(subscription)
@@ -43,7 +43,7 @@ def differences(provider: Provider) -> Iterator[BillingDifference]:
             select(Organization, BillingAccount, Organization.plan_code_at(now))
             .outerjoin(BillingAccount, BillingAccount.org_id == Organization.id)
             .order_by(Organization.id),
-            execution_options={"yield_per": ROWS},
+            execution_options={"yield_per": BATCH_SIZE},
         )
         for organization, account, in_force in rows:
             customer_id = account.customer_id if account else None
@@ -53,14 +53,14 @@ def differences(provider: Provider) -> Iterator[BillingDifference]:
             ):
                 yield BillingDifference(organization.id, customer_id, problem)
     for customer_id, found in by_customer.items():
-        if known := _known(provider, found):
+        if known := _paid_plans(provider, found):
             yield BillingDifference(
                 None, customer_id, f"pays for {known}, and is no workspace's customer"
             )
 
 
 def repair(provider: Provider, difference: BillingDifference) -> bool:
-    """Take over what the provider says. False where that is not possible. Raises DependencyDown."""
+    """Apply the provider's data. Returns False if that is not possible. Raises DependencyDown."""
     if difference.org_id is None:
         return False
     if difference.customer_id is not None:
@@ -86,7 +86,7 @@ def _problem(
         there = subscriptions.subscription_state(provider.prices, plan_ranks, found)
     except UnknownPrice as error:
         return str(error)
-    here = _here(account, organization)
+    here = _applied_state(account, organization)
     wanted = vars(there) | {"overdue": there.is_overdue}
     said = [
         f"{name} is {here[name]}, should be {wanted[name]}"
@@ -99,8 +99,10 @@ def _problem(
     return "; ".join(said) or None
 
 
-def _here(account: BillingAccount | None, organization: Organization) -> Mapping[str, object]:
-    """What was applied last, named as a Standing names it."""
+def _applied_state(
+    account: BillingAccount | None, organization: Organization
+) -> Mapping[str, object]:
+    """The state that was applied last, named as the fields of SubscriptionState."""
     return {
         "subscription_id": account and account.subscription_id,
         "status": account and account.status,
@@ -113,8 +115,9 @@ def _here(account: BillingAccount | None, organization: Organization) -> Mapping
     }
 
 
-def _known(provider: Provider, found: Sequence[Subscription]) -> str:
-    """The plans that these subscriptions pay for; other things may be sold by the same account."""
+def _paid_plans(provider: Provider, found: Sequence[Subscription]) -> str:
+    """The plans that these subscriptions pay for. The provider's account may sell other things
+    too."""
     known = []
     for subscription in found:
         if subscription.status in subscriptions.PAYING:

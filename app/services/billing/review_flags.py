@@ -14,8 +14,8 @@ def set_flag(
     now: datetime,
     event_id: str | None = None,
 ) -> str | None:
-    """Flag the session's organization, or with None take the flag off. Returns the reason that
-    stood there before."""
+    """Flag the session's organization, or remove the flag if ``reason`` is None. Returns the
+    previous reason."""
     organization = session.get_one(Organization, session.org_id, with_for_update=True)
     before, organization.flag = organization.flag, reason
     audit.record(

@@ -1,9 +1,9 @@
-"""Bringing an organization's plan into line with what the payment provider says.
+"""Synchronises an organization's plan with the payment provider.
 
-The provider promises neither order nor number of its messages, so none is believed: each is only a
-reason to ask for the customer's subscriptions as they are now. Two that ask at one time can't
-overwrite a newer answer with an older one: an answer counts only when no other was applied since it
-was asked for (``BillingAccount.revision``).
+The provider's events may arrive in any order, repeatedly or never. So their content is not used:
+each event only makes Lightwell ask for the customer's current subscriptions. Parallel requests
+can't overwrite a newer answer with an older one: an answer is applied only if no other was applied
+since it was asked for (``BillingAccount.revision``).
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,26 +29,26 @@ log = structlog.get_logger()
 CHECK = Actor(ActorKind.SYSTEM, "check")
 
 RANKS = {"incomplete": 1, "paused": 2, "unpaid": 3, "past_due": 4, "trialing": 5, "active": 5}
-"""Stripe's states of a subscription that has not ended; of several, the one of the highest rank
-counts."""
+"""Stripe's states of a subscription that has not ended. Of several subscriptions the one with the
+highest rank counts."""
 PAYING = frozenset({"past_due", "trialing", "active"})
 """States in which the plan holds; in ``past_due`` for the grace period."""
 OVERDUE = frozenset({"past_due", "unpaid"})
-MOST_ATTEMPTS = 10
-LATE = timedelta(hours=2)
-"""After the end of a period, when the next must have begun: Stripe keeps its invoice open for an
-hour before it asks for the money."""
-LATER = timedelta(hours=6)
-OFTEN = timedelta(days=1)
-"""How often is asked about a subscription that is not paid, and may be at any time."""
-SOON = timedelta(hours=1)
-CHECKED_AT_ONCE = 20
+MAX_ATTEMPTS = 10
+PERIOD_END_MARGIN = timedelta(hours=2)
+"""How long after the end of a period the next one must have begun: Stripe keeps the invoice open
+for an hour before it charges."""
+MIN_CHECK_INTERVAL = timedelta(hours=6)
+UNPAID_CHECK_INTERVAL = timedelta(days=1)
+"""How often an unpaid subscription is checked, because it may be paid at any time."""
+EXPECTED_CHANGE_DELAY = timedelta(hours=1)
+CHECK_BATCH_SIZE = 20
 
 
 @dataclass(frozen=True)
 class SubscriptionState:
-    """What a customer's subscriptions amount to. ``plan`` is the code of what is paid for, None for
-    nothing."""
+    """The combined state of a customer's subscriptions. ``plan`` is the code of the plan that is
+    paid for, None for no plan."""
 
     subscription_id: str | None = None
     status: str | None = None
@@ -60,7 +60,7 @@ class SubscriptionState:
 
     @property
     def is_running(self) -> bool:
-        """There is a subscription that goes on, or could."""
+        """Whether there is a subscription that continues or can be resumed."""
         return self.status not in (None, "incomplete")
 
     @property
@@ -74,8 +74,8 @@ class SubscriptionState:
 
 @dataclass(frozen=True)
 class Account:
-    """A billing account before the provider is asked. ``plan_ranks`` holds the codes of all plans,
-    the lowest first."""
+    """A billing account as it is before the provider is asked. ``plan_ranks`` holds the codes of
+    all plans, the lowest first."""
 
     org_id: str
     revision: int
@@ -84,7 +84,8 @@ class Account:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What the provider said of an account's customer; ``state`` is None where it is gone."""
+    """The provider's answer about an account's customer. ``state`` is None if the customer was
+    deleted."""
 
     account: Account
     state: SubscriptionState | None
@@ -93,10 +94,10 @@ class Snapshot:
 def subscription_state(
     prices: Prices, plan_ranks: Sequence[str], subscriptions: Sequence[Subscription]
 ) -> SubscriptionState:
-    """What the subscriptions amount to: the best state counts, in it the highest plan, and of
-    equals the newest.
+    """The combined state of subscriptions: the best state counts, then the highest plan, then the
+    newest.
 
-    Raises UnknownPrice where one that holds a plan pays for something that we do not know.
+    Raises UnknownPrice if a subscription in a paying state has an unknown price or plan.
     """
     paid = {one.id: prices.of(one) for one in subscriptions if one.status in PAYING}
     if missing := {known.plan for known in paid.values()} - set(plan_ranks):
@@ -124,9 +125,10 @@ def subscription_state(
 
 
 def synchronise(provider: Provider, customer_id: str, actor: Actor) -> bool:
-    """Ask the provider what a customer has, and apply it. False where it is no customer of ours.
+    """Ask the provider for a customer's subscriptions and apply them. Returns False if it is no
+    customer of ours.
 
-    Raises DependencyDown, UnknownPrice: then nothing has changed.
+    Raises DependencyDown, UnknownPrice; then nothing has changed.
     """
     for snapshot in snapshots(provider, customer_id):
         with transaction(snapshot.account.org_id) as session:
@@ -136,13 +138,13 @@ def synchronise(provider: Provider, customer_id: str, actor: Actor) -> bool:
 
 
 def snapshots(provider: Provider, customer_id: str) -> Iterator[Snapshot]:
-    """What a customer has, asked for once more whenever the last answer could not be applied. None
-    where it is no customer of ours.
+    """Yield snapshots of a customer, a new one each time the last could not be applied. Yields none
+    if it is no customer of ours.
 
-    Raises DependencyDown, in the end too, and UnknownPrice.
+    Raises UnknownPrice and DependencyDown, also after ``MAX_ATTEMPTS`` snapshots.
     """
-    for _ in range(MOST_ATTEMPTS):
-        account = find(customer_id)
+    for _ in range(MAX_ATTEMPTS):
+        account = find_account(customer_id)
         if account is None:
             return
         try:
@@ -158,7 +160,7 @@ def snapshots(provider: Provider, customer_id: str) -> Iterator[Snapshot]:
     )
 
 
-def find(customer_id: str) -> Account | None:
+def find_account(customer_id: str) -> Account | None:
     with transaction() as session, unscoped(session, "whose customer it is"):
         wanted = select(BillingAccount.org_id, BillingAccount.revision).where(
             BillingAccount.customer_id == customer_id
@@ -174,8 +176,8 @@ def apply(
     actor: Actor,
     event_id: str | None = None,
 ) -> str | None:
-    """Apply what a customer of the session's organization has, and say what came of it. None where
-    something was applied since the provider was asked."""
+    """Apply the snapshot of a customer of the session's organization. Returns the outcome, or None
+    if another snapshot was applied since the provider was asked."""
     revision = snapshot.account.revision
     unchanged = update(BillingAccount).where(BillingAccount.revision == revision)
     if not session.change(unchanged.values(revision=revision + 1)):
@@ -186,14 +188,14 @@ def apply(
     before = state(row, organization)
     if snapshot.state is None:
         row.customer_id = None
-    _take_over(row, organization, snapshot.state or SubscriptionState(), provider.grace, now)
+    _apply_state(row, organization, snapshot.state or SubscriptionState(), provider.grace, now)
     plans.update_plan(session, organization, row.plan_code, now)
     after = state(row, organization)
     audit.record(session, actor, "subscription.changed", before, after, now, event_id)
     return "applied" if before != after else "nothing new"
 
 
-def _take_over(
+def _apply_state(
     row: BillingAccount,
     organization: Organization,
     found: SubscriptionState,
@@ -212,24 +214,27 @@ def _take_over(
 
 
 def _next_check(found: SubscriptionState, now: datetime) -> datetime | None:
-    """When the provider must have changed something by itself, or may well have: if that is not
-    heard, we ask then."""
+    """When the provider must or may have changed something by itself. If no event arrives,
+    Lightwell asks then."""
     if found.subscription_id is None:
         return None
     if found.is_overdue or not found.is_paying:
-        return now + OFTEN
+        return now + UNPAID_CHECK_INTERVAL
     ends = [moment for moment in (found.period_end, found.cancel_at) if moment]
-    return max(min(ends) + LATE, now + LATER) if ends else None
+    return max(min(ends) + PERIOD_END_MARGIN, now + MIN_CHECK_INTERVAL) if ends else None
 
 
-def expect(session: TenantSession, now: datetime) -> None:
-    """The session's customer is about to change something: if that is not heard, ask."""
-    soon = or_(BillingAccount.check_at.is_(None), BillingAccount.check_at > now + SOON)
-    session.change(update(BillingAccount).where(soon).values(check_at=now + SOON))
+def schedule_check(session: TenantSession, now: datetime) -> None:
+    """Schedule a check soon, because the session's customer is about to change something and the
+    event may be lost."""
+    soon = or_(
+        BillingAccount.check_at.is_(None), BillingAccount.check_at > now + EXPECTED_CHANGE_DELAY
+    )
+    session.change(update(BillingAccount).where(soon).values(check_at=now + EXPECTED_CHANGE_DELAY))
 
 
 def state(row: BillingAccount, organization: Organization) -> dict[str, Any]:
-    """What the audit tells of a subscription."""
+    """The values of a subscription for the audit."""
     return plans.state(organization) | {
         "customer": row.customer_id,
         "subscription": row.subscription_id,
@@ -241,17 +246,18 @@ def state(row: BillingAccount, organization: Organization) -> dict[str, Any]:
     }
 
 
-def check_unheard(provider: Provider) -> None:
-    """Ask about customers of whom news should have come and did not, some of them at a time."""
+def synchronise_due(provider: Provider) -> None:
+    """Synchronise customers whose check is due because an expected event did not arrive, at most
+    ``CHECK_BATCH_SIZE`` at a time."""
     now = provider.clock()
     with transaction() as session, unscoped(session, "news that did not come"):
         due = select(BillingAccount).where(
             BillingAccount.check_at <= now, BillingAccount.customer_id.is_not(None)
         )
-        rows = session.scalars(due.order_by(BillingAccount.check_at).limit(CHECKED_AT_ONCE)).all()
+        rows = session.scalars(due.order_by(BillingAccount.check_at).limit(CHECK_BATCH_SIZE)).all()
         customers = [row.customer_id for row in rows if row.customer_id]
         for row in rows:
-            row.check_at = now + LATER
+            row.check_at = now + MIN_CHECK_INTERVAL
     for customer_id in customers:
         try:
             synchronise(provider, customer_id, CHECK)

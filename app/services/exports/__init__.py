@@ -1,1 +1,1 @@
-"""Many assets at once, transformed, in one ZIP."""
+"""Exports of many transformed assets in one ZIP."""

@@ -1,7 +1,7 @@
-"""Batch exports as their client sees them: asked for, listed, cancelled, kept for a day.
+"""Batch exports as clients see them: create, list, cancel, delete.
 
-A worker makes the ZIP (``services/exports/export_worker``). The row is the truth and the queue only
-a hint.
+A worker makes the ZIP (``services/exports/export_worker``). The row decides what must be done; the
+queue only tells a worker sooner.
 """
 
 from collections.abc import Sequence
@@ -25,18 +25,18 @@ from app.tenancy import TenantSession, partitions_with
 
 log = structlog.get_logger()
 
-MOST_ASSETS = 50_000
-MOST_UNFINISHED = 20
-KEPT = timedelta(hours=24)
-"""How long a ZIP is kept, unless newer ones take its place before."""
-REMEMBERED = timedelta(days=30)
+MAX_ASSETS = 50_000
+MAX_UNFINISHED = 20
+ZIP_RETENTION = timedelta(hours=24)
+"""How long a ZIP is kept, unless it is removed earlier to make room for newer ones."""
+EXPORT_RETENTION = timedelta(days=30)
 LEASE = timedelta(seconds=10)
 UNFINISHED = (ExportStatus.QUEUED, ExportStatus.RUNNING)
 
 
 @dataclass(frozen=True)
 class DueExport:
-    """An export that somebody must work on."""
+    """An export that waits for a worker."""
 
     org_id: str
     mode: str
@@ -45,7 +45,7 @@ class DueExport:
 
     @property
     def job_id(self) -> str:
-        """The same until it is claimed."""
+        """The id of the queue's job. It stays the same until the export is claimed."""
         return f"{self.export_id}-{self.attempt}"
 
 
@@ -57,9 +57,10 @@ def create(
     now: datetime,
     request: RequestClaim | None = None,
 ) -> Export:
-    """A new export, or the one that this very ``request`` made before.
+    """Create an export, or return the one that an earlier attempt at ``request`` created.
 
-    Raises NotFound naming unknown assets, QuotaExceeded, RateLimited where too many are unfinished.
+    Raises NotFound naming unknown assets, QuotaExceeded, RateLimited if too many exports are
+    unfinished.
     """
     if earlier := session.scalar(
         select(Export).where(Export.id == idempotency.result_of(session, request))
@@ -69,7 +70,7 @@ def create(
     unfinished = session.scalar(
         select(func.count()).select_from(Export).where(Export.status.in_(UNFINISHED))
     )
-    if (unfinished or 0) >= MOST_UNFINISHED:
+    if (unfinished or 0) >= MAX_UNFINISHED:
         raise RateLimited(
             f"{unfinished} batch exports are unfinished, which is the most. Wait for one to end, "
             "or cancel one.",
@@ -106,9 +107,9 @@ def newest(session: TenantSession, number: int) -> list[Export]:
     )
 
 
-def cancel(session: TenantSession, export_id: str, now: datetime) -> None:
-    """End an export that is unfinished; its worker notices. Forget one that is finished, with its
-    ZIP. NotFound."""
+def cancel_or_delete(session: TenantSession, export_id: str, now: datetime) -> None:
+    """Cancel an unfinished export, which its worker notices; delete a finished one with its ZIP.
+    Raises NotFound."""
     export = get(session, export_id)
     unfinished = update(Export).where(Export.id == export_id, Export.status.in_(UNFINISHED))
     if session.change(unfinished.values(status=ExportStatus.CANCELLED, finished_at=now)):
@@ -121,8 +122,8 @@ def cancel(session: TenantSession, export_id: str, now: datetime) -> None:
     session.change(delete(Export).where(Export.id == export_id))
 
 
-def send(connection: Redis, due: DueExport) -> None:
-    """Tell the queue. Where it does not answer, the worker finds the row by itself a little
+def enqueue(connection: Redis, due: DueExport) -> None:
+    """Enqueue a job for the export. If the queue does not answer, the worker finds the row a little
     later."""
     try:
         enqueue_export(connection, due.org_id, due.mode, due.export_id, due.job_id)
@@ -131,24 +132,26 @@ def send(connection: Redis, due: DueExport) -> None:
 
 
 def due(export: Export) -> DueExport:
-    """What the queue is told of a new export."""
+    """The values of a new export that its job needs."""
     return DueExport(export.org_id, export.mode, export.id, export.attempt)
 
 
 def release_expired(session: TenantSession, now: datetime) -> int:
-    """Have ZIPs removed whose day is over, and forget old exports. Returns how many ZIPs."""
+    """Remove expired ZIPs and delete old exports. Returns how many ZIPs."""
     expired = export_zips.remove(session, Export.expires_at <= now, now)
     session.change(
-        delete(Export).where(Export.finished_at <= now - REMEMBERED, Export.storage_key.is_(None))
+        delete(Export).where(
+            Export.finished_at <= now - EXPORT_RETENTION, Export.storage_key.is_(None)
+        )
     )
     return expired
 
 
 def partitions_with_expired(session: TenantSession, now: datetime) -> set[tuple[str, str]]:
-    """Where a sweep has something to do, as (org, mode); ``session`` must be unscoped."""
+    """The partitions with expired ZIPs or exports, as (org, mode); ``session`` must be unscoped."""
     over = or_(
         and_(Export.expires_at <= now, Export.storage_key.is_not(None)),
-        Export.finished_at <= now - REMEMBERED,
+        Export.finished_at <= now - EXPORT_RETENTION,
     )
     return partitions_with(session, Export, over)
 

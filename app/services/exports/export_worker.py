@@ -1,8 +1,8 @@
-"""The worker's part of batch exports: it claims one, makes its ZIP and says that it is there.
+"""The worker's part of batch exports: claims an export, makes its ZIP and marks it done.
 
-A worker claims an export by raising its attempt, and renews its lease while it works; when it dies,
-the lease ends and the export is enqueued again. Renditions that were made stay made, and counted,
-so that a second attempt only packs them.
+A worker claims an export by raising its attempt, and renews its lease while it works. When the
+worker dies, the lease ends and the export is enqueued again. Finished renditions are kept and
+counted already, so a second attempt only packs them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ from app.services import discarded_objects, kept
 from app.services.accounts import keys
 from app.services.accounts.principal import MEGABYTE, Principal
 from app.services.exports import export_zips, exports
-from app.services.exports.export_jobs import KEPT, LEASE, UNFINISHED, DueExport, zip_key
+from app.services.exports.export_jobs import LEASE, UNFINISHED, ZIP_RETENTION, DueExport, zip_key
 from app.services.exports.exports import Config, Progress
 from app.services.heartbeat import Heartbeat
 from app.services.processing_context import ProcessingContext
@@ -31,11 +31,11 @@ from app.tenancy import TenantSession
 log = structlog.get_logger()
 
 HEARTBEAT_SECONDS = 2.0
-MOST_ATTEMPTS = 20
+MAX_ATTEMPTS = 20
 
 
 class LeaseLost(Exception):
-    """The export was cancelled, or is somebody else's now."""
+    """The export was cancelled, or another worker has claimed it."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,17 @@ class Attempt:
     storage_key: str
 
 
-def take_due(session: TenantSession, now: datetime) -> list[DueExport]:
-    """Put exports whose lease is over back into the queue's order, and say which; ``session`` must
-    be unscoped.
+def requeue_due(session: TenantSession, now: datetime) -> list[DueExport]:
+    """Mark unfinished exports whose lease has ended as queued and return them; ``session`` must be
+    unscoped.
 
-    Theirs are the workers that died, and the hints that were lost. One that went wrong too often
-    has failed.
+    Their workers died, or their jobs were lost. An export with ``MAX_ATTEMPTS`` attempts is marked
+    failed.
     """
     over = and_(Export.status.in_(UNFINISHED), Export.lease_until <= now)
     session.change(
         update(Export)
-        .where(over, Export.attempt >= MOST_ATTEMPTS)
+        .where(over, Export.attempt >= MAX_ATTEMPTS)
         .values(
             status=ExportStatus.FAILED,
             error="The export could not be made; try it once more.",
@@ -80,9 +80,9 @@ def take_due(session: TenantSession, now: datetime) -> list[DueExport]:
 def work(
     org_id: str, mode: str, export_id: str, context: ProcessingContext, test_images: int
 ) -> None:
-    """Make an export's ZIP, unless somebody else does or it is finished.
+    """Make an export's ZIP, unless another worker does or it is finished.
 
-    ``test_images`` bounds what test keys make in a day.
+    ``test_images`` is the daily limit of images of test keys.
     """
     with transaction(org_id, mode) as session:
         attempt = _claim(session, export_id, context.clock())
@@ -117,7 +117,7 @@ def _claim(session: TenantSession, export_id: str, now: datetime) -> Attempt | N
 
 @dataclass(frozen=True)
 class _Packing:
-    """The work of one attempt. ``lost`` says that the claim is."""
+    """The work of one attempt. ``lost`` is set when the claim is lost."""
 
     principal: Principal
     attempt: Attempt
@@ -127,7 +127,7 @@ class _Packing:
 
     def run(self) -> None:
         attempt, context = self.attempt, self.context
-        variables = copy_context()  # for the thread that renews the lease beside the work
+        variables = copy_context()  # for the thread that renews the lease
         heartbeat = Heartbeat[str](
             "export-lease", HEARTBEAT_SECONDS, lambda held: variables.run(self._renew, held)
         )
@@ -135,13 +135,13 @@ class _Packing:
             self.principal, attempt.asset_ids, attempt.config, context, self.progress
         )
         try:
-            with heartbeat.keeping(attempt.export_id), closing(archive) as chunks:
+            with heartbeat.renewing(attempt.export_id), closing(archive) as chunks:
                 mine = self._until_lost(export_zips.within(self._limit, chunks))
                 context.storage.put(attempt.storage_key, mine, "application/zip")
             self._finish()
         except LeaseLost:
             log.info("export.lost", export_id=attempt.export_id, attempt=attempt.number)
-        except export_zips.TooMuch:
+        except export_zips.ZipTooLarge:
             self._fail()
 
     def _until_lost(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -151,17 +151,17 @@ class _Packing:
             yield chunk
 
     def _renew(self, _held: frozenset[str]) -> None:
-        """Keep the claim, and show the progress."""
+        """Renew the lease and store the progress."""
         lease = {"lease_until": self.context.clock() + LEASE}
         with transaction(*self.principal.partition) as session:
             if not session.change(self._mine.values(**lease, **self._counts)):
                 self.lost.set()
 
     def _finish(self) -> None:
-        """Say that the ZIP is there; or have it removed, where the export was cancelled at the last
-        moment.
+        """Mark the export done. If it was cancelled or claimed by another worker meanwhile, discard
+        the ZIP.
 
-        Raises TooMuch.
+        Raises ZipTooLarge.
         """
         now, key = self.context.clock(), self.attempt.storage_key
         size = self.context.storage.size(key) or 0
@@ -170,17 +170,17 @@ class _Packing:
             "storage_key": key,
             "size": size,
             "finished_at": now,
-            "expires_at": now + KEPT,
+            "expires_at": now + ZIP_RETENTION,
         }
         with transaction(*self.principal.partition) as session:
             if not kept.add(session, export_zips.eviction(now), size, self._limit):
-                raise export_zips.TooMuch
+                raise export_zips.ZipTooLarge
             if not session.change(self._mine.values(**done, **self._counts)):
-                kept.shift(session, Kept.EXPORT, -size)
+                kept.change_total(session, Kept.EXPORT, -size)
                 discarded_objects.discard(session, [key])
 
     def _fail(self) -> None:
-        """Say that the ZIP is too large; it is not made again."""
+        """Mark the export failed because its ZIP is too large. It is not tried again."""
         error = (
             f"The ZIP has more than {self._limit // MEGABYTE:,} MB, the most that is kept of "
             "exports here. Export fewer assets at once, or smaller copies, or have the ZIP "
@@ -197,7 +197,7 @@ class _Packing:
 
     @property
     def _mine(self) -> Update:
-        """A change of the export, as long as the claim is the one that counts."""
+        """An update of the export that applies only while the claim is the current one."""
         return update(Export).where(
             Export.id == self.attempt.export_id,
             Export.attempt == self.attempt.number,
@@ -210,4 +210,4 @@ class _Packing:
 
     @property
     def _limit(self) -> int:
-        return kept.most(self.principal, Kept.EXPORT)
+        return kept.max_bytes(self.principal, Kept.EXPORT)

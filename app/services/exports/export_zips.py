@@ -1,4 +1,5 @@
-"""The ZIPs of batch exports: kept for a day, and no more of them than fit (``services/kept``)."""
+"""The ZIPs of batch exports, which are kept for a day and as long as they fit
+(``services/kept``)."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -11,26 +12,27 @@ from app.services import discarded_objects, kept
 from app.tenancy import TenantSession
 
 
-class TooMuch(Exception):
-    """A ZIP is larger than all that is kept of ZIPs."""
+class ZipTooLarge(Exception):
+    """A ZIP is larger than the limit of all kept ZIPs."""
 
 
 def within(limit: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """``chunks``, as long as they are no more than ``limit`` bytes. Raises TooMuch."""
+    """Yield ``chunks`` as long as they have at most ``limit`` bytes in total. Raises
+    ZipTooLarge."""
     size = 0
     for chunk in chunks:
         size += len(chunk)
         if size > limit:
-            raise TooMuch
+            raise ZipTooLarge
         yield chunk
 
 
 def remove(session: TenantSession, condition: ColumnElement[bool], now: datetime) -> int:
-    """Give ZIPs up, whose exports are expired then. Returns how many."""
+    """Discard the ZIPs of these exports and mark the exports expired. Returns how many."""
     kept.lock(session, Kept.EXPORT)
     zips = session.execute(select(Export.storage_key, Export.size).where(condition, HAS_ZIP)).all()
     discarded_objects.discard(session, [str(one.storage_key) for one in zips])
-    kept.shift(session, Kept.EXPORT, -sum(one.size or 0 for one in zips))
+    kept.change_total(session, Kept.EXPORT, -sum(one.size or 0 for one in zips))
     ends = case((Export.expires_at > now, now), else_=Export.expires_at)
     session.change(
         update(Export).where(condition, HAS_ZIP).values(storage_key=None, expires_at=ends)

@@ -1,7 +1,7 @@
 """Exports: many assets, transformed, in one ZIP.
 
-``zip_of`` is the ZIP itself, streamed while its images are rendered on all cores; a synchronous
-export sends it to the client, a batch export (``services/exports/export_worker``) to storage.
+``zip_of`` streams the ZIP while its images are rendered on all cores. A synchronous export sends it
+to the client, a batch export (``services/exports/export_worker``) to storage.
 """
 
 import json
@@ -27,29 +27,30 @@ from app.services.accounts.principal import Principal
 from app.services.exports import zip_stream
 from app.services.filenames import Names
 from app.services.library import assets, kept_renditions, renditions
-from app.services.library.renditions import RenditionSource, Wanted
+from app.services.library.renditions import RenditionRequest, RenditionSource
 from app.services.processing_context import ProcessingContext
 from app.tenancy import TenantSession
 
 PER_PROCESS = 2
-"""Images that an export has in work for each imaging process: one that is drawn, one that comes or
-goes."""
+"""Images that an export works on at once for each imaging process: one is rendered while another is
+fetched or stored."""
 AHEAD = 4
-"""Finished images, as a multiple of those in work, that may wait for one before them."""
+"""Images, as a multiple of those that are worked on at once, that may wait for an earlier one to
+finish."""
 ERRORS = "errors.json"
 
 
 @dataclass(frozen=True)
 class Config:
-    """How the assets of an export are transformed and named; ``by_name`` False takes their original
-    names."""
+    """How the assets of an export are transformed and named. If ``by_name`` is False, they get
+    their original names."""
 
     transform: Transform
     by_name: bool = False
 
     def to_json(self) -> dict[str, Any]:
         values = asdict(self)
-        # No export has operations, and who asks for it decides whether it gets a watermark.
+        # Exports have no operations, and the principal decides about the watermark.
         del values["transform"]["operations"], values["transform"]["watermarked_for_test"]
         return values
 
@@ -62,7 +63,7 @@ class Config:
 
 @dataclass
 class Progress:
-    """How far an export is, for whoever looks on."""
+    """The progress of an export."""
 
     processed: int = 0
     failures: list[dict[str, str]] = field(default_factory=list)
@@ -70,7 +71,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class ExportItem:
-    """An asset as an export needs it, or one that is gone: then without an original."""
+    """An asset of an export. ``original`` is None if the asset was deleted."""
 
     asset_id: str
     name: str
@@ -93,15 +94,16 @@ def check(
     config: Config,
     now: datetime,
 ) -> None:
-    """Refuse what can't be done before it begins: NotFound naming unknown assets, QuotaExceeded."""
+    """Check an export before it begins. Raises NotFound naming unknown assets, QuotaExceeded, or
+    RateLimited for a test key."""
     if gone := assets.unknown(session, asset_ids):
         raise NotFound(
             f"{len(gone)} of the assets do not exist in this workspace: {', '.join(gone[:10])}.",
             errors=[f"assetIds: '{asset_id}' does not exist" for asset_id in gone[:100]],
         )
     needed = sum(
-        kept_renditions.missing(session, principal, part, config.transform)
-        for part in assets.parts(asset_ids)
+        kept_renditions.count_missing(session, principal, part, config.transform)
+        for part in assets.batches(asset_ids)
     )
     usage.check(session, principal, needed, now)
 
@@ -113,11 +115,11 @@ def zip_of(
     context: ProcessingContext,
     progress: Progress,
 ) -> Generator[bytes, None, None]:
-    """The ZIP's bytes: the assets in the order given, then ``errors.json`` with those that failed,
-    if any did.
+    """Yield the ZIP's bytes: the assets in the order given, then ``errors.json`` with the failed
+    ones, if any.
 
-    A ZIP that ends has everything in it: where the server itself fails, the generator raises.
-    Closing it stops the work.
+    A ZIP that ends is complete: on a failure of the server the generator raises. Closing the
+    generator stops the work.
     """
     with context.folder() as folder:
         items = _items(principal, asset_ids, config)
@@ -126,9 +128,9 @@ def zip_of(
 
 
 def _items(principal: Principal, asset_ids: Sequence[str], config: Config) -> Iterator[ExportItem]:
-    """The assets as they are when their turn comes; some may have been deleted since the export was
-    asked for."""
-    for part in assets.parts(asset_ids):
+    """Yield the assets as they are when their turn comes; some may have been deleted since the
+    export was requested."""
+    for part in assets.batches(asset_ids):
         with transaction(*principal.partition) as session:
             rows = {
                 asset.id: asset
@@ -155,7 +157,7 @@ def _in_order(
     folder: Path,
     context: ProcessingContext,
 ) -> Iterator[Iterator[tuple[ExportItem, Rendered | AppError]]]:
-    """What became of each item, in order, while the following ones are worked on."""
+    """The outcome of each item, in order, while the following items are worked on."""
     at_once = context.imaging.processes * PER_PROCESS
     threads = ThreadPoolExecutor(at_once, thread_name_prefix="export")
     waiting: deque[tuple[ExportItem, Future[Rendered | AppError]]] = deque()
@@ -191,15 +193,16 @@ def _render(
     path: Path,
     context: ProcessingContext,
 ) -> Rendered | AppError:
-    """An item's file at ``path``, or why there is none. What is the server's own fault is
-    raised."""
+    """Render an item to ``path``, or return the reason why it failed. Raises errors that are the
+    server's fault."""
     if item.original is None:
         return NotFound("The asset was deleted.")
     if item.is_video:
         return BadRequest("Videos can't be exported as images.")
-    wanted = Wanted(principal, item.original, transform)
+    wanted = RenditionRequest(principal, item.original, transform)
     try:
-        # It may have made room for another, between the look at its row and that at its file.
+        # A second attempt, because the rendition may be removed to make room after its row was read
+        # and before its file is fetched.
         for _ in range(2):
             found = renditions.render(wanted, path, context)
             with suppress(FileNotFoundError):
@@ -232,7 +235,7 @@ def _entries(
 
 
 def _consumed(path: Path) -> Iterator[bytes]:
-    """A file's bytes; it is gone after the last of them."""
+    """Yield a file's bytes. The file is removed as soon as it is open."""
     with path.open("rb") as file:
         path.unlink()
         yield from zip_stream.chunks_of(file)

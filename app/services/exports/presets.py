@@ -1,4 +1,4 @@
-"""Export presets: transformations under a name."""
+"""Export presets: named transformations."""
 
 from datetime import datetime
 from typing import Any
@@ -10,14 +10,14 @@ from app.imaging import Format, Transform
 from app.models import ExportPreset, new_id
 from app.tenancy import TenantSession, insert_if_absent
 
-MOST = 1000
+MAX_PRESETS = 1000
 
 
 def find(session: TenantSession) -> list[ExportPreset]:
     return list(session.scalars(select(ExportPreset).order_by(ExportPreset.name)))
 
 
-def named(session: TenantSession, name: str) -> ExportPreset:
+def get(session: TenantSession, name: str) -> ExportPreset:
     """Raises NotFound."""
     if preset := session.scalar(select(ExportPreset).where(ExportPreset.name == name)):
         return preset
@@ -27,15 +27,16 @@ def named(session: TenantSession, name: str) -> ExportPreset:
 def save(
     session: TenantSession, name: str, transform: Transform, now: datetime
 ) -> tuple[ExportPreset, bool]:
-    """Make the preset of this name, or change it; and whether it was made now. Raises Conflict."""
+    """Create or change the preset of this name. Returns it and whether it was created. Raises
+    Conflict."""
     values = _values(transform)
     known = session.scalar(select(ExportPreset.id).where(ExportPreset.name == name))
     if (
         known is None
-        and (session.scalar(select(func.count()).select_from(ExportPreset)) or 0) >= MOST
+        and (session.scalar(select(func.count()).select_from(ExportPreset)) or 0) >= MAX_PRESETS
     ):
         raise Conflict(
-            f"A workspace holds at most {MOST:,} export presets: change one that exists."
+            f"A workspace holds at most {MAX_PRESETS:,} export presets: change one that exists."
         )
     made = insert_if_absent(
         session,

@@ -1,5 +1,5 @@
-"""ZIP archives as streams: files that are compressed already, stored one after the other while they
-come."""
+"""ZIP archives as streams: entries are stored without compression, one after the other, as they
+arrive."""
 
 import stat
 import zlib
@@ -12,20 +12,20 @@ from typing import BinaryIO, Self
 from stream_zip import NO_COMPRESSION_32, NO_COMPRESSION_64, MemberFile, Method, _flush, stream_zip
 
 CHUNK_BYTES = 64 * 1024
-"""stream-zip passes chunks of just this size on without copying them."""
+"""stream-zip passes chunks of exactly this size on without copying them."""
 FILE_MODE = stat.S_IFREG | 0o644
-LONGEST_HEADER = 128
-"""Of an entry, without its name, in bytes."""
+MAX_HEADER_BYTES = 128
+"""The largest size of an entry's headers without its name, in bytes."""
 LIMIT_32 = 0xFFFFFFFF
 ENTRIES_32 = 0xFFFF - 1
-"""What archives hold that older programs can open, too: the last value of each field means 64
-bits."""
+"""The limits of archives that older programs can open too. The highest value of a 32-bit field
+means that a 64-bit field follows."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file in an archive. ``size`` in bytes and ``crc32`` stand before the ``chunks``, so they
-    are known first."""
+    """A file in an archive. ``size`` in bytes and ``crc32`` are written before the ``chunks``, so
+    they must be known first."""
 
     name: str
     modified_at: datetime
@@ -39,10 +39,10 @@ class Entry:
 
 
 def stream(entries: Iterable[Entry]) -> Iterator[bytes]:
-    """The archive's bytes, in chunks of at most 64 KB. All of an entry leave before the next one is
-    asked for.
+    """Yield the archive's bytes in chunks of at most 64 KB. All bytes of an entry are yielded
+    before the next entry is requested.
 
-    Raises ZipIntegrityError for an entry whose chunks are not what its size and checksum say.
+    Raises ZipIntegrityError for an entry whose chunks don't match its size and checksum.
     """
     yield from stream_zip(_members(entries), chunk_size=CHUNK_BYTES)
 
@@ -55,27 +55,28 @@ def chunks_of(file: BinaryIO) -> Iterator[bytes]:
 def _members(entries: Iterable[Entry]) -> Iterator[MemberFile]:
     end = 0
     for number, entry in enumerate(entries, 1):
-        end += LONGEST_HEADER + len(entry.name.encode()) + entry.size
+        end += MAX_HEADER_BYTES + len(entry.name.encode()) + entry.size
         yield (
             entry.name,
             entry.modified_at,
             FILE_MODE,
             _method(entry, number, end),
-            _let_go(entry.chunks),
+            _flushed(entry.chunks),
         )
 
 
 def _method(entry: Entry, number: int, end: int) -> Method:
-    """Stored, in 64 bits where an entry is the ``number``-th one or ends near byte ``end`` and 32
-    don't hold that."""
+    """Stored without compression, in 64 bits if 32 can't hold the entry's ``number`` or its ``end``
+    in bytes."""
     width = NO_COMPRESSION_32 if number <= ENTRIES_32 and end < LIMIT_32 else NO_COMPRESSION_64
     return width(entry.size, entry.crc32)
 
 
-def _let_go(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """``chunks``, and after them stream-zip's own sign to send what it gathers for a full chunk.
+def _flushed(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield ``chunks``, then stream-zip's own sign to send an incomplete chunk.
 
-    With nothing gathered it would take the sign for the end of the archive.
+    The sign is left out if nothing is gathered, because stream-zip would take it for the end of the
+    archive.
     """
     gathered = 0
     for chunk in chunks:

@@ -1,4 +1,5 @@
-"""Hosts that an organization's images may be fetched from, beside the well-known object stores."""
+"""Hosts that an organization's images may be fetched from, in addition to the well-known object
+stores."""
 
 import re
 
@@ -11,12 +12,12 @@ from app.tenancy import TenantSession, insert_if_absent
 NAME = re.compile(
     r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
 )
-"""Of a host in the public DNS (RFC 1123 §2.1): with a dot, and no address."""
+"""A host name in the public DNS (RFC 1123 §2.1): it has a dot and is no IP address."""
 
 
 def allow(session: TenantSession, host: str) -> str:
-    """Let images be fetched from ``host``; returns its name as it is kept. Raises BadRequest for
-    what is no name."""
+    """Allow images to be fetched from ``host``. Returns the name as it is stored. Raises BadRequest
+    if it is not a host name."""
     name = _plain(host)
     if not NAME.fullmatch(name):
         raise BadRequest(f"'{host}' is not the name of a host, such as images.example.com.")

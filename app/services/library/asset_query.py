@@ -1,8 +1,8 @@
-"""Which assets match a filter: statements that read them through one index of choice.
+"""Statements that select the assets that match a filter, through one chosen index.
 
-A condition that is not meant to choose the index is written so that it cannot (``_unindexed``,
-``_contains``). What a planner would guess of it, without statistics on SQLite or about anybody's
-words on PostgreSQL, is then of no account.
+All other conditions are written so that no index serves them (``_unindexed``, ``_contains``). A
+planner would have to guess how many rows they match: SQLite has no statistics, and PostgreSQL has
+none about the words that are searched.
 """
 
 from collections.abc import Iterator
@@ -29,23 +29,23 @@ from app.models import Asset, AssetTag, MediaType
 from app.services.library import facet_counts
 from app.tenancy import TenantSession
 
-COUNTED_AT_MOST = 10_000
-"""Matches; past it a total is only known to be larger."""
+MAX_COUNTED = 10_000
+"""Matches are counted up to this number; a larger total is not exact."""
 INDEXED_LETTERS = 3
 """The text indexes know runs of three letters, so they find nothing shorter."""
 
-VALUES: dict[str, InstrumentedAttribute[Any]] = {
+SORT_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
     "uploadedAt": Asset.uploaded_at,
     "name": Asset.sort_name,
     "size": Asset.size,
 }
-"""What assets are sorted by, as ``Sort.field`` names it."""
+"""The column that assets are sorted by, for each ``Sort.field``."""
 
 
 @dataclass(frozen=True)
 class Filter:
-    """All that is given must hold. ``q``: letters anywhere in the name, the original name or a tag,
-    in any case."""
+    """Assets must match every field that is given. ``q`` is text anywhere in the name, the original
+    name or a tag, in any case."""
 
     q: str | None = None
     media_type: MediaType | None = None
@@ -54,12 +54,12 @@ class Filter:
 
     @property
     def words(self) -> str:
-        """``q`` as texts are kept: case-folded."""
+        """``q`` case-folded, as the searched texts are stored."""
         return (self.q or "").casefold()
 
     @property
     def facets(self) -> list[str]:
-        """What is asked for besides ``q``, in the words of ``facet_counts``."""
+        """The other conditions, as facets of ``facet_counts``."""
         facets = [] if self.media_type is None else [facet_counts.of_type(self.media_type)]
         if self.collection_id is not None:
             facets.append(facet_counts.of_collection(self.collection_id))
@@ -67,8 +67,8 @@ class Filter:
 
     @property
     def can_match(self) -> bool:
-        """Whether databases take all texts, and none has the line break that stands between those
-        that are searched."""
+        """Whether every text is valid in the databases and has no line break, which separates the
+        searched texts."""
         texts = "".join((self.words, self.collection_id or "", *self.tags))
         return not any(
             character in "\0\n" or "\ud800" <= character <= "\udfff" for character in texts
@@ -76,25 +76,25 @@ class Filter:
 
 
 def is_in_order(facet: str, field: str) -> bool:
-    """Whether an index holds the assets of ``facet`` in the order of ``field``. Rows of tags know
-    the upload only."""
+    """Whether an index holds the assets of ``facet`` in the order of ``field``. Rows of tags are
+    indexed by upload only."""
     return field == "uploadedAt" or not facet.startswith(facet_counts.of_tag(""))
 
 
 def select_matching(
     session: TenantSession, chosen: Filter, facet: str, field: str, *, by_text: bool = False
 ) -> Select[Any]:
-    """``id`` and ``value``, which is that of ``field``, of the assets that match ``chosen``, in no
+    """Select ``id`` and ``value`` (of ``field``) of the assets that match ``chosen``, without an
     order.
 
-    They are read by the index of ``facet``, which is ``all`` or one of the filter's. With
-    ``by_text`` SQLite takes its text index instead, up to ``COUNTED_AT_MOST`` entries of it, and
-    PostgreSQL may.
+    They are read through the index of ``facet``, which is ``all`` or one of the filter's facets.
+    With ``by_text`` SQLite uses its text index instead, up to ``MAX_COUNTED`` entries of it;
+    PostgreSQL may use its own.
     """
     dialect = session.get_bind().dialect.name
     if by_text and dialect == "sqlite":
-        found = _text_matches(chosen.words, COUNTED_AT_MOST)
-        statement = _of_assets(VALUES[field]).join(
+        found = _text_matches(chosen.words, MAX_COUNTED)
+        statement = _of_assets(SORT_COLUMNS[field]).join(
             found, literal_column("assets.rowid") == found.c.number
         )
         return statement.where(
@@ -102,37 +102,37 @@ def select_matching(
         )
     tag = next((tag for tag in chosen.tags if facet_counts.of_tag(tag) == facet), None)
     if tag is None:
-        statement = _of_assets(VALUES[field]).where(*_conditions(chosen, facet, Asset))
+        statement = _of_assets(SORT_COLUMNS[field]).where(*_conditions(chosen, facet, Asset))
     else:
         statement = _of_tag(tag, field, chosen).where(*_conditions(chosen, facet, AssetTag))
     if by_text:
-        return statement.where(Asset.search.like(_written(f"%{_escaped(chosen.words)}%")))
+        return statement.where(Asset.search.like(_literal(f"%{_escaped(chosen.words)}%")))
     return statement.where(_contains(dialect, chosen.words)) if chosen.words else statement
 
 
 def count(session: TenantSession, chosen: Filter, facet: str, *, by_text: bool) -> int:
-    """How many assets match, but no more than one past ``COUNTED_AT_MOST``."""
+    """How many assets match, counted up to ``MAX_COUNTED`` + 1."""
     rows = select_matching(session, chosen, facet, "uploadedAt", by_text=by_text)
     if not by_text and session.get_bind().dialect.name == "sqlite":
-        # Of several indexes it might take any; rows lie in the order of their upload, and are read
-        # fastest in it.
+        # SQLite could take any of several indexes. Rows are stored in the order of their upload, so
+        # they are read fastest in that order.
         rows = rows.order_by(rows.selected_columns.value, rows.selected_columns.id)
-    most = rows.limit(COUNTED_AT_MOST + 1).subquery()
+    most = rows.limit(MAX_COUNTED + 1).subquery()
     return session.scalar(select(func.count()).select_from(most)) or 0
 
 
 def may_use_text_index(session: TenantSession, chosen: Filter, instead_of: int) -> bool:
-    """Whether the text index is the better way, where another one leads to ``instead_of`` assets.
+    """Whether the text index is better than another index that leads to ``instead_of`` assets.
 
-    PostgreSQL's planner knows from its statistics. SQLite has none, but lists matches as it goes,
-    so it is asked for as many. They are those of all organizations: a number that decides how to
-    look, and that nobody is shown.
+    PostgreSQL's planner decides that from its statistics. SQLite has none, so up to ``instead_of``
+    matches are counted in its index. They are matches of all organizations; the number only chooses
+    the index and is never shown.
     """
     if len(chosen.words) < INDEXED_LETTERS:
         return False
     if session.get_bind().dialect.name == "postgresql":
         return True
-    most = min(instead_of, COUNTED_AT_MOST)
+    most = min(instead_of, MAX_COUNTED)
     matches = session.scalar(select(func.count()).select_from(_text_matches(chosen.words, most)))
     return matches is not None and matches < most
 
@@ -142,20 +142,21 @@ def _of_assets(value: InstrumentedAttribute[Any]) -> Select[Any]:
 
 
 def _of_tag(tag: str, field: str, chosen: Filter) -> Select[Any]:
-    """From the rows of ``tag``, and from assets only where those do not tell enough."""
+    """Select from the rows of ``tag``, joined to assets only if the filter or the order needs
+    them."""
     by_upload = field == "uploadedAt"
-    value = AssetTag.uploaded_at if by_upload else VALUES[field]
+    value = AssetTag.uploaded_at if by_upload else SORT_COLUMNS[field]
     statement = select(AssetTag.asset_id.label("id"), value.label("value")).select_from(AssetTag)
     if not by_upload or chosen.words or chosen.media_type or chosen.collection_id:
         statement = statement.join(Asset, Asset.id == AssetTag.asset_id)
-    return statement.where(AssetTag.tag == _written(tag))
+    return statement.where(AssetTag.tag == _literal(tag))
 
 
 def _conditions(
     chosen: Filter, facet: str, model: type[Asset] | type[AssetTag]
 ) -> Iterator[ColumnElement[bool]]:
-    """What is asked for besides ``q``, of rows of ``model``; the tag that is ``facet`` has been
-    seen to."""
+    """The conditions besides ``q`` on rows of ``model``, except the tag that is ``facet``, which
+    the statement has already."""
     asset_id = Asset.id if model is Asset else AssetTag.asset_id
     if chosen.media_type is not None:
         leads = facet_counts.of_type(chosen.media_type) == facet
@@ -168,18 +169,18 @@ def _conditions(
     for tag in chosen.tags:
         if facet_counts.of_tag(tag) != facet:
             other = aliased(AssetTag)
-            # A scalar, because PostgreSQL would sooner gather the whole tag than look into it for
-            # each asset; and all columns of its index, because a plan for tags in general may take
-            # that one.
+            # It is a scalar subquery, because PostgreSQL would otherwise read the whole tag instead
+            # of looking up each asset. It names all columns of the tags' index, so that a generic
+            # plan for tags can use that index.
             carried = select(other.tag).where(
                 other.asset_id == asset_id, other.tag == tag, other.uploaded_at == model.uploaded_at
             )
             yield carried.scalar_subquery().is_not(None)
 
 
-def _written(text: str) -> BindParameter[str]:
-    """A parameter that stands in the statement, quoted: PostgreSQL would keep one plan for all, and
-    it suits few."""
+def _literal(text: str) -> BindParameter[str]:
+    """A parameter that is written into the statement, quoted, because PostgreSQL would otherwise
+    use one plan for all values, which suits few."""
     return bindparam(None, text, literal_execute=True)
 
 
@@ -188,14 +189,15 @@ def _unindexed(attribute: InstrumentedAttribute[Any]) -> ColumnElement[str]:
 
 
 def _contains(dialect: str, words: str) -> ColumnElement[bool]:
-    """Exact, with nothing to escape, and of no interest to any index."""
+    """Whether the text contains ``words`` exactly. Nothing needs escaping, and no index serves
+    it."""
     find = func.strpos if dialect == "postgresql" else func.instr
     return find(Asset.search, words) > 0
 
 
 def _text_matches(words: str, limit: int) -> Subquery:
-    """Row numbers out of SQLite's text index, of all organizations. It folds case in its own way,
-    so check again."""
+    """Row numbers from SQLite's text index, of all organizations. It folds case differently, so
+    matches must be checked again."""
     phrase = '"' + words.replace('"', '""') + '"'
     number: Label[int] = column("rowid", Integer).label("number")
     found = select(number).select_from(table("asset_search"))

@@ -1,4 +1,4 @@
-"""Assets: the originals of a workspace, once they have come in."""
+"""Assets: the uploaded originals of a workspace."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from app.services import discarded_objects
 from app.services.library import collections, facet_counts, kept_renditions, storage_quota
 from app.tenancy import TenantSession
 
-PART = 1000
-"""Ids in one statement: databases bound the number of parameters."""
-TEST_KEPT = timedelta(days=90)
-"""How long what a test key made is kept."""
-EXPIRED_AT_ONCE = 50
-"""Assets that one sweep removes from a workspace, whose writers wait meanwhile. In a day these are
-five times as many as one test key can make."""
+BATCH_SIZE = 1000
+"""Ids in one statement; databases limit the number of parameters."""
+TEST_RETENTION = timedelta(days=90)
+"""How long assets of test keys are kept."""
+MAX_EXPIRED_PER_SWEEP = 50
+"""Assets that one sweep removes from a workspace, whose writers wait meanwhile. In a day the sweeps
+remove five times as many as one test key can make."""
 
 
 @dataclass(frozen=True)
 class Label:
-    """What people say of an asset, as opposed to what its file says."""
+    """The fields of an asset that users set, as opposed to the fields that its file determines."""
 
     name: str
     tags: tuple[str, ...] = ()
@@ -34,54 +34,54 @@ class Label:
 
 
 def get(session: TenantSession, asset_id: str) -> Asset:
-    """Raises NotFound, in the same words for another organization's asset as for one that never
-    was."""
+    """Raises NotFound, with the same message for another organization's asset as for one that never
+    existed."""
     if asset := session.scalar(select(Asset).where(Asset.id == asset_id)):
         return asset
     raise NotFound(f"Asset '{asset_id}' does not exist in this workspace.")
 
 
 def add(session: TenantSession, asset: Asset, label: Label) -> None:
-    """A new row with its label, its tags and its part in the counts. Raises BadRequest for an
-    unknown collection."""
+    """Add the row with its label and its tags, and count it. Raises BadRequest for an unknown
+    collection."""
     collections.check(session, label.collection_id)
     asset.name, asset.tags, asset.collection_id = label.name, list(label.tags), label.collection_id
     asset.location_x, asset.location_y = label.location_x, label.location_y
-    _index(asset)
+    _set_search_columns(asset)
     session.add(asset)
     session.flush()
     _write_tags(session, asset)
-    facet_counts.shift(session, set(), facet_counts.facets_of(asset))
+    facet_counts.apply_change(session, set(), facet_counts.facets_of(asset))
 
 
 def change(session: TenantSession, asset_id: str, changes: dict[str, Any]) -> Asset:
-    """Set the fields of ``Label`` that ``changes`` names. Raises NotFound, BadRequest."""
+    """Set the fields of ``Label`` that are in ``changes``. Raises NotFound, BadRequest."""
     collections.check(session, changes.get("collection_id"))
-    # The counts' lock makes parallel changes of one asset take turns, so that each counts from what
-    # the last one left.
+    # The counts' lock serialises parallel changes of one asset, so that each sees the facets that
+    # the previous one left.
     facet_counts.lock(session)
     asset = get(session, asset_id)
     before, tags = facet_counts.facets_of(asset), asset.tags
     for field, value in changes.items():
         setattr(asset, field, value)
-    _index(asset)
+    _set_search_columns(asset)
     session.flush()
     if asset.tags != tags:
         session.change(delete(AssetTag).where(AssetTag.asset_id == asset_id))
         _write_tags(session, asset)
-    facet_counts.shift(session, before, facet_counts.facets_of(asset))
+    facet_counts.apply_change(session, before, facet_counts.facets_of(asset))
     return asset
 
 
 def remove(session: TenantSession, asset_id: str) -> None:
-    """Gone at once, with its renditions unless another asset has the same content; the sweep
+    """Delete an asset, and its renditions unless another asset has the same content. The sweep
     removes the objects.
 
     Raises NotFound.
     """
     facet_counts.lock(session)
     asset = get(session, asset_id)
-    facet_counts.shift(session, facet_counts.facets_of(asset), set())
+    facet_counts.apply_change(session, facet_counts.facets_of(asset), set())
     storage_quota.release(session, asset.size)
     discarded_objects.discard(session, (asset.storage_key, asset.thumbnail_key))
     session.delete(asset)
@@ -91,17 +91,17 @@ def remove(session: TenantSession, asset_id: str) -> None:
 
 
 def release_expired(session: TenantSession, now: datetime) -> int:
-    """Remove what a test key made too long ago, as by hand, the oldest first. Returns how many; a
-    sweep takes no more.
+    """Remove expired assets of test keys as ``remove`` does, the oldest first, at most
+    ``MAX_EXPIRED_PER_SWEEP``. Returns how many.
 
-    In a transaction of its own: it holds the counts' lock from the beginning.
+    Call it in a transaction of its own: it holds the counts' lock from the beginning.
     """
     facet_counts.lock(session)
     over = (
         select(Asset.id)
         .where(_expired(now))
         .order_by(Asset.uploaded_at, Asset.id)
-        .limit(EXPIRED_AT_ONCE)
+        .limit(MAX_EXPIRED_PER_SWEEP)
     )
     expired = session.scalars(over).all()
     for asset_id in expired:
@@ -110,33 +110,34 @@ def release_expired(session: TenantSession, now: datetime) -> int:
 
 
 def partitions_with_expired(session: TenantSession, now: datetime) -> set[tuple[str, str]]:
-    """Where a sweep has something to do, as (org, mode); ``session`` must be unscoped."""
-    # Joined to nothing, so that SQLite doesn't go through an index of all assets to find each
-    # organization once.
+    """The partitions with expired assets, as (org, mode); ``session`` must be unscoped."""
+    # The concatenation keeps SQLite from scanning an index of all assets to find the distinct
+    # organizations.
     org_ids = select(Asset.org_id.concat("")).where(_expired(now)).distinct()
     return {(org_id, Mode.TEST) for org_id in session.scalars(org_ids)}
 
 
 def _expired(now: datetime) -> ColumnElement[bool]:
-    # The mode as the index has it, literally: it is known before the parameters are.
+    # The mode is written literally, as in the partial index, because a plan is made before
+    # parameters are known.
     is_test = Asset.mode == literal(Mode.TEST.value, literal_execute=True)
-    return and_(is_test, Asset.uploaded_at <= now - TEST_KEPT)
+    return and_(is_test, Asset.uploaded_at <= now - TEST_RETENTION)
 
 
 def unknown(session: TenantSession, asset_ids: Sequence[str]) -> list[str]:
     """Those of ``asset_ids`` that are not in this workspace."""
     known: set[str] = set()
-    for part in parts(asset_ids):
+    for part in batches(asset_ids):
         known.update(session.scalars(select(Asset.id).where(Asset.id.in_(part))))
     return [asset_id for asset_id in asset_ids if asset_id not in known]
 
 
-def parts(asset_ids: Sequence[str]) -> list[Sequence[str]]:
-    """As many ids at a time as go into one statement."""
-    return [asset_ids[start : start + PART] for start in range(0, len(asset_ids), PART)]
+def batches(asset_ids: Sequence[str]) -> list[Sequence[str]]:
+    """The ids in batches, one for each statement."""
+    return [asset_ids[start : start + BATCH_SIZE] for start in range(0, len(asset_ids), BATCH_SIZE)]
 
 
-def _index(asset: Asset) -> None:
+def _set_search_columns(asset: Asset) -> None:
     asset.sort_name = asset.name.casefold()[:255]
     asset.search = "\n".join((asset.name, asset.original_name, *asset.tags)).casefold()
 
@@ -149,5 +150,5 @@ def _write_tags(session: TenantSession, asset: Asset) -> None:
 
 
 def to_milliseconds(moment: datetime) -> datetime:
-    """As answers and cursors show moments."""
+    """A datetime with the precision of answers and cursors."""
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -10,15 +10,15 @@ from app.models import Asset, Collection, Organization, new_id
 from app.services.library import facet_counts
 from app.tenancy import TenantSession, insert_if_absent
 
-MOST = 10_000
+MAX_COLLECTIONS = 10_000
 ANY: Any = object()
-"""Any parent, where None means the top."""
+"""Stands for any parent; None means the top level."""
 
 
 def find(
     session: TenantSession, name: str | None = None, parent_id: str | None = ANY
 ) -> list[Collection]:
-    """Collections by exact name and by parent, in the order of their names."""
+    """Collections with this exact name and this parent, ordered by name."""
     statement = select(Collection).order_by(Collection.name, Collection.id)
     if name is not None:
         statement = statement.where(Collection.name == name)
@@ -35,7 +35,7 @@ def get(session: TenantSession, collection_id: str) -> Collection:
 
 
 def check(session: TenantSession, collection_id: str | None, field: str = "collectionId") -> None:
-    """Raises BadRequest where a body names a collection that isn't there."""
+    """Raises BadRequest if the collection, named by ``field`` of a body, does not exist."""
     if collection_id is not None and not session.scalar(
         select(Collection.id).where(Collection.id == collection_id)
     ):
@@ -48,23 +48,25 @@ def check(session: TenantSession, collection_id: str | None, field: str = "colle
 def create(
     session: TenantSession, name: str, parent_id: str | None, color: str | None, now: datetime
 ) -> tuple[Collection, bool]:
-    """The collection of this name under this parent, and whether it was made now. Raises
-    BadRequest, Conflict.
+    """Find or create the collection of this name under this parent. Returns it and whether it was
+    created. Raises BadRequest, Conflict.
 
-    ``ANY`` finds it wherever it lies, and makes it at the top. Parallel calls agree on one: the
-    database keeps siblings' names apart.
+    With ``ANY`` an existing one is found under any parent, and a new one is created at the top
+    level. Parallel calls return the same one, because siblings' names are unique in the database.
     """
     if parent_id is ANY:
-        if found := _anywhere(session, name):
+        if found := _find_anywhere(session, name):
             return found, False
         parent_id = None
     check(session, parent_id, "parentId")
-    place = _place(parent_id, name)
-    if found := _at(session, place):
+    place = _place_of(parent_id, name)
+    if found := _find_at(session, place):
         return found, False
     _lock_tree(session)
-    if (session.scalar(select(func.count()).select_from(Collection)) or 0) >= MOST:
-        raise Conflict(f"A workspace holds at most {MOST:,} collections: delete some first.")
+    if (session.scalar(select(func.count()).select_from(Collection)) or 0) >= MAX_COLLECTIONS:
+        raise Conflict(
+            f"A workspace holds at most {MAX_COLLECTIONS:,} collections: delete some first."
+        )
     made = insert_if_absent(
         session,
         Collection,
@@ -76,7 +78,7 @@ def create(
         created_at=now,
         updated_at=now,
     )
-    found = _at(session, place)
+    found = _find_at(session, place)
     if found is None:
         raise Conflict("The collection was deleted while it was made; try again.")
     return found, made
@@ -85,8 +87,8 @@ def create(
 def change(
     session: TenantSession, collection_id: str, changes: dict[str, Any], now: datetime
 ) -> Collection:
-    """Rename, recolour or move. Raises NotFound, BadRequest for a cycle, Conflict for a sibling of
-    the same name."""
+    """Rename, recolour or move a collection. Raises NotFound, BadRequest for an unknown parent or a
+    cycle, Conflict for a sibling of the same name."""
     _lock_tree(session)
     collection = get(session, collection_id)
     if "parent_id" in changes:
@@ -94,10 +96,10 @@ def change(
         _check_no_cycle(session, collection_id, changes["parent_id"])
     for field, value in changes.items():
         setattr(collection, field, value)
-    collection.place = _place(collection.parent_id, collection.name)
+    collection.place = _place_of(collection.parent_id, collection.name)
     collection.updated_at = now
     with session.no_autoflush:
-        sibling = _at(session, collection.place)
+        sibling = _find_at(session, collection.place)
     if sibling is not None and sibling.id != collection_id:
         raise Conflict(
             f"There is a collection '{collection.name}' there already; choose another name."
@@ -106,7 +108,7 @@ def change(
 
 
 def delete(session: TenantSession, collection_id: str) -> None:
-    """Take a collection away; its assets stay, without one. Raises NotFound, Conflict where it has
+    """Delete a collection; its assets stay without one. Raises NotFound, Conflict if it has
     sub-collections."""
     _lock_tree(session)
     collection = get(session, collection_id)
@@ -124,24 +126,24 @@ def delete(session: TenantSession, collection_id: str) -> None:
     session.delete(collection)
 
 
-def _place(parent_id: str | None, name: str) -> str:
+def _place_of(parent_id: str | None, name: str) -> str:
     return f"{parent_id or ''}/{name}"
 
 
-def _at(session: TenantSession, place: str) -> Collection | None:
+def _find_at(session: TenantSession, place: str) -> Collection | None:
     return session.scalar(select(Collection).where(Collection.place == place))
 
 
-def _anywhere(session: TenantSession, name: str) -> Collection | None:
-    """One at the top before others, then the oldest."""
+def _find_anywhere(session: TenantSession, name: str) -> Collection | None:
+    """A collection of this name: one at the top level if there is one, else the oldest."""
     named = select(Collection).where(Collection.name == name)
     order = (Collection.parent_id.is_not(None), Collection.created_at, Collection.id)
     return session.scalar(named.order_by(*order).limit(1))
 
 
 def _lock_tree(session: TenantSession) -> None:
-    """One change to an organization's trees at a time: two moves could close a circle that neither
-    of them sees."""
+    """Serialise changes to an organization's trees, because two parallel moves could form a cycle
+    that neither of them sees."""
     session.change(
         update(Organization).where(Organization.id == session.org_id).values(name=Organization.name)
     )

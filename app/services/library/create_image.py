@@ -1,7 +1,7 @@
-"""Making images: of a client's file, of a URL, of words, of other images. What comes of it is an
-asset like any other.
+"""Creates images from a client's file, a URL, a prompt or other images. The result is an asset like
+any other.
 
-Each counts, originals too; the workspace's own uploads don't.
+Each created image counts as usage, originals too; uploads to the workspace don't.
 """
 
 import secrets
@@ -33,7 +33,7 @@ from app.services.library.ingest import ExaminedFile
 from app.services.processing_context import ProcessingContext
 from app.services.usage import Reservation
 
-PAINTED = Transform(Format.JPEG, quality=90)
+PAINTED_TRANSFORM = Transform(Format.JPEG, quality=90)
 SEEDS = 2**32
 Result = TypeVar("Result")
 Rest = ParamSpec("Rest")
@@ -41,10 +41,9 @@ Rest = ParamSpec("Rest")
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """Who asks for an image, under which name, and for how many it counts.
+    """The principal who asks for an image, its name, and how many images it counts as.
 
-    ``request`` may come again: what it paid once, it doesn't pay again, and what it made is not
-    made again.
+    ``request`` may be repeated: it pays only once and makes its image only once.
     """
 
     principal: Principal
@@ -56,8 +55,8 @@ class ImageRequest:
 def once_per_request(
     make: Callable[Concatenate[ImageRequest, Rest], Asset],
 ) -> Callable[Concatenate[ImageRequest, Rest], Asset]:
-    """Give the image that an earlier attempt at the same request made, if it did and the image is
-    still there."""
+    """Return the image that an earlier attempt at the same request made, if it still exists;
+    otherwise make it."""
 
     @wraps(make)
     def made(job: ImageRequest, /, *args: Rest.args, **kwargs: Rest.kwargs) -> Asset:
@@ -74,46 +73,46 @@ def once_per_request(
 def from_upload(
     job: ImageRequest, path: Path, original_name: str, context: ProcessingContext
 ) -> Asset:
-    """An image of a client's file, as it is. Raises QuotaExceeded, ImagingError."""
-    with _begin(job, context) as making:
-        return making.take_in(path, original_name)
+    """Create an image from a client's file, unchanged. Raises QuotaExceeded, ImagingError."""
+    with _begin(job, context) as creation:
+        return creation.add_file(path, original_name)
 
 
 @once_per_request
 def from_url(job: ImageRequest, url: str, fetcher: Fetcher, context: ProcessingContext) -> Asset:
-    """An image of what a URL leads to. Raises as ``create``, and as ``Fetcher.fetch``."""
+    """Create an image from a URL. Raises as ``from_upload`` and as ``Fetcher.fetch``."""
     with transaction(*job.principal.partition) as session:
         hosts = session.scalars(select(AllowedHost.host)).all()
-    with _begin(job, context) as making:
-        path = making.folder / "original"
+    with _begin(job, context) as creation:
+        path = creation.folder / "original"
         fetcher.fetch(url, path, most_bytes=job.principal.allowance.file_bytes, hosts=hosts)
-        return making.take_in(path, clean_name(unquote(urlsplit(url).path)))
+        return creation.add_file(path, clean_name(unquote(urlsplit(url).path)))
 
 
 @once_per_request
 def from_published(job: ImageRequest, image: ImageFile, context: ProcessingContext) -> Asset:
-    """An image of what anybody may get from this server. Raises as ``create``, TooLarge,
-    Unprocessable."""
+    """Create an image from an image that this server publishes. Raises as ``from_upload``,
+    TooLarge, and Unprocessable if it was deleted."""
     most = job.principal.allowance.file_bytes
     if image.size > most:
         problem = f"url: the file is larger than {most // MEGABYTE} MB, the most that is allowed"
         raise TooLarge(problem, errors=[problem])
-    with _begin(job, context) as making:
-        path = making.folder / "original"
+    with _begin(job, context) as creation:
+        path = creation.folder / "original"
         try:
             context.storage.fetch(image.storage_key, path)
         except FileNotFoundError:
             raise Unprocessable(
                 "url: the image was deleted", errors=["url: the image was deleted"]
             ) from None
-        return making.take_in(path, Names().unique(image.name, image.extension))
+        return creation.add_file(path, Names().unique(image.name, image.extension))
 
 
 @once_per_request
 def from_prompt(
     job: ImageRequest, wanted: ImagePrompt, painter: Painter | None, context: ProcessingContext
 ) -> Asset:
-    """An image of words: the provider's, or with a test key one of our own painter's.
+    """Create an image from a prompt: by the provider, or with a test key by the built-in painter.
 
     Raises NotConfigured without a provider, QuotaExceeded, and as ``Painter.paint``.
     """
@@ -121,15 +120,15 @@ def from_prompt(
         raise NotConfigured(
             "This server has no provider that paints images. With a test key there are samples."
         )
-    with _begin(job, context) as making:
-        path = making.folder / "original"
+    with _begin(job, context) as creation:
+        path = creation.folder / "original"
         if job.principal.is_live and painter:
             painter.paint(wanted, path)
-            return making.take_in(path, job.name)
+            return creation.add_file(path, job.name)
         seed = secrets.randbelow(SEEDS) if wanted.seed is None else wanted.seed
         painting = Painting(wanted.prompt, wanted.negative_prompt or "", seed)
-        making.outcome(context.imaging.paint(path, painting, job.principal.org_id))
-        return making.derive(path, job.name, PAINTED)
+        creation.outcome(context.imaging.paint(path, painting, job.principal.org_id))
+        return creation.derive(path, job.name, PAINTED_TRANSFORM)
 
 
 @once_per_request
@@ -141,19 +140,20 @@ def from_image(
     *,
     layers: Mapping[str, Asset] | None = None,
 ) -> Asset:
-    """A new image, made of ``image`` and a watermark's ``layers``.
+    """Create an image from ``image`` and the ``layers`` of a watermark.
 
     Raises QuotaExceeded, ImagingError, NotFound where an image was deleted meanwhile.
     """
-    with _begin(job, context) as making:
-        source = making.fetched(image)
-        files = {layer_id: making.fetched(layer) for layer_id, layer in (layers or {}).items()}
-        return making.derive(source, image.original_name, wanted, files)
+    with _begin(job, context) as creation:
+        source = creation.fetched(image)
+        files = {layer_id: creation.fetched(layer) for layer_id, layer in (layers or {}).items()}
+        return creation.derive(source, image.original_name, wanted, files)
 
 
 @contextmanager
 def _begin(job: ImageRequest, context: ProcessingContext) -> Iterator["_Creation"]:
-    """A job under way, its images set aside; they are given back where the block fails."""
+    """Reserve the job's images and open its folder. The reservation is released if the block
+    fails."""
     with transaction(*job.principal.partition) as session:
         reference = job.request.id if job.request else None
         reservation = usage.reserve(
@@ -170,7 +170,7 @@ def _begin(job: ImageRequest, context: ProcessingContext) -> Iterator["_Creation
 
 @dataclass(frozen=True)
 class _Creation:
-    """One job: the images set aside for it, and a folder for its files."""
+    """One job, with the images reserved for it and a folder for its files."""
 
     job: ImageRequest
     reservation: Reservation
@@ -178,7 +178,7 @@ class _Creation:
     context: ProcessingContext
 
     def fetched(self, image: Asset) -> Path:
-        """The file of an image. Raises NotFound."""
+        """Fetch the file of an image. Raises NotFound."""
         path = self.folder / image.id
         try:
             self.context.storage.fetch(image.storage_key, path)
@@ -187,21 +187,21 @@ class _Creation:
         return path
 
     def outcome(self, work: Turn[Result]) -> Result:
-        """What came of the pool's work, while the reservation is kept alive."""
+        """Wait for the result of the pool's work and renew the reservation meanwhile."""
         return self.context.outcome(work, self._renew)
 
-    def take_in(self, path: Path, original_name: str) -> Asset:
-        """The image of a finished file. Raises ImagingError, for a video too."""
+    def add_file(self, path: Path, original_name: str) -> Asset:
+        """Add a finished file as an image. Raises ImagingError, also for a video."""
         thumbnail = self.folder / "thumbnail"
-        who = self.job.principal
+        principal = self.job.principal
         found = self.outcome(
             self.context.imaging.examine(
-                path, thumbnail, who.org_id, watermarked_for_test=not who.is_live
+                path, thumbnail, principal.org_id, watermarked_for_test=not principal.is_live
             )
         )
         if found.is_video:
             raise UnsupportedImage(UNSUPPORTED)
-        return self._keep(ExaminedFile.examined(path, thumbnail, found), original_name)
+        return self._store(ExaminedFile.examined(path, thumbnail, found), original_name)
 
     def derive(
         self,
@@ -210,7 +210,7 @@ class _Creation:
         wanted: Transform,
         layers: Mapping[str, Path] | None = None,
     ) -> Asset:
-        """The image that comes of another file, with a watermark for a test key. Raises
+        """Transform another file into an image, with a watermark for a test key. Raises
         ImagingError."""
         target, thumbnail = self.folder / "target", self.folder / "thumbnail"
         order = Derivation(self.job.principal.watermarked_for_test(wanted), thumbnail, layers or {})
@@ -218,34 +218,34 @@ class _Creation:
             self.context.imaging.derive(source, target, order, self.job.principal.org_id)
         )
         name = Names().unique(original_name, made.picture.format.extension)
-        return self._keep(ExaminedFile.derived(target, thumbnail, made.picture), name)
+        return self._store(ExaminedFile.derived(target, thumbnail, made.picture), name)
 
-    def _keep(self, arrival: ExaminedFile, original_name: str) -> Asset:
-        """Store the file, then make its row and count it, at once. Raises QuotaExceeded where
-        storage is full."""
-        who, now = self.job.principal, self.context.clock()
-        with transaction(*who.partition) as session:
-            size = arrival.path.stat().st_size
+    def _store(self, file: ExaminedFile, original_name: str) -> Asset:
+        """Store the file, then add its row and settle the usage in one transaction. Raises
+        QuotaExceeded if storage is full."""
+        principal, now = self.job.principal, self.context.clock()
+        with transaction(*principal.partition) as session:
+            size = file.path.stat().st_size
             upload = ingest.reserve_upload(
-                session, who, original_name, arrival.mime_type, size, now
+                session, principal, original_name, file.mime_type, size, now
             )
         try:
-            ingest.store(upload, arrival, self.context)
-            with transaction(*who.partition) as session:
+            ingest.store(upload, file, self.context)
+            with transaction(*principal.partition) as session:
                 label = Label(self.job.name)
                 asset = ingest.register(
-                    session, upload, arrival, original_name, label, self.context.clock()
+                    session, upload, file, original_name, label, self.context.clock()
                 )
                 if asset is None:
                     raise Overloaded(
                         "Storing the image took too long. Nothing was charged; send it again."
                     )
-                # Nobody else knows of the upload, so it needs no end of its own.
+                # No client has a URL for this upload, so its row need not stay.
                 session.change(delete(Upload).where(Upload.id == upload.id))
                 usage.settle(session, self.reservation, self.job.images)
                 idempotency.remember(session, self.job.request, asset.id)
         except BaseException:
-            ingest.abandon(who, upload)
+            ingest.abandon(principal, upload)
             raise
         return asset
 

@@ -1,4 +1,5 @@
-"""The orders in which assets are listed, and cursors: places in such an order, to go on from."""
+"""The orders of asset lists, and cursors: positions in such an order at which the next page
+begins."""
 
 import base64
 import json
@@ -9,13 +10,14 @@ from typing import NamedTuple
 from app.errors import BadRequest
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-LONGEST = 2048
-"""Characters; a name of 255 with four bytes each, an id and what is around them make less."""
-LARGEST_SIZE = 2**63 - 1
+MAX_CURSOR_LENGTH = 2048
+"""Characters. A name of 255 four-byte characters with an id and the JSON around them needs
+fewer."""
+MAX_SIZE = 2**63 - 1
 
 
 class Sort(StrEnum):
-    """By what, and ``-`` for the largest first. Equals are ordered by their id, in the same
+    """The field to sort by; ``-`` means descending. Equal assets are ordered by id in the same
     direction."""
 
     UPLOADED = "uploadedAt"
@@ -35,15 +37,15 @@ class Sort(StrEnum):
 
 
 class Place(NamedTuple):
-    """Just after the asset ``asset_id``, whose upload, folded name or size in bytes is
-    ``value``."""
+    """The position just after the asset ``asset_id``. ``value`` is its upload time, folded name or
+    size in bytes."""
 
     value: datetime | str | int
     asset_id: str
 
 
 def encode(sort: Sort, place: Place) -> str:
-    """URL-safe text without padding; moments are microseconds since 1970."""
+    """A place as URL-safe Base64 without padding; datetimes are microseconds since 1970."""
     value = place.value
     plain = (value - EPOCH) // timedelta(microseconds=1) if isinstance(value, datetime) else value
     content = json.dumps([sort, plain, place.asset_id], ensure_ascii=False, separators=(",", ":"))
@@ -51,7 +53,8 @@ def encode(sort: Sort, place: Place) -> str:
 
 
 def decode(cursor: str, sort: Sort) -> Place:
-    """Raises BadRequest for whatever ``encode`` did not write, and for a place in another order."""
+    """The place of a cursor. Raises BadRequest for a text that ``encode`` did not write, and for a
+    place in another order."""
     try:
         written_for, place = _read(cursor)
     except (ValueError, TypeError, OverflowError, RecursionError):
@@ -67,7 +70,7 @@ def decode(cursor: str, sort: Sort) -> Place:
 
 
 def _read(cursor: str) -> tuple[Sort, Place]:
-    if len(cursor) > LONGEST:
+    if len(cursor) > MAX_CURSOR_LENGTH:
         raise ValueError("too long")
     name, value, asset_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     sort = Sort(name)
@@ -78,20 +81,20 @@ def _read(cursor: str) -> tuple[Sort, Place]:
 
 
 def _value(sort: Sort, plain: object) -> datetime | str | int:
-    """What the database can compare: it refuses numbers past 64 bits."""
+    """A value that the database can compare; it refuses integers of more than 64 bits."""
     if sort.field == "name":
         return _text(plain)
     if not isinstance(plain, int) or isinstance(plain, bool):
         raise TypeError("no number")
     if sort.field == "uploadedAt":
         return EPOCH + timedelta(microseconds=plain)
-    if not 0 <= plain <= LARGEST_SIZE:
+    if not 0 <= plain <= MAX_SIZE:
         raise ValueError("no size")
     return plain
 
 
 def _text(plain: object) -> str:
-    """PostgreSQL refuses NUL, which no name has anyway."""
+    """A text without NUL, which PostgreSQL refuses and no name contains."""
     if not isinstance(plain, str) or "\0" in plain:
         raise TypeError("no text")
     return plain

@@ -1,9 +1,9 @@
-"""How many assets share a facet, kept as they change, so that a list knows its total without
-counting.
+"""The number of assets for each facet, updated with every change of assets, so that a list knows
+its total without counting.
 
-Writers of one workspace take turns: each holds the row of ``all`` until its transaction ends, and
-touches other rows only then. That rules out lost updates, and deadlocks as long as no writer waits
-for anything else in between.
+Writers of one workspace take turns: each locks the row of ``all`` first, until its transaction
+ends, and changes other rows only after that. This prevents lost updates, and deadlocks as long as
+no writer waits for anything else in between.
 """
 
 from collections.abc import Iterable, Set
@@ -29,7 +29,7 @@ def of_tag(tag: str) -> str:
 
 
 def facets_of(asset: Asset) -> set[str]:
-    """What ``asset`` counts for, as its fields are now."""
+    """The facets of ``asset``, as its fields are now."""
     facets = {ALL, of_type(asset.media_type), *map(of_tag, asset.tags)}
     return facets if asset.collection_id is None else facets | {of_collection(asset.collection_id)}
 
@@ -41,12 +41,12 @@ def lock(session: TenantSession) -> None:
         session.change(_adding({ALL}, 0))
 
 
-def shift(session: TenantSession, before: Set[str], after: Set[str]) -> None:
-    """Count one asset whose facets were ``before`` and are ``after``; what is new had none, what is
-    gone has none.
+def apply_change(session: TenantSession, before: Set[str], after: Set[str]) -> None:
+    """Count one asset whose facets were ``before`` and are ``after``. ``before`` is empty for a new
+    asset, ``after`` for a deleted one.
 
-    At most seven statements, however many facets there are. Tags that nothing carries any more are
-    forgotten.
+    It takes at most seven statements for any number of facets. The rows of tags without assets are
+    deleted.
     """
     gained, lost = after - before, before - after
     if not gained and not lost:
@@ -62,7 +62,7 @@ def shift(session: TenantSession, before: Set[str], after: Set[str]) -> None:
 
 
 def drop_collection(session: TenantSession, collection_id: str) -> None:
-    """Forget the count of a collection that is going; its assets stay."""
+    """Delete the count of a collection that is being deleted; its assets stay."""
     lock(session)
     session.change(delete(AssetCount).where(AssetCount.facet == of_collection(collection_id)))
 

@@ -1,4 +1,4 @@
-"""Images, as the images dialect sees the workspace's assets: newest first, without the videos."""
+"""Images as the Images API shows the workspace's assets: newest first, without videos."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from app.tenancy import TenantSession
 
 @dataclass(frozen=True)
 class ImagePage:
-    """Images, newest first, and the ids that the pages beside this one begin with."""
+    """Images, newest first, and the first ids of the previous and the next page."""
 
     images: list[Asset]
     previous: str | None
@@ -25,8 +25,8 @@ class ImagePage:
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image as it is sent. ``size`` in bytes, ``content`` is the SHA-256 of them, ``extension``
-    without a dot."""
+    """The file of an image. ``size`` is in bytes, ``content`` is the SHA-256 of the file,
+    ``extension`` has no dot."""
 
     storage_key: str
     size: int
@@ -50,14 +50,15 @@ class ImageFile:
 
 
 def get(session: TenantSession, image_id: str) -> Asset:
-    """Raises NotFound, for a video and another organization's image as for one that never was."""
+    """Raises NotFound, with the same message for a video, another organization's image and an image
+    that never existed."""
     if found := among(session, [image_id]).get(image_id):
         return found
     raise NotFound(f"Image '{image_id}' does not exist in this workspace.")
 
 
 def among(session: TenantSession, image_ids: Iterable[str]) -> dict[str, Asset]:
-    """Those of the ids that are images of this workspace, by id."""
+    """The images of this workspace with these ids, by id."""
     wanted = select(Asset).where(Asset.id.in_(set(image_ids)), Asset.media_type == MediaType.IMAGE)
     return {image.id: image for image in session.scalars(wanted)}
 
@@ -68,8 +69,8 @@ def remove(session: TenantSession, image_id: str) -> None:
 
 
 def page_of(session: TenantSession, take: int, first: str | None) -> ImagePage:
-    """``take`` images, from the id ``first`` on, which may have been deleted; without it, from the
-    newest."""
+    """``take`` images, beginning with the id ``first``, whose image may have been deleted, or with
+    the newest."""
     place = tuple_(Asset.uploaded_at, Asset.id)
     older = select(Asset).where(Asset.media_type == MediaType.IMAGE)
     newer: list[str] = []
@@ -89,7 +90,8 @@ def page_of(session: TenantSession, take: int, first: str | None) -> ImagePage:
 
 
 def _extension_of(asset: Asset) -> str:
-    """The usual file name extension of an asset's own format; a camera's own for RAW."""
+    """The usual file name extension of an asset's format; for RAW the extension of the camera's
+    format."""
     match asset.kind:
         case "jpeg":
             return Format.JPEG.extension

@@ -1,7 +1,7 @@
-"""The way of a file into the library: its space first, then its bytes, then its row.
+"""Adds a file to the library: reserves its space, stores its bytes, then adds its row.
 
-A row of ``Upload`` leads: it sets the bytes aside and names the keys before anything is stored, so
-that whatever is given up half-way, by a refusal or by a crash, is found and removed
+A row of ``Upload`` is written first. It reserves the bytes and names the keys before anything is
+stored, so that an upload that a refusal or a crash interrupts is found and removed
 (docs/decisions/008).
 """
 
@@ -27,10 +27,10 @@ from app.services.processing_context import ProcessingContext
 from app.tenancy import TenantSession, partitions_with
 
 INCOMING = "incoming/"
-VALID = timedelta(minutes=15)
-GRACE = timedelta(hours=1)
-"""How long after its end an upload may still become an asset: a transfer that began in time may
-take its time."""
+URL_LIFETIME = timedelta(minutes=15)
+TRANSFER_GRACE = timedelta(hours=1)
+"""How long after its URL has expired an upload may still become an asset, because a transfer that
+began in time may take long."""
 
 
 UNDECIDED = and_(Upload.asset_id.is_(None), Upload.refused.is_(None))
@@ -38,8 +38,7 @@ UNDECIDED = and_(Upload.asset_id.is_(None), Upload.refused.is_(None))
 
 @dataclass(frozen=True)
 class ExaminedFile:
-    """A file that was examined, with a thumbnail of it; the rest is as an
-    ``Asset`` has it."""
+    """A file that was examined, with its thumbnail. The other fields are those of ``Asset``."""
 
     path: Path
     thumbnail: Path
@@ -56,7 +55,8 @@ class ExaminedFile:
     def examined(
         cls, path: Path, thumbnail: Path, found: Original, mime_type: str | None = None
     ) -> "ExaminedFile":
-        """A client's file, under the media type that it was declared as, or else under its own."""
+        """A client's file, with the declared media type if there is one, else with the detected
+        type."""
         return cls(
             path=path,
             thumbnail=thumbnail,
@@ -72,7 +72,7 @@ class ExaminedFile:
 
     @classmethod
     def derived(cls, path: Path, thumbnail: Path, picture: Picture) -> "ExaminedFile":
-        """A picture of our own making."""
+        """A picture that the imaging pool rendered."""
         return cls(
             path=path,
             thumbnail=thumbnail,
@@ -93,9 +93,9 @@ def reserve_upload(
     size: int,
     now: datetime,
 ) -> Upload:
-    """Set ``size`` bytes aside for a file, and name where it will lie. Raises QuotaExceeded.
+    """Reserve ``size`` bytes for a file and choose its storage key. Raises QuotaExceeded.
 
-    Before it comes to that, what abandoned uploads hold is given back.
+    If there is no room, the bytes of abandoned uploads are released first.
     """
     try:
         storage_quota.reserve(session, principal.allowance, size)
@@ -108,43 +108,43 @@ def reserve_upload(
         mime_type=mime_type,
         size=size,
         created_at=now,
-        expires_at=now + VALID,
+        expires_at=now + URL_LIFETIME,
     )
     session.add(upload)
     return upload
 
 
-def store(upload: Upload, arrival: ExaminedFile, context: ProcessingContext) -> None:
-    """Put the file and its thumbnail where they will lie. Done twice, it does no harm."""
-    context.storage.put_file(thumbnail_key(upload), arrival.thumbnail, "image/webp")
-    context.storage.put_file(upload.storage_key, arrival.path, arrival.mime_type)
+def store(upload: Upload, file: ExaminedFile, context: ProcessingContext) -> None:
+    """Store the file and its thumbnail. It may be repeated."""
+    context.storage.put_file(thumbnail_key(upload), file.thumbnail, "image/webp")
+    context.storage.put_file(upload.storage_key, file.path, file.mime_type)
 
 
 def register(
     session: TenantSession,
     upload: Upload,
-    arrival: ExaminedFile,
+    file: ExaminedFile,
     original_name: str,
     label: Label,
     now: datetime,
 ) -> Asset | None:
-    """The asset of a file that was stored; None where another attempt made it, or the upload was
-    given up.
+    """Add the asset of a stored file. Returns None if another attempt has added it or the upload
+    was abandoned.
 
     Raises BadRequest for an unknown collection.
     """
     asset = Asset(
-        id=new_id("video" if arrival.is_video else "image", now),
-        media_type=MediaType.VIDEO if arrival.is_video else MediaType.IMAGE,
+        id=new_id("video" if file.is_video else "image", now),
+        media_type=MediaType.VIDEO if file.is_video else MediaType.IMAGE,
         original_name=original_name,
-        mime_type=arrival.mime_type,
-        kind=arrival.kind,
+        mime_type=file.mime_type,
+        kind=file.kind,
         size=upload.size,
-        width=arrival.width,
-        height=arrival.height,
-        frames=arrival.frames,
-        duration_ms=arrival.duration_ms,
-        content=arrival.content,
+        width=file.width,
+        height=file.height,
+        frames=file.frames,
+        duration_ms=file.duration_ms,
+        content=file.content,
         storage_key=upload.storage_key,
         thumbnail_key=thumbnail_key(upload),
         uploaded_at=assets.to_milliseconds(now),
@@ -158,11 +158,11 @@ def register(
 
 
 def refuse(principal: Principal, upload: Upload, reason: str) -> None:
-    """Remove a client's file that can't become an asset, unless a parallel attempt has made one of
-    it.
+    """Discard a client's file that can't become an asset, unless a parallel attempt has made it
+    one.
 
-    The row stays for as long as its URL, which may bring the bytes once more; until then they are
-    set aside.
+    The row and its reserved bytes stay as long as its URL is valid, because the client may send the
+    bytes once more.
     """
     with transaction(*principal.partition) as session:
         if session.change(
@@ -172,7 +172,7 @@ def refuse(principal: Principal, upload: Upload, reason: str) -> None:
 
 
 def abandon(principal: Principal, upload: Upload) -> None:
-    """Remove what was given up, unless a parallel attempt has made an asset of it."""
+    """Delete an upload and discard its objects, unless a parallel attempt has made it an asset."""
     with transaction(*principal.partition) as session:
         if current := session.scalar(
             select(Upload).where(Upload.id == upload.id, Upload.asset_id.is_(None))
@@ -181,22 +181,23 @@ def abandon(principal: Principal, upload: Upload) -> None:
 
 
 def release_expired(session: TenantSession, now: datetime) -> int:
-    """Forget uploads that are over and have their objects removed. Returns how many were abandoned.
+    """Delete expired uploads and discard their objects. Returns how many were abandoned.
 
-    What became an asset stays: only what its signed URL may have brought since goes.
+    The objects of an asset stay; only the bytes that its signed URL may have brought since are
+    discarded.
     """
-    over = session.scalars(select(Upload).where(Upload.expires_at <= now - GRACE)).all()
+    over = session.scalars(select(Upload).where(Upload.expires_at <= now - TRANSFER_GRACE)).all()
     return sum(_forget(session, upload) for upload in over)
 
 
 def partitions_with_expired(session: TenantSession, now: datetime) -> set[tuple[str, str]]:
-    """Where a sweep has something to do, as (org, mode); ``session`` must be unscoped."""
-    return partitions_with(session, Upload, Upload.expires_at <= now - GRACE)
+    """The partitions with expired uploads, as (org, mode); ``session`` must be unscoped."""
+    return partitions_with(session, Upload, Upload.expires_at <= now - TRANSFER_GRACE)
 
 
 def awaited(session: TenantSession, keys: Sequence[str]) -> set[str]:
-    """Those of the ``incoming`` keys whose bytes may still become an asset; ``session`` must be
-    unscoped."""
+    """The keys, of these ``incoming`` keys, whose bytes may still become an asset; ``session`` must
+    be unscoped."""
     arrived = [key.removeprefix(INCOMING) for key in keys]
     org_ids = {key.split("/")[1] for key in arrived}
     expected = select(Upload.storage_key).where(
@@ -206,7 +207,7 @@ def awaited(session: TenantSession, keys: Sequence[str]) -> set[str]:
 
 
 def incoming(storage_key: str) -> str:
-    """Where a client's bytes arrive."""
+    """The key that a client's bytes are uploaded to."""
     return f"{INCOMING}{storage_key}"
 
 
@@ -215,7 +216,7 @@ def thumbnail_key(upload: Upload) -> str:
 
 
 def objects(upload: Upload) -> list[str]:
-    """All keys that an upload may have brought bytes to."""
+    """All keys under which an upload may have stored bytes."""
     return [incoming(upload.storage_key), upload.storage_key, thumbnail_key(upload)]
 
 
@@ -226,8 +227,8 @@ def _new_key(org_id: str, name: str, now: datetime) -> str:
 
 
 def _forget(session: TenantSession, upload: Upload) -> bool:
-    """Delete the row; True where it was abandoned, whose bytes are given back. Deleted by one of
-    parallel callers."""
+    """Delete the row and release the bytes of an abandoned upload. Returns True if it was abandoned
+    and this caller deleted it."""
     abandoned = upload.asset_id is None
     ended = delete(Upload).where(Upload.id == upload.id)
     if not session.change(ended.where(Upload.asset_id.is_(None)) if abandoned else ended):

@@ -1,4 +1,4 @@
-"""Which renditions are there, and how long: while they are needed and fit (``services/kept``)."""
+"""How long renditions are kept: while they are needed and fit (``services/kept``)."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -11,17 +11,17 @@ from app.services import discarded_objects, kept
 from app.services.accounts.principal import Principal
 from app.tenancy import TenantSession, partitions_with
 
-KEPT = timedelta(days=30)
-"""A rendition that nobody asked for so long is forgotten; it can be made again."""
-ORPHANED = timedelta(hours=1)
-"""When a claim's holder surely is dead and nobody has taken it over."""
+RETENTION = timedelta(days=30)
+"""A rendition that was not requested for this long is deleted; it can be made again."""
+ORPHANED_AFTER = timedelta(hours=1)
+"""After this time the holder of a claim is surely dead and no other request has taken it over."""
 
 
-def missing(
+def count_missing(
     session: TenantSession, principal: Principal, asset_ids: Sequence[str], transform: Transform
 ) -> int:
-    """How many images an export of these assets has to render: contents without a rendition that is
-    ready."""
+    """How many images an export of these assets has to render: the contents without a ready
+    rendition."""
     transform_key = principal.watermarked_for_test(transform).canonical()
     ready = select(Rendition.id).where(
         Rendition.content == Asset.content,
@@ -39,23 +39,23 @@ def missing(
 
 
 def remove_all(session: TenantSession, content: str) -> None:
-    """Forget a content's renditions, those that are being made among them."""
+    """Delete a content's renditions, including those that are being made."""
     _forget(session, Rendition.content == content)
 
 
 def release_expired(session: TenantSession, now: datetime) -> int:
-    """Forget what nobody asks for, and claims whose holder died. Returns how many."""
+    """Delete unused renditions, and claims whose holder died. Returns how many."""
     return _forget(session, _expired(now))
 
 
 def partitions_with_expired(session: TenantSession, now: datetime) -> set[tuple[str, str]]:
-    """Where a sweep has something to do, as (org, mode); ``session`` must be unscoped."""
+    """The partitions with expired renditions, as (org, mode); ``session`` must be unscoped."""
     return partitions_with(session, Rendition, _expired(now))
 
 
 def _expired(now: datetime) -> ColumnElement[bool]:
-    unused = and_(Rendition.ready.is_(True), Rendition.needed_until <= now - KEPT)
-    orphaned = and_(Rendition.ready.is_(False), Rendition.needed_until <= now - ORPHANED)
+    unused = and_(Rendition.ready.is_(True), Rendition.needed_until <= now - RETENTION)
+    orphaned = and_(Rendition.ready.is_(False), Rendition.needed_until <= now - ORPHANED_AFTER)
     return or_(unused, orphaned)
 
 
@@ -67,7 +67,7 @@ def _forget(session: TenantSession, condition: ColumnElement[bool]) -> int:
         .returning(Rendition.storage_key, Rendition.ready, Rendition.size)
     )
     rows = session.execute(gone, execution_options={"synchronize_session": False}).all()
-    kept.shift(session, Kept.RENDITION, -sum(row.size or 0 for row in rows if row.ready))
+    kept.change_total(session, Kept.RENDITION, -sum(row.size or 0 for row in rows if row.ready))
     discarded_objects.discard(session, [row.storage_key for row in rows])
     return len(rows)
 

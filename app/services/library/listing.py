@@ -1,11 +1,11 @@
-"""Lists of assets: filtered, in an order, a page at a time; a million assets take about as long as
-ten thousand.
+"""Lists of assets: filtered, sorted and paged. A page of a million assets takes about as long as a
+page of ten thousand.
 
-There are two ways to a page. *Walking* goes through an index that is in the wanted order and keeps
-what matches, until the page is full: fast where much matches. *Finding* reads all that matches and
-sorts it: fast where little does. The total comes first and decides. It is kept (``facet_counts``)
-where a filter asks for one thing only; otherwise it is counted, but never past ``COUNTED_AT_MOST``.
-See docs/decisions/007-listing-totals.md.
+There are two ways to read a page. *Walking* goes through an index in the wanted order and keeps
+matching assets until the page is full: fast if many match. *Finding* reads all matching assets and
+sorts them: fast if few match. The total is determined first and decides. ``facet_counts`` has it if
+a filter has one condition only; otherwise the matches are counted, up to ``MAX_COUNTED``. See
+docs/decisions/007-listing-totals.md.
 """
 
 from collections.abc import Iterable
@@ -17,19 +17,20 @@ from sqlalchemy import ColumnElement, Select, select, tuple_
 from app.models import Asset
 from app.services.library import asset_query, facet_counts
 from app.services.library import cursor as cursors
-from app.services.library.asset_query import VALUES, Filter
+from app.services.library.asset_query import SORT_COLUMNS, Filter
 from app.services.library.cursor import Place, Sort
 from app.tenancy import TenantSession
 
 __all__ = ["AssetPage", "Filter", "Sort", "page_of"]
 
-DENSE = 0.1
-"""The share of matches from which on walking meets a page of them sooner than finding meets all."""
+DENSE_SHARE = 0.1
+"""If at least this share of the assets match, walking fills a page sooner than finding reads all
+matches."""
 
 
 @dataclass(frozen=True)
 class AssetPage:
-    """``total`` is over all pages; where it is not exact, there are more. ``next_cursor``: None on
+    """``total`` counts all pages; if it is not exact, there are more. ``next_cursor`` is None on
     the last page."""
 
     assets: list[Asset]
@@ -47,8 +48,8 @@ def page_of(
     page: int = 1,
     cursor: str | None = None,
 ) -> AssetPage:
-    """``size`` assets of the workspace: those after ``cursor`` where it is given, else the
-    ``page``-th so many, from 1.
+    """``size`` assets of the workspace: those after ``cursor`` if it is given, else those of page
+    ``page``, from 1.
 
     Raises BadRequest for a cursor that no list in this order gave.
     """
@@ -64,14 +65,14 @@ def page_of(
         assets=assets[:size],
         total=plan.total,
         total_is_exact=plan.is_exact,
-        next_cursor=cursors.encode(sort, _place(assets[size - 1], sort)) if has_more else None,
+        next_cursor=cursors.encode(sort, _place_of(assets[size - 1], sort)) if has_more else None,
     )
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """How a filter is looked up: from its rarest facet, or by its text. ``numbers`` are those of
-    all its facets."""
+    """How a filter is looked up: by its rarest facet or by its text. ``numbers`` holds the asset
+    count of each of its facets."""
 
     numbers: dict[str, int]
     rarest: str
@@ -88,29 +89,30 @@ def _plan(session: TenantSession, chosen: Filter) -> _Plan:
     by_text = asset_query.may_use_text_index(session, chosen, numbers[rarest])
     counted, most = (
         asset_query.count(session, chosen, rarest, by_text=by_text),
-        asset_query.COUNTED_AT_MOST,
+        asset_query.MAX_COUNTED,
     )
     return _Plan(numbers, rarest, by_text, min(counted, most), is_exact=counted <= most)
 
 
 def _rows(session: TenantSession, chosen: Filter, field: str, plan: _Plan) -> Select[Any]:
-    """``id`` and ``value`` of what matches, by the better way: ready to be walked, or found and
-    ready to be sorted."""
+    """Select ``id`` and ``value`` of the matching assets in the faster way: by walking, or by
+    finding all of them to be sorted."""
     walked = plan.rarest if asset_query.is_in_order(plan.rarest, field) else facet_counts.ALL
     must_find = plan.by_text or walked != plan.rarest
-    is_dense = plan.total >= min(asset_query.COUNTED_AT_MOST, DENSE * plan.numbers[walked])
+    is_dense = plan.total >= min(asset_query.MAX_COUNTED, DENSE_SHARE * plan.numbers[walked])
     if is_dense or not must_find:
         return asset_query.select_matching(session, chosen, walked, field)
     rows = asset_query.select_matching(session, chosen, plan.rarest, field, by_text=plan.by_text)
-    # A limit that cuts nothing off, because it keeps planners from walking after all.
-    found = rows.limit(asset_query.COUNTED_AT_MOST).subquery()
+    # The limit cuts nothing off; it keeps planners from walking.
+    found = rows.limit(asset_query.MAX_COUNTED).subquery()
     return select(found.c.id, found.c.value)
 
 
 def _assets(
     rows: Select[Any], sort: Sort, after: Place | None, offset: int, limit: int
 ) -> Select[Asset]:
-    """The assets of a page. Its ids come first: what is skipped is read from an index alone."""
+    """The assets of a page. Its ids are selected first, so that skipped rows are read from an index
+    alone."""
     key = (rows.selected_columns.value, rows.selected_columns.id)
     if after:
         rows = rows.where(tuple_(*key) < after if sort.is_descending else tuple_(*key) > after)
@@ -126,5 +128,5 @@ def _directed(key: Iterable[ColumnElement[Any]], sort: Sort) -> list[ColumnEleme
     return [part.desc() if sort.is_descending else part.asc() for part in key]
 
 
-def _place(asset: Asset, sort: Sort) -> Place:
-    return Place(getattr(asset, VALUES[sort.field].key), asset.id)
+def _place_of(asset: Asset, sort: Sort) -> Place:
+    return Place(getattr(asset, SORT_COLUMNS[sort.field].key), asset.id)

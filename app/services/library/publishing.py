@@ -1,8 +1,8 @@
-"""Published images: an asset's bytes under an address that nobody can guess, for everybody who was
+"""Published images: an asset's bytes at an address that can't be guessed, for everyone who was
 given it.
 
-Each publication has an address of its own, so that what was unpublished stays so, whatever is
-published later.
+Each publication has a new address, so that an unpublished address stays unpublished when the asset
+is published again.
 """
 
 import re
@@ -19,12 +19,11 @@ from app.tenancy import TenantSession, unscoped
 
 TOKEN_BYTES = 18
 TOKEN = re.compile(r"[\w-]{24}", re.ASCII)
-FOLDER = "/published/"
+PATH_PREFIX = "/published/"
 
 
 def publish(session: TenantSession, asset: Asset) -> None:
-    """Give the asset an address; parallel callers, and later ones, get the same. Raises
-    NotFound."""
+    """Give the asset an address. Parallel and later calls get the same one. Raises NotFound."""
     mine = update(Asset).where(Asset.id == asset.id, Asset.public_token.is_(None))
     session.change(mine.values(public_token=secrets.token_urlsafe(TOKEN_BYTES)))
     token = session.scalar(select(Asset.public_token).where(Asset.id == asset.id))
@@ -34,14 +33,13 @@ def publish(session: TenantSession, asset: Asset) -> None:
 
 
 def unpublish(session: TenantSession, asset: Asset) -> None:
-    """Nobody finds the asset at its address any more, for good. It is no error where it has
-    none."""
+    """Remove the asset's address permanently. An asset without an address is no error."""
     session.change(update(Asset).where(Asset.id == asset.id).values(public_token=None))
     set_committed_value(asset, "public_token", None)
 
 
 def find(token: str) -> ImageFile | None:
-    """What lies at an address, whoever it belongs to."""
+    """The image at an address, of any organization."""
     if not TOKEN.fullmatch(token):
         return None
     with transaction() as session, unscoped(session, "a published image"):
@@ -49,12 +47,12 @@ def find(token: str) -> ImageFile | None:
         return ImageFile.of(asset) if asset else None
 
 
-def at(path: str) -> ImageFile | None:
-    """What lies at a path of this server, written as ``path_of`` does. None for another path;
-    raises Unprocessable."""
-    if not path.startswith(FOLDER):
+def find_at_path(path: str) -> ImageFile | None:
+    """The image at a path of this server in the form of ``path_of``. None for another path. Raises
+    Unprocessable if no image is published there."""
+    if not path.startswith(PATH_PREFIX):
         return None
-    token, _, extension = path.removeprefix(FOLDER).rpartition(".")
+    token, _, extension = path.removeprefix(PATH_PREFIX).rpartition(".")
     if (image := find(token)) and image.extension == extension:
         return image
     problem = "url: no image is published there; it may have been unpublished"
@@ -62,5 +60,7 @@ def at(path: str) -> ImageFile | None:
 
 
 def path_of(asset: Asset) -> str | None:
-    """The address of an asset that is published, without a host."""
-    return asset.public_token and f"{FOLDER}{asset.public_token}.{ImageFile.of(asset).extension}"
+    """The path of a published asset, None for an asset that is not published."""
+    return (
+        asset.public_token and f"{PATH_PREFIX}{asset.public_token}.{ImageFile.of(asset).extension}"
+    )

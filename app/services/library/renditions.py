@@ -1,8 +1,9 @@
 """Renditions: transformed copies of originals, made once and kept.
 
-Whoever inserts a rendition's row renders it; the others wait for it, across all processes. A claim
-has a lease, so that a renderer that died holds nobody up for long. The row becomes ready and the
-image is counted in one transaction. How long they are kept: ``services/library/kept_renditions``.
+Whoever inserts a rendition's row renders it; other requests wait for it, across all processes. A
+claim has a lease, so that a renderer that died delays other requests only briefly. One transaction
+makes the row ready and counts the image. ``services/library/kept_renditions`` says how long
+renditions are kept.
 """
 
 import time
@@ -26,18 +27,18 @@ from app.services.usage import Reservation
 from app.tenancy import TenantSession, insert_if_absent
 
 LEASE = timedelta(seconds=10)
-TOUCHED = timedelta(days=1)
-"""How exactly it is known when a rendition was last asked for."""
-SPARE = timedelta(minutes=10)
-"""How much longer than its URL one is needed: so the next URLs of the same length change
-nothing."""
+NEEDED_RESOLUTION = timedelta(days=1)
+"""How exactly the time of a rendition's last request is recorded."""
+URL_MARGIN = timedelta(minutes=10)
+"""How much longer than its URL a rendition is kept, so that further URLs of the same lifetime need
+no update."""
 POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 150
 
 
 @dataclass(frozen=True)
 class RenditionSource:
-    """What is rendered: an asset's content and where it lies."""
+    """The original of a rendition: an asset's content and its storage key."""
 
     asset_id: str
     content: str
@@ -50,8 +51,8 @@ class RenditionSource:
 
 @dataclass(frozen=True)
 class RenditionClaim:
-    """The right and duty to render: a row's id, this claim's own token and key, and the image set
-    aside for it."""
+    """The right and duty to render: the row's id, this claim's token and storage key, and the
+    reserved image."""
 
     rendition_id: str
     token: str
@@ -60,9 +61,9 @@ class RenditionClaim:
 
 
 @dataclass(frozen=True)
-class Found:
-    """A rendition that is there. ``cached`` False: it was rendered just now, and its file is where
-    it was asked for."""
+class ReadyRendition:
+    """A rendition that is ready. If ``cached`` is False, it was rendered just now and its file is
+    at the requested path. ``size`` is in bytes."""
 
     storage_key: str
     format: Format
@@ -72,11 +73,11 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A rendition as somebody wants it.
+class RenditionRequest:
+    """A request for a rendition.
 
-    ``ttl`` is how long a URL will lead to it; without one it may be larger than all that is kept,
-    and then is made anew the next time.
+    ``ttl`` is how long a URL will lead to it. Without ``ttl`` it may be larger than the limit of
+    kept renditions; then it is not kept.
     """
 
     principal: Principal
@@ -85,21 +86,24 @@ class Wanted:
     ttl: timedelta | None = None
 
     @cached_property
-    def drawn(self) -> Transform:
-        """How it is drawn: a test key's has a watermark."""
+    def effective_transform(self) -> Transform:
+        """The transform, with a watermark for a test key."""
         return self.principal.watermarked_for_test(self.transform)
 
     @cached_property
     def identity(self) -> dict[str, str]:
-        """What its row has, and no other in the workspace."""
-        return {"content": self.original.content, "transform_key": self.drawn.canonical()}
+        """The columns that identify its row in the workspace."""
+        return {
+            "content": self.original.content,
+            "transform_key": self.effective_transform.canonical(),
+        }
 
 
-def render(wanted: Wanted, target: Path, context: ProcessingContext) -> Found:
-    """The rendition, from the cache or made now; then its file is at ``target``, too.
+def render(wanted: RenditionRequest, target: Path, context: ProcessingContext) -> ReadyRendition:
+    """Find the rendition or render it. If it was rendered now, its file is at ``target``.
 
-    Raises QuotaExceeded, ImagingError, Unprocessable where the original's object is missing,
-    NotFound where the asset was deleted meanwhile, Overloaded. Nothing is counted then.
+    Raises QuotaExceeded, ImagingError, Overloaded, Unprocessable if the original's object is
+    missing, NotFound if the asset was deleted meanwhile. Then nothing is counted.
     """
     deadline = time.monotonic() + (
         PATIENCE_SECONDS if context.patience is None else context.patience
@@ -107,9 +111,9 @@ def render(wanted: Wanted, target: Path, context: ProcessingContext) -> Found:
     while True:
         with transaction(*wanted.principal.partition) as session:
             got = _find_or_claim(session, wanted, context.clock())
-        if isinstance(got, Found):
+        if isinstance(got, ReadyRendition):
             return got
-        if got and (found := _Rendering(wanted, got, target, context).outcome()):
+        if got and (found := _Rendering(wanted, got, target, context).run()):
             return found
         if time.monotonic() >= deadline:
             raise Overloaded(
@@ -120,18 +124,19 @@ def render(wanted: Wanted, target: Path, context: ProcessingContext) -> Found:
             time.sleep(POLL_SECONDS)
 
 
-def reuse(session: TenantSession, wanted: Wanted, now: datetime) -> Found | None:
-    """The rendition, where it is there already: that takes no work, and so no turn."""
-    return _ready(session, wanted, _row(session, wanted), now)
+def reuse(session: TenantSession, wanted: RenditionRequest, now: datetime) -> ReadyRendition | None:
+    """The rendition if it is ready, otherwise None. It extends the time for which the rendition is
+    needed. It takes no work, so it waits for no turn."""
+    return _reuse_if_ready(session, wanted, _find_row(session, wanted), now)
 
 
 def _find_or_claim(
-    session: TenantSession, wanted: Wanted, now: datetime
-) -> Found | RenditionClaim | None:
-    """The rendition, or the right to make it; None while somebody else makes it. Raises NotFound,
+    session: TenantSession, wanted: RenditionRequest, now: datetime
+) -> ReadyRendition | RenditionClaim | None:
+    """The rendition, or a claim to make it; None while another request makes it. Raises NotFound,
     QuotaExceeded."""
-    row, principal = _row(session, wanted), wanted.principal
-    if found := _ready(session, wanted, row, now):
+    row, principal = _find_row(session, wanted), wanted.principal
+    if found := _reuse_if_ready(session, wanted, row, now):
         return found
     if row is not None and row.lease_until > now:
         return None
@@ -156,55 +161,59 @@ def _find_or_claim(
     )
 
 
-def _row(session: TenantSession, wanted: Wanted) -> Rendition | None:
+def _find_row(session: TenantSession, wanted: RenditionRequest) -> Rendition | None:
     return session.scalar(select(Rendition).filter_by(**wanted.identity))
 
 
-def _ready(
-    session: TenantSession, wanted: Wanted, row: Rendition | None, now: datetime
-) -> Found | None:
-    """A rendition that is there and stays for as long as it is needed."""
-    if row is None or not row.format or not _need(session, row, now, wanted.ttl):
+def _reuse_if_ready(
+    session: TenantSession, wanted: RenditionRequest, row: Rendition | None, now: datetime
+) -> ReadyRendition | None:
+    """The rendition of a ready row, after extending the time for which it is needed."""
+    if row is None or not row.format or not _extend_need(session, row, now, wanted.ttl):
         return None
-    return Found(row.storage_key, Format(row.format), row.size or 0, row.crc32 or 0, cached=True)
+    return ReadyRendition(
+        row.storage_key, Format(row.format), row.size or 0, row.crc32 or 0, cached=True
+    )
 
 
 def _needed_until(now: datetime, ttl: timedelta | None) -> datetime:
-    """``ttl`` is how long a URL will lead to it."""
-    return now if ttl is None else now + ttl + SPARE
+    """The end of the time for which a rendition is needed."""
+    return now if ttl is None else now + ttl + URL_MARGIN
 
 
-def _need(session: TenantSession, row: Rendition, now: datetime, ttl: timedelta | None) -> bool:
-    """Note that a rendition is needed, now or until a URL ends. False where it was forgotten just
-    now."""
-    if row.needed_until > (now - TOUCHED if ttl is None else now + ttl + SPARE / 2):
+def _extend_need(
+    session: TenantSession, row: Rendition, now: datetime, ttl: timedelta | None
+) -> bool:
+    """Record that a rendition is needed, now or until a URL ends. Returns False if it was deleted
+    meanwhile."""
+    if row.needed_until > (now - NEEDED_RESOLUTION if ttl is None else now + ttl + URL_MARGIN / 2):
         return True
     ready = update(Rendition).where(Rendition.id == row.id, Rendition.ready.is_(True))
     return bool(session.change(ready.values(needed_until=_needed_until(now, ttl))))
 
 
 def _held(rendition_id: str, token: str) -> ColumnElement[bool]:
-    """Whether a claim still is the one that counts."""
+    """Whether a claim is still the current one."""
     return and_(Rendition.id == rendition_id, Rendition.claim == token, Rendition.ready.is_(False))
 
 
 @dataclass(frozen=True)
 class _Rendering:
-    """The work under one claim; its file comes to ``target``."""
+    """The work under one claim; the file is rendered to ``target``."""
 
-    wanted: Wanted
+    wanted: RenditionRequest
     claim: RenditionClaim
     target: Path
     context: ProcessingContext
 
-    def outcome(self) -> Found | None:
-        """Render, store, count. None where the claim was lost: somebody else does it, or the asset
-        was deleted."""
+    def run(self) -> ReadyRendition | None:
+        """Render, store and count. Returns None if the claim was lost: another request has it, or
+        the asset was deleted."""
         try:
             picture, key = self._draw(), self.claim.storage_key
             self.context.storage.put_file(key, self.target, picture.format.mime)
             crc32 = crc32_of(self.target)
-            found = Found(key, picture.format, picture.size, crc32, cached=False)
+            found = ReadyRendition(key, picture.format, picture.size, crc32, cached=False)
             counted = self._keep(picture, found)
         except BaseException:
             self._give_up()
@@ -215,8 +224,7 @@ class _Rendering:
         return None
 
     def _draw(self) -> Picture:
-        """The picture in ``target``; the claim is renewed while it waits for its turn and is worked
-        on."""
+        """Render the picture to ``target`` and renew the claim during the wait and the work."""
         context, wanted = self.context, self.wanted
         with context.folder() as folder:
             source = folder / "original"
@@ -227,7 +235,7 @@ class _Rendering:
                     "The asset's file is missing in storage: delete the asset and upload it again."
                 ) from None
             work = context.imaging.submit(
-                source, self.target, wanted.drawn, wanted.principal.org_id
+                source, self.target, wanted.effective_transform, wanted.principal.org_id
             )
             return context.outcome(work, self._renew)
 
@@ -236,11 +244,11 @@ class _Rendering:
             renewed = {"lease_until": self.context.clock() + LEASE}
             session.change(update(Rendition).where(self._is_held).values(**renewed))
 
-    def _keep(self, picture: Picture, found: Found) -> bool:
-        """Make the rendition known, if it fits, and count the image, at once. False where the claim
-        was lost.
+    def _keep(self, picture: Picture, found: ReadyRendition) -> bool:
+        """Mark the rendition ready, if it fits, and count the image, in one transaction. Returns
+        False if the claim was lost.
 
-        Raises QuotaExceeded where a URL would lead to one that doesn't fit.
+        Raises QuotaExceeded if a URL would lead to a rendition that doesn't fit.
         """
         principal, ttl = self.wanted.principal, self.wanted.ttl
         values = {
@@ -252,11 +260,11 @@ class _Rendering:
             "crc32": found.crc32,
             "needed_until": _needed_until(self.context.clock(), ttl),
         }
-        limit = kept.most(principal, Kept.RENDITION)
+        limit = kept.max_bytes(principal, Kept.RENDITION)
         with transaction(*principal.partition) as session:
             if kept.add(session, kept_renditions.EVICTION, picture.size, limit):
                 if not session.change(update(Rendition).where(self._is_held).values(**values)):
-                    kept.shift(session, Kept.RENDITION, -picture.size)
+                    kept.change_total(session, Kept.RENDITION, -picture.size)
                     return False
             elif ttl:
                 raise QuotaExceeded(

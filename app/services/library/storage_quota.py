@@ -1,8 +1,8 @@
-"""An organization's space in storage: set aside before bytes come, given back when they are given
-up.
+"""An organization's space in storage, reserved before bytes are stored and released when they are
+deleted.
 
-One counter an org, raised by one conditional UPDATE, so that parallel uploads never pass the plan's
-limit.
+Each organization has one counter. One conditional UPDATE raises it, so that parallel uploads never
+exceed the plan's limit.
 """
 
 from sqlalchemy import select, update
@@ -14,7 +14,7 @@ from app.tenancy import TenantSession, insert_if_absent
 
 
 def reserve(session: TenantSession, allowance: Allowance, size: int) -> None:
-    """Set ``size`` bytes aside. Raises QuotaExceeded where the plan has no room for them."""
+    """Reserve ``size`` bytes. Raises QuotaExceeded if the plan has no room for them."""
     insert_if_absent(session, StorageCounter, bytes=0)
     statement = update(StorageCounter).values(bytes=StorageCounter.bytes + size)
     if allowance.storage_bytes is not None:
@@ -33,5 +33,5 @@ def release(session: TenantSession, size: int) -> None:
 
 
 def used(session: TenantSession) -> int:
-    """Bytes of all assets, and of uploads that are under way."""
+    """The bytes of all assets and of unfinished uploads."""
     return session.scalar(select(StorageCounter.bytes)) or 0

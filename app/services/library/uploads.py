@@ -1,9 +1,8 @@
-"""Uploads in two steps: a grant, with a signed URL to put the bytes to; then the asset, once they
-were looked at.
+"""Uploads in two steps: first a grant with a signed URL for the bytes, then the asset, after the
+bytes were examined.
 
-The client's bytes arrive under a key of their own (``incoming/…``). Finalizing fetches
-them, examines them, and stores what was examined under the asset's key: whoever still
-holds the signed URL can't change it.
+The client uploads the bytes to a separate key (``incoming/…``). Finalizing fetches them, examines
+them, and stores the examined bytes under the asset's key, which the signed URL can't change.
 """
 
 from contextlib import suppress
@@ -28,8 +27,8 @@ from app.tenancy import TenantSession
 
 
 @dataclass(frozen=True)
-class Declared:
-    """What the client says about a file, in both steps. ``size`` in bytes."""
+class DeclaredFile:
+    """The client's declaration of a file, in both steps. ``size`` is in bytes."""
 
     original_name: str
     mime_type: str
@@ -37,16 +36,18 @@ class Declared:
 
 
 @dataclass(frozen=True)
-class Ticket:
+class UploadSlot:
     storage_key: str
     upload: PresignedUpload
     expires_at: datetime
 
 
-def presign(principal: Principal, declared: Declared, storage: Storage, now: datetime) -> Ticket:
-    """Set the file's bytes aside and sign an upload of exactly this size and type.
+def presign(
+    principal: Principal, declared: DeclaredFile, storage: Storage, now: datetime
+) -> UploadSlot:
+    """Reserve the file's bytes and sign an upload of exactly this size and type.
 
-    Raises BadRequest for a type that is not taken, TooLarge, QuotaExceeded.
+    Raises BadRequest for a type that is not supported, TooLarge, QuotaExceeded.
     """
     _check_type(declared.mime_type)
     allowance = principal.allowance
@@ -67,22 +68,22 @@ def presign(principal: Principal, declared: Declared, storage: Storage, now: dat
         expires_at=expires_at,
         now=now,
     )
-    return Ticket(key, presigned, expires_at)
+    return UploadSlot(key, presigned, expires_at)
 
 
 def finalize(
     principal: Principal,
     storage_key: str,
-    declared: Declared,
+    declared: DeclaredFile,
     label: Label,
     context: ProcessingContext,
 ) -> tuple[Asset, bool]:
-    """The asset of an upload, and whether it was made now.
+    """Make the asset of an upload. Returns it and whether it was made now.
 
-    Raises Forbidden for another organization's key, NotFound for one that was never given out or is
-    over, BadRequest for an unknown collection, Unprocessable where nothing was uploaded yet or
-    where it was refused before. Where the file is not what was declared, or can't be read, it
-    raises Unprocessable or what ``imaging`` says, and the file is removed.
+    Raises Forbidden for another organization's key, NotFound for an unknown or expired key,
+    BadRequest for an unknown collection, Unprocessable if nothing was uploaded yet or the upload
+    was refused before. If the file does not match its declaration or can't be read, raises
+    Unprocessable or ImagingError, and the file is removed.
     """
     with transaction(*principal.partition) as session:
         collections.check(session, label.collection_id)
@@ -92,14 +93,14 @@ def finalize(
     with context.folder() as folder:
         path = _fetch(upload, folder, context)
         try:
-            arrival = _examine(path, upload, declared, context)
+            file = _examine(path, upload, declared, context)
         except AppError as refusal:
             if refusal.status < 500:
                 ingest.refuse(principal, upload, refusal.message)
             raise
-        ingest.store(upload, arrival, context)
+        ingest.store(upload, file, context)
         asset, made = _register(
-            principal, upload, arrival, declared.original_name, label, context.clock()
+            principal, upload, file, declared.original_name, label, context.clock()
         )
     context.storage.delete([incoming(storage_key)])
     return asset, made
@@ -137,8 +138,8 @@ def _upload_of(session: TenantSession, storage_key: str) -> Upload:
 
 
 def _fetch(upload: Upload, folder: Path, context: ProcessingContext) -> Path:
-    """The upload's file, in the folder. It is under the asset's key where an earlier attempt
-    ended half-way."""
+    """Fetch the upload's file. It is under the asset's key if an earlier attempt stored it but did
+    not finish."""
     path = folder / "original"
     for key in (incoming(upload.storage_key), upload.storage_key):
         with suppress(FileNotFoundError):
@@ -150,9 +151,9 @@ def _fetch(upload: Upload, folder: Path, context: ProcessingContext) -> Path:
 
 
 def _examine(
-    path: Path, upload: Upload, declared: Declared, context: ProcessingContext
+    path: Path, upload: Upload, declared: DeclaredFile, context: ProcessingContext
 ) -> ExaminedFile:
-    """What the file is. Raises Unprocessable, ImagingError."""
+    """Examine the file. Raises Unprocessable, ImagingError."""
     size = path.stat().st_size
     if size != declared.size or size != upload.size:
         raise _mismatch("size", f"{declared.size:,} bytes were declared and {size:,} were uploaded")
@@ -180,14 +181,14 @@ def _mismatch(field: str, problem: str) -> Unprocessable:
 def _register(
     principal: Principal,
     upload: Upload,
-    arrival: ExaminedFile,
+    file: ExaminedFile,
     original_name: str,
     label: Label,
     now: datetime,
 ) -> tuple[Asset, bool]:
-    """The asset's row, once: of parallel attempts one makes it and the others find it."""
+    """Add the asset's row. Of parallel attempts one adds it and the others find it."""
     with transaction(*principal.partition) as session:
-        if asset := ingest.register(session, upload, arrival, original_name, label, now):
+        if asset := ingest.register(session, upload, file, original_name, label, now):
             return asset, True
         if found := _asset_of(session, upload.storage_key):
             return found, False

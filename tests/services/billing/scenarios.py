@@ -247,7 +247,7 @@ class Life:
                 plans.lapse(session, self.calendar.now)
 
     def ask(self, _: Random) -> None:
-        subscriptions.check_unheard(self.billing_env.provider)
+        subscriptions.synchronise_due(self.billing_env.provider)
         self._look()
 
     def grant(self, random: Random) -> None:

@@ -246,7 +246,7 @@ def test_what_was_stored_and_never_enqueued_is_found(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(inbox, "send", die)
+        patch.setattr(inbox, "enqueue", die)
         created = next(
             one for one in billing_env.new_events if one["type"] == "customer.subscription.created"
         )

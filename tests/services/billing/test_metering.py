@@ -234,7 +234,7 @@ def test_an_overdue_payment_does_not_end_metering(
 def test_what_the_provider_did_not_take_waits_for_the_next_time(
     metered_billing_env: BillingEnv, acme: Account, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(metering, "AT_ONCE", 2)
+    monkeypatch.setattr(metering, "BATCH_SIZE", 2)
     entries = {spend(acme, images, clock): images for images in (1, 2, 3, 4, 5)}
     provider = metered_billing_env.provider
     assert metering.report(replace(provider, payments=Breaking(provider.payments, 3))) == 3

@@ -333,7 +333,7 @@ def test_the_work_does_not_grow_with_the_organizations(
     billing_env: BillingEnv, make_account: AccountMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One query for all, read in parts, as are the provider's lists."""
-    monkeypatch.setattr(reconciliation, "ROWS", 3)
+    monkeypatch.setattr(reconciliation, "BATCH_SIZE", 3)
     monkeypatch.setattr(adapter, "PAGE", 3)
     counts = []
     for accounts in (1, 7):

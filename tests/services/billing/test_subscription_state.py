@@ -16,10 +16,10 @@ from app.models import BillingAccount
 from app.services.billing import subscriptions
 from app.services.billing.prices import Prices, UnknownPrice
 from app.services.billing.subscriptions import (
-    LATE,
-    LATER,
-    OFTEN,
-    SOON,
+    EXPECTED_CHANGE_DELAY,
+    MIN_CHECK_INTERVAL,
+    PERIOD_END_MARGIN,
+    UNPAID_CHECK_INTERVAL,
     SubscriptionState,
     subscription_state,
 )
@@ -130,13 +130,13 @@ def test_what_came_of_it_is_told_to_whoever_has_the_transaction(
     ("found", "after"),
     [
         (SubscriptionState(), None),
-        (SubscriptionState("sub", "past_due", period_end=NOW), OFTEN),
-        (SubscriptionState("sub", "unpaid", period_end=NOW), OFTEN),
-        (SubscriptionState("sub", "incomplete"), OFTEN),
+        (SubscriptionState("sub", "past_due", period_end=NOW), UNPAID_CHECK_INTERVAL),
+        (SubscriptionState("sub", "unpaid", period_end=NOW), UNPAID_CHECK_INTERVAL),
+        (SubscriptionState("sub", "incomplete"), UNPAID_CHECK_INTERVAL),
         (SubscriptionState("sub", "active"), None),
         (
             SubscriptionState("sub", "active", period_end=NOW + timedelta(days=9)),
-            timedelta(days=9) + LATE,
+            timedelta(days=9) + PERIOD_END_MARGIN,
         ),
         (
             SubscriptionState(
@@ -145,9 +145,9 @@ def test_what_came_of_it_is_told_to_whoever_has_the_transaction(
                 period_end=NOW + timedelta(days=9),
                 cancel_at=NOW + timedelta(days=3),
             ),
-            timedelta(days=3) + LATE,
+            timedelta(days=3) + PERIOD_END_MARGIN,
         ),
-        (SubscriptionState("sub", "active", period_end=NOW), LATER),
+        (SubscriptionState("sub", "active", period_end=NOW), MIN_CHECK_INTERVAL),
     ],
 )
 def test_the_provider_is_asked_when_news_is_due(
@@ -157,7 +157,13 @@ def test_the_provider_is_asked_when_news_is_due(
 
 
 @pytest.mark.parametrize(
-    ("before", "after"), [(None, SOON), (SOON * 2, SOON), (SOON, SOON), (SOON / 2, SOON / 2)]
+    ("before", "after"),
+    [
+        (None, EXPECTED_CHANGE_DELAY),
+        (EXPECTED_CHANGE_DELAY * 2, EXPECTED_CHANGE_DELAY),
+        (EXPECTED_CHANGE_DELAY, EXPECTED_CHANGE_DELAY),
+        (EXPECTED_CHANGE_DELAY / 2, EXPECTED_CHANGE_DELAY / 2),
+    ],
 )
 def test_what_is_about_to_change_is_asked_for_soon_but_not_later_than_before(
     app: Flask,
@@ -174,7 +180,7 @@ def test_what_is_about_to_change_is_asked_for_soon_but_not_later_than_before(
             row = session.scalars(select(BillingAccount)).one()
             row.check_at = None if before is None else now + before
         with transaction(account.org_id) as session:
-            subscriptions.expect(session, now)
+            subscriptions.schedule_check(session, now)
     assert billing_env.billing(account).check_at == now + after
 
 
@@ -221,8 +227,8 @@ def test_who_was_not_heard_of_is_asked_about_twenty_at_a_time_and_the_longest_si
     asked = Asked()
     provider = replace(billing_env.provider, payments=asked)
     with app.app_context():
-        subscriptions.check_unheard(provider)
+        subscriptions.synchronise_due(provider)
         assert asked.customers == silent[:20]
-        subscriptions.check_unheard(provider)
+        subscriptions.synchronise_due(provider)
     assert asked.customers[20] == silent[20]
     assert not set(silent) & set(asked.customers[21:])

@@ -243,10 +243,10 @@ def test_a_renewal_that_nobody_told_is_asked_for(life: Life) -> None:
     life.calendar.now = ended
     life.stripe.subscriptions.end_period(one)
     life.calendar.advance(hours=2, seconds=-1)
-    subscriptions.check_unheard(life.billing_env.provider)
+    subscriptions.synchronise_due(life.billing_env.provider)
     assert life.billing_env.billing(life.who).period_end == ended
     life.calendar.advance(seconds=1)
-    subscriptions.check_unheard(life.billing_env.provider)
+    subscriptions.synchronise_due(life.billing_env.provider)
     renewed = life.billing_env.billing(life.who).period_end
     assert renewed
     assert renewed > ended + timedelta(days=27)
@@ -263,7 +263,7 @@ def test_an_end_that_nobody_told_is_asked_for(life: Life) -> None:
     life.stripe.subscriptions.end_period(one)
     life.calendar.advance(hours=2)
     assert life.plan == "TEAM"
-    subscriptions.check_unheard(life.billing_env.provider)
+    subscriptions.synchronise_due(life.billing_env.provider)
     assert life.plan == "FREE"
     life.check()
 
@@ -275,7 +275,7 @@ def test_a_payment_that_nobody_told_is_asked_for_before_the_plan_lapses(life: Li
     life.catch_up()
     life.stripe.customers.set_card(life.customer_id, "works")
     life.calendar.advance(days=1)
-    subscriptions.check_unheard(life.billing_env.provider)
+    subscriptions.synchronise_due(life.billing_env.provider)
     life.check()
     assert (
         life.billing_env.billing(life.who).status,
@@ -290,7 +290,7 @@ def test_who_did_not_answer_is_asked_again_later(life: Life) -> None:
     broken = Broken(life.billing_env.provider.payments, {life.customer_id: DependencyDown("down")})
     asked = []
     for _ in range(8):
-        subscriptions.check_unheard(replace(life.billing_env.provider, payments=broken))
+        subscriptions.synchronise_due(replace(life.billing_env.provider, payments=broken))
         asked.append(len(broken.asked))
         life.calendar.advance(hours=1)
     assert asked == [1, 1, 1, 1, 1, 1, 2, 2]

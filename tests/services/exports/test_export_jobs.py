@@ -19,8 +19,8 @@ from app.models import DiscardedObject, Export, ExportStatus
 from app.services.accounts import keys
 from app.services.accounts.principal import Principal
 from app.services.exports import export_jobs, export_worker
-from app.services.exports.export_jobs import LEASE, MOST_UNFINISHED, DueExport
-from app.services.exports.export_worker import MOST_ATTEMPTS, _Packing
+from app.services.exports.export_jobs import LEASE, MAX_UNFINISHED, DueExport
+from app.services.exports.export_worker import MAX_ATTEMPTS, _Packing
 from app.services.exports.exports import Config
 from app.tenancy import unscoped
 from tests.client import ApiClient, bearer
@@ -58,11 +58,11 @@ class Case:
         with transaction(*self.principal.partition) as session:
             return list(session.scalars(select(DiscardedObject.storage_key)))
 
-    def take_due(self) -> list[DueExport]:
+    def requeue_due(self) -> list[DueExport]:
         with transaction() as session, unscoped(session, "a test"):
             return [
                 due
-                for due in export_worker.take_due(session, self.clock())
+                for due in export_worker.requeue_due(session, self.clock())
                 if due.org_id == self.principal.org_id
             ]
 
@@ -103,7 +103,7 @@ def while_it_stores(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[...
 def overdue(case: Case, clock: Clock, export: Export) -> None:
     """The worker is away for longer than its lease; another takes the export up."""
     clock.set(case.row(export).lease_until)
-    assert [due.export_id for due in case.take_due()] == [export.id]
+    assert [due.export_id for due in case.requeue_due()] == [export.id]
     case.another_claims(export)
 
 
@@ -205,7 +205,7 @@ def test_a_cancelled_export_is_claimed_and_finished_by_nobody(
     def cancelled(chunks: Iterable[bytes]) -> Iterable[bytes]:
         whole = list(chunks)
         with transaction(*case.principal.partition) as session:
-            export_jobs.cancel(session, running.id, clock())
+            export_jobs.cancel_or_delete(session, running.id, clock())
         return whole
 
     while_it_stores(cancelled)
@@ -214,8 +214,8 @@ def test_a_cancelled_export_is_claimed_and_finished_by_nobody(
     assert set(case.discarded) == {f"exports/{running.org_id}/{running.id}-1.zip"}
     assert case.row(running).finished_at is not None
     with transaction(*case.principal.partition) as session:
-        export_jobs.cancel(session, queued.id, clock())
-        export_jobs.cancel(session, queued.id, clock())
+        export_jobs.cancel_or_delete(session, queued.id, clock())
+        export_jobs.cancel_or_delete(session, queued.id, clock())
     case.work(queued.id)
     assert (case.row(queued).status, case.row(queued).attempt) == ("cancelled", 0)
 
@@ -226,34 +226,34 @@ def test_what_a_dead_worker_stored_goes_with_its_export(case: Case, clock: Clock
     case.another_claims(export)
     assert case.row(export).lease_until >= export.lease_until + timedelta(seconds=3)
     with transaction(*case.principal.partition) as session:
-        export_jobs.cancel(session, export.id, clock())
+        export_jobs.cancel_or_delete(session, export.id, clock())
     assert case.discarded == [f"exports/{export.org_id}/{export.id}-1.zip"]
 
 
 def test_what_is_due_is_told_once_and_only_when_its_lease_is_over(case: Case, clock: Clock) -> None:
     export = case.create()
-    assert case.take_due() == []
+    assert case.requeue_due() == []
     clock.set(export.lease_until)
     due = DueExport(export.org_id, "live", export.id, 0)
     assert due.job_id == f"{export.id}-0"
-    assert case.take_due() == [due]
-    assert case.take_due() == []
+    assert case.requeue_due() == [due]
+    assert case.requeue_due() == []
     case.another_claims(export)
     assert export_jobs.due(case.row(export)).job_id == f"{export.id}-1"
     clock.set(case.row(export).lease_until)
-    assert [one.job_id for one in case.take_due()] == [f"{export.id}-1"]
+    assert [one.job_id for one in case.requeue_due()] == [f"{export.id}-1"]
     assert case.row(export).status == "queued"
 
 
-@pytest.mark.parametrize("attempts", [MOST_ATTEMPTS - 1, MOST_ATTEMPTS])
+@pytest.mark.parametrize("attempts", [MAX_ATTEMPTS - 1, MAX_ATTEMPTS])
 def test_the_last_attempt_is_the_twentieth(case: Case, clock: Clock, attempts: int) -> None:
     export = case.create()
     with transaction(*case.principal.partition) as session:
         export_jobs.get(session, export.id).attempt = attempts
     clock.set(export.lease_until)
-    told = case.take_due()
+    told = case.requeue_due()
     row = case.row(export)
-    if attempts < MOST_ATTEMPTS:
+    if attempts < MAX_ATTEMPTS:
         assert (len(told), row.status, row.error, row.finished_at) == (1, "queued", None, None)
     else:
         assert (told, row.status) == ([], "failed")
@@ -262,7 +262,7 @@ def test_the_last_attempt_is_the_twentieth(case: Case, clock: Clock, attempts: i
 
 
 def test_twenty_may_be_unfinished(case: Case) -> None:
-    oldest, second, *_ = [case.create() for _ in range(MOST_UNFINISHED)]
+    oldest, second, *_ = [case.create() for _ in range(MAX_UNFINISHED)]
     with pytest.raises(RateLimited) as refused:
         case.create()
     assert refused.value.headers["Retry-After"] == "30"

@@ -32,7 +32,7 @@ def shift(
     account: Account, before: Iterable[str], after: Iterable[str], mode: str = "live"
 ) -> None:
     with transaction(account.org_id, mode) as session:
-        facet_counts.shift(session, set(before), set(after))
+        facet_counts.apply_change(session, set(before), set(after))
 
 
 ASSETS = st.builds(
@@ -90,9 +90,9 @@ def test_tags_that_nothing_carries_any_more_are_forgotten(acme: Account) -> None
 def test_a_facet_may_return_in_the_transaction_that_emptied_it(acme: Account) -> None:
     with transaction(acme.org_id, "live") as session:
         for _ in range(2):
-            facet_counts.shift(session, set(), {"all", "tag:a"})
-            facet_counts.shift(session, {"all", "tag:a"}, set())
-        facet_counts.shift(session, set(), {"all", "tag:a"})
+            facet_counts.apply_change(session, set(), {"all", "tag:a"})
+            facet_counts.apply_change(session, {"all", "tag:a"}, set())
+        facet_counts.apply_change(session, set(), {"all", "tag:a"})
     assert kept(acme) == {"all": 1, "tag:a": 1}
 
 
@@ -173,7 +173,7 @@ def test_a_writer_waits_for_the_one_who_holds_the_lock(app: Flask, acme: Account
         with app.app_context(), transaction(acme.org_id, "live") as session:
             facet_counts.lock(session)
             before = {row.facet for row in session.scalars(select(AssetCount)) if row.count}
-            facet_counts.shift(session, before, {"all", word})
+            facet_counts.apply_change(session, before, {"all", word})
 
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(retag, ["tag:b", "tag:c"] * 8))

@@ -152,7 +152,7 @@ def test_lists_hold_what_matches_once_and_in_order(
 ) -> None:
     """Against plain Python, by pages and by cursors, with a low bound of counting and with the real
     one."""
-    monkeypatch.setattr(asset_query, "COUNTED_AT_MOST", most)
+    monkeypatch.setattr(asset_query, "MAX_COUNTED", most)
     assets = [make_asset(f"ast_{number:024}", **fields) for number, fields in enumerate(library)]
     shelf(*assets)
     for chosen, sort, size in choices:
@@ -342,7 +342,7 @@ def test_other_workspaces_stay_out_of_sight(
 def test_totals_past_the_bound_are_said_to_be_so(
     monkeypatch: pytest.MonkeyPatch, shelf: Callable[..., None], ask: Callable[..., AssetPage]
 ) -> None:
-    monkeypatch.setattr(asset_query, "COUNTED_AT_MOST", 5)
+    monkeypatch.setattr(asset_query, "MAX_COUNTED", 5)
     shelf(
         *(
             make_asset(f"ast_{number}", f"quay{number}", tags=["sea"] + ["sun"] * (number < 5))
@@ -380,7 +380,7 @@ def test_cursors_hold_while_assets_come_and_go(
                 "ast_new", first.assets[0].name, size=first.assets[0].size, uploaded_at=MOMENT
             )
         )
-        facet_counts.shift(session, set(), {"all"})
+        facet_counts.apply_change(session, set(), {"all"})
     rest = ask(sort=sort, size=50, cursor=first.next_cursor)
     expected = [f"ast_{n}" for n in (range(4, -1, -1) if sort.is_descending else range(4, 9))]
     assert [asset.id for asset in rest.assets if asset.id != "ast_new"] == expected

@@ -17,8 +17,8 @@ from app.imaging import Format, Transform, Turn
 from app.models import Asset, DiscardedObject, MediaType, Mode, Rendition, new_id
 from app.services.accounts import keys
 from app.services.library import kept_renditions, renditions
-from app.services.library.kept_renditions import ORPHANED
-from app.services.library.renditions import LEASE, Found, RenditionSource, Wanted
+from app.services.library.kept_renditions import ORPHANED_AFTER
+from app.services.library.renditions import LEASE, ReadyRendition, RenditionRequest, RenditionSource
 from app.services.processing_context import ProcessingContext
 from app.tenancy import unscoped
 from tests.client import ApiClient, bearer
@@ -36,7 +36,7 @@ SMALL = Transform(format=Format.WEBP, max_width=20)
 class Case:
     """An organization with one asset, whose rendition is asked for."""
 
-    render: Callable[[], Found]
+    render: Callable[[], ReadyRendition]
     partition: tuple[str, Mode]
     original: RenditionSource
 
@@ -83,7 +83,7 @@ def case(app: Flask, client: ApiClient, acme: Account, clock: Clock, tmp_path: P
     context = app.extensions["lightwell"].processing_context
     targets = (tmp_path / str(number) for number in range(9))
     return Case(
-        lambda: renditions.render(Wanted(who, original, SMALL), next(targets), context),
+        lambda: renditions.render(RenditionRequest(who, original, SMALL), next(targets), context),
         who.partition,
         original,
     )
@@ -166,7 +166,7 @@ def test_missing_are_contents_of_images_without_a_rendition_that_is_ready(
     def missing(*asset_ids: str) -> int:
         with transaction(*case.partition) as session:
             session.get_one(Asset, video).media_type = MediaType.VIDEO
-            return kept_renditions.missing(session, who, asset_ids, SMALL)
+            return kept_renditions.count_missing(session, who, asset_ids, SMALL)
 
     video = upload(client, acme.key, encoded(seed=3))["id"]
     mine = case.original.asset_id
@@ -185,7 +185,7 @@ def test_a_claim_that_was_overtaken_overwrites_nothing(
     """Its holder was away for longer than its lease, as a suspended machine is; another rendered
     meanwhile."""
     first: list[str] = []
-    others: list[Found] = []
+    others: list[ReadyRendition] = []
 
     def overtaken() -> None:
         first.append(case.row.storage_key)
@@ -316,9 +316,9 @@ def test_only_a_claim_that_nobody_took_over_for_an_hour_is_forgotten(
         assert due == bool(gone)
         return gone
 
-    clock.set(other.needed_until + ORPHANED - timedelta(seconds=1))
+    clock.set(other.needed_until + ORPHANED_AFTER - timedelta(seconds=1))
     assert sweep() == 0
-    clock.set(other.needed_until + ORPHANED)
+    clock.set(other.needed_until + ORPHANED_AFTER)
     assert sweep() == 1
     with transaction(*case.partition) as session:
         assert session.scalars(select(Rendition)).all() == []
