@@ -66,24 +66,8 @@ def claim(
         "path": path,
         "idempotency_key": key,
     }
-    outdated = (
-        select(IdempotentRequest.id)
-        .filter_by(**identity)
-        .where(IdempotentRequest.expires_at <= now)
-    )
-    if ids := session.scalars(outdated).all():
-        _forget(session, IdempotentRequest.id.in_(ids))
-    claim_id = new_id("idem", now)
-    lease = {
-        "attempt": 1,
-        "lease_until": now + LEASE,
-        "created_at": now,
-        "expires_at": now + RETENTION,
-    }
-    if insert_if_absent(
-        session, IdempotentRequest, id=claim_id, fingerprint=fingerprint, **identity, **lease
-    ):
-        return RequestClaim(claim_id, 1)
+    if claimed := _insert(session, identity, fingerprint, now):
+        return claimed
     row = session.scalars(select(IdempotentRequest).filter_by(**identity)).one()
     if row.fingerprint != fingerprint:
         raise IdempotencyMismatch(
@@ -91,6 +75,31 @@ def claim(
         )
     if row.status is not None and row.body_key is not None:
         return KeptAnswer(row.status, row.headers or {}, row.body_key, row.body_size or 0)
+    return _take_over(session, row, now)
+
+
+def _insert(
+    session: TenantSession, identity: dict[str, str], fingerprint: str, now: datetime
+) -> RequestClaim | None:
+    """The claim of a request that is new, or whose record has expired; None for a known one."""
+    expired = select(IdempotentRequest.id).filter_by(**identity)
+    if ids := session.scalars(expired.where(IdempotentRequest.expires_at <= now)).all():
+        _forget(session, IdempotentRequest.id.in_(ids))
+    claim_id = new_id("idem", now)
+    record = {
+        "fingerprint": fingerprint,
+        "attempt": 1,
+        "lease_until": now + LEASE,
+        "created_at": now,
+        "expires_at": now + RETENTION,
+    }
+    inserted = insert_if_absent(session, IdempotentRequest, id=claim_id, **identity, **record)
+    return RequestClaim(claim_id, 1) if inserted else None
+
+
+def _take_over(session: TenantSession, row: IdempotentRequest, now: datetime) -> RequestClaim:
+    """The claim of a request whose earlier attempt has ended or died. Raises IdempotencyConflict
+    while that attempt holds its lease."""
     mine = RequestClaim(row.id, row.attempt + 1, row.status)
     taken_over = session.change(
         _update_held(RequestClaim(row.id, row.attempt))
