@@ -12,7 +12,7 @@ from app.services.accounts import identity, keys
 from app.services.billing import inbox, plans, reconciliation, review_flags
 from app.services.library import allowed_hosts
 from app.services.sweep import sweep
-from app.web.context import container, needed_provider, now
+from app.web.context import container, now, require_provider
 
 
 class Commands(AppGroup):
@@ -140,7 +140,7 @@ def create_key(email: str, mode: str, scopes: tuple[str, ...], name: str) -> Non
 def reconcile(context: click.Context, repair: bool) -> None:
     """Compare all organizations with the payment provider. Exits with 1 while there are
     differences."""
-    provider = needed_provider()
+    provider = require_provider()
     found = list(reconciliation.differences(provider))
     left = 0
     for difference in found:

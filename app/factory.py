@@ -64,7 +64,7 @@ SECURITY_SCHEMES = {
 }
 API_PATHS = r"^/(auth|compress|usage|billing|v1|api/v1|storage|published|openapi\.json)(/.*)?$"
 
-LARGEST_PAINTING = 50 * MEGABYTE
+MAX_PAINTING_BYTES = 50 * MEGABYTE
 BACKGROUND = {"cpu_seconds": 60, "wall_seconds": 90}
 """What finding one image's subject may take, its network's loading included."""
 
@@ -172,7 +172,7 @@ def _painter(settings: Settings) -> Painter | None:
     )
 
     def fetch(url: str, target: Path) -> None:
-        fetcher.fetch(url, target, most_bytes=LARGEST_PAINTING, any_host=True)
+        fetcher.fetch(url, target, most_bytes=MAX_PAINTING_BYTES, any_host=True)
 
     return Painter(
         settings.painter_base_url, settings.painter_api_key, settings.painter_models, fetch

@@ -16,14 +16,14 @@ from app.lifetime import bound
 logger = logging.getLogger(__name__)
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-GLANCE_SECONDS = 0.1
+POLL_SECONDS = 0.1
 PAUSE_SECONDS = 1.0
 """Between the end of a process and its next start, so that one that cannot start does not take the
 whole machine."""
 ENDS = 5
 """A process that ends as often within ``WINDOW_SECONDS`` is given up, and the others with it."""
 WINDOW_SECONDS = 60.0
-PATIENCE_SECONDS = 5.0
+STOP_SECONDS = 5.0
 """What a process may take to stop before it is killed."""
 
 
@@ -39,14 +39,14 @@ class SupervisedProcess:
     """A process in a session of its own, so that Ctrl-C in a terminal reaches it through its
     supervisor only."""
 
-    def __init__(self, name: str, command: Sequence[str], patience: float) -> None:
+    def __init__(self, name: str, command: Sequence[str], stop_seconds: float) -> None:
         self._name = name
         self._command = command
-        self._patience = patience
+        self._stop_seconds = stop_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._ends: deque[float] = deque(maxlen=ENDS)
 
-    def look_after(self) -> None:
+    def ensure_running(self) -> None:
         """Start it, and again when it has ended. Raises EndsTooOften."""
         now = time.monotonic()
         if self._process and self._process.poll() is not None:
@@ -59,11 +59,11 @@ class SupervisedProcess:
             self._process.terminate()
 
     def wait(self, since: float) -> None:
-        """Wait until it has ended, and kill it where its patience is over, counted from
+        """Wait until it has ended, and kill it where its stop_seconds is over, counted from
         ``since``."""
         if self._process:
             with suppress(subprocess.TimeoutExpired):
-                self._process.wait(max(0.0, since + self._patience - time.monotonic()))
+                self._process.wait(max(0.0, since + self._stop_seconds - time.monotonic()))
             self._kill_group()
             self._process.wait()
 
@@ -85,17 +85,17 @@ class SupervisedProcess:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
 
-def keep(
-    commands: Mapping[str, Sequence[str]], patience: Mapping[str, float] = MappingProxyType({})
+def keep_running(
+    commands: Mapping[str, Sequence[str]], stop_seconds: Mapping[str, float] = MappingProxyType({})
 ) -> int:
     """Keep ``commands``, named for the log, running until a signal of ``STOPPING`` or until one
     ends too often.
 
-    ``patience`` names those that may take other seconds to stop than ``PATIENCE_SECONDS``. For the
+    ``stop_seconds`` names those that may take other seconds to stop than ``STOP_SECONDS``. For the
     main thread. Returns the exit code: 0, or 1 when it gave up. Nothing that it started is left.
     """
     kept = [
-        SupervisedProcess(name, command, patience.get(name, PATIENCE_SECONDS))
+        SupervisedProcess(name, command, stop_seconds.get(name, STOP_SECONDS))
         for name, command in commands.items()
     ]
     try:
@@ -103,8 +103,8 @@ def keep(
             signal.signal(number, _stop)
         while True:
             for process in kept:
-                process.look_after()
-            time.sleep(GLANCE_SECONDS)
+                process.ensure_running()
+            time.sleep(POLL_SECONDS)
     except Stopped:
         return 0
     except EndsTooOften as error:

@@ -141,14 +141,14 @@ def _stamp_new_rows(session: TenantSession, _context: UOWTransaction, _instances
             continue
         if session.org_id is None:
             raise TenancyError(f"{type(row).__name__} written without an organization")
-        for part in _walls(type(row)):
+        for part in _scope_columns(type(row)):
             if row in session.new and getattr(row, part) is None:
                 setattr(row, part, getattr(session, part))
             if getattr(row, part) is None or getattr(row, part) != getattr(session, part):
                 raise TenancyError(f"{type(row).__name__} of another {part} written")
 
 
-def _walls(model: type[Any]) -> tuple[str, ...]:
+def _scope_columns(model: type[Any]) -> tuple[str, ...]:
     """What a row of ``model`` must share with its session."""
     if issubclass(model, Partitioned):
         return ("org_id", "mode")
@@ -169,7 +169,7 @@ def insert_those_absent(
 ) -> int:
     """As ``insert_if_absent``, several rows of the same columns at once. Returns how many were
     inserted."""
-    own = {part: getattr(session, part) for part in _walls(model)}
+    own = {part: getattr(session, part) for part in _scope_columns(model)}
     for part, value in own.items():
         if value is None or any(row.get(part, value) != value for row in rows):
             raise TenancyError(f"{model.__name__} written without its {part}")

@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.jobs import Job, Order
 
-PATIENCE_SECONDS = 120
+TIMEOUT_SECONDS = 120
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Server:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def connect(self) -> http.client.HTTPConnection:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_SECONDS)
         connection.connect()
         return connection
 

@@ -31,7 +31,7 @@ from bench.server import HttpSide
 from bench.watch import Taken, Watch
 from bench.workspace import Exported, Stored
 
-FEWEST, MOST = 20, 500
+MIN_ASSETS, MAX_ASSETS = 20, 500
 """Assets: the service streams no more in one export."""
 MEGAPIXELS = 8
 QUALITY, WIDTH = 80, 1280
@@ -185,7 +185,10 @@ def _options() -> argparse.Namespace:
         prog="./run bench export", description="Measure POST /api/v1/exports."
     )
     parser.add_argument(
-        "--assets", type=int, default=MOST, help=f"in the library, {FEWEST} to {MOST} ({MOST})"
+        "--assets",
+        type=int,
+        default=MAX_ASSETS,
+        help=f"in the library, {MIN_ASSETS} to {MAX_ASSETS} ({MAX_ASSETS})",
     )
     parser.add_argument(
         "--rounds",
@@ -203,8 +206,8 @@ def _options() -> argparse.Namespace:
         help="of the pictures (webp)",
     )
     options = parser.parse_args()
-    if not FEWEST <= options.assets <= MOST:
-        parser.error(f"--assets must be between {FEWEST} and {MOST}")
+    if not MIN_ASSETS <= options.assets <= MAX_ASSETS:
+        parser.error(f"--assets must be between {MIN_ASSETS} and {MAX_ASSETS}")
     return options
 
 

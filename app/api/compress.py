@@ -125,7 +125,7 @@ def batch() -> Response:
     nothing comes back larger than it was. One unreadable file refuses the whole batch, free of
     charge, unless `partial` is true. Unknown text fields are ignored; `warnings` names them.
     """
-    form, who = forms.received(FILES, CompressForm), principal()
+    form, who = forms.read(FILES, CompressForm), principal()
     _check_count(len(form.files), who)
     with processing(container().image_work) as context:
         done = compress(

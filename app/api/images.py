@@ -188,7 +188,7 @@ def upload() -> tuple[Response, int]:
 
     Unknown text fields are ignored; `warnings`, which is there only then, names them.
     """
-    form = forms.received("image", UploadForm)
+    form = forms.read("image", UploadForm)
     if len(form.files) != 1:
         raise BadRequest("Send one image.", errors=["image: must be one file"])
     file = form.files[0]

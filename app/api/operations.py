@@ -36,9 +36,9 @@ from app.imaging.operations import (
     Watermark,
 )
 
-MOST_OPERATIONS = 20
-MOST_WATERMARKS = 5
-LARGEST_SIDE = 10_000
+MAX_OPERATIONS = 20
+MAX_WATERMARKS = 5
+MAX_SIDE = 10_000
 ANGLE_LIMIT = 3600
 WRITTEN = Literal["jpeg", "jpg", "png", "webp", "avif", "gif"]
 
@@ -59,7 +59,7 @@ AnyColour = Annotated[
     BeforeValidator(_colour),
     WithJsonSchema({"type": "string", "examples": ["#ff8800", "transparent"]}),
 ]
-Length = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
+Length = Annotated[int, Field(ge=1, le=MAX_SIDE)]
 
 
 def _rounded(number: object) -> object:
@@ -69,7 +69,7 @@ def _rounded(number: object) -> object:
     )
 
 
-FAR = LARGEST_SIDE * 2
+FAR = MAX_SIDE * 2
 AS_SENT = WithJsonSchema({"type": "number", "minimum": -FAR, "maximum": FAR})
 Place = Annotated[int, BeforeValidator(_rounded), Field(ge=-FAR, le=FAR), AS_SENT]
 Corner = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -194,7 +194,7 @@ class OneWatermark(Body):
 
 
 class Watermarking(Body):
-    watermarks: list[OneWatermark] = Field(min_length=1, max_length=MOST_WATERMARKS)
+    watermarks: list[OneWatermark] = Field(min_length=1, max_length=MAX_WATERMARKS)
 
     def operation(self) -> Watermark:
         return Watermark(tuple(one.layer() for one in self.watermarks))
@@ -274,7 +274,7 @@ class TransformBody(Named):
 
     operations: list[Step] = Field(
         min_length=1,
-        max_length=MOST_OPERATIONS,
+        max_length=MAX_OPERATIONS,
         examples=[
             [{"resize": {"width": 800}}, {"blur": {"sigma": 4}}, {"convert": {"format": "webp"}}]
         ],
@@ -283,11 +283,8 @@ class TransformBody(Named):
     @field_validator("operations")
     @classmethod
     def _not_too_many_watermarks(cls, value: list[Step]) -> list[Step]:
-        if (
-            sum(len(step.watermark.watermarks) for step in value if step.watermark)
-            > MOST_WATERMARKS
-        ):
-            raise ValueError(f"at most {MOST_WATERMARKS} watermarks in all")
+        if sum(len(step.watermark.watermarks) for step in value if step.watermark) > MAX_WATERMARKS:
+            raise ValueError(f"at most {MAX_WATERMARKS} watermarks in all")
         return value
 
     def asked(self) -> list["AskedOperation"]:

@@ -22,7 +22,7 @@ from app.errors import BadRequest
 from app.imaging import Format, Transform
 from app.web.described import Described
 from app.web.errors import ErrorBody
-from app.web.forms import ABSENT
+from app.web.forms import NULL_VALUES
 
 SECURITY: list[dict[str, list[Any]]] = [{"bearer": []}, {"apiKey": []}]
 """Either header authenticates."""
@@ -86,7 +86,9 @@ def given(model: type[BaseModel], sent: dict[str, Any]) -> dict[str, Any]:
         field.alias or name for name, field in model.model_fields.items() if not field.is_required()
     }
     return {
-        name: value for name, value in sent.items() if name not in optional or value not in ABSENT
+        name: value
+        for name, value in sent.items()
+        if name not in optional or value not in NULL_VALUES
     }
 
 

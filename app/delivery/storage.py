@@ -21,7 +21,7 @@ blueprint = Blueprint("delivery", __name__)
 CHUNK_BYTES = 64 * 1024
 
 
-def _promised(token: str) -> Upload:
+def _read_promise(token: str) -> Upload:
     """What the URL was made for, where the request's headers keep to it. Raises NotFound,
     Forbidden, BadRequest."""
     promise = _local_storage().read_upload_token(token, now())
@@ -31,12 +31,12 @@ def _promised(token: str) -> Upload:
 
 
 @blueprint.put("/storage/<token>")
-@before_body(_promised)
+@before_body(_read_promise)
 @requires(Nothing())
 def upload(token: str) -> Response:
     """Store the body as the object that the URL was made for. Nothing is visible before the last
     byte is there."""
-    storage, promise = _local_storage(), _promised(token)
+    storage, promise = _local_storage(), _read_promise(token)
     storage.put(promise.key, _body(promise.size), promise.content_type)
     response = Response(mimetype="text/plain")
     response.set_etag(_entity_tag(storage.stat(promise.key)))

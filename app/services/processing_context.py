@@ -24,7 +24,7 @@ class ProcessingContext:
     """Where objects are kept, who works on pictures, what time it is, and a place for files in
     between.
 
-    ``patience`` is how many seconds work may wait for its turn, where a request waits for it; None
+    ``max_wait`` is how many seconds work may wait for its turn, where a request waits for it; None
     where nobody does.
     """
 
@@ -32,12 +32,12 @@ class ProcessingContext:
     imaging: ImagingPool
     clock: Callable[[], datetime]
     spool_dir: Path
-    patience: float | None = None
+    max_wait: float | None = None
 
     @property
     def without_deadline(self) -> Self:
         """The same, for work whose requester already has an answer."""
-        return replace(self, patience=None)
+        return replace(self, max_wait=None)
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
@@ -55,7 +55,7 @@ class ProcessingContext:
         Raises Overloaded where its turn does not come in time; ImagingError, ImagingInterrupted
         among them where the server was stopped.
         """
-        deadline = math.inf if self.patience is None else time.monotonic() + self.patience
+        deadline = math.inf if self.max_wait is None else time.monotonic() + self.max_wait
         while not wait([work], timeout=self._pause(work, deadline)).done:
             if not work.begun and time.monotonic() >= deadline:
                 work.cancel()

@@ -22,7 +22,7 @@ from app.logs import configure
 
 log = structlog.get_logger()
 
-GLANCE_SECONDS = 0.5
+POLL_SECONDS = 0.5
 OUTAGE = Retry(ExponentialBackoff(cap=5, base=0.5), retries=10)
 """What a job survives while Redis is away: 40 seconds."""
 CLEANING_SECONDS = 60
@@ -82,7 +82,7 @@ def _wait_for(connection: Redis) -> None:
             if not told:
                 log.warning("worker.waits_for_redis", error=str(error))
             told = True
-            time.sleep(GLANCE_SECONDS)
+            time.sleep(POLL_SECONDS)
         else:
             return
 

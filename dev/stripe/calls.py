@@ -16,8 +16,8 @@ from dev.stripe.state import FakeStripe
 from dev.stripe.store import Document
 
 View = Callable[..., Document]
-PAGE = 10
-LONGEST_PAGE = 100
+DEFAULT_PAGE_SIZE = 10
+MAX_PAGE_SIZE = 100
 
 
 class StripeBlueprint(Blueprint):
@@ -98,10 +98,10 @@ def page(form: Form, found: Sequence[Document]) -> Document:
     limit, after = form.number("limit"), form.text("starting_after")
     form.close()
     if limit is None:
-        limit = PAGE
-    if not 1 <= limit <= LONGEST_PAGE:
+        limit = DEFAULT_PAGE_SIZE
+    if not 1 <= limit <= MAX_PAGE_SIZE:
         raise BadParameter(
-            "parameter_invalid_integer", f"limit must be 1 to {LONGEST_PAGE}.", "limit"
+            "parameter_invalid_integer", f"limit must be 1 to {MAX_PAGE_SIZE}.", "limit"
         )
     newest = list(reversed(found))
     if after is not None:

@@ -17,9 +17,9 @@ from dev.stripe.state import FakeStripe
 
 log = structlog.get_logger()
 
-FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 60.0
-PATIENCE_SECONDS = 10.0
+MIN_PAUSE_SECONDS = 1.0
+MAX_PAUSE_SECONDS = 60.0
+TIMEOUT_SECONDS = 10.0
 IDLE_SECONDS = 3600.0
 
 
@@ -56,7 +56,7 @@ class Deliveries:
                 self._state.journal.delivered(event_id)
                 self._waits.pop(event_id, None)
             else:
-                pause = min(wait.pause * 2, LONGEST_PAUSE) if wait else FIRST_PAUSE
+                pause = min(wait.pause * 2, MAX_PAUSE_SECONDS) if wait else MIN_PAUSE_SECONDS
                 self._waits[event_id] = Wait(now + pause, pause)
         return min((wait.until - now for wait in self._waits.values()), default=IDLE_SECONDS)
 
@@ -68,7 +68,7 @@ class Deliveries:
         headers = {"Content-Type": "application/json; charset=utf-8", "Stripe-Signature": signature}
         target = urlsplit(self._url)
         connection = http.client.HTTPConnection(
-            target.hostname or "", target.port, timeout=PATIENCE_SECONDS
+            target.hostname or "", target.port, timeout=TIMEOUT_SECONDS
         )
         try:
             connection.request("POST", target.path, body.encode(), headers)

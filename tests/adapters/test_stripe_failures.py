@@ -124,11 +124,11 @@ def test_what_is_locked_for_a_moment_is_asked_again(impatient) -> None:
 def test_a_slow_stripe_holds_back_only_so_many_requests(
     app, clock, buy, client, impatient, monkeypatch
 ) -> None:
-    """The customer's others are turned away once their patience is over, and all that needs no
+    """The customer's others are turned away once their wait is over, and all that needs no
     Stripe goes on."""
     outbound = app.extensions["lightwell"].outbound_calls
     places = outbound.most
-    monkeypatch.setattr(outbound, "patience", 0.0)
+    monkeypatch.setattr(outbound, "max_wait", 0.0)
 
     def ask() -> Any:
         return app.test_client().post(

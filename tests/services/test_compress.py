@@ -62,9 +62,9 @@ def uploads(tmp_path):
 def make_context(clock, tmp_path):
     """A context whose pool follows a script."""
 
-    def make(script, patience: float | None = None) -> ProcessingContext:
+    def make(script, max_wait: float | None = None) -> ProcessingContext:
         return ProcessingContext(
-            cast(Any, None), cast(ImagingPool, ScriptedPool(script)), clock, tmp_path, patience
+            cast(Any, None), cast(ImagingPool, ScriptedPool(script)), clock, tmp_path, max_wait
         )
 
     return make
@@ -134,14 +134,14 @@ def interrupted(_pool, future) -> None:
     future.set_exception(ImagingInterrupted("Stopped."))
 
 
-@pytest.mark.parametrize("patience", [None, 5.0])
+@pytest.mark.parametrize("max_wait", [None, 5.0])
 @pytest.mark.parametrize("partial", [False, True])
 @pytest.mark.parametrize("script", [cancelled, interrupted])
 def test_a_stopped_server_is_503_and_free(
-    principal, uploads, clock, make_context, script, partial, patience
+    principal, uploads, clock, make_context, script, partial, max_wait
 ) -> None:
     with pytest.raises(ImagingInterrupted) as refusal:
-        compress(principal, uploads, Transform(), make_context(script, patience), partial=partial)
+        compress(principal, uploads, Transform(), make_context(script, max_wait), partial=partial)
     assert refusal.value.status == 503
     assert left(principal, clock()) == (0, 100)
 
@@ -163,7 +163,7 @@ def test_a_batch_whose_turn_does_not_come_is_503_and_free(
     principal, uploads, clock, make_context
 ) -> None:
     """However patient the work itself would be."""
-    room = make_context(lambda *_: None, patience=0.01)
+    room = make_context(lambda *_: None, max_wait=0.01)
     with pytest.raises(Overloaded) as refusal:
         compress(principal, uploads, Transform(), room)
     assert refusal.value.headers["Retry-After"]
@@ -175,14 +175,14 @@ def test_a_batch_whose_turn_does_not_come_is_503_and_free(
 def test_a_batch_that_was_begun_is_no_longer_hurried(
     principal, uploads, clock, make_context, monkeypatch
 ) -> None:
-    """Its first file is at work when the patience ends, and done after that; the second never had
+    """Its first file is at work when the wait ends, and done after that; the second never had
     to hurry."""
     monkeypatch.setattr(service, "PATIENCE_SECONDS", 0.02)
 
     def processing(_pool, turn) -> None:
         turn.begun = True
 
-    room = make_context(processing, patience=0.0)
+    room = make_context(processing, max_wait=0.0)
     extend = usage.extend
     beats = []
 

@@ -102,7 +102,7 @@ def render(wanted: Wanted, target: Path, context: ProcessingContext) -> Found:
     NotFound where the asset was deleted meanwhile, Overloaded. Nothing is counted then.
     """
     deadline = time.monotonic() + (
-        PATIENCE_SECONDS if context.patience is None else context.patience
+        PATIENCE_SECONDS if context.max_wait is None else context.max_wait
     )
     while True:
         with transaction(*wanted.principal.partition) as session:
