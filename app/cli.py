@@ -16,7 +16,7 @@ from app.web.context import container, now, require_provider
 
 
 class Commands(AppGroup):
-    """Commands whose refusals are a sentence and an exit status, not a stack trace."""
+    """Commands that report an AppError as a sentence and an exit status, without a traceback."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -33,7 +33,7 @@ billing = Commands("billing", help="What the payment provider says, and what cam
 stored = Commands("storage", help="Files, and what the database says of them.")
 
 OPERATOR = Actor(ActorKind.SYSTEM, "operator")
-"""Who the audit says it was."""
+"""The actor in the audit log."""
 
 
 @users.command("create")

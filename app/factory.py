@@ -1,4 +1,4 @@
-"""``create_app``: the one place that knows every part and puts them together."""
+"""``create_app``: builds the application from all its parts."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -66,7 +66,7 @@ API_PATHS = r"^/(auth|compress|usage|billing|v1|api/v1|storage|published|openapi
 
 MAX_PAINTING_BYTES = 50 * MEGABYTE
 BACKGROUND = {"cpu_seconds": 60, "wall_seconds": 90}
-"""What finding one image's subject may take, its network's loading included."""
+"""Limits for finding one image's subject, including loading the network."""
 
 
 def utc_now() -> datetime:
@@ -74,7 +74,7 @@ def utc_now() -> datetime:
 
 
 def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> OpenAPI:
-    """The WSGI application. Cheap: nothing connects and no child process starts before the first
+    """Build the WSGI application. Cheap: connections and child processes start at their first
     use."""
     app = OpenAPI(
         "app",
@@ -91,7 +91,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> O
     app.openapi_version = "3.1.0"
     app.request_class = ApiRequest
     app.url_map.merge_slashes = app.url_map.strict_slashes = (
-        False  # instead of redirects, PlainPaths
+        False  # PlainPaths normalises paths without redirects
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
     app.config.update(
@@ -162,8 +162,8 @@ def _fetcher(settings: Settings) -> Fetcher:
 
 
 def _painter(settings: Settings) -> Painter | None:
-    """The provider's, where one is configured. It may answer with URLs of any public host, or of
-    its own."""
+    """Return the image provider's client, if one is configured. Its answers may contain URLs of any
+    public host or its own."""
     if not settings.painter_base_url:
         return None
     own = urlsplit(settings.painter_base_url)

@@ -15,13 +15,13 @@ from app.web.requirements import Nothing, requires
 log = structlog.get_logger()
 
 MAX_BODY_BYTES = 512 * 1024
-"""Ten times the largest event that there is."""
+"""Ten times the size of the largest event."""
 
 blueprint = Blueprint("webhooks", __name__)
 
 
 def _provider() -> Provider:
-    """Who sends events, and how large they may be. Raises NotConfigured."""
+    """Limit the body and return the payment provider. Raises NotConfigured."""
     request.max_content_length = MAX_BODY_BYTES
     return require_provider()
 

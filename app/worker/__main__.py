@@ -1,4 +1,4 @@
-"""The parent of the worker: keeps the queues' processes running and schedules what is periodic."""
+"""The worker's parent process: keeps the queue processes running and schedules periodic jobs."""
 
 import sys
 
