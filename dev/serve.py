@@ -1,5 +1,5 @@
-"""``./run serve``: Valkey, a fake Stripe, web and worker on one machine, under one supervisor, in
-one folder."""
+"""``./run serve``: runs Valkey, a fake Stripe, web and worker under one supervisor, with one data
+folder."""
 
 import os
 import signal
@@ -25,8 +25,7 @@ from dev.ports import is_free
 
 START_SECONDS = 60
 WEB_STOP_SECONDS = 25
-"""More than gunicorn's own: it answers what was asked. Who is idle, slow or half done it does not
-wait for."""
+"""Longer than gunicorn's own timeout, in which it answers the requests that have arrived."""
 BANNER = """
   Lightwell is listening.
 
@@ -72,7 +71,8 @@ def main() -> int:
 
 @contextmanager
 def _valkey(folder: Path, url: str) -> Iterator[None]:
-    """Valkey around the others, which say goodbye to it when they stop. When it dies, all stop."""
+    """Run Valkey for the length of the block: the others need it until they have stopped. If it
+    ends, all stop."""
     folder.mkdir(exist_ok=True)
     log = folder / "valkey.log"
     arguments = ["--bind", "127.0.0.1", "--port", str(urlsplit(url).port), "--dir", str(folder)]
@@ -99,7 +99,7 @@ def _valkey(folder: Path, url: str) -> Iterator[None]:
 
 
 def _announce(settings: Settings, payments: str) -> None:
-    """Print where everything is, once it answers."""
+    """Print the addresses once the server answers."""
     url = f"http://{settings.host}:{settings.port}"
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:

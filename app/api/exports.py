@@ -167,10 +167,10 @@ def create(body: NewExport) -> Response:
 
 
 def _stream(body: NewExport) -> Response:
-    """All refusals come before the first byte.
+    """Stream the ZIP. All errors are raised before the first byte.
 
-    The export has a place among the ZIPs that are sent, whose readers may be slow, and none among
-    the server's work: its images take their turns with all others'.
+    The export holds a place among the streamed ZIPs, whose readers may be slow, and none in
+    ``image_work``: its images are queued in the pool with all others.
     """
     who = principal()
     with workspace_transaction() as session:

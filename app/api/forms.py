@@ -1,4 +1,4 @@
-"""What the endpoints that take a form have in common: files in one field, text in the others."""
+"""Shared code of the endpoints that take a form: files in one field, text in the others."""
 
 import re
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ Fields = TypeVar("Fields", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Sent(Generic[Fields]):
-    """A form: its text, its files in the order sent, and what of it was ignored (``field:
+    """A form: its text, its files in the order sent, and warnings about ignored fields (``field:
     problem``)."""
 
     fields: Fields
@@ -31,7 +31,7 @@ class Sent(Generic[Fields]):
 
 
 def body(field: str, files: dict[str, Any], fields: type[BaseModel]) -> dict[str, Any]:
-    """The description of such a form; ``files`` is the schema of its file field."""
+    """Return the OpenAPI description of a form; ``files`` is the schema of its file field."""
     text = fields.model_json_schema()
     properties, required = {field: files, **text["properties"]}, [field, *text.get("required", [])]
     schema = {"type": "object", "required": required, "properties": properties}
@@ -39,7 +39,7 @@ def body(field: str, files: dict[str, Any], fields: type[BaseModel]) -> dict[str
 
 
 def read(field: str, fields: type[Fields]) -> Sent[Fields]:
-    """The request's form, with one file or more in ``field``. What of its text nobody knows is
+    """Read the request's form, with at least one file in ``field``. Unknown text fields are
     ignored.
 
     Raises UnsupportedMediaType, BadRequest, and TooLarge for a file or a body.

@@ -1,4 +1,4 @@
-"""What the images dialect can do to an image, as requests write it."""
+"""The operations of the images API, as requests write them."""
 
 import math
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ WRITTEN = Literal["jpeg", "jpg", "png", "webp", "avif", "gif"]
 
 
 def _colour(text: object) -> Colour:
-    """CSS Color 4 §4-6, as far as sRGB goes."""
+    """Parse a colour of CSS Color 4 §4-6; sRGB only."""
     parsed = parse_color(text) if isinstance(text, str) and len(text) <= 64 else None
     if not isinstance(parsed, Color) or parsed.space != "srgb":
         raise ValueError(
@@ -63,7 +63,7 @@ Length = Annotated[int, Field(ge=1, le=MAX_SIDE)]
 
 
 def _rounded(number: object) -> object:
-    """A place between two pixels is the nearer one's: clients compute it."""
+    """Round to the nearest pixel, because clients send computed positions."""
     return (
         math.floor(number + 0.5) if isinstance(number, float) and math.isfinite(number) else number
     )
@@ -296,14 +296,15 @@ class TransformBody(Named):
 
 @dataclass(frozen=True)
 class AskedOperation:
-    """One operation of a request, and what the names of its fields begin with."""
+    """One operation of a request, and the prefix of its field names."""
 
     step: Any
     prefix: str = ""
 
 
 def transform_of(asked: Sequence[AskedOperation]) -> Transform:
-    """All of it, as imaging does it. What isn't converted keeps its format, and its quality."""
+    """Return all operations as one Transform. Without a conversion the image keeps its format and
+    quality."""
     output: tuple[Format | None, int | None] = (None, None)
     operations: list[Operation] = []
     for one in asked:
@@ -315,7 +316,7 @@ def transform_of(asked: Sequence[AskedOperation]) -> Transform:
 
 
 def watermark_ids(asked: Sequence[AskedOperation]) -> dict[str, str]:
-    """The ids of all watermarks, by the fields that they stand in."""
+    """Return the ids of all watermarks, by their field names."""
     return {
         f"{one.prefix}watermarks.{number}.id": watermark.id
         for one in asked
@@ -325,8 +326,8 @@ def watermark_ids(asked: Sequence[AskedOperation]) -> dict[str, str]:
 
 
 def check_crops(asked: Sequence[AskedOperation], width: int, height: int) -> None:
-    """Raise BadRequest for corners outside an image of this size, or of the size that it has come
-    to by then."""
+    """Raise BadRequest for crop corners outside the image, whose size the operations before the
+    crop may have changed."""
     for one in asked:
         if isinstance(one.step, Conversion):
             continue

@@ -125,8 +125,8 @@ def transform(path: ById, body: TransformBody) -> tuple[Response, int]:
 def _make_image(
     path: ById, body: Named, asked: Sequence[AskedOperation] = ()
 ) -> tuple[Response, int]:
-    """The image that comes of another by what is asked: the whole body, unless that has several
-    parts."""
+    """Create an image from another one by the operations in ``asked``, or by ``body`` if that is
+    the only one."""
     asked = asked or [AskedOperation(body)]
     fields = watermark_ids(asked)
     with workspace_transaction() as session:
