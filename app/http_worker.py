@@ -145,9 +145,8 @@ class HttpConnection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no typ
     def _close_transport(self) -> None:
         super()._close_transport()
         if not self._conn_lost_handled:
-            self._end_in(
-                self.worker.client_timeout, self.abort
-            )  # a client that does not read would keep it open
+            # A client that does not read would keep it open.
+            self._end_in(self.worker.client_timeout, self.abort)
 
     def _send_error_response(
         self, status: int, message: str, extra_headers: Iterable[Any] = ()

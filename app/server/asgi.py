@@ -183,9 +183,8 @@ class RequestCycle:
         request ended."""
         call.is_abandoned = True
         while not call.is_done:
-            await (
-                self._step(call) if self._running.done() else self._running
-            )  # two steps of one call must never run at once
+            # Two steps of one call must never run at once.
+            await (self._step(call) if self._running.done() else self._running)
         while call.take():
             pass
 

@@ -106,9 +106,8 @@ class Call:
         self._spool.in_memory(len(piece))
         self._waiting.append(piece)
         self._put_bytes += len(piece)
-        if (
-            not self._is_awake and self._put_bytes != self._length
-        ):  # after the last byte, the end of the step wakes the event loop
+        # After the last byte, the end of the step wakes the event loop.
+        if not self._is_awake and self._put_bytes != self._length:
             self._is_awake = True
             self._wake()
 

@@ -45,7 +45,7 @@ class Requirement(Protocol):
 
 @dataclass(frozen=True)
 class Nothing:
-    """The view is open to everybody."""
+    """The view needs no authentication."""
 
     def identify(self) -> None:
         """No authentication."""
