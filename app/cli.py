@@ -12,11 +12,11 @@ from app.services.accounts import identity, keys
 from app.services.billing import inbox, plans, reconciliation, review_flags
 from app.services.library import allowed_hosts
 from app.services.sweep import sweep
-from app.web.context import container, needed_provider, now
+from app.web.context import container, now, require_provider
 
 
 class Commands(AppGroup):
-    """Commands whose refusals are a sentence and an exit status, not a stack trace."""
+    """Commands that report an AppError as a sentence and an exit status, without a traceback."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -33,7 +33,7 @@ billing = Commands("billing", help="What the payment provider says, and what cam
 stored = Commands("storage", help="Files, and what the database says of them.")
 
 OPERATOR = Actor(ActorKind.SYSTEM, "operator")
-"""Who the audit says it was."""
+"""The actor in the audit log."""
 
 
 @users.command("create")
@@ -140,7 +140,7 @@ def create_key(email: str, mode: str, scopes: tuple[str, ...], name: str) -> Non
 def reconcile(context: click.Context, repair: bool) -> None:
     """Compare all organizations with the payment provider. Exits with 1 while there are
     differences."""
-    provider = needed_provider()
+    provider = require_provider()
     found = list(reconciliation.differences(provider))
     left = 0
     for difference in found:

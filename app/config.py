@@ -1,5 +1,4 @@
-"""Everything that an operator can decide, in one frozen value. Nothing else reads the
-environment."""
+"""All settings, in one frozen value. No other module reads the environment."""
 
 import os
 import re
@@ -33,7 +32,7 @@ from app.settings_types import (
 
 
 class ConfigurationError(Exception):
-    """The environment is unusable. The message names every problem, one a line."""
+    """The environment is invalid. The message lists all problems, one per line."""
 
 
 STRIPE = "https://api.stripe.com"
@@ -49,7 +48,8 @@ T = TypeVar("T")
 
 
 def kept_secret_key(data_dir: Path) -> str:
-    """A development key that survives restarts, so that what it signed does too."""
+    """Return a development key that survives restarts, so that sessions and URLs signed with it
+    stay valid."""
     path = data_dir / "secret_key"
     data_dir.mkdir(parents=True, exist_ok=True)
     try:
@@ -325,15 +325,15 @@ class Settings(BaseModel):
 
     @property
     def weights(self) -> Path:
-        """Where the network is that tells subjects from backgrounds, if it is there."""
+        """The file of the network that separates subjects from backgrounds; it may be missing."""
         return self.background_weights or self.data_dir / "models" / "u2net.onnx"
 
     @property
     def spool_dir(self) -> Path:
-        """Uploads and results of requests that are being answered."""
+        """Folder of uploads and results of running requests."""
         return self.data_dir / "spool"
 
     @property
     def storage_dir(self) -> Path:
-        """Stored objects, where no object store is configured."""
+        """Folder of stored objects if no object store is configured."""
         return self.data_dir / "storage"

@@ -1,8 +1,8 @@
 """The errors that reach a user: a status, a stable code, a sentence to act on.
 
-Everything that Lightwell refuses is an ``AppError``. Services and imaging raise them,
-``web.errors`` renders them; an exception of any other kind is a defect and is answered as a bare
-500. Each code has a page at ``/docs/errors/<code>`` that shows ``title`` and ``advice``.
+Every refusal is an ``AppError``. Services and imaging raise them and ``web.errors`` renders them.
+Any other exception is a defect and is answered with a generic 500. Each code has a page at
+``/docs/errors/<code>`` that shows ``title`` and ``advice``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ class AppError(Exception):
 
     ``message`` is shown to the caller. ``errors`` lists single problems as ``field: problem``;
     ``headers`` are added to the answer (``Retry-After``, ``WWW-Authenticate``). Picklable, so that
-    it crosses process borders unharmed.
+    it can be passed between processes.
     """
 
     status: ClassVar[int] = 500
@@ -35,8 +35,8 @@ class AppError(Exception):
 
     @classmethod
     def catalogue(cls) -> dict[str, type["AppError"]]:
-        """All errors by code: this class and everything derived from it, the more general one where
-        two share it."""
+        """Return this class and its subclasses by code; where two share a code, the more general
+        one."""
         found: dict[str, type[AppError]] = {}
         for kind in cls.__subclasses__():
             found |= kind.catalogue()

@@ -1,4 +1,4 @@
-"""The Flask extensions, as bare objects. ``factory`` wires them to an application."""
+"""The Flask extensions, not yet bound to an application; ``factory`` does that."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ from app.tenancy import TenantSession, bind_org
 
 
 class Base(DeclarativeBase):
-    """All tables. Constraints are named by rule, so that migrations can name them on any
-    database."""
+    """Base of all tables. Constraint names follow a rule, so that migrations can refer to them on
+    any database."""
 
     metadata = MetaData(
         naming_convention={
@@ -34,7 +34,8 @@ migrate = Migrate(render_as_batch=True, compare_type=True)
 
 @event.listens_for(Engine, "connect")
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    """WAL lets readers go on while one writes; writers wait for each other instead of failing."""
+    """WAL lets readers continue during a write; the busy timeout makes writers wait instead of
+    fail."""
     if isinstance(connection, sqlite3.Connection):
         cursor = connection.cursor()
         for pragma in (
@@ -49,8 +50,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 @contextmanager
 def transaction(org_id: str | None = None, mode: str | None = None) -> Iterator[TenantSession]:
-    """A short session of its own, bound to an org, and to a mode in it: returning commits, raising
-    rolls back."""
+    """Open a short session of its own, bound to an org and a mode in it. It commits on return and
+    rolls back on an exception."""
     session = TenantSession(db, expire_on_commit=False)
     try:
         if org_id is not None:

@@ -1,4 +1,4 @@
-"""``create_app``: the one place that knows every part and puts them together."""
+"""``create_app``: builds the application from all its parts."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -64,9 +64,9 @@ SECURITY_SCHEMES = {
 }
 API_PATHS = r"^/(auth|compress|usage|billing|v1|api/v1|storage|published|openapi\.json)(/.*)?$"
 
-LARGEST_PAINTING = 50 * MEGABYTE
+MAX_PAINTING_BYTES = 50 * MEGABYTE
 BACKGROUND = {"cpu_seconds": 60, "wall_seconds": 90}
-"""What finding one image's subject may take, its network's loading included."""
+"""Limits for finding one image's subject, including loading the network."""
 
 
 def utc_now() -> datetime:
@@ -74,8 +74,24 @@ def utc_now() -> datetime:
 
 
 def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> OpenAPI:
-    """The WSGI application. Cheap: nothing connects and no child process starts before the first
+    """Build the WSGI application. Cheap: connections and child processes start at their first
     use."""
+    app = _described_app()
+    _configure(app, settings)
+    logs.configure(settings)
+    app.extensions["lightwell"] = _container(settings, clock)
+    db.init_app(app)
+    migrate.init_app(app, db, directory=str(ROOT / "migrations"))
+    _add_surfaces(app)
+    app.wsgi_app = PlainPaths(app.wsgi_app)  # type: ignore[method-assign]
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    return app
+
+
+def _described_app() -> OpenAPI:
+    """An application without views that knows how it is described in OpenAPI."""
     app = OpenAPI(
         "app",
         info=Info(title="Lightwell", version="1.0.0", description=DESCRIPTION),
@@ -89,10 +105,13 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> O
         static_folder=None,
     )
     app.openapi_version = "3.1.0"
+    return app
+
+
+def _configure(app: OpenAPI, settings: Settings) -> None:
     app.request_class = ApiRequest
-    app.url_map.merge_slashes = app.url_map.strict_slashes = (
-        False  # instead of redirects, PlainPaths
-    )
+    # PlainPaths normalises paths without redirects.
+    app.url_map.merge_slashes = app.url_map.strict_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
     app.config.update(
         SECRET_KEY=settings.secret_key,
@@ -104,10 +123,9 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> O
         MAX_FORM_MEMORY_SIZE=JSON_BYTES,
         MAX_FORM_PARTS=OTHER_FIELDS,
     )
-    logs.configure(settings)
-    app.extensions["lightwell"] = _toolbox(settings, clock)
-    db.init_app(app)
-    migrate.init_app(app, db, directory=str(ROOT / "migrations"))
+
+
+def _add_surfaces(app: OpenAPI) -> None:
     CORS(
         app,
         resources={API_PATHS: {"origins": "*"}},
@@ -117,18 +135,9 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> O
     )
     web.init_app(app)
     api.init_app(app)
-    app.register_blueprint(delivery.blueprint)
-    app.register_blueprint(published.blueprint)
-    app.register_blueprint(stripe_webhook.blueprint)
-    app.register_blueprint(dashboard.blueprint)
-    app.register_blueprint(pages.blueprint)
-    app.register_blueprint(health.blueprint)
+    for surface in (delivery, published, stripe_webhook, dashboard, pages, health):
+        app.register_blueprint(surface.blueprint)
     cli.init_app(app)
-    app.wsgi_app = PlainPaths(app.wsgi_app)  # type: ignore[method-assign]
-    if settings.trusted_proxies:
-        hops = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
-    return app
 
 
 def _engine_options(settings: Settings) -> dict[str, object]:
@@ -162,8 +171,8 @@ def _fetcher(settings: Settings) -> Fetcher:
 
 
 def _painter(settings: Settings) -> Painter | None:
-    """The provider's, where one is configured. It may answer with URLs of any public host, or of
-    its own."""
+    """Return the image provider's client, if one is configured. Its answers may contain URLs of any
+    public host or its own."""
     if not settings.painter_base_url:
         return None
     own = urlsplit(settings.painter_base_url)
@@ -172,7 +181,7 @@ def _painter(settings: Settings) -> Painter | None:
     )
 
     def fetch(url: str, target: Path) -> None:
-        fetcher.fetch(url, target, most_bytes=LARGEST_PAINTING, any_host=True)
+        fetcher.fetch(url, target, most_bytes=MAX_PAINTING_BYTES, any_host=True)
 
     return Painter(
         settings.painter_base_url, settings.painter_api_key, settings.painter_models, fetch
@@ -193,7 +202,7 @@ def _provider(settings: Settings, clock: Callable[[], datetime]) -> Provider | N
     )
 
 
-def _toolbox(settings: Settings, clock: Callable[[], datetime]) -> Container:
+def _container(settings: Settings, clock: Callable[[], datetime]) -> Container:
     limits = Limits(
         max_pixels=settings.max_pixels,
         max_frames=settings.max_frames,

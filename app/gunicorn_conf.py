@@ -26,14 +26,14 @@ loglevel = _settings.log_level.lower()
 asgi_loop = "asyncio"
 asgi_lifespan = "off"
 asgi_disconnect_grace_period = 24 * 3600
-"""Seconds after which gunicorn would cancel what it takes for an answer's task, in the middle of
-its work. Ours ends by itself once the client has gone."""
+"""Seconds after a disconnect until gunicorn cancels the request's task in the middle of its work.
+Long, because our task ends by itself when the client has gone."""
 http_parser = "python"
 
 
 def post_fork(server: Any, _worker: Any) -> None:
-    """A worker that outlived its killed parent would hold the port, to finish what nobody waits
-    for."""
+    """End the worker with its parent: otherwise it would hold the port after the parent was
+    killed."""
     end_with(server.pid)
 
 

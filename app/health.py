@@ -1,4 +1,4 @@
-"""For load balancers and operators: is the process alive, can it work."""
+"""Liveness and readiness checks for load balancers and operators."""
 
 from collections.abc import Callable
 
@@ -44,7 +44,7 @@ def _check_database() -> None:
 def _state(name: str, check: Callable[[], object]) -> str:
     try:
         check()
-    except Exception as error:  # whatever keeps a part from answering is what this page reports
+    except Exception as error:  # any failure of a part is reported as unavailable
         log.warning("readyz.unavailable", part=name, error=str(error))
         return "unavailable"
     return "ok"

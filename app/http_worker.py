@@ -1,9 +1,9 @@
-"""The gunicorn worker: its ASGI worker, which takes connections without a thread for each, before
+"""The gunicorn worker: gunicorn's ASGI worker, which needs no thread per connection, in front of
 our WSGI application.
 
-It adds what gunicorn's own lacks: a time for the headers, bounds on connections, an end for whoever
-does not read, and refusals with our error body. That takes private names of gunicorn's;
-``tests/architecture`` lists them.
+It adds what gunicorn's worker lacks: a timeout for the headers, limits on connections, a timeout
+for clients that do not read, and errors with our error body. It overrides private names of
+gunicorn, which ``tests/architecture`` lists.
 """
 
 import asyncio
@@ -19,19 +19,20 @@ from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers import gasgi
 
 from app.errors import AppError, BadRequest, Overloaded, RequestTimeout
-from app.server import front_of
-from app.server.refusals import page
+from app.server import asgi_application
+from app.server.refusals import error_response
 from app.server.types import CONNECTION
 
 BUFFERED_BYTES = 16 * 1024
-"""Unsent bytes of a connection from which on nothing is written to it. What was written last, 64
-kB, may lie there."""
+"""Writing to a connection pauses at this many unsent bytes. The last write, up to 64 kB, may add to
+them."""
 UNSENT_BYTES = 128 * 1024
-"""What the kernel may hold for a client that does not read, beside what is on its way to it."""
-FILES_BESIDE_CONNECTIONS = 500
+"""How many bytes the kernel may buffer for a client that does not read, in addition to those in
+flight."""
+RESERVED_FILES = 500
 STALLED_SECONDS = 2
-"""How long a client may go on not reading once the worker is to end."""
-SENTENCES = {
+"""How long a stalled client may block the worker's shutdown."""
+MESSAGES = {
     400: "The request line, the headers or the framing of the body are malformed.",
     408: "The request's headers came too slowly. Send the request again.",
     414: "The request line is longer than the server takes.",
@@ -41,15 +42,15 @@ SENTENCES = {
     503: "The server has too many connections, in all or from this address. Close some, or come "
     "back later.",
 }
-"""What is refused before the application hears of it, by status."""
+"""Messages, by status, of errors that are sent before the application is called."""
 
 
 def refusal(status: int) -> bytes:
-    """A whole answer, after which the connection is closed."""
-    message = SENTENCES.get(status, SENTENCES[400 if status < 500 else 500])
+    """Return a complete HTTP answer that closes the connection."""
+    message = MESSAGES.get(status, MESSAGES[400 if status < 500 else 500])
     kinds: dict[int, Callable[[str], AppError]] = {408: RequestTimeout, 503: Overloaded}
     error = kinds.get(status, BadRequest if status < 500 else AppError)(message)
-    _, headers, body = page(error, status)
+    _, headers, body = error_response(error, status)
     lines = [
         b"HTTP/1.1 %d %s" % (status, HTTPStatus(status).phrase.encode()),
         *(b"%s: %s" % header for header in headers),
@@ -58,7 +59,7 @@ def refusal(status: int) -> bytes:
 
 
 class HttpConnection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
-    """One connection: what HTTP/1.1 says on it is gunicorn's, how long it may take is ours."""
+    """One connection: gunicorn handles HTTP/1.1, this class adds timeouts and limits."""
 
     worker: "HttpWorker"
 
@@ -78,7 +79,7 @@ class HttpConnection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no typ
         if self.worker.has_too_many(self._address):
             self._refuse(503)
         else:
-            self._end_in(self.worker.patience, self._headers_late)
+            self._end_in(self.worker.client_timeout, self._headers_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._conn_lost_handled:
@@ -88,11 +89,11 @@ class HttpConnection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no typ
             if not self.worker.addresses[self._address]:
                 del self.worker.addresses[self._address]
         super().connection_lost(exc)
-        self._flow_control.resume_writing()  # whoever waits to send finds that nobody is there
+        self._flow_control.resume_writing()  # so that pending sends find the connection closed
         self._request_ready.set()
 
     def eof_received(self) -> bool:
-        """The client sends no more. Where it has sent a request, it still gets its answer."""
+        """The client sends no more. If it has sent a whole request, it still gets the answer."""
         body = self._body_receiver
         if body is None:
             return False
@@ -109,7 +110,7 @@ class HttpConnection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no typ
 
     @property
     def is_between_requests(self) -> bool:
-        """Nothing has been asked, or not yet all of it."""
+        """No request has arrived completely."""
         body = self._body_receiver
         return (
             self._current_request is None
@@ -122,7 +123,7 @@ class HttpConnection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no typ
         return bool(self._flow_control.write_paused)
 
     def end(self) -> None:
-        """Close it, and tell whoever waits for more of it."""
+        """Close the connection, and wake the code that waits for more of it."""
         self._close_transport()
         self._request_ready.set()
         if self._body_receiver is not None:
@@ -133,7 +134,7 @@ class HttpConnection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no typ
         return super()._on_headers_complete()
 
     def _is_websocket_upgrade(self, request: Any) -> bool:
-        return False  # there are none here; without the upgrade it is a plain request
+        return False  # websockets are not supported; the request is handled as plain HTTP
 
     def _build_http_scope(self, *arguments: Any) -> dict[str, Any]:
         return {**super()._build_http_scope(*arguments), CONNECTION: self}
@@ -144,7 +145,8 @@ class HttpConnection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no typ
     def _close_transport(self) -> None:
         super()._close_transport()
         if not self._conn_lost_handled:
-            self._end_in(self.worker.patience, self.abort)  # one that does not read would stay open
+            # A client that does not read would keep it open.
+            self._end_in(self.worker.client_timeout, self.abort)
 
     def _send_error_response(
         self, status: int, message: str, extra_headers: Iterable[Any] = ()
@@ -156,7 +158,7 @@ class HttpConnection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no typ
         self.end()
 
     def _headers_late(self) -> None:
-        """Who has sent nothing at all is not told."""
+        """The headers did not arrive in time."""
         self._refuse(408)
 
     def _end_in(self, seconds: float, end: Callable[[], None]) -> None:
@@ -178,20 +180,20 @@ class HttpWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no typ
     def load_wsgi(self) -> None:
         self.wsgi = self.app.wsgi()
         settings = self.wsgi.extensions["lightwell"].settings
-        self.patience = settings.client_timeout_seconds
-        self.asgi = front_of(self.wsgi)
-        _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
-        self._most: int = min(self.cfg.worker_connections, most_files - FILES_BESIDE_CONNECTIONS)
-        self._most_per_address: int = (
-            self._most if settings.trusted_proxies else settings.connections_per_address
+        self.client_timeout = settings.client_timeout_seconds
+        self.asgi = asgi_application(self.wsgi)
+        _, max_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max_files, max_files))
+        self._max_connections: int = min(self.cfg.worker_connections, max_files - RESERVED_FILES)
+        self._max_per_address: int = (
+            self._max_connections if settings.trusted_proxies else settings.connections_per_address
         )
 
     def run(self) -> None:
         create_server = self.loop.create_server
 
         async def create_and_listen(*arguments: Any, **options: Any) -> asyncio.Server:
-            """asyncio lets 100 connections wait to be taken, and a 101st client tries again after a
+            """Raise asyncio's backlog of 100 connections: beyond it a client retries after a
             second."""
             server: asyncio.Server = await create_server(*arguments, **options)
             options["sock"].listen(self.cfg.backlog)
@@ -202,12 +204,13 @@ class HttpWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no typ
 
     def has_too_many(self, address: str) -> bool:
         return (
-            len(self.connections) > self._most or self.addresses[address] > self._most_per_address
+            len(self.connections) > self._max_connections
+            or self.addresses[address] > self._max_per_address
         )
 
     async def _shutdown(self) -> None:
-        """Answer what has been asked; who has not asked yet, or does not read, is not waited
-        for."""
+        """Answer all requests that have arrived. Connections without a whole request, or whose
+        client does not read, are closed."""
         for connection in list(self.connections):
             if connection.is_between_requests:
                 connection.end()
@@ -226,11 +229,11 @@ class HttpWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no typ
 
 
 def _bound_unsent(transport: asyncio.Transport) -> None:
-    """Without it the kernel takes megabytes for each client that does not read. Linux and macOS
-    know it."""
+    """Limit the kernel's send buffer: it would hold megabytes for each client that does not read.
+    Linux and macOS have the option."""
     if option := getattr(socket, "TCP_NOTSENT_LOWAT", None):
         with suppress(OSError):  # not a TCP socket
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, option, UNSENT_BYTES)
 
 
-gasgi.ASGIProtocol = HttpConnection  # what the worker makes of each connection
+gasgi.ASGIProtocol = HttpConnection  # the class that the worker uses for connections

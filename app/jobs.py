@@ -1,4 +1,4 @@
-"""What the worker runs: entry points that take ids, open a context and call a service."""
+"""The worker's jobs: entry points that take ids, open an application context and call a service."""
 
 from collections.abc import Callable
 
@@ -15,14 +15,17 @@ from app.services.sweep import sweep as sweep_all
 from app.tenancy import unscoped
 
 QUEUES = (DEFAULT, EXPORTS)
-"""Each is worked on by a process of its own: what may take an hour does not hold up the rest."""
+"""Each queue has its own process, so that exports, which may take an hour, do not delay other
+jobs."""
 SWEEP_SECONDS = 60
 COMPARED_DAILY = "40 3 * * *"
-"""In UTC, when nobody works; with the exports, since it may take as long."""
+"""A cron expression in UTC, at a quiet hour. On the exports queue, because the comparison may take
+as long."""
 
 
 def sweep() -> None:
-    """Tidy up; enqueued every minute by every worker, harmless when two of them do."""
+    """Clean up expired and orphaned data. Every worker enqueues it each minute; running it twice is
+    harmless."""
     app = create_app(Settings.from_env())
     container = app.extensions["lightwell"]
     with app.app_context():
@@ -33,8 +36,8 @@ def sweep() -> None:
 
 
 def compare_storage() -> None:
-    """Report objects that no row knows and rows whose object is missing; enqueued once a day by
-    every worker."""
+    """Report objects without a row and rows without an object. Every worker enqueues it once a
+    day."""
     app = create_app(Settings.from_env())
     container = app.extensions["lightwell"]
     with app.app_context():
@@ -42,8 +45,8 @@ def compare_storage() -> None:
 
 
 def billing() -> None:
-    """Handle what the payment provider sent; harmless when there is nothing, or when another worker
-    is at it."""
+    """Handle the payment provider's stored events. Harmless if there are none or another worker
+    handles them."""
     app = create_app(Settings.from_env())
     if provider := app.extensions["lightwell"].provider:
         with app.app_context():
@@ -51,7 +54,7 @@ def billing() -> None:
 
 
 def export(org_id: str, mode: str, export_id: str) -> None:
-    """Make the ZIP of a batch export; harmless when it is done, or when another worker is at it."""
+    """Make the ZIP of a batch export. Harmless if it is done or another worker is making it."""
     app = create_app(Settings.from_env())
     container = app.extensions["lightwell"]
     try:
@@ -63,7 +66,7 @@ def export(org_id: str, mode: str, export_id: str) -> None:
 
 
 def resume_exports(app: Flask) -> None:
-    """Enqueue again what a dead worker left."""
+    """Enqueue unfinished exports of dead workers again."""
     container = app.extensions["lightwell"]
     with transaction() as session, unscoped(session, "resume exports"):
         due = export_worker.requeue_due(session, container.clock())
@@ -72,7 +75,7 @@ def resume_exports(app: Flask) -> None:
 
 
 def resume_billing(app: Flask) -> None:
-    """Enqueue what was lost between the inbox and the queue, and what is to be tried again."""
+    """Enqueue the inbox job if events are due: their job was lost, or they are to be retried."""
     container = app.extensions["lightwell"]
     if container.provider is None:
         return
@@ -83,5 +86,5 @@ def resume_billing(app: Flask) -> None:
 
 
 PERIODIC: tuple[Callable[[Flask], None], ...] = (resume_exports, resume_billing)
-"""What every worker does every 5 seconds, in an application context, whether or not its queues get
-on."""
+"""Run by every worker every 5 seconds in an application context, even while its queues are
+blocked."""

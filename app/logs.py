@@ -1,7 +1,7 @@
 """Structured logs: one JSON object a line in production, readable lines in development.
 
-What is bound to the context (request id, org, key id) stands on every line of the request. Keys,
-bodies and file names of customers are never logged.
+Values bound to the context (request id, org, key id) are on every line of the request. Customers'
+keys, bodies and file names are never logged.
 """
 
 import logging
@@ -18,11 +18,12 @@ QUIETER = {
     "rq.worker": "WARNING",
     "stripe": "WARNING",
 }
-"""Loggers of others, and the least severe level of theirs that is worth a line."""
+"""The lowest level to log for loggers of libraries."""
 
 
 def configure(settings: Settings) -> None:
-    """Send structlog and the standard library's loggers (gunicorn, RQ, SQLAlchemy) the same way."""
+    """Send structlog and the standard library's loggers (gunicorn, RQ, SQLAlchemy) through one
+    handler."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -52,7 +53,7 @@ def configure(settings: Settings) -> None:
 
 
 def _renderers(settings: Settings) -> list[structlog.typing.Processor]:
-    """Tracebacks are plain: the local variables of a frame may be a customer's secrets."""
+    """Tracebacks are plain, because local variables may contain customers' secrets."""
     if settings.app_env == "production":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     return [

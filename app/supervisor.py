@@ -1,4 +1,4 @@
-"""Processes that are kept running: one that ends by itself is started again, and all are stopped
+"""Keeps processes running: restarts those that end by themselves, and stops all of them
 together."""
 
 import logging
@@ -16,15 +16,14 @@ from app.lifetime import bound
 logger = logging.getLogger(__name__)
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-GLANCE_SECONDS = 0.1
+POLL_SECONDS = 0.1
 PAUSE_SECONDS = 1.0
-"""Between the end of a process and its next start, so that one that cannot start does not take the
-whole machine."""
+"""Pause before a restart, so that a process that cannot start does not use up the CPU."""
 ENDS = 5
-"""A process that ends as often within ``WINDOW_SECONDS`` is given up, and the others with it."""
+"""If a process ends this often within ``WINDOW_SECONDS``, all processes are stopped."""
 WINDOW_SECONDS = 60.0
-PATIENCE_SECONDS = 5.0
-"""What a process may take to stop before it is killed."""
+STOP_SECONDS = 5.0
+"""How long a process may take to stop before it is killed."""
 
 
 class EndsTooOften(Exception):
@@ -32,22 +31,22 @@ class EndsTooOften(Exception):
 
 
 class Stopped(BaseException):
-    """A signal asked for the end."""
+    """A signal requested the end."""
 
 
 class SupervisedProcess:
-    """A process in a session of its own, so that Ctrl-C in a terminal reaches it through its
-    supervisor only."""
+    """A process in its own session, so that Ctrl-C in a terminal reaches it only through the
+    supervisor."""
 
-    def __init__(self, name: str, command: Sequence[str], patience: float) -> None:
+    def __init__(self, name: str, command: Sequence[str], stop_seconds: float) -> None:
         self._name = name
         self._command = command
-        self._patience = patience
+        self._stop_seconds = stop_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._ends: deque[float] = deque(maxlen=ENDS)
 
-    def look_after(self) -> None:
-        """Start it, and again when it has ended. Raises EndsTooOften."""
+    def ensure_running(self) -> None:
+        """Start the process if it is not running. Raises EndsTooOften."""
         now = time.monotonic()
         if self._process and self._process.poll() is not None:
             self._ended(now, self._process.returncode)
@@ -59,11 +58,10 @@ class SupervisedProcess:
             self._process.terminate()
 
     def wait(self, since: float) -> None:
-        """Wait until it has ended, and kill it where its patience is over, counted from
-        ``since``."""
+        """Wait until the process has ended, and kill it ``stop_seconds`` after ``since``."""
         if self._process:
             with suppress(subprocess.TimeoutExpired):
-                self._process.wait(max(0.0, since + self._patience - time.monotonic()))
+                self._process.wait(max(0.0, since + self._stop_seconds - time.monotonic()))
             self._kill_group()
             self._process.wait()
 
@@ -78,24 +76,24 @@ class SupervisedProcess:
         logger.warning("%s ended with status %s and is started again", self._name, status)
 
     def _kill_group(self) -> None:
-        """What a killed process leaves behind may hold its port, or memory that its successor
+        """Kill the process's children too: they may hold its port, or memory that its successor
         needs."""
         if self._process:
             with suppress(ProcessLookupError, PermissionError):  # the latter for zombies on macOS
                 os.killpg(self._process.pid, signal.SIGKILL)
 
 
-def keep(
-    commands: Mapping[str, Sequence[str]], patience: Mapping[str, float] = MappingProxyType({})
+def keep_running(
+    commands: Mapping[str, Sequence[str]], stop_seconds: Mapping[str, float] = MappingProxyType({})
 ) -> int:
-    """Keep ``commands``, named for the log, running until a signal of ``STOPPING`` or until one
-    ends too often.
+    """Keep ``commands`` running, by their names for the log, until a signal of ``STOPPING`` or
+    until one ends too often.
 
-    ``patience`` names those that may take other seconds to stop than ``PATIENCE_SECONDS``. For the
-    main thread. Returns the exit code: 0, or 1 when it gave up. Nothing that it started is left.
+    ``stop_seconds`` overrides ``STOP_SECONDS`` by name. Call it in the main thread. Returns the
+    exit code: 0 after a signal, 1 if a process ended too often. All processes have ended by then.
     """
     kept = [
-        SupervisedProcess(name, command, patience.get(name, PATIENCE_SECONDS))
+        SupervisedProcess(name, command, stop_seconds.get(name, STOP_SECONDS))
         for name, command in commands.items()
     ]
     try:
@@ -103,8 +101,8 @@ def keep(
             signal.signal(number, _stop)
         while True:
             for process in kept:
-                process.look_after()
-            time.sleep(GLANCE_SECONDS)
+                process.ensure_running()
+            time.sleep(POLL_SECONDS)
     except Stopped:
         return 0
     except EndsTooOften as error:

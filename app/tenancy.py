@@ -1,14 +1,13 @@
-"""The wall between organizations, and within one between live and test.
+"""Isolates organizations from each other, and live from test data within one.
 
-A table is either a *directory* table, readable by everybody's code, or it is ``OrgOwned``. A
-``TenantSession`` is bound to one org, once; from then on every ORM statement that touches an owned
-table carries that org's criterion, and new rows are stamped with it. ``Partitioned`` tables are
-owned, and divided by the mode of the keys that made their rows: they ask for a session that is
-bound to a mode, too. Unbound, such tables look empty. Code that must see all orgs says so with
-``unscoped``.
+A table is either a *directory* table, which all code can read, or ``OrgOwned``. A ``TenantSession``
+is bound once to one org. From then on every ORM statement on an owned table is filtered by that
+org, and new rows get its id. ``Partitioned`` tables are owned and also divided by the mode of the
+key that made the row; they need a session that is bound to a mode too. In a session that is not
+bound these tables look empty. Code that must see all orgs uses ``unscoped``.
 
-ORM statements only: ``text()`` and ``Model.__table__`` would go round the wall and are refused by
-lint and by ``tests/architecture``.
+Only ORM statements are filtered: ``text()`` and ``Model.__table__`` would bypass this, so lint and
+``tests/architecture`` refuse them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -43,8 +42,7 @@ log = structlog.get_logger()
 DIRECTORY_TABLES = frozenset(
     {"organizations", "users", "memberships", "api_keys", "plans", "stripe_events"}
 )
-"""Tables that belong to no org. Everything else must be OrgOwned
-(tests/architecture/test_tables.py)."""
+"""Tables that belong to no org. All others must be OrgOwned (tests/architecture/test_tables.py)."""
 
 
 class OrgOwned:
@@ -74,15 +72,15 @@ class TenantSession(Session):
     unscoped_reason: str | None = None
 
     def change(self, statement: Update | Delete) -> int:
-        """Run an UPDATE or DELETE and return how many rows it hit; rows that are loaded already
-        stay as they are."""
+        """Run an UPDATE or DELETE and return the number of affected rows. Loaded objects are not
+        refreshed."""
         result = self.execute(statement.execution_options(synchronize_session=False))
         return cast("CursorResult[Any]", result).rowcount
 
 
 def bind_org(session: TenantSession, org_id: str, mode: str | None = None) -> None:
-    """Bind ``session`` to one org, and to one mode in it, for good. TenancyError when it is bound
-    to another."""
+    """Bind ``session`` permanently to one org, and to one mode in it. Raises TenancyError if it is
+    bound to another."""
     if session.org_id not in (None, org_id) or session.mode not in (None, mode):
         raise TenancyError("the session is bound to another organization or mode")
     session.org_id, session.mode = org_id, mode
@@ -90,8 +88,8 @@ def bind_org(session: TenantSession, org_id: str, mode: str | None = None) -> No
 
 @contextmanager
 def unscoped(session: TenantSession, reason: str) -> Iterator[TenantSession]:
-    """Let ``session`` see all orgs, for a reason that is written to the log. Only for a session
-    that is not bound."""
+    """Let ``session`` see all orgs; the reason is logged. Raises TenancyError for a bound
+    session."""
     if session.org_id is not None:
         raise TenancyError("a session bound to an organization cannot be opened to all")
     log.debug("tenancy.unscoped", reason=reason)
@@ -107,7 +105,8 @@ def unscoped(session: TenantSession, reason: str) -> Iterator[TenantSession]:
 def partitions_with(
     session: TenantSession, model: type[Partitioned], condition: ColumnElement[bool]
 ) -> set[tuple[str, str]]:
-    """Where rows meet a condition, as (org, mode); ``session`` must be unscoped."""
+    """Return the (org, mode) pairs that have rows matching ``condition``. ``session`` must be
+    unscoped."""
     rows = session.execute(select(model.org_id, model.mode).where(condition).distinct())
     return {(row.org_id, row.mode) for row in rows}
 
@@ -141,22 +140,22 @@ def _stamp_new_rows(session: TenantSession, _context: UOWTransaction, _instances
             continue
         if session.org_id is None:
             raise TenancyError(f"{type(row).__name__} written without an organization")
-        for part in _walls(type(row)):
+        for part in _scope_columns(type(row)):
             if row in session.new and getattr(row, part) is None:
                 setattr(row, part, getattr(session, part))
             if getattr(row, part) is None or getattr(row, part) != getattr(session, part):
                 raise TenancyError(f"{type(row).__name__} of another {part} written")
 
 
-def _walls(model: type[Any]) -> tuple[str, ...]:
-    """What a row of ``model`` must share with its session."""
+def _scope_columns(model: type[Any]) -> tuple[str, ...]:
+    """Return the columns in which a row of ``model`` must match its session."""
     if issubclass(model, Partitioned):
         return ("org_id", "mode")
     return ("org_id",) if issubclass(model, OrgOwned) else ()
 
 
 def insert_if_absent(session: TenantSession, model: type[Any], **values: Any) -> bool:
-    """Insert a row unless a unique constraint says that it is there. True when it was inserted.
+    """Insert a row unless a unique constraint says that it exists. Returns True if it was inserted.
 
     One statement (``INSERT … ON CONFLICT DO NOTHING``), so parallel callers agree on one row. An
     owned row gets the session's org, and its mode.
@@ -167,9 +166,9 @@ def insert_if_absent(session: TenantSession, model: type[Any], **values: Any) ->
 def insert_those_absent(
     session: TenantSession, model: type[Any], rows: Sequence[dict[str, Any]]
 ) -> int:
-    """As ``insert_if_absent``, several rows of the same columns at once. Returns how many were
+    """Like ``insert_if_absent`` for several rows with the same columns. Returns how many were
     inserted."""
-    own = {part: getattr(session, part) for part in _walls(model)}
+    own = {part: getattr(session, part) for part in _scope_columns(model)}
     for part, value in own.items():
         if value is None or any(row.get(part, value) != value for row in rows):
             raise TenancyError(f"{model.__name__} written without its {part}")

@@ -1,2 +1,1 @@
-"""Measurements: ``./run bench compress``, ``list``, ``export``; nothing in here runs in
-production."""
+"""Measurements: ``./run bench compress``, ``list``, ``export``; nothing here runs in production."""

@@ -1,4 +1,4 @@
-"""The load: real multipart requests over parallel keep-alive connections."""
+"""The load client: real multipart requests over parallel keep-alive connections."""
 
 import http.client
 import json
@@ -14,12 +14,12 @@ from typing import Any
 
 from bench.jobs import Job, Order
 
-PATIENCE_SECONDS = 120
+TIMEOUT_SECONDS = 120
 
 
 @dataclass
 class Work:
-    """What came of a round: wall ``seconds`` from the first byte sent to the last received,
+    """The results of a round: wall ``seconds`` from the first byte sent to the last received,
     ``images`` and their bytes.
 
     ``single`` and ``batch`` are the seconds of each request of that kind, upload and download
@@ -34,23 +34,23 @@ class Work:
 
 
 class Refused(Exception):
-    """An answer that isn't 200: then there is nothing to measure."""
+    """The server answered another status than 200, so there is nothing to measure."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """Where ``POST /compress/batch`` is answered. ``headers`` carry the key."""
+    """A server with ``POST /compress/batch``. ``headers`` contain the key."""
 
     port: int
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def connect(self) -> http.client.HTTPConnection:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_SECONDS)
         connection.connect()
         return connection
 
     def send(self, connection: http.client.HTTPConnection, body: bytes, content_type: str) -> bytes:
-        """One request; the answer whole. Raises Refused."""
+        """Send one request and return the whole answer. Raises Refused."""
         connection.request(
             "POST", "/compress/batch", body, {**self.headers, "Content-Type": content_type}
         )
@@ -84,9 +84,9 @@ def form(fields: Mapping[str, str], files: Sequence[Path]) -> tuple[bytes, str]:
 
 
 def drive(server: Server, job: Job, orders: Sequence[Order], connections: int) -> Work:
-    """Send the orders, each connection taking the next one when its answer is in.
+    """Send the orders. Each connection takes the next one after its answer.
 
-    Bodies are made before and answers read after the time that counts, since the client shares the
+    Bodies are made before and answers parsed after the measured time, because the client shares the
     server's cores.
     """
     bodies = {

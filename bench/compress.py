@@ -1,9 +1,9 @@
 """``./run bench compress``: the real service against its own engine without HTTP, and against
 sharp.
 
-Every side gets the same photos in the same sequence. In each round all sides take a turn, so that
-what else the machine does falls on all of them, and ratios are formed within a round. The load
-client runs on the same cores.
+Every side gets the same photos in the same order. All sides take a turn in each round, so that
+other load on the machine affects all of them, and ratios are formed within a round. The load client
+runs on the same cores.
 """
 
 import argparse
@@ -99,7 +99,8 @@ def _options() -> argparse.Namespace:
 
 
 def _run(options: argparse.Namespace) -> tuple[str, list[Round], Comparison | None]:
-    """What the photos are, every round, and the quality beside the peer's where there is one."""
+    """Return a description of the photos, all rounds, and the quality compared with the peer's if
+    there is one."""
     with tempfile.TemporaryDirectory(prefix="lightwell-bench-") as name, ExitStack() as stack:
         folder = Path(name)
         photos, kind = find_photos(folder)
@@ -118,7 +119,7 @@ def _run(options: argparse.Namespace) -> tuple[str, list[Round], Comparison | No
 def _start(
     stack: ExitStack, folder: Path, options: argparse.Namespace
 ) -> tuple[list[HttpSide], engine.Engine]:
-    """Everything that is measured, idle and ready. The peer is left out where there is none."""
+    """Start all sides and wait until they are ready. The peer is left out if it is unavailable."""
     missing = "--no-peer" if options.no_peer else peer.unavailable()
     tell("starting Lightwell" + (f"; no peer: {missing}" if missing else " and sharp"))
     data = folder / "data"
@@ -132,7 +133,7 @@ def _start(
 def _measure(
     sides: Sequence[Side], photos: Sequence[Photo], options: argparse.Namespace
 ) -> list[Round]:
-    """A pass to warm up, then the rounds; who begins moves on with each."""
+    """Run a warm-up pass, then the rounds. Another side begins each round."""
     for side in sides:
         side.run(SMALL, orders(photos, len(photos)))
     rounds: list[Round] = []
@@ -156,7 +157,7 @@ def _facts(
     *,
     with_peer: bool,
 ) -> list[str]:
-    """What was measured on what, and how far the machine was ours."""
+    """Describe the photos, the machine and its other load."""
     foreign = max(one.taken.foreign_cores for one in rounds)
     client = max(one.taken.client_seconds / one.work.seconds for one in rounds)
     facts = [
@@ -179,7 +180,7 @@ def _facts(
 
 
 def _report(rounds: Sequence[Round], compared: Comparison | None) -> list[str]:
-    """The tables, and a line for each aim."""
+    """Return the tables and a line for each aim."""
     sides = list(dict.fromkeys(one.side for one in rounds))
     lines: list[str] = []
     aims: list[str] = []

@@ -1,5 +1,5 @@
-"""The bare engine: ``ImagingPool`` fed with paths. No HTTP, no base64, no database: the most the
-service could do."""
+"""The bare engine: ``ImagingPool`` fed with paths. Without HTTP, base64 and database it is the
+upper bound for the service."""
 
 import os
 import time
@@ -16,7 +16,7 @@ from bench.watch import is_imaging_process
 
 
 class Engine:
-    """As many worker processes as a service has by default: one a core."""
+    """As many worker processes as the service has by default: one per core."""
 
     name = "engine"
 
@@ -26,16 +26,16 @@ class Engine:
         self._pool.warm()
 
     def processes(self) -> list[psutil.Process]:
-        """The pool's worker processes, not this one, which is the load client of the others too."""
+        """Return the pool's worker processes, without this one, which is also the load client."""
         return [one for one in psutil.Process().children() if is_imaging_process(one)]
 
     def run(self, job: Job, orders: Sequence[Order]) -> Work:
-        """All pictures of the orders, in their sequence; there are no requests, so no latencies."""
+        """Convert all pictures of the orders in order. There are no requests, so no latencies."""
         transform = Transform(quality=round(job.quality * 100), max_width=job.max_width)
         return self.convert([photo.path for order in orders for photo in order.photos], transform)
 
     def convert(self, paths: Sequence[Path], transform: Transform) -> Work:
-        """All of the files, in their sequence."""
+        """Convert all files in order."""
         began = time.perf_counter()
         futures = [
             self._pool.submit(path, self._folder / f"out-{number}", transform, "bench")

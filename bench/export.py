@@ -1,9 +1,9 @@
 """``./run bench export``: ZIPs of the real service against the same pictures by its own engine.
 
-The library is uploaded as a client uploads it. In each round the service exports other assets,
-which nobody asked for before, and the bare engine converts the very files that the service keeps of
-them, so that what else the machine does falls on both. Before the rounds come a small export, one
-of all assets, and that one again.
+The library is uploaded through the API. In each round the service exports assets that were not
+exported before, and the bare engine converts the stored files of the same assets, so that other
+load on the machine affects both. Before the rounds come a small export, one of all assets, and that
+one again.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from bench.server import HttpSide
 from bench.watch import Taken, Watch
 from bench.workspace import Exported, Stored
 
-FEWEST, MOST = 20, 500
+MIN_ASSETS, MAX_ASSETS = 20, 500
 """Assets: the service streams no more in one export."""
 MEGAPIXELS = 8
 QUALITY, WIDTH = 80, 1280
@@ -47,7 +47,7 @@ BUSY_CORES = 0.2
 
 @dataclass(frozen=True)
 class Whole:
-    """One export of so many assets, and what it took of the machine."""
+    """One export and the resources that it took."""
 
     name: str
     assets: int
@@ -61,13 +61,13 @@ class Whole:
 
     @property
     def first_share(self) -> float:
-        """The time to the first byte, of the time to the last."""
+        """The time to the first byte as a share of the time to the last."""
         return self.exported.first_byte / self.exported.seconds
 
 
 @dataclass(frozen=True)
 class Found:
-    """Everything measured: three exports, the rounds, and the images a second of a batch export of
+    """All measurements: three exports, the rounds, and the images per second of a batch export of
     all assets."""
 
     small: Whole
@@ -78,7 +78,7 @@ class Found:
 
     @property
     def foreign_cores(self) -> float:
-        """The most that others took."""
+        """The most cores that other processes took."""
         taken = [one.taken for one in (self.small, self.large, self.again)] + [
             one.taken for one in self.rounds
         ]
@@ -86,10 +86,10 @@ class Found:
 
 
 class Bench:
-    """A service with a library, and the engine beside it.
+    """A service with a library, and the engine to compare it with.
 
-    What was rendered once is cached, so no width is asked for twice of an asset, except where the
-    cache is measured.
+    Renditions are cached, so no asset is exported twice at the same width, except to measure the
+    cache.
     """
 
     def __init__(
@@ -102,8 +102,8 @@ class Bench:
         self._kind = kind
 
     def measure(self, rounds: int) -> Found:
-        """The exports of the library come first, so that memory is that of a process which did
-        little else before."""
+        """The exports of the whole library come first, so that their memory is that of a fresh
+        process."""
         self._export(self._assets[:WARM_UP], WIDTH + 1)
         self._convert(self._assets[:WARM_UP])
         some = self._assets[: max(1, len(self._assets) // SMALL_SHARE)]
@@ -128,7 +128,7 @@ class Bench:
         return whole
 
     def _round(self, number: int, assets: Sequence[Stored]) -> list[Round]:
-        """A turn of each side; who begins changes."""
+        """Run a turn of each side; the sides alternate in starting."""
         sides: list[tuple[HttpSide | Engine, Callable[[Sequence[Stored]], Work]]]
         sides = [(self._bare, self._convert), (self._side, self._export_round)]
         turns = []
@@ -185,7 +185,10 @@ def _options() -> argparse.Namespace:
         prog="./run bench export", description="Measure POST /api/v1/exports."
     )
     parser.add_argument(
-        "--assets", type=int, default=MOST, help=f"in the library, {FEWEST} to {MOST} ({MOST})"
+        "--assets",
+        type=int,
+        default=MAX_ASSETS,
+        help=f"in the library, {MIN_ASSETS} to {MAX_ASSETS} ({MAX_ASSETS})",
     )
     parser.add_argument(
         "--rounds",
@@ -203,14 +206,14 @@ def _options() -> argparse.Namespace:
         help="of the pictures (webp)",
     )
     options = parser.parse_args()
-    if not FEWEST <= options.assets <= MOST:
-        parser.error(f"--assets must be between {FEWEST} and {MOST}")
+    if not MIN_ASSETS <= options.assets <= MAX_ASSETS:
+        parser.error(f"--assets must be between {MIN_ASSETS} and {MAX_ASSETS}")
     return options
 
 
 @contextmanager
 def _ready(options: argparse.Namespace) -> Iterator[tuple[Bench, str]]:
-    """Service and engine, idle, and the library uploaded; and what that is in words."""
+    """Yield the idle service and engine with the uploaded library, and a description of it."""
     with tempfile.TemporaryDirectory(prefix="lightwell-bench-") as name, ExitStack() as stack:
         folder, data = Path(name), Path(name, "data")
         data.mkdir()
@@ -228,7 +231,7 @@ def _ready(options: argparse.Namespace) -> Iterator[tuple[Bench, str]]:
 
 
 def _facts(library: str, before: tuple[float, float, float], found: Found) -> list[str]:
-    """What was measured on what, and how far the machine was ours."""
+    """Describe the library, the machine and its other load."""
     facts = [
         f"Machine       {CORES} cores, {platform.system()} {platform.machine()}, Python "
         f"{platform.python_version()}",
@@ -300,7 +303,7 @@ def _exports_table(found: Found) -> list[str]:
 
 
 def _aims(found: Found) -> list[str]:
-    """Processor time stands beside speed because others' load falls on it least."""
+    """Processor time is listed next to speed because other load affects it least."""
     speed = ratio(found.rounds, "lightwell", "engine", lambda one: one.rate).median
     effort = ratio(found.rounds, "engine", "lightwell", lambda one: one.cpu).median
     memory = found.large.taken.peak.web / found.small.taken.peak.web

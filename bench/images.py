@@ -2,8 +2,8 @@
 sharp in one thread.
 
 Both read a JPEG file and encode a JPEG of quality 80 by mozjpeg; ours writes it, and a thumbnail
-too, as the service does. They take turns, picture by picture, so that what else the machine does
-falls on both.
+too, as the service does. They take turns picture by picture, so that other load on the machine
+affects both.
 """
 
 import argparse
@@ -51,7 +51,7 @@ OPERATIONS: dict[str, tuple[Operation, ...]] = {
 
 
 class Sharp:
-    """The peer, which answers a line with a line."""
+    """The peer, which answers each line with a line."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process

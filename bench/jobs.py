@@ -1,4 +1,4 @@
-"""What is asked for: the same orders, in the same sequence, of every side."""
+"""The orders that every side gets, in the same sequence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from bench.photos import Photo
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be done with a picture: ``quality`` 0–1 as in the form, ``max_width`` in pixels,
-    or None."""
+    """The conversion of a picture: ``quality`` 0–1 as in the form, ``max_width`` in pixels or
+    None."""
 
     quality: float = 0.8
     max_width: int | None = None
@@ -39,8 +39,8 @@ class Order:
 
 
 def orders(photos: Sequence[Photo], images: int) -> list[Order]:
-    """At least ``images`` images: each pass over the photos sends one half as a batch and the other
-    half singly."""
+    """Return orders for at least ``images`` images. Each pass over the photos sends half of them as
+    a batch and the others singly."""
     result: list[Order] = []
     together, alone = tuple(photos[0::2]), tuple(photos[1::2])
     while sum(len(order.photos) for order in result) < images:

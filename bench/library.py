@@ -1,9 +1,8 @@
-"""A workspace's library as people have them, in any size, written straight into a migrated
-database.
+"""A realistic library of any size, written directly into a migrated database.
 
-The rows depend on nothing but the number of assets, so every run and both databases get the same
-ones. Others share the tables: another organization with a tenth as many, and the same one's test
-mode with a hundredth.
+The rows depend only on the number of assets, so every run and both databases get the same ones. The
+tables also contain another organization with a tenth as many assets, and the test mode of the same
+one with a hundredth.
 """
 
 import hashlib
@@ -55,7 +54,8 @@ Row = tuple[object, ...]
 
 
 def fill_sqlite(path: Path, assets: int) -> None:
-    """Every table of the library. Indexes are made afterwards, which is several times as fast."""
+    """Fill all tables of the library. Indexes are created afterwards, which is several times
+    faster."""
     with sqlite3.connect(path) as connection:
         for pragma in ("synchronous=OFF", "cache_size=-400000"):
             connection.execute(f"PRAGMA {pragma}")
@@ -73,7 +73,7 @@ def fill_sqlite(path: Path, assets: int) -> None:
 
 
 def copy_to_postgresql(source: Path, address: str) -> None:
-    """The same rows again, and the statistics that autovacuum would take in time."""
+    """Copy the same rows, and collect the statistics that autovacuum would collect later."""
     with psycopg.connect(address, autocommit=True) as target, sqlite3.connect(source) as connection:
         target.execute("SET timezone = 'UTC'")
         target.execute("SET maintenance_work_mem = '512MB'")
@@ -139,7 +139,7 @@ def _insert(
 
 
 def _library(org: str, mode: str, count: int) -> Iterator[tuple[Row, list[Row]]]:
-    """Assets in the order of their upload, each with its rows of tags."""
+    """Yield assets in upload order, each with its tag rows."""
     chance = random.Random(f"{org} {mode} {count}")
     planted = chance.sample(range(count), min(count, RARE_ASSETS + RARE_TAG_ASSETS))
     named, tagged = set(planted[:RARE_ASSETS]), set(planted[RARE_ASSETS:])
@@ -167,7 +167,7 @@ def _library(org: str, mode: str, count: int) -> Iterator[tuple[Row, list[Row]]]
 
 
 def _name(chance: random.Random, moment: datetime, is_video: bool) -> tuple[str, str]:
-    """A file's name, and its kind."""
+    """Return a file's name and kind."""
     number, pick = chance.randrange(10_000), chance.random()
     if is_video:
         return (

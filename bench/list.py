@@ -1,9 +1,9 @@
 """``./run bench list``: pages of a library of ten thousand assets against the same pages of one of
 a million.
 
-Each size has a database of its own, SQLite and PostgreSQL, filled from nothing. ``page_of`` is
-timed as the API calls it: in a transaction, with the rows made into objects. The sizes take turns,
-so that what else the machine does falls on both.
+Each size has its own new database, in SQLite and in PostgreSQL. ``page_of`` is timed as the API
+calls it: in a transaction, including the creation of objects. The sizes take turns, so that other
+load on the machine affects both.
 """
 
 import argparse
@@ -65,7 +65,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Timing:
-    """Medians in milliseconds, and the total of the large library as it is answered."""
+    """Medians in milliseconds, and the total that the large library returns."""
 
     name: str
     small: float
@@ -147,7 +147,7 @@ def _options() -> argparse.Namespace:
 
 @contextmanager
 def _postgresql(folder: Path) -> Iterator[str]:
-    """A server of the bench's own. Its socket and its user need a short path outside home
+    """Run a PostgreSQL server for the bench. Its socket and its user need a short path outside home
     folders."""
     server = get_server(folder / "pg")
     try:
@@ -159,7 +159,7 @@ def _postgresql(folder: Path) -> Iterator[str]:
 def _libraries(
     stack: ExitStack, folder: Path, server: str, assets: int
 ) -> dict[str, tuple[Flask, Flask]]:
-    """Each database's applications, of the small and of the large library."""
+    """Return for each database the applications of the small and the large library."""
     apps: dict[str, list[Flask]] = {"SQLite": [], "PostgreSQL": []}
     for size in (assets // SMALLER, assets):
         data_dir = folder / str(size)
@@ -194,7 +194,7 @@ def _migrated(stack: ExitStack, data_dir: Path, database_url: str) -> Flask:
 
 
 def _measure(database: str, small: Flask, large: Flask, rounds: int) -> list[Timing]:
-    """Every case, in each round once in either library."""
+    """Time every case once per round in each library."""
     timings = []
     for case in CASES:
         starts = [(app, _start(app, case)) for app in (small, large)]
@@ -213,7 +213,7 @@ def _measure(database: str, small: Flask, large: Flask, rounds: int) -> list[Tim
 
 
 def _start(app: Flask, case: Case) -> Start:
-    """Which page of this library the case asks for."""
+    """Return the page of this library that the case requests."""
     if not case.by_cursor and not case.by_number:
         return Start()
     _, first = _timed(app, case, Start())

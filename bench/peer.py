@@ -1,5 +1,4 @@
-"""The peer: sharp behind a small HTTP server on node (peers/sharp), made ready when it is used
-first."""
+"""The peer: sharp behind a small HTTP server on node (peers/sharp), installed at its first use."""
 
 import json
 import os
@@ -17,7 +16,7 @@ FOLDER = Path(__file__).resolve().parent / "peers" / "sharp"
 
 
 def unavailable() -> str | None:
-    """Why there can be no peer, or None; installs its packages where they are missing."""
+    """Return why the peer is unavailable, or None. Installs its packages if they are missing."""
     if not (shutil.which("node") and shutil.which("npm")):
         return "node or npm is not installed"
     if (FOLDER / "node_modules").is_dir():
@@ -41,7 +40,7 @@ def versions() -> str:
 
 @contextmanager
 def running(folder: Path, connections: int) -> Iterator[HttpSide]:
-    """The peer with one libuv thread more than there are cores, each on a whole picture.
+    """Run the peer with one libuv thread more than there are cores; each works on a whole picture.
 
     Of 1, 2, 3 and 4 threads on two cores, with 1 or 2 threads inside each picture, this was as fast
     as any.

@@ -1,5 +1,5 @@
-"""The photos that are measured with: real ones where they lie beside the project, else made on the
-spot."""
+"""The photos of the measurements: real ones if they lie next to the project, else generated
+ones."""
 
 import io
 import math
@@ -29,10 +29,10 @@ class Photo:
 
 
 def find_photos(folder: Path) -> tuple[list[Photo], str]:
-    """The photos, largest first so that no round ends on a long one alone, and what they are in
-    words.
+    """Return the photos and a description of them. The largest come first, so that no round ends on
+    a single long one.
 
-    ``folder`` takes those that have to be made.
+    Generated photos are written to ``folder``.
     """
     paths = [path for path in REAL.glob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".webp")]
     kind = "real" if paths else "made on the spot"
@@ -43,7 +43,7 @@ def find_photos(folder: Path) -> tuple[list[Photo], str]:
 
 
 def as_jpeg(photo: Photo, megapixels: float) -> bytes:
-    """The photo as a JPEG of at most so many megapixels, turned as it was."""
+    """Return the photo as a JPEG of at most ``megapixels``, with its orientation kept."""
     with Image.open(photo.path) as image:
         scale = min(1.0, math.sqrt(megapixels / photo.megapixels))
         small = image.convert("RGB").resize(

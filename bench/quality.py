@@ -1,5 +1,5 @@
-"""Bytes at equal looks: both sides encode every photo at several qualities, and SSIMULACRA2 says
-how near each came."""
+"""Bytes at equal quality: both sides encode every photo at several qualities, and SSIMULACRA2
+scores each result."""
 
 import base64
 import io
@@ -30,7 +30,7 @@ STEPS = 20
 
 @dataclass(frozen=True)
 class Encoded:
-    """A side's answer for a photo at a quality: where it lies, its bytes, and its SSIMULACRA2 (100
+    """A side's result for a photo at a quality: its file, its bytes, and its SSIMULACRA2 score (100
     is identical)."""
 
     side: str
@@ -108,8 +108,8 @@ def _compress(side: HttpSide, photo: Photo, quality: float) -> bytes:
 
 
 def _reference(photo: Photo, picture: Path, folder: Path) -> Path:
-    """The original at the picture's size, upright and in sRGB, by Pillow's Lanczos: a third party
-    to both sides."""
+    """The original at the picture's size, upright and in sRGB, by Pillow's Lanczos, which neither
+    side uses."""
     with Image.open(picture) as small:
         size = small.size
     target = folder / f"{photo.path.name}-{size[0]}x{size[1]}.png"

@@ -1,4 +1,4 @@
-"""From rounds to figures, and from figures to a table of plain text."""
+"""Computes figures from rounds, and formats them as plain-text tables."""
 
 import statistics
 import sys
@@ -150,7 +150,7 @@ def _latencies(rounds: Sequence[Round], pick: Callable[[Work], list[float]]) -> 
 
 
 def peak(sizes: Iterable[int]) -> str:
-    """The largest of so many bytes, in MiB."""
+    """Return the largest of ``sizes`` (bytes), in MiB."""
     most = max(sizes)
     return f"{most / MIB:.0f}" if most else NONE
 
@@ -171,5 +171,5 @@ def triple(load: tuple[float, float, float]) -> str:
 
 
 def tell(what: str) -> None:
-    """Progress, apart from the tables."""
+    """Print progress, apart from the tables."""
     print(f"{time.strftime('%H:%M:%S')}  {what}", file=sys.stderr, flush=True)

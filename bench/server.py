@@ -1,5 +1,5 @@
-"""A server of the bench's own: started in a session of its own, driven, and ended with all that it
-started."""
+"""Servers of the bench: started in their own session, measured, and stopped with all their
+children."""
 
 import subprocess
 import time
@@ -18,7 +18,7 @@ STOP_SECONDS = 30
 
 
 class HttpSide:
-    """A server of our own making: its process, with all that it started, and how to reach it."""
+    """A server that the bench started: its process with all children, and its address."""
 
     def __init__(
         self, name: str, process: subprocess.Popen[bytes], server: Server, connections: int

@@ -1,4 +1,4 @@
-"""The real service, started as ``./run serve`` starts it, in a folder of its own that is gone
+"""The real service, started as ``./run serve`` starts it, in its own folder, which is removed
 afterwards."""
 
 import json
@@ -22,8 +22,8 @@ EMAIL = "bench@example.com"
 
 @contextmanager
 def running(folder: Path, connections: int) -> Iterator[HttpSide]:
-    """Lightwell: SQLite migrated, Valkey, gunicorn, worker, and an account on ENTERPRISE, which
-    nothing slows down."""
+    """Lightwell: SQLite migrated, Valkey, gunicorn, worker, and an account on ENTERPRISE, whose
+    limits are not reached."""
     port = free_port()
     ours = {
         "APP_ENV": "development",

@@ -1,8 +1,7 @@
-"""``./run bench slow``: what slow clients do to the others.
+"""``./run bench slow``: the effect of slow clients on others.
 
-For each kind and number of slow clients the service is asked for ``/healthz`` and given batches to
-compress, as it was just before without them: ratios are formed side by side, so that what else the
-machine does falls on both.
+For each kind and number of slow clients, ``/healthz`` and batches are timed just before without
+them and then with them, so that other load on the machine affects both sides of each ratio.
 """
 
 import argparse
@@ -72,7 +71,7 @@ class Row:
 
 
 class Library:
-    """What slow clients ask for: a published image, and an export of it."""
+    """The files for slow clients: a published image, and an export of it."""
 
     def __init__(self, side: HttpSide) -> None:
         self.server: Server = side.server
@@ -147,7 +146,8 @@ BEGIN_SECONDS = 20
 
 @contextmanager
 def slow_clients(kind: str, number: int, library: Library) -> Iterator[list[socket.socket]]:
-    """So many connections that have begun, and go on hardly or not at all."""
+    """Open ``number`` connections that start a request and then continue very slowly or not at
+    all."""
     clients = [_opened(library.server.port) for _ in range(number)]
     stop = threading.Event()
 
@@ -177,8 +177,8 @@ def slow_clients(kind: str, number: int, library: Library) -> Iterator[list[sock
 
 
 def _wait_until_begun(clients: Sequence[socket.socket]) -> None:
-    """A thousand answers that begin at once are much work, whatever becomes of them; slow they are
-    afterwards."""
+    """Wait until all answers have started, because starting a thousand at once is much work and not
+    part of the measurement."""
     deadline = time.monotonic() + BEGIN_SECONDS
     with selectors.DefaultSelector() as selector:
         for client in clients:
@@ -196,7 +196,7 @@ def _opened(port: int) -> socket.socket:
 
 
 def _stands(client: socket.socket) -> bool:
-    """Whether the server still holds the connection; what it has sent stays unread."""
+    """Return whether the server still keeps the connection open, without reading from it."""
     client.setblocking(False)
     try:
         return client.recv(1, socket.MSG_PEEK) != b""
@@ -225,7 +225,7 @@ def _healthz(port: int) -> float:
 
 
 def _batch(server: Server, batch: tuple[bytes, str]) -> float:
-    """Seconds, or 0 where it was refused as more than the server takes at once."""
+    """Return the seconds, or 0 if the server refused it as overloaded."""
     began = time.perf_counter()
     with closing(server.connect()) as connection:
         connection.request(
@@ -237,7 +237,7 @@ def _batch(server: Server, batch: tuple[bytes, str]) -> float:
 
 
 def _web(side: HttpSide) -> psutil.Process:
-    """The process that answers, not the arbiter above it."""
+    """Return the web worker process, not gunicorn's arbiter."""
     return next(
         one
         for one in side.processes()

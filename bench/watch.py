@@ -1,4 +1,4 @@
-"""What a side takes of the machine while it works: memory and processor time of its processes."""
+"""Measures the memory and processor time of a side's processes while it works."""
 
 import threading
 import time
@@ -76,13 +76,14 @@ class Watch:
         )
 
     def _cpu(self) -> float:
-        """Processor seconds so far. A process that ends meanwhile takes its own with it: that is
-        rare."""
+        """Return the processor seconds so far. Those of processes that have ended are lost, which
+        is rare."""
         times = [process.cpu_times() for process, _ in self._roles if process.is_running()]
         return sum(time.user + time.system for time in times)
 
     def _sample(self) -> None:
-        """The last one comes when the work is over, so that work of any length has one."""
+        """Sample memory. The last sample is taken after the work, so that even short work has
+        one."""
         over = False
         while not over:
             over = self._over.wait(SAMPLE_SECONDS)
@@ -108,7 +109,7 @@ def _resident(process: psutil.Process) -> int:
 
 
 def _busy() -> float:
-    """Processor seconds that the whole machine has worked since it started."""
+    """Return the processor seconds of the whole machine since its start."""
     times = psutil.cpu_times()._asdict()
     return float(
         sum(times.get(name, 0) for name in ("user", "nice", "system", "irq", "softirq", "steal"))

@@ -40,8 +40,8 @@ class Exported:
 
 
 def fill(server: Server, pictures: Sequence[bytes], assets: int, connections: int) -> list[Stored]:
-    """So many assets, made of the JPEGs in turn. No two have the same bytes: they would share their
-    renditions."""
+    """Upload ``assets`` assets, made of the JPEGs in turn. No two have the same bytes, because they
+    would share their renditions."""
     with ThreadPoolExecutor(connections) as threads:
         return list(threads.map(partial(_upload, server, pictures), range(assets)))
 
@@ -49,8 +49,8 @@ def fill(server: Server, pictures: Sequence[bytes], assets: int, connections: in
 def export(
     server: Server, assets: Sequence[Stored], config: Mapping[str, Any], target: Path
 ) -> Exported:
-    """A streamed export into the file ``target``, looked through afterwards. Raises Refused where a
-    file is missing."""
+    """Stream an export into the file ``target`` and check it. Raises Refused if a file is
+    missing."""
     with _calling(server) as caller, target.open("wb") as file:
         began = time.perf_counter()
         response = caller.send("POST", EXPORTS, _wanted(assets, config))
@@ -65,8 +65,8 @@ def export(
 
 
 def export_batch(server: Server, assets: Sequence[Stored], config: Mapping[str, Any]) -> float:
-    """Seconds from the request to the moment when a batch export is done. Raises Refused where it
-    ends otherwise."""
+    """Return the seconds from the request until a batch export is done. Raises Refused if it
+    fails."""
     with _calling(server) as caller:
         began = time.perf_counter()
         state = caller.ask("POST", EXPORTS, {**_wanted(assets, config), "async": True})
@@ -81,7 +81,8 @@ def export_batch(server: Server, assets: Sequence[Stored], config: Mapping[str, 
 
 @dataclass(frozen=True)
 class _Caller:
-    """One connection, and what identifies us. Raises Refused for every answer that isn't 2xx."""
+    """One connection with its authentication headers. Raises Refused for every answer that is not
+    2xx."""
 
     connection: HTTPConnection
     headers: Mapping[str, str]

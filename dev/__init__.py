@@ -1,4 +1,4 @@
-"""What a development server brings along: ``./run serve``, its Valkey, and a fake Stripe.
+"""The development server: ``./run serve``, its Valkey, and a fake Stripe.
 
-Nothing here runs in production, and ``app`` imports nothing of it.
+Nothing here runs in production, and ``app`` does not import it.
 """

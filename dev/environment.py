@@ -1,5 +1,5 @@
-"""What ``./run serve`` brings along, as environment variables: its processes inherit them, and
-``./run flask`` reads them from ``serve.env`` in the data folder."""
+"""The environment variables of the services that ``./run serve`` starts. Its processes inherit
+them, and ``./run flask`` reads them from ``serve.env`` in the data folder."""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from dev.ports import free_port, is_free
 
 
 def local_services(settings: Settings) -> dict[str, str]:
-    """A Valkey and a fake Stripe, on the ports of the last time where those are free: each only
-    where the operator has none of his own, and nothing that he has set himself."""
+    """Return the variables of a Valkey and a fake Stripe, on the ports of the last run if they are
+    free. Services and variables that the operator has set are left out."""
     last, chosen = read_services(settings.data_dir), settings.model_fields_set
     services = {"REDIS_URL": f"redis://127.0.0.1:{_port(last.get('REDIS_URL', ''))}/0"}
     if settings.app_env == "development" and not {"stripe_secret_key", "stripe_api_base"} & chosen:
@@ -22,7 +22,7 @@ def local_services(settings: Settings) -> dict[str, str]:
 
 
 def write_services(data_dir: Path, services: Mapping[str, str]) -> None:
-    """For nobody but the operator to read: there are secrets in it."""
+    """Only the operator may read the file, because it contains secrets."""
     file = _file(data_dir)
     data_dir.mkdir(parents=True, exist_ok=True)
     file.touch(0o600)
@@ -30,16 +30,16 @@ def write_services(data_dir: Path, services: Mapping[str, str]) -> None:
 
 
 def read_services(data_dir: Path) -> dict[str, str]:
-    """What the last ``./run serve`` on the data folder brought along. It stays when that ends, for
-    the next one to listen where this one did."""
+    """Return the variables of the last ``./run serve`` on the data folder. The file stays after it
+    ends, so that the next one uses the same ports."""
     file = _file(data_dir)
     lines = file.read_text().splitlines() if file.exists() else []
     return {name: value for name, _, value in (line.partition("=") for line in lines)}
 
 
 def fake_stripe_account(secret_key: str, port: int) -> dict[str, str]:
-    """What the fake Stripe on ``port`` is to Lightwell: the settings of a Stripe account, with
-    secrets of its own."""
+    """Return the settings for the fake Stripe on ``port``, as for a Stripe account, with its own
+    secrets."""
     secret = hashlib.sha256(f"fake stripe {secret_key}".encode()).hexdigest()
     plans = [(plan, interval) for plan in ("TEAM", "BUSINESS") for interval in ("month", "year")]
     return {
@@ -57,6 +57,6 @@ def _file(data_dir: Path) -> Path:
 
 
 def _port(last_url: str) -> int:
-    """That of ``last_url`` where it is free."""
+    """Return the port of ``last_url`` if it is free, else another free one."""
     last = urlsplit(last_url).port
     return last if last and is_free("127.0.0.1", last) else free_port()

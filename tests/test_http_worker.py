@@ -12,7 +12,7 @@ from gunicorn.workers import gasgi
 from gunicorn.workers.gasgi import ASGIWorker
 
 from app.http_worker import HttpConnection
-from app.server.lanes import HEALTH, HEAVY, Lanes
+from app.server.thread_pools import HEALTH, HEAVY, ThreadPools
 
 LONG = re.compile(
     r"processing|imaging|background|\.image_work|\.outbound_calls|fetcher|painter|storage\.put|_made\("
@@ -49,7 +49,7 @@ def _source(view: Callable[..., Any]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "lane"),
+    ("method", "path", "pool"),
     [
         ("POST", "/compress/batch", "heavy"),
         ("POST", "//compress/batch/", "heavy"),
@@ -63,6 +63,6 @@ def _source(view: Callable[..., Any]) -> str:
         ("GET", "/nowhere/\xff", "light"),
     ],
 )
-def test_the_lane_is_told_by_path_and_method(app: Flask, method: str, path: str, lane: str) -> None:
-    lanes = Lanes(app.url_map, 1)
-    assert lanes.of(method, path) is getattr(lanes, lane)
+def test_the_pool_is_told_by_path_and_method(app: Flask, method: str, path: str, pool: str) -> None:
+    thread_pools = ThreadPools(app.url_map, 1)
+    assert thread_pools.of(method, path) is getattr(thread_pools, pool)

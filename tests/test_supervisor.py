@@ -18,8 +18,8 @@ import json, sys
 from app import supervisor
 
 supervisor.PAUSE_SECONDS = 0.05
-supervisor.PATIENCE_SECONDS = 0.5
-sys.exit(supervisor.keep(json.loads(sys.argv[1])))
+supervisor.STOP_SECONDS = 0.5
+sys.exit(supervisor.keep_running(json.loads(sys.argv[1])))
 """
 NOTE_START = "import os, signal, sys, time; open(sys.argv[1], 'a').write('x'); "
 PROGRAMS = {

@@ -8,7 +8,7 @@ from app.api.schema import SECURITY, Body, answer, errors
 from app.extensions import transaction
 from app.services.accounts import identity, keys
 from app.web.context import now, principal
-from app.web.idempotency import never_kept
+from app.web.idempotency import never_stored
 from app.web.limits import opens_accounts, rotates_keys
 from app.web.requirements import Key, Nothing, requires
 
@@ -75,7 +75,7 @@ def register(body: Registration) -> Response:
     responses={200: Rotated, **errors(401, 403)},
 )
 @requires(Key("write"))
-@never_kept
+@never_stored
 @rotates_keys
 def rotate_key() -> Response:
     """Revokes the key that the request carries, at once, and returns one with the same name, scopes

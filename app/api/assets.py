@@ -46,13 +46,13 @@ blueprint = APIBlueprint(
     abp_tags=[Tag(name="Assets", description="The workspace's images and videos.")],
 )
 
-MOST_TAGS = 50
-DEEPEST_ITEM = 1_000_000
-LARGEST_FILE = 2**40
+MAX_TAGS = 50
+MAX_OFFSET = 1_000_000
+MAX_FILE_BYTES = 2**40
 OneTag = Annotated[str, Field(min_length=1, max_length=64), Printable]
 Tags = Annotated[
     list[OneTag],
-    Field(max_length=MOST_TAGS),
+    Field(max_length=MAX_TAGS),
     AfterValidator(lambda tags: list(dict.fromkeys(tags))),
 ]
 Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-1e12, le=1e12)]
@@ -121,8 +121,8 @@ def _listed(text: str) -> list[str]:
 
 
 def _not_too_many(text: str) -> str:
-    if len(_listed(text)) > MOST_TAGS:
-        raise ValueError(f"at most {MOST_TAGS} tags")
+    if len(_listed(text)) > MAX_TAGS:
+        raise ValueError(f"at most {MAX_TAGS} tags")
     return text
 
 
@@ -149,8 +149,8 @@ class AssetQuery(Query):
     @field_validator("page")
     @classmethod
     def _not_too_deep(cls, value: int, info: ValidationInfo) -> int:
-        if value * info.data.get("pageSize", 1) > DEEPEST_ITEM:
-            raise ValueError(f"pages end at item {DEEPEST_ITEM:,}; use cursor for more")
+        if value * info.data.get("pageSize", 1) > MAX_OFFSET:
+            raise ValueError(f"pages end at item {MAX_OFFSET:,}; use cursor for more")
         return value
 
     @property
@@ -167,7 +167,7 @@ class NewAsset(Body):
     mimeType: Annotated[str, Field(min_length=1, max_length=64), Printable] = Field(
         examples=["image/jpeg"]
     )
-    size: int = Field(ge=1, le=LARGEST_FILE, description="Bytes, exactly.", examples=[182341])
+    size: int = Field(ge=1, le=MAX_FILE_BYTES, description="Bytes, exactly.", examples=[182341])
     storageKey: Annotated[str, Field(max_length=512), Printable] | None = Field(
         None, validate_default=True, description="With `finalize`: as `presign` answered it."
     )

@@ -11,7 +11,7 @@ from app.errors import Forbidden
 from app.services.billing.checkout import open_checkout, open_portal
 from app.services.billing.provider import Provider
 from app.web import links
-from app.web.context import container, needed_provider, principal
+from app.web.context import container, principal, require_provider
 from app.web.requirements import Key, requires
 
 blueprint = APIBlueprint(
@@ -77,7 +77,7 @@ def portal() -> Response:
 def _provider() -> Provider:
     if not principal().is_live:
         raise Forbidden("A test key spends no money: send a live key.")
-    return needed_provider()
+    return require_provider()
 
 
 def _return_url() -> str:

@@ -125,7 +125,7 @@ def batch() -> Response:
     nothing comes back larger than it was. One unreadable file refuses the whole batch, free of
     charge, unless `partial` is true. Unknown text fields are ignored; `warnings` names them.
     """
-    form, who = forms.received(FILES, CompressForm), principal()
+    form, who = forms.read(FILES, CompressForm), principal()
     _check_count(len(form.files), who)
     with processing(container().image_work) as context:
         done = compress(
@@ -148,7 +148,7 @@ def _check_count(files: int, who: Principal) -> None:
 
 
 def _answer(done: Batch, warnings: list[str]) -> Response:
-    """The JSON of a batch, with the images left in their files until they are sent."""
+    """Build the JSON of a batch. The images stay in their files until they are sent."""
     parts: list[bytes | Base64File] = [b'{"processed":%d,"results":[' % len(done.results)]
     for number, result in enumerate(done.results):
         parts += [b"," if number else b"", *_result_parts(result)]

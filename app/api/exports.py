@@ -35,7 +35,7 @@ blueprint = APIBlueprint(
     abp_tags=[Tag(name="Exports", description="Many assets, transformed, in one ZIP.")],
 )
 
-AT_ONCE = 500
+MAX_STREAMED_ASSETS = 500
 """Assets of an export that is streamed; more take a batch."""
 
 
@@ -58,8 +58,8 @@ class NewExport(Body):
         None,
         alias="async",
         validate_default=True,
-        description=f"True has a worker make the ZIP: 202. So do more than {AT_ONCE} assets, "
-        "unless it is false.",
+        description="True has a worker make the ZIP: 202. So do more than "
+        f"{MAX_STREAMED_ASSETS} assets, unless it is false.",
     )
 
     @field_validator("assetIds")
@@ -73,9 +73,9 @@ class NewExport(Body):
     @field_validator("async_")
     @classmethod
     def _not_too_many_at_once(cls, value: bool | None, info: ValidationInfo) -> bool:
-        many = len(info.data.get("assetIds", [])) > AT_ONCE
+        many = len(info.data.get("assetIds", [])) > MAX_STREAMED_ASSETS
         if value is False and many:
-            raise ValueError(f"at most {AT_ONCE} assets without it")
+            raise ValueError(f"at most {MAX_STREAMED_ASSETS} assets without it")
         return many if value is None else value
 
     @property
@@ -157,7 +157,7 @@ def create(body: NewExport) -> Response:
     """
     who = principal()
     if not body.async_:
-        return _streamed(body)
+        return _stream(body)
     with workspace_transaction() as session:
         export = export_jobs.create(session, who, body.assetIds, body.wanted, now(), g.claim)
     export_jobs.enqueue(container().redis, export_jobs.due(export))
@@ -166,11 +166,11 @@ def create(body: NewExport) -> Response:
     return response
 
 
-def _streamed(body: NewExport) -> Response:
-    """All refusals come before the first byte.
+def _stream(body: NewExport) -> Response:
+    """Stream the ZIP. All errors are raised before the first byte.
 
-    The export has a place among the ZIPs that are sent, whose readers may be slow, and none among
-    the server's work: its images take their turns with all others'.
+    The export holds a place among the streamed ZIPs, whose readers may be slow, and none in
+    ``image_work``: its images are queued in the pool with all others.
     """
     who = principal()
     with workspace_transaction() as session:

@@ -1,4 +1,4 @@
-"""What the endpoints that take a form have in common: files in one field, text in the others."""
+"""Shared code of the endpoints that take a form: files in one field, text in the others."""
 
 import re
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from pydantic import BaseModel, ValidationError
 from app.api.schema import given
 from app.errors import BadRequest, UnsupportedMediaType
 from app.web.errors import invalid_request
-from app.web.forms import ABSENT
+from app.web.forms import NULL_VALUES
 from app.web.media import FORM
 from app.web.request import SpooledFile, api_request
 
 NUMBER = re.compile(r"\[\d*\]$")
 """How clients write that a field has several files: ``files[]``, ``files[0]``."""
-LONGEST_SHOWN = 64
+MAX_SHOWN_LENGTH = 64
 Fields = TypeVar("Fields", bound=BaseModel)
 
 
 @dataclass(frozen=True)
 class Sent(Generic[Fields]):
-    """A form: its text, its files in the order sent, and what of it was ignored (``field:
+    """A form: its text, its files in the order sent, and warnings about ignored fields (``field:
     problem``)."""
 
     fields: Fields
@@ -31,15 +31,15 @@ class Sent(Generic[Fields]):
 
 
 def body(field: str, files: dict[str, Any], fields: type[BaseModel]) -> dict[str, Any]:
-    """The description of such a form; ``files`` is the schema of its file field."""
+    """Return the OpenAPI description of a form; ``files`` is the schema of its file field."""
     text = fields.model_json_schema()
     properties, required = {field: files, **text["properties"]}, [field, *text.get("required", [])]
     schema = {"type": "object", "required": required, "properties": properties}
     return {"required": True, "content": {FORM: {"schema": schema}}}
 
 
-def received(field: str, fields: type[Fields]) -> Sent[Fields]:
-    """The request's form, with one file or more in ``field``. What of its text nobody knows is
+def read(field: str, fields: type[Fields]) -> Sent[Fields]:
+    """Read the request's form, with at least one file in ``field``. Unknown text fields are
     ignored.
 
     Raises UnsupportedMediaType, BadRequest, and TooLarge for a file or a body.
@@ -55,7 +55,7 @@ def received(field: str, fields: type[Fields]) -> Sent[Fields]:
     except ValidationError as error:
         raise invalid_request(error) from None
     in_field = {sent for sent in text if NUMBER.sub("", sent) == name}
-    if wrong := sorted(sent for sent in in_field if text[sent] not in ABSENT):
+    if wrong := sorted(sent for sent in in_field if text[sent] not in NULL_VALUES):
         raise BadRequest(
             "Send images as files, not as text.",
             errors=[f"{sent}: must be a file" for sent in wrong],
@@ -67,7 +67,7 @@ def received(field: str, fields: type[Fields]) -> Sent[Fields]:
         ]
         raise BadRequest(f"The form has files in other fields than '{field}'.", errors=problems)
     if not files:
-        chosen = any(NUMBER.sub("", sent) == name for sent in api_request().unchosen)
+        chosen = any(NUMBER.sub("", sent) == name for sent in api_request().empty_file_fields)
         problem = "no file was chosen" if chosen else "is required"
         raise BadRequest(f"Send an image in the field '{field}'.", errors=[f"{field}: {problem}"])
     unknown = [sent for sent in text if sent not in known and sent not in in_field]
@@ -79,4 +79,4 @@ def received(field: str, fields: type[Fields]) -> Sent[Fields]:
 
 
 def _shown(field: str) -> str:
-    return field[:LONGEST_SHOWN]
+    return field[:MAX_SHOWN_LENGTH]

@@ -188,7 +188,7 @@ def upload() -> tuple[Response, int]:
 
     Unknown text fields are ignored; `warnings`, which is there only then, names them.
     """
-    form = forms.received("image", UploadForm)
+    form = forms.read("image", UploadForm)
     if len(form.files) != 1:
         raise BadRequest("Send one image.", errors=["image: must be one file"])
     file = form.files[0]
@@ -294,7 +294,7 @@ def unpublish(path: ById) -> Response:
 
 @contextmanager
 def _naming(field: str) -> Iterator[None]:
-    """Say which field a file came by that is refused in the block."""
+    """Add the field's name to errors about its file that are raised in the block."""
     try:
         yield
     except ImagingError as error:
@@ -303,12 +303,13 @@ def _naming(field: str) -> Iterator[None]:
 
 
 def image_request(name: str, counting: int = 1) -> ImageRequest:
-    """What this request asks for; repeated under its Idempotency-Key, it is not paid again."""
+    """Return the image to create. A repetition under the same Idempotency-Key is not counted
+    again."""
     return ImageRequest(principal(), name, g.claim, counting)
 
 
 def created(image: Asset, counted: int = 1, warnings: Sequence[str] = ()) -> tuple[Response, int]:
-    """The answer to whatever made an image."""
+    """Return the answer of all views that create an image."""
     content = Image.of(image).model_dump(mode="json")
     response = jsonify({**content, **({"warnings": warnings} if warnings else {})})
     if principal().is_live:

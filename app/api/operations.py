@@ -1,4 +1,4 @@
-"""What the images dialect can do to an image, as requests write it."""
+"""The operations of the images API, as requests write them."""
 
 import math
 from collections.abc import Sequence
@@ -36,15 +36,15 @@ from app.imaging.operations import (
     Watermark,
 )
 
-MOST_OPERATIONS = 20
-MOST_WATERMARKS = 5
-LARGEST_SIDE = 10_000
+MAX_OPERATIONS = 20
+MAX_WATERMARKS = 5
+MAX_SIDE = 10_000
 ANGLE_LIMIT = 3600
 WRITTEN = Literal["jpeg", "jpg", "png", "webp", "avif", "gif"]
 
 
 def _colour(text: object) -> Colour:
-    """CSS Color 4 §4-6, as far as sRGB goes."""
+    """Parse a colour of CSS Color 4 §4-6; sRGB only."""
     parsed = parse_color(text) if isinstance(text, str) and len(text) <= 64 else None
     if not isinstance(parsed, Color) or parsed.space != "srgb":
         raise ValueError(
@@ -59,17 +59,17 @@ AnyColour = Annotated[
     BeforeValidator(_colour),
     WithJsonSchema({"type": "string", "examples": ["#ff8800", "transparent"]}),
 ]
-Length = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
+Length = Annotated[int, Field(ge=1, le=MAX_SIDE)]
 
 
 def _rounded(number: object) -> object:
-    """A place between two pixels is the nearer one's: clients compute it."""
+    """Round to the nearest pixel, because clients send computed positions."""
     return (
         math.floor(number + 0.5) if isinstance(number, float) and math.isfinite(number) else number
     )
 
 
-FAR = LARGEST_SIDE * 2
+FAR = MAX_SIDE * 2
 AS_SENT = WithJsonSchema({"type": "number", "minimum": -FAR, "maximum": FAR})
 Place = Annotated[int, BeforeValidator(_rounded), Field(ge=-FAR, le=FAR), AS_SENT]
 Corner = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -194,7 +194,7 @@ class OneWatermark(Body):
 
 
 class Watermarking(Body):
-    watermarks: list[OneWatermark] = Field(min_length=1, max_length=MOST_WATERMARKS)
+    watermarks: list[OneWatermark] = Field(min_length=1, max_length=MAX_WATERMARKS)
 
     def operation(self) -> Watermark:
         return Watermark(tuple(one.layer() for one in self.watermarks))
@@ -274,7 +274,7 @@ class TransformBody(Named):
 
     operations: list[Step] = Field(
         min_length=1,
-        max_length=MOST_OPERATIONS,
+        max_length=MAX_OPERATIONS,
         examples=[
             [{"resize": {"width": 800}}, {"blur": {"sigma": 4}}, {"convert": {"format": "webp"}}]
         ],
@@ -283,11 +283,8 @@ class TransformBody(Named):
     @field_validator("operations")
     @classmethod
     def _not_too_many_watermarks(cls, value: list[Step]) -> list[Step]:
-        if (
-            sum(len(step.watermark.watermarks) for step in value if step.watermark)
-            > MOST_WATERMARKS
-        ):
-            raise ValueError(f"at most {MOST_WATERMARKS} watermarks in all")
+        if sum(len(step.watermark.watermarks) for step in value if step.watermark) > MAX_WATERMARKS:
+            raise ValueError(f"at most {MAX_WATERMARKS} watermarks in all")
         return value
 
     def asked(self) -> list["AskedOperation"]:
@@ -299,14 +296,15 @@ class TransformBody(Named):
 
 @dataclass(frozen=True)
 class AskedOperation:
-    """One operation of a request, and what the names of its fields begin with."""
+    """One operation of a request, and the prefix of its field names."""
 
     step: Any
     prefix: str = ""
 
 
 def transform_of(asked: Sequence[AskedOperation]) -> Transform:
-    """All of it, as imaging does it. What isn't converted keeps its format, and its quality."""
+    """Return all operations as one Transform. Without a conversion the image keeps its format and
+    quality."""
     output: tuple[Format | None, int | None] = (None, None)
     operations: list[Operation] = []
     for one in asked:
@@ -318,7 +316,7 @@ def transform_of(asked: Sequence[AskedOperation]) -> Transform:
 
 
 def watermark_ids(asked: Sequence[AskedOperation]) -> dict[str, str]:
-    """The ids of all watermarks, by the fields that they stand in."""
+    """Return the ids of all watermarks, by their field names."""
     return {
         f"{one.prefix}watermarks.{number}.id": watermark.id
         for one in asked
@@ -328,8 +326,8 @@ def watermark_ids(asked: Sequence[AskedOperation]) -> dict[str, str]:
 
 
 def check_crops(asked: Sequence[AskedOperation], width: int, height: int) -> None:
-    """Raise BadRequest for corners outside an image of this size, or of the size that it has come
-    to by then."""
+    """Raise BadRequest for crop corners outside the image, whose size the operations before the
+    crop may have changed."""
     for one in asked:
         if isinstance(one.step, Conversion):
             continue

@@ -83,7 +83,7 @@ def export_url(path: ById, query: ExportUrlQuery) -> Response:
             )
         wanted = RenditionRequest(who, RenditionSource.of(asset), query.over(base), ttl)
         found = renditions.reuse(session, wanted, now())
-    found = found or _rendered(wanted)
+    found = found or _render(wanted)
     expires_at = now().replace(microsecond=0) + ttl
     name = Names().unique(asset.name, found.format.extension)
     signed = ExportUrl(
@@ -100,6 +100,6 @@ def export_url(path: ById, query: ExportUrlQuery) -> Response:
     return response
 
 
-def _rendered(wanted: RenditionRequest) -> ReadyRendition:
+def _render(wanted: RenditionRequest) -> ReadyRendition:
     with processing(container().image_work) as context, context.folder() as folder:
         return renditions.render(wanted, folder / "rendition", context)

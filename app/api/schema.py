@@ -1,4 +1,4 @@
-"""What the descriptions of all endpoints share."""
+"""Models and types that all endpoints share."""
 
 import json
 import unicodedata
@@ -22,7 +22,7 @@ from app.errors import BadRequest
 from app.imaging import Format, Transform
 from app.web.described import Described
 from app.web.errors import ErrorBody
-from app.web.forms import ABSENT
+from app.web.forms import NULL_VALUES
 
 SECURITY: list[dict[str, list[Any]]] = [{"bearer": []}, {"apiKey": []}]
 """Either header authenticates."""
@@ -35,7 +35,7 @@ class Body(BaseModel):
 
 
 def answer(content: BaseModel, status: int = 200) -> Response:
-    """What a view answers with."""
+    """Return ``content`` as a JSON response."""
     response = jsonify(content.model_dump(mode="json"))
     response.status_code = status
     return response
@@ -47,10 +47,9 @@ Unchangeable = Annotated[
 
 
 def check_unchanged(sent: BaseModel, fields: Iterable[str], shown: BaseModel) -> None:
-    """Raise BadRequest for those of ``fields`` that were sent with another value than the thing is
-    shown with.
+    """Raise BadRequest for each of ``fields`` whose sent value differs from the shown one.
 
-    So that a client may send back the whole of what it got.
+    This lets a client send back the whole object that it got.
     """
     own = shown.model_dump(mode="json")
     changed = [
@@ -70,7 +69,7 @@ def check_unchanged(sent: BaseModel, fields: Iterable[str], shown: BaseModel) ->
 
 
 def _same(sent: object, own: object) -> bool:
-    """Equal, moments in whatever notation of ISO 8601, to the millisecond."""
+    """Compare two values; times in any ISO 8601 notation, to the millisecond."""
     if sent != own and isinstance(sent, str) and isinstance(own, str):
         try:
             return _milliseconds(datetime.fromisoformat(sent)) == own
@@ -80,13 +79,15 @@ def _same(sent: object, own: object) -> bool:
 
 
 def given(model: type[BaseModel], sent: dict[str, Any]) -> dict[str, Any]:
-    """What was sent as text, without what stands for a value that nobody gave, where ``model`` can
-    do without."""
+    """Return ``sent`` without optional fields of ``model`` whose text stands for a missing
+    value."""
     optional = {
         field.alias or name for name, field in model.model_fields.items() if not field.is_required()
     }
     return {
-        name: value for name, value in sent.items() if name not in optional or value not in ABSENT
+        name: value
+        for name, value in sent.items()
+        if name not in optional or value not in NULL_VALUES
     }
 
 
@@ -105,12 +106,12 @@ class Query(Described):
 
 
 def at_most(most: int) -> AfterValidator:
-    """A size of pages past ``most`` is ``most``: clients ask for all they can get."""
+    """Reduce a larger page size to ``most``, because clients ask for as many as they can get."""
     return AfterValidator(lambda size: min(size, most))
 
 
 def errors(*statuses: int) -> dict[int | str, Any]:
-    """The error answers of an endpoint, for its ``responses``; every endpoint may answer 429 and
+    """Return the error answers of an endpoint for ``responses``. Every endpoint may answer 429 and
     503."""
     return dict.fromkeys(sorted({*statuses, 429, 500, 503}), ErrorBody)
 
@@ -160,7 +161,7 @@ def _format(value: object) -> object:
 
 
 def shown(chosen: Format) -> str:
-    """A format as this dialect writes it."""
+    """Return a format's name as the API writes it."""
     return chosen.value.upper()
 
 
@@ -192,7 +193,7 @@ class TransformFields(BaseModel):
     )
 
     def over(self, base: Transform) -> Transform:
-        """The transformation that is asked for; ``base`` holds for what is left out."""
+        """Return the requested transformation; omitted fields come from ``base``."""
         return Transform(
             format=self.format or base.format,
             quality=self.quality or base.quality,

@@ -72,7 +72,7 @@ OPERATIONS: tuple[tuple[str, type[Named], str, str], ...] = (
 def _add_view(name: str, body: type[Named], summary: str, description: str) -> None:
     @requires(Key("write"))
     def view(path: ById, body: Named) -> tuple[Response, int]:
-        return _made(path, body)
+        return _make_image(path, body)
 
     view.__name__ = name
     view.__annotations__["body"] = body
@@ -119,12 +119,14 @@ def remove_background(path: ById, body: Named) -> tuple[Response, int]:
 @requires(Key("write"))
 def transform(path: ById, body: TransformBody) -> tuple[Response, int]:
     """Makes one new image by several operations. Counts as one, and is encoded once."""
-    return _made(path, body, body.asked())
+    return _make_image(path, body, body.asked())
 
 
-def _made(path: ById, body: Named, asked: Sequence[AskedOperation] = ()) -> tuple[Response, int]:
-    """The image that comes of another by what is asked: the whole body, unless that has several
-    parts."""
+def _make_image(
+    path: ById, body: Named, asked: Sequence[AskedOperation] = ()
+) -> tuple[Response, int]:
+    """Create an image from another one by the operations in ``asked``, or by ``body`` if that is
+    the only one."""
     asked = asked or [AskedOperation(body)]
     fields = watermark_ids(asked)
     with workspace_transaction() as session:

@@ -1,4 +1,4 @@
-"""``/account``: who is signed in."""
+"""``/account``: the signed-in user."""
 
 from flask import Blueprint, Response
 

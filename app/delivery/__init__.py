@@ -1,1 +1,1 @@
-"""Bytes without a key: signed uploads and downloads, published images."""
+"""File transfer without an API key: signed uploads and downloads, published images."""

@@ -1,4 +1,4 @@
-"""Published images: bytes for everybody who has the address."""
+"""Published images, which anyone with the URL can download."""
 
 from flask import Blueprint, Response
 
@@ -11,7 +11,7 @@ from app.web.requirements import Nothing, requires
 blueprint = Blueprint("published", __name__)
 
 CACHED = "public, max-age=60, must-revalidate"
-"""How long others may go on showing what was unpublished (docs/decisions/012)."""
+"""Caches may show an unpublished image for this long (docs/decisions/012)."""
 
 
 @blueprint.get("/published/<token>.<extension>")

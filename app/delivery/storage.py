@@ -1,5 +1,5 @@
-"""The signed URLs of local storage. Where objects lie in S3, S3 answers URLs of its own, which
-grant the same."""
+"""Serves the signed URLs of local storage. With S3 storage, S3 serves its own URLs with the same
+guarantees."""
 
 import os
 from collections.abc import Iterator
@@ -21,9 +21,9 @@ blueprint = Blueprint("delivery", __name__)
 CHUNK_BYTES = 64 * 1024
 
 
-def _upload_grant(token: str) -> UploadGrant:
-    """What the URL was made for, once the request's headers agree with it. Raises NotFound,
-    Forbidden, BadRequest."""
+def _read_grant(token: str) -> UploadGrant:
+    """Return the upload that the URL was made for. Raises NotFound, and Forbidden or BadRequest if
+    the request's headers do not match it."""
     grant = _local_storage().read_upload_token(token, now())
     _check_headers(grant)
     request.max_content_length = grant.size
@@ -31,12 +31,12 @@ def _upload_grant(token: str) -> UploadGrant:
 
 
 @blueprint.put("/storage/<token>")
-@before_body(_upload_grant)
+@before_body(_read_grant)
 @requires(Nothing())
 def upload(token: str) -> Response:
     """Store the body as the object that the URL was made for. Nothing is visible before the last
     byte is there."""
-    storage, grant = _local_storage(), _upload_grant(token)
+    storage, grant = _local_storage(), _read_grant(token)
     storage.put(grant.key, _body(grant.size), grant.content_type)
     response = Response(mimetype="text/plain")
     response.set_etag(_entity_tag(storage.stat(grant.key)))
@@ -74,7 +74,7 @@ def _local_storage() -> LocalStorage:
 
 
 def _check_headers(grant: UploadGrant) -> None:
-    """Refuse, before a byte of the body is read, what the URL was not made for."""
+    """Refuse a body that the URL was not made for, before reading it."""
     if request.headers.get("Content-Type", "").lower() != grant.content_type.lower():
         raise Forbidden(f"Send 'Content-Type: {grant.content_type}': the URL was made for it.")
     if request.content_length is None:
@@ -87,8 +87,8 @@ def _check_headers(grant: UploadGrant) -> None:
 
 
 def _body(size: int) -> Iterator[bytes]:
-    """The body as it arrives. Raises BadRequest when it ends before ``size`` bytes: not every
-    server notices."""
+    """Yield the body as it arrives. Raises BadRequest if it ends before ``size`` bytes, because not
+    every WSGI server checks this."""
     remaining = size
     while remaining:
         chunk = request.stream.read(min(CHUNK_BYTES, remaining))
@@ -99,7 +99,7 @@ def _body(size: int) -> Iterator[bytes]:
 
 
 def _entity_tag(found: os.stat_result) -> str:
-    """Every put makes a new file; two within one tick of the file system's clock differ in their
+    """Every put creates a new file. Two within one tick of the file system's clock differ in their
     inode."""
     return f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
 

@@ -1,1 +1,1 @@
-"""For people who read: the playground, the pages about errors, the machine-readable description."""
+"""The documentation: the playground, the pages about plans and errors, the OpenAPI document."""

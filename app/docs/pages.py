@@ -1,5 +1,5 @@
-"""The playground, the pages about plans and errors, ``openapi.json``, what robots ask for, and the
-files they need.
+"""The playground, the pages about plans and errors, ``openapi.json``, ``robots.txt``, and the files
+that the pages load.
 
 No page loads anything from another host.
 """
@@ -58,7 +58,7 @@ Disallow: /storage/
 Disallow: /published/
 Disallow: /webhooks/
 """
-"""The pages are for everybody to find; accounts, customers' images and the API are not."""
+"""Search engines may index the pages, but not accounts, customers' images or the API."""
 CACHED = "public, max-age=86400"
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: "
@@ -77,14 +77,14 @@ PLAYGROUND: dict[str, Any] = {
     "telemetry": False,
     "withDefaultFonts": False,
 }
-"""Scalar without anything that calls home: no fonts, telemetry, agent or proxy."""
+"""Scalar without requests to other hosts: no fonts, telemetry, agent or proxy."""
 
 RETURNS = {
     ("checkout", "done"): "Thank you. The plan changes within seconds; GET /usage shows it.",
     ("checkout", "cancelled"): "Nothing was bought.",
     ("portal", "done"): "Welcome back. What you changed shows in GET /usage within seconds.",
 }
-"""What is said to a person whom the payment provider sends back, by query parameter and value."""
+"""Notices for a customer who returns from the payment provider, by query parameter and value."""
 
 
 @blueprint.get("/")
@@ -147,7 +147,7 @@ def billing() -> Response:
 
 
 def _size(megabytes: int) -> str:
-    """``1 GB``, ``100 GB``, ``1 TB``: in the largest unit that leaves a whole number."""
+    """Format a size such as ``1 GB`` or ``1 TB``, in the largest unit that gives a whole number."""
     for bytes_each, unit in ((1024 * 1024, "TB"), (1024, "GB")):
         if megabytes % bytes_each == 0 and megabytes:
             return f"{megabytes // bytes_each} {unit}"

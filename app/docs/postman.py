@@ -1,5 +1,5 @@
-"""The description of the API as a Postman collection (format 2.1.0), which Insomnia, Bruno and
-others import, too."""
+"""Converts the OpenAPI document to a Postman collection (format 2.1.0), which Insomnia, Bruno and
+others import too."""
 
 import json
 from typing import Any
@@ -10,11 +10,10 @@ NUMBERS = {"integer": 1, "number": 1}
 
 
 def collection(document: Schema, base_url: str) -> Schema:
-    """A folder for each tag and a request for each operation of an OpenAPI 3.1 document, with its
-    examples.
+    """Make a collection with a folder per tag and a request per operation of an OpenAPI 3.1
+    document, with its examples.
 
-    The variables ``baseUrl`` and ``apiKey`` hold for all of them; the key is for whoever imports it
-    to fill in.
+    All requests use the variables ``baseUrl`` and ``apiKey``; the user fills in the key.
     """
     tags = {tag["name"]: tag for tag in document["tags"]}
     folders: dict[str, list[Schema]] = {name: [] for name in tags}
@@ -45,8 +44,8 @@ def collection(document: Schema, base_url: str) -> Schema:
 
 
 def example(document: Schema, schema: Schema) -> Any:
-    """A value that fits the schema: its own example or default where it has one. Of an object, what
-    must be there and what has examples."""
+    """Return a value that fits the schema: its example or default if it has one. Objects get their
+    required properties and those with examples."""
     schema = _resolved(document, schema)
     for key in ("examples", "enum"):
         if schema.get(key):
@@ -94,8 +93,8 @@ def _request(document: Schema, path: str, method: str, operation: Schema) -> Sch
 
 
 def _url(path: str, parameters: list[Schema]) -> Schema:
-    """``/v1/images/{id}`` as ``{{baseUrl}}/v1/images/:id``, every query parameter to be switched
-    on."""
+    """Write ``/v1/images/{id}`` as ``{{baseUrl}}/v1/images/:id``, with all query parameters
+    disabled."""
     written = path.replace("{", ":").replace("}", "")
     by_place: dict[str, list[Schema]] = {"query": [], "path": []}
     for one in parameters:
@@ -111,7 +110,7 @@ def _url(path: str, parameters: list[Schema]) -> Schema:
 
 
 def _form(document: Schema, schema: Schema) -> list[Schema]:
-    """The fields of a form; what may be left out is to be switched on."""
+    """Return the fields of a form; optional fields are disabled."""
     fields = []
     for name, value in schema["properties"].items():
         kind = value.get("items", value)
@@ -132,7 +131,7 @@ def _form(document: Schema, schema: Schema) -> list[Schema]:
 
 
 def _resolved(document: Schema, schema: Schema) -> Schema:
-    """The schema, and what it refers to: its own words win."""
+    """Return the schema merged with the one that it refers to; its own keys take precedence."""
     if "$ref" not in schema:
         return schema
     target: Schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]

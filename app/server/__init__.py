@@ -1,26 +1,26 @@
-"""Between gunicorn's connections and the application: whole requests in, answers as fast as they
-are read.
+"""The ASGI layer between gunicorn's connections and the WSGI application. It reads whole requests
+and sends answers as fast as clients read them.
 
-A thread is spent on a request once all of it is here, and only while there is something to compute
-(docs/decisions/017). Nothing in here is part of the application, which any other WSGI server may
-call as well.
+A request gets a thread only when all of it has arrived, and only while there is something to
+compute (docs/decisions/017). The application does not depend on this package: any WSGI server can
+run it.
 """
 
 from flask import Flask
 
-from app.server.front import Front
-from app.server.lanes import Lanes
+from app.server.asgi import AsgiApplication
 from app.server.spool import Spool
+from app.server.thread_pools import ThreadPools
 from app.services.accounts.principal import MEGABYTE
 
 
-def front_of(app: Flask) -> Front:
-    """The ASGI application before ``app``, as its settings want it."""
+def asgi_application(app: Flask) -> AsgiApplication:
+    """Wrap ``app`` in an ASGI application, as its settings say."""
     settings = app.extensions["lightwell"].settings
     settings.spool_dir.mkdir(parents=True, exist_ok=True)
-    return Front(
+    return AsgiApplication(
         app,
-        lanes=Lanes(app.url_map, settings.web_threads),
+        thread_pools=ThreadPools(app.url_map, settings.web_threads),
         spool=Spool(settings.spool_dir, settings.spool_mb * MEGABYTE),
-        patience_seconds=settings.client_timeout_seconds,
+        timeout_seconds=settings.client_timeout_seconds,
     )

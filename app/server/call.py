@@ -1,4 +1,4 @@
-"""One call of the application, which runs in threads, bit by bit."""
+"""One call of the WSGI application, run step by step in threads."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -9,21 +9,21 @@ from app.server.spool import Spool
 from app.server.types import Application, Environ
 
 PIECE_BYTES = 64 * 1024
-"""What is sent at a time."""
+"""The most bytes sent at a time."""
 
 
 class Abandoned(Exception):
-    """The client has gone; nobody waits for the rest of the answer."""
+    """The client has disconnected; the rest of the answer is not needed."""
 
 
 class Call:
     """The application's answer to ``environ``.
 
-    ``step`` runs in a thread, one at a time, until the answer ends or the spool's share of it waits
-    to be sent; the event loop takes that. ``wake`` is called when there is something to take,
-    ``ended`` once, when the application is done with the request. All steps have one context, so
-    context variables hold from one to the next; locks and thread-locals that an application keeps
-    across a ``yield`` would not.
+    ``step`` runs in a thread, one at a time, until the answer ends or ``spool.share`` bytes of it
+    wait to be sent; the event loop takes them. ``wake`` is called when bytes are ready to take,
+    ``ended`` once, when the application has finished the request. All steps share one context, so
+    context variables keep their values between steps. Locks and thread-locals that an application
+    holds across a ``yield`` do not.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Call:
         self._context.run(self._step)
 
     def take(self) -> bytes:
-        """The next bytes that wait, about ``PIECE_BYTES`` of them; empty where none do."""
+        """Return the next waiting bytes, about ``PIECE_BYTES``; empty if none wait."""
         self._is_awake = False
         taken, size = [], 0
         while self._waiting and size < PIECE_BYTES:
@@ -82,7 +82,7 @@ class Call:
                 self._put(piece)
                 if self.waiting_bytes >= self._spool.share:
                     return
-        except BaseException as error:  # whatever it is, the client and the log hear of it
+        except BaseException as error:  # any exception is answered and logged
             self.error = error
         self._end()
 
@@ -106,15 +106,14 @@ class Call:
         self._spool.in_memory(len(piece))
         self._waiting.append(piece)
         self._put_bytes += len(piece)
-        if (
-            not self._is_awake and self._put_bytes != self._length
-        ):  # with the last byte it is told of the end as well
+        # After the last byte, the end of the step wakes the event loop.
+        if not self._is_awake and self._put_bytes != self._length:
             self._is_awake = True
             self._wake()
 
     def _end(self) -> None:
-        """Close the answer, also one that was not read to its end: generators end, places and files
-        are given back."""
+        """Close the answer, even if it was not read to its end, so that generators finish and
+        release their places and files."""
         try:
             close = getattr(self._iterable, "close", None)
             if close is not None:

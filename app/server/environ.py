@@ -1,4 +1,4 @@
-"""From an ASGI scope to a WSGI environ (PEP 3333), as gunicorn's own WSGI workers make one."""
+"""Convert an ASGI scope to a WSGI environ (PEP 3333), as gunicorn's own WSGI workers build it."""
 
 import sys
 from typing import Any, BinaryIO
@@ -8,8 +8,8 @@ from app.server.types import Scope
 
 
 def path_of(scope: Scope) -> str:
-    """The path as WSGI has it: bytes, without escapes, as Latin-1. A proxy's ``http://host/path``
-    counts too."""
+    """Return the path in WSGI's form: unescaped bytes decoded as Latin-1. The absolute form
+    ``http://host/path``, which proxies send, is accepted too."""
     path: bytes = scope["raw_path"]
     if path[:1] != b"/" and b"://" in path:
         path = b"/" + path.partition(b"://")[2].partition(b"/")[2]
@@ -17,7 +17,8 @@ def path_of(scope: Scope) -> str:
 
 
 def environ_of(scope: Scope, body: BinaryIO, size: int | None) -> dict[str, Any]:
-    """``size`` is that of a body that is here whole; None leaves the request's own framing."""
+    """``size`` is the body's size if all of it has arrived; None keeps the request's own framing
+    headers."""
     host, port = scope.get("server") or ("", 0)
     client = scope.get("client") or ("", 0)
     environ = {
@@ -40,7 +41,7 @@ def environ_of(scope: Scope, body: BinaryIO, size: int | None) -> dict[str, Any]
         "wsgi.run_once": False,
     }
     for key, value in scope["headers"]:
-        if b"_" not in key:  # X_Forwarded_For must not pass for X-Forwarded-For
+        if b"_" not in key:  # otherwise X_Forwarded_For could spoof X-Forwarded-For
             _add(environ, key.decode("latin-1").upper().replace("-", "_"), value.decode("latin-1"))
     if size is not None and environ.pop("HTTP_TRANSFER_ENCODING", None):
         environ["CONTENT_LENGTH"] = str(size)

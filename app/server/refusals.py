@@ -1,4 +1,4 @@
-"""What is refused before the application hears of it, with the application's own body."""
+"""Error responses sent before the application is called, in the application's own format."""
 
 from datetime import UTC, datetime
 
@@ -9,9 +9,9 @@ from app.web.errors import ErrorBody
 Headers = list[tuple[bytes, bytes]]
 
 
-def page(error: AppError, status: int = 0) -> tuple[int, Headers, bytes]:
-    """Status, headers and body of a refusal; ``status`` where it is another one than that of its
-    kind."""
+def error_response(error: AppError, status: int = 0) -> tuple[int, Headers, bytes]:
+    """Return status, headers and body of ``error``. ``status`` overrides the status of its
+    class."""
     status = status or error.status
     request_id = new_id("req", datetime.now(UTC))
     content = ErrorBody(
@@ -29,7 +29,7 @@ def page(error: AppError, status: int = 0) -> tuple[int, Headers, bytes]:
         "X-Request-Id": request_id,
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "no-store",
-        "Access-Control-Allow-Origin": "*",  # so that scripts of other sites can read why
+        "Access-Control-Allow-Origin": "*",  # so that scripts of other sites can read the error
         **error.headers,
     }
     return status, [(name.encode(), value.encode()) for name, value in headers.items()], body

@@ -1,5 +1,4 @@
-"""Where bodies of requests lie until all of them is here: small ones in memory, the others on
-disk."""
+"""Holds request bodies until they are complete: small ones in memory, the others on disk."""
 
 import tempfile
 from pathlib import Path
@@ -9,24 +8,24 @@ from typing import BinaryIO, cast
 from app.errors import Overloaded
 
 SHARE_BYTES = 512 * 1024
-"""What one request or one answer may have in memory."""
+"""The most bytes that one request or answer may hold in memory."""
 SMALL_SHARE_BYTES = 64 * 1024
-"""The same while many wait for their clients, so that a thousand of them take 64 MB and not half a
-gigabyte."""
+"""The same limit above ``MEMORY_BYTES``, so that a thousand requests take 64 MB instead of 512
+MB."""
 MEMORY_BYTES = 32 * 1024 * 1024
-"""All requests and answers together, from which on the share is the small one."""
+"""When all requests and answers together hold this much, the share drops to SMALL_SHARE_BYTES."""
 RETRY_AFTER_SECONDS = 10
 
 
 class Spool:
-    """Counts what all bodies and answers of a process take, and says when it is too much.
+    """Counts the bytes of all bodies and answers of a process, and refuses more than the limit.
 
-    ``most_bytes`` bounds the bodies, in memory and on disk. For any thread.
+    ``max_bytes`` limits the bodies, in memory and on disk. Thread-safe.
     """
 
-    def __init__(self, folder: Path, most_bytes: int) -> None:
+    def __init__(self, folder: Path, max_bytes: int) -> None:
         self.folder = folder
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._lock = Lock()
         self.spooled_bytes = 0
         self.memory_bytes = 0
@@ -36,9 +35,9 @@ class Spool:
         return SHARE_BYTES if self.memory_bytes < MEMORY_BYTES else SMALL_SHARE_BYTES
 
     def take(self, size: int) -> None:
-        """Count ``size`` bytes of a body. Raises Overloaded where there is no room for them."""
+        """Count ``size`` bytes of a body. Raises Overloaded if they exceed the limit."""
         with self._lock:
-            if self.spooled_bytes + size > self._most_bytes:
+            if self.spooled_bytes + size > self._max_bytes:
                 raise Overloaded(
                     "The server has too many uploads at once. Send the request again.",
                     retry_after=RETRY_AFTER_SECONDS,
@@ -55,8 +54,7 @@ class Spool:
 
 
 class SpooledBody:
-    """The body of one request. Its file has no name, so that nothing is left of a process that is
-    killed."""
+    """The body of one request. Its file has no name, so a killed process leaves nothing behind."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool

@@ -1,4 +1,4 @@
-"""What ASGI and WSGI are, as far as they are spoken here."""
+"""The types of ASGI and WSGI that this package uses."""
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Protocol
@@ -11,14 +11,14 @@ Environ = dict[str, Any]
 Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 CONNECTION = "lightwell.connection"
-"""The scope's key for the connection that a request came by."""
+"""The scope's key for the connection of the request."""
 
 
 class Connection(Protocol):
-    """What is done to a connection beside answering on it."""
+    """What can be done to a connection besides sending the answer."""
 
     def abort(self) -> None:
-        """Cut it off, so that the client sees that its answer is not whole."""
+        """Cut it off, so that the client notices that its answer is incomplete."""
 
     def end_after_answer(self) -> None:
-        """Take no further request on it."""
+        """Close the connection after the current answer."""

@@ -149,7 +149,7 @@ def _converted(
     """
     waiting = iter(enumerate(uploads))
     running: dict[Turn[Picture], int] = {}
-    at_once, begun = context.imaging.processes * IN_FLIGHT_PER_PROCESS, context.patience is None
+    at_once, begun = context.imaging.processes * IN_FLIGHT_PER_PROCESS, context.max_wait is None
     try:
         while True:
             for number, upload in islice(waiting, at_once - len(running)):
@@ -160,7 +160,7 @@ def _converted(
                 ] = number
             if not running:
                 return
-            wait(running, PATIENCE_SECONDS if begun else context.patience, FIRST_COMPLETED)
+            wait(running, PATIENCE_SECONDS if begun else context.max_wait, FIRST_COMPLETED)
             begun = begun or any(turn.begun or turn.done() for turn in running)
             if not begun:
                 raise busy()

@@ -23,7 +23,7 @@ HEARTBEAT_SECONDS = 3.0
 class ProcessingContext:
     """The storage, the imaging pool, the clock, and a folder for temporary files.
 
-    ``patience`` is how many seconds work may wait for its turn while a request waits for it; None
+    ``max_wait`` is how many seconds work may wait for its turn while a request waits for it; None
     if no request waits.
     """
 
@@ -31,12 +31,12 @@ class ProcessingContext:
     imaging: ImagingPool
     clock: Callable[[], datetime]
     spool_dir: Path
-    patience: float | None = None
+    max_wait: float | None = None
 
     @property
     def without_deadline(self) -> Self:
         """The same context for work whose client has its answer already."""
-        return replace(self, patience=None)
+        return replace(self, max_wait=None)
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
@@ -54,7 +54,7 @@ class ProcessingContext:
         Raises Overloaded if its turn does not come in time, ImagingError, and ImagingInterrupted if
         the server was stopped.
         """
-        deadline = math.inf if self.patience is None else time.monotonic() + self.patience
+        deadline = math.inf if self.max_wait is None else time.monotonic() + self.max_wait
         while not wait([work], timeout=self._pause(work, deadline)).done:
             if not work.begun and time.monotonic() >= deadline:
                 work.cancel()

@@ -7,10 +7,10 @@ from app.web import admission, errors, headers, idempotency, limits, media, requ
 
 
 def init_app(app: Flask) -> None:
-    """Before the view: name the request, recognise who asks, limit their rate, ask whether they
-    may, and for the type of the body, replay a known answer.
+    """Before the view: assign the request id, authenticate, limit the rate, authorize, check the
+    body's type, replay a kept answer.
 
-    After it, in reverse: keep the answer, add the headers, log.
+    After the view, in reverse: keep the answer, add the headers, log.
     """
     errors.init_app(app)
     app.before_request(headers.begin)

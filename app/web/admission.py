@@ -1,11 +1,11 @@
-"""May a request send its body? Asked by a server that takes the whole body before it spends a
-thread on the request.
+"""Decide from the headers whether a request may send its body, for a server that reads the whole
+body before it spends a thread on the request.
 
-Such a server calls the application first without the body and with ``ASKED`` in the environ. What
-the headers alone are refused for is answered then, by the same rules and in the same form as ever:
-an unknown key, a plan without the API, a missing scope, another Content-Type, more bytes than the
-plan takes. Else it is told how many bytes may come. Any other server reads the body while the
-application runs, and needs none of this.
+That server first calls the application without the body and with ``ADMISSION_KEY`` in the environ.
+Requests that their headers alone rule out are refused then, by the usual rules and in the usual
+format: an unknown key, a plan without the API, a missing scope, a wrong Content-Type, more bytes
+than the plan allows. Otherwise the server learns how many bytes the body may have. Other servers
+read the body while the application runs and do not need this.
 """
 
 from collections.abc import Callable
@@ -20,19 +20,19 @@ from app.web.request import JSON_BYTES
 from app.web.requirements import authorize, identify
 
 View = TypeVar("View", bound=Callable[..., Any])
-ASKED = "lightwell.asked"
+ADMISSION_KEY = "lightwell.asked"
 
 
 @dataclass
 class Admission:
-    """``most_bytes`` is what the body may have; None where the answer is a refusal."""
+    """``max_bytes`` is the most that the body may have; None if the request is refused."""
 
-    most_bytes: int | None = None
+    max_bytes: int | None = None
 
 
 def before_body(check: Callable[..., object]) -> Callable[[View], View]:
-    """The view refuses some requests by their headers: ``check``, called with its arguments, raises
-    what it would.
+    """Declare that the view refuses some requests by their headers: ``check``, called with the
+    view's arguments, raises the same errors.
 
     It may set the request's ``max_content_length``.
     """
@@ -45,8 +45,9 @@ def before_body(check: Callable[..., object]) -> Callable[[View], View]:
 
 
 def begin() -> Response | None:
-    """Answer a request that only asks. The rate limit comes with the request itself."""
-    asked: Admission | None = request.environ.get(ASKED)
+    """Answer an admission request. It does not count against the rate limit; the request itself
+    does."""
+    asked: Admission | None = request.environ.get(ADMISSION_KEY)
     if asked is None:
         return None
     if request.routing_exception:
@@ -60,5 +61,5 @@ def begin() -> Response | None:
     most = request.max_content_length or JSON_BYTES
     if (request.content_length or 0) > most:
         raise RequestEntityTooLarge
-    asked.most_bytes = most
+    asked.max_bytes = most
     return Response(status=204)

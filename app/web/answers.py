@@ -1,4 +1,5 @@
-"""Large JSON answers, made from files while they are sent: memory doesn't grow with the answer."""
+"""Large JSON answers, built from files while they are sent, so that memory does not grow with the
+answer."""
 
 import base64
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ CHUNK_BYTES = 3 * 64 * 1024
 
 @dataclass(frozen=True)
 class Base64File:
-    """A file that stands in the answer as base64."""
+    """A file that the answer contains as base64."""
 
     path: Path
     size: int
@@ -22,7 +23,7 @@ class Base64File:
         return (self.size + 2) // 3 * 4
 
     def __iter__(self) -> Iterator[bytes]:
-        self.path.touch()  # so that the sweep sees that somebody is still at work here
+        self.path.touch()  # so that the sweep does not remove a file that is still in use
         with self.path.open("rb") as file:
             while chunk := file.read(CHUNK_BYTES):
                 yield base64.b64encode(chunk)

@@ -1,4 +1,4 @@
-"""A token bucket as a strategy of Flask-Limiter, which brings windows only (docs/decisions/018).
+"""A token bucket as a strategy for Flask-Limiter, which has only windows (docs/decisions/018).
 
 ``20 per 10 seconds`` is a bucket that holds 20 requests and fills at 2 a second.
 """
@@ -30,15 +30,16 @@ if cost > 0 and missing + cost <= capacity then
 end
 return {0, tostring(missing)}
 """
-"""Takes ``cost`` requests where all of them are there, in one step; tells whether, and how many are
-missing then.
+"""Atomically take ``cost`` requests if the bucket holds that many. Returns whether it did, and how
+many requests the bucket then lacks.
 
-Times are in milliseconds, so that a bucket that fills at a whole rate is computed exactly.
+Times are in milliseconds, so that the level is exact for a bucket that fills at an integer rate.
 """
 
 
 class TokenBucket(RateLimiter):
-    """``amount`` requests at once, and ``amount`` in each ``expiry`` seconds, one by one."""
+    """Allows ``amount`` requests at once, and refills one by one, ``amount`` in ``expiry``
+    seconds."""
 
     def __init__(self, storage: StorageTypes) -> None:
         super().__init__(storage)
@@ -52,7 +53,8 @@ class TokenBucket(RateLimiter):
         return self.get_window_stats(item, *identifiers).remaining >= cost
 
     def get_window_stats(self, item: RateLimitItem, *identifiers: str) -> WindowStats:
-        """What is left, and when there will be one more: now for a full bucket."""
+        """Return how many requests are left, and when the next one is added: now if the bucket is
+        full."""
         _, missing = self._ask(item, identifiers, 0)
         until_next = missing - math.ceil(missing - 1) if missing else 0
         wait = until_next * item.get_expiry() / item.amount
@@ -67,4 +69,4 @@ class TokenBucket(RateLimiter):
         return bool(taken), float(missing)
 
 
-STRATEGIES[STRATEGY] = TokenBucket  # type: ignore[assignment]  # typed as the three that the library brings
+STRATEGIES[STRATEGY] = TokenBucket  # type: ignore[assignment]  # the library types only its own three strategies

@@ -1,4 +1,4 @@
-"""What the factory hands to the surfaces, and what a request knows about itself."""
+"""The parts that the factory passes to the surfaces, and the context of the current request."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -28,10 +28,10 @@ from app.web.concurrency import ConcurrencyLimiter
 class Container:
     """The long-lived parts of one application.
 
-    ``background`` works on what takes a neural network and its memory. Whoever uses either pool is
-    admitted by a limiter: ``image_work`` for work on images, ``outbound_calls`` for waiting for
-    other servers, ``zip_streams`` for waiting for a reader. Slow readers must not keep our own work
-    out.
+    ``background`` runs the neural network that removes backgrounds, which needs more memory. A
+    limiter admits each use of a pool: ``image_work`` for work on images, ``outbound_calls`` for
+    calls to other servers, ``zip_streams`` for streamed ZIPs. They are separate so that slow
+    readers do not block other work.
     """
 
     settings: Settings
@@ -65,19 +65,19 @@ def container() -> Container:
 def processing(
     limiter: ConcurrencyLimiter, pool: ImagingPool | None = None
 ) -> Iterator[ProcessingContext]:
-    """A place at ``limiter`` for the length of the block, and the processing context with it. A
-    view gets the context in no other way.
+    """Hold a place at ``limiter`` for the length of the block and yield the processing context.
+    Views get the context only here.
 
-    ``pool`` where it isn't the usual one. Raises Overloaded where no place becomes free in time; so
-    does the work that waits for its turn when the patience that is left is over.
+    ``pool`` replaces the default imaging pool. Raises Overloaded if no place becomes free in time;
+    work in the block raises it if its turn does not come within the remaining wait.
     """
     context = container().processing_context
-    with limiter.admitted(principal().org_id) as patience:
-        yield replace(context, imaging=pool or context.imaging, patience=patience)
+    with limiter.admitted(principal().org_id) as max_wait:
+        yield replace(context, imaging=pool or context.imaging, max_wait=max_wait)
 
 
-def needed_provider() -> Provider:
-    """Who takes the money. Raises NotConfigured where there is nobody."""
+def require_provider() -> Provider:
+    """Return the payment provider. Raises NotConfigured if there is none."""
     if provider := container().provider:
         return provider
     raise NotConfigured(
@@ -86,15 +86,15 @@ def needed_provider() -> Provider:
 
 
 def now() -> datetime:
-    """The moment, in UTC, as the application's clock tells it."""
+    """Return the current time in UTC, by the application's clock."""
     return container().clock()
 
 
 def principal() -> Principal:
-    """Who is asking; only for views that require somebody."""
+    """Return the authenticated caller; only for views whose requirement identifies one."""
     return cast(Principal, g.principal)
 
 
 def workspace_transaction() -> AbstractContextManager[TenantSession]:
-    """A transaction in the workspace of whoever is asking."""
+    """Open a transaction in the caller's workspace."""
     return transaction(*g.principal.partition)

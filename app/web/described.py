@@ -1,4 +1,4 @@
-"""Models that are described again and again: an error at every endpoint, a query at every
+"""Models whose JSON schema is needed often: errors for every endpoint, queries for every
 request."""
 
 from functools import cache
@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 
 class Described(BaseModel):
-    """A model whose JSON schema is made once. Whoever gets it must not change it."""
+    """A model that caches its JSON schema. Callers must not change the schema."""
 
     @classmethod
     @cache

@@ -1,4 +1,4 @@
-"""One answer for every refusal, whatever raised it, in the form that the surface speaks."""
+"""Renders every error in one format per surface, whatever raised it."""
 
 import sqlite3
 from collections.abc import Callable
@@ -37,7 +37,7 @@ RACES = frozenset({
     sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
     sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY,
 })  # fmt: skip
-"""What SQLite refuses where PostgreSQL tells of a unique or a foreign key's violation."""
+"""SQLite's codes for violations of unique and foreign keys."""
 FROM_STATUS: dict[int, tuple[type[AppError], str]] = {
     404: (NotFound, "There is nothing at {method} {path}."),
     405: (MethodNotAllowed, "{path} does not take {method}."),
@@ -111,9 +111,9 @@ def as_page(template: str, error: AppError) -> Response:
 RENDERERS: dict[str, Callable[[AppError], Response]] = {
     "dashboard": partial(as_page, "dashboard/error.html"),
 }
-"""How a surface's errors look, by its blueprint's name; JSON where it is not named here."""
+"""The error renderer of each surface, by blueprint name; JSON for the others."""
 SURFACES = {"/account": "dashboard"}
-"""Whose the paths are that no view was found for, by what they begin with."""
+"""Surfaces by path prefix, for paths that match no view."""
 
 
 def _surface() -> str:
@@ -159,7 +159,8 @@ def _http_exception(error: HTTPException) -> Response:
 
 
 def _broken_body(_error: Exception) -> Response:
-    """The client went away, or what it sends is no HTTP; the server notices while a view reads."""
+    """The client disconnected or sent malformed HTTP, which is noticed while a view reads the
+    body."""
     return render(
         BadRequest("The request's body ended before it was complete, or its chunks are malformed.")
     )
@@ -174,11 +175,11 @@ def _rate_limited(error: RateLimitExceeded) -> Response:
 
 
 def _changed_meanwhile(error: IntegrityError) -> Response:
-    """Two requests that were each allowed alone, such as moving an asset into a collection that is
-    being deleted.
+    """Two concurrent requests conflicted, such as moving an asset into a collection that is being
+    deleted.
 
-    Whatever else the database refuses, such as a number below zero, no other request can have
-    caused: it is a defect.
+    Any other integrity error, such as a negative number, cannot come from a concurrent request and
+    is a defect.
     """
     cause = error.orig
     if (

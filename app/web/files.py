@@ -1,5 +1,4 @@
-"""Objects as answers: whole, a range of them, or only the news that they did not change (RFC 9110
-§13 and §14)."""
+"""Sends stored objects: whole, in part, or as 304 if they did not change (RFC 9110 §13 and §14)."""
 
 from datetime import datetime
 
@@ -42,11 +41,11 @@ def send(
     content_type: str,
     disposition: str,
 ) -> Response:
-    """The object, as far as the request's conditions and Range ask for it, in little memory.
+    """Send the object in chunks, as the request's conditions and Range ask for it.
 
-    ``size``, ``etag`` (strong, without quotes) and ``modified`` are what is known of it without
-    looking: storage is touched only where bytes are to be sent, but then before the answer begins.
-    Raises NotFound where there is no such object, RangeNotSatisfiable, PreconditionFailed.
+    ``size`` (bytes), ``etag`` (strong, without quotes) and ``modified`` describe the object, so
+    that storage is opened only if bytes are to be sent, and before the answer begins. Raises
+    NotFound if the object is missing, RangeNotSatisfiable, PreconditionFailed.
     """
     response = Response(content_type=content_type)
     response.headers["Content-Disposition"] = disposition
@@ -69,7 +68,7 @@ def send(
 
 
 def send_image(storage: Storage, image: ImageFile, *, inline: bool) -> Response:
-    """As ``send``: an image under its own name, whose content never changes."""
+    """Like ``send``, for an image under its own name. Its content never changes."""
     return send(
         storage,
         image.storage_key,
@@ -82,16 +81,16 @@ def send_image(storage: Storage, image: ImageFile, *, inline: bool) -> Response:
 
 
 def _part(response: Response, size: int) -> tuple[int, int | None]:
-    """From where to where to read. Makes the answer a 206 where one range was asked for; raises
-    RangeNotSatisfiable.
+    """Return the start and end of the bytes to read. Makes the answer a 206 if one range is
+    requested. Raises RangeNotSatisfiable.
 
-    What may be ignored is: several ranges, other units, what can't be read, and a range of what
-    changed meanwhile.
+    Ignores, as the RFC allows: several ranges, other units, unreadable ranges, and a range of a
+    file that has changed since.
     """
     asked = request.range
     if asked is None or len(asked.ranges) != 1 or asked.units != "bytes":
         return 0, None
-    # As strictly as the RFC has it: what we said, to the letter.
+    # The RFC requires an exact match with the validators that we sent.
     if request.headers.get("If-Range") not in (
         None,
         response.headers["ETag"],

@@ -1,7 +1,7 @@
-"""``multipart/form-data`` (RFC 7578) as clients really write it, read while it arrives.
+"""Parses ``multipart/form-data`` (RFC 7578) as clients really write it, while it arrives.
 
-Werkzeug finds the parts. What stands in their headers is read here: many clients write what no RFC
-allows, and it is clear all the same what they mean (``tests/web/test_forms.py`` has them).
+Werkzeug finds the parts. This module reads their headers, because many clients break the RFCs in
+ways whose meaning is still clear (``tests/web/test_forms.py`` lists them).
 """
 
 import re
@@ -21,16 +21,16 @@ from app.web.media import FORM
 
 READ_BYTES = 64 * 1024
 HEADER_BYTES = 16 * 1024
-"""Most bytes of one part's headers."""
-ABSENT = frozenset({"", "null", "undefined"})
-"""What stands for a value that nobody gave; JavaScript writes the last two."""
+"""The most bytes that the headers of one part may have."""
+NULL_VALUES = frozenset({"", "null", "undefined"})
+"""Texts that stand for a missing value; JavaScript clients send the last two."""
 PARAMETER = re.compile(
     r";\s*(?P<name>[^\s;=*]+)(?P<star>\*?)\s*=\s*"
     r'(?:"(?P<escaped>(?:[^"\\]|\\.)*)"(?=\s*(?:;|$))|"(?P<quoted>.*?)"(?=\s*(?:;|$))|(?P<plain>[^;]*))',
     re.DOTALL,
 )
-"""Some escape their quotes, some their backslashes, not all: so a value also ends at the quote
-before a semicolon. Without quotes it goes as far as the semicolon, brackets and spaces included."""
+"""Not all clients escape quotes and backslashes, so a quoted value also ends at a quote before a
+semicolon. An unquoted value extends to the semicolon, including brackets and spaces."""
 EXTENDED = re.compile(r"([\w-]*)'[^']*'(.*)", re.DOTALL)
 """RFC 8187: ``UTF-8'en'%e2%82%ac%20rates``."""
 TEXTUAL = re.compile(r"text/|application/json\b", re.IGNORECASE)
@@ -46,10 +46,10 @@ NO_BOUNDARY = (
 
 
 def parameters(header: str) -> dict[str, str]:
-    """The parameters of a header such as ``Content-Disposition``, by their names in lower case.
+    """Return the parameters of a header such as ``Content-Disposition``, by lower-case name.
 
-    ``filename*`` (RFC 8187) wins over ``filename``, wherever it stands. Of two alike the first one
-    counts.
+    ``filename*`` (RFC 8187) takes precedence over ``filename`` in any order. Of two equal names the
+    first counts.
     """
     plain: dict[str, str] = {}
     extended: dict[str, str] = {}
@@ -61,7 +61,7 @@ def parameters(header: str) -> dict[str, str]:
             else quoted or (bare or "").strip()
         )
         if not found["star"]:
-            # Browsers write these two for a quote and for the end of a line.
+            # Browsers write these for a quote and for line ends.
             value = re.sub("%22", '"', re.sub("%0[ad]", "", value, flags=re.IGNORECASE))
             plain.setdefault(found["name"].lower(), value)
         elif encoded := EXTENDED.fullmatch(value):
@@ -71,8 +71,7 @@ def parameters(header: str) -> dict[str, str]:
 
 
 def decoded(data: bytes, charset: str = "") -> str:
-    """Text in UTF-8, or else in the encoding of Windows and of old forms, of which Latin-1 is a
-    part."""
+    """Decode text as UTF-8, else as Windows-1252, a superset of Latin-1 that old forms use."""
     if charset.lower() != "iso-8859-1":
         try:
             return data.decode()
@@ -82,7 +81,8 @@ def decoded(data: bytes, charset: str = "") -> str:
 
 
 def _from_words(name: str) -> str:
-    """A name that Java's or .NET's clients wrote as for a mail: ``=?utf-8?B?w6Q=?=`` (RFC 2047)."""
+    """Decode a name that Java or .NET clients encoded as in e-mail: ``=?utf-8?B?w6Q=?=`` (RFC
+    2047)."""
     try:
         return str(make_header(decode_header(name))) if name.startswith("=?") else name
     except (HeaderParseError, LookupError, ValueError):
@@ -94,7 +94,7 @@ class Decoder(MultipartDecoder):
 
     @cached_property
     def _begun(self) -> re.Pattern[bytes]:
-        """A boundary at the end of what was read, whose own line is not there in whole."""
+        """Matches an incomplete boundary line at the end of the data read so far."""
         return re.compile(rb"(?:\r\n|\n|\r)--%s-{0,2}[ \t]*\Z" % re.escape(self.boundary))
 
     def next_event(self) -> Event:
@@ -110,14 +110,14 @@ class Decoder(MultipartDecoder):
         return Field(name=name, headers=event.headers)
 
     def _last_partial_boundary_index(self, data: bytes | bytearray) -> int:
-        """Werkzeug's own takes the line's end before a boundary for content, where what was read
-        ends in its dashes."""
+        """Werkzeug's version treats the line break before a boundary as content if the data read so
+        far ends within the boundary's dashes."""
         start = data.rfind(b"--" + self.boundary)
         begun = self._begun.search(data, max(start - 2, 0)) if start >= 0 else None
         return begun.start() if begun else super()._last_partial_boundary_index(data)
 
     def _parse_headers(self, data: bytes | bytearray) -> Headers:
-        """Werkzeug's own takes nothing but UTF-8, and any length."""
+        """Werkzeug's version accepts only UTF-8, and headers of any length."""
         if len(data) > HEADER_BYTES:
             raise TooLarge(
                 f"A part of the form has more than {HEADER_BYTES // 1024} KB of headers."
@@ -126,7 +126,7 @@ class Decoder(MultipartDecoder):
 
 
 class FormParser(FormDataParser):
-    """Says what is wrong with a broken form, where Werkzeug's own takes it for an empty one."""
+    """Reports a broken form, which Werkzeug's parser treats as an empty one."""
 
     def parse(
         self,
@@ -135,8 +135,8 @@ class FormParser(FormDataParser):
         content_length: int | None,
         options: dict[str, str] | None = None,
     ) -> Any:
-        """Fields and files as Werkzeug has them, text in memory up to its limit in all. Raises
-        BadRequest, TooLarge."""
+        """Return fields and files in Werkzeug's form. All text together is limited by
+        ``max_form_memory_size``. Raises BadRequest, TooLarge."""
         if mimetype != FORM:
             return super().parse(stream, mimetype, content_length, options)
         boundary = (options or {}).get("boundary", "").encode("latin-1", "replace")
@@ -178,7 +178,7 @@ class FormParser(FormDataParser):
 
 
 def _events(decoder: MultipartDecoder, stream: IO[bytes]) -> Iterator[Event]:
-    """What a body consists of, as it arrives. Raises ValueError where it ends early."""
+    """Yield the parts of a body as they arrive. Raises ValueError if the body ends early."""
     while True:
         read = stream.read(READ_BYTES)
         decoder.receive_data(read or None)
@@ -189,7 +189,7 @@ def _events(decoder: MultipartDecoder, stream: IO[bytes]) -> Iterator[Event]:
 
 
 def _data(events: Iterator[Event]) -> Iterator[bytes]:
-    """The bytes of the part that has just begun."""
+    """Yield the bytes of the part that has just begun."""
     for event in events:
         if isinstance(event, Data):
             yield event.data

@@ -1,12 +1,11 @@
-"""What every answer carries: the request id, safety headers. And what every request leaves: a log
-line."""
+"""Adds the request id and security headers to every answer, and logs every request."""
 
 import time
 
 import structlog
 from flask import Response, g, request
 
-from app.web.admission import ASKED
+from app.web.admission import ADMISSION_KEY
 from app.web.request import api_request
 
 log = structlog.get_logger()
@@ -23,8 +22,8 @@ def begin() -> None:
 
 
 def finish(response: Response) -> Response:
-    """Headers that hold for every surface; a page that needs a wider content security policy has
-    set its own."""
+    """Add the headers of every surface. A page that needs a wider content security policy sets its
+    own before."""
     current = api_request()
     response.headers["X-Request-Id"] = current.id
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -46,10 +45,10 @@ def finish(response: Response) -> Response:
 
 
 def _only_asked(response: Response) -> bool:
-    """The request itself is still to come, and leaves a line then."""
-    return ASKED in request.environ and response.status_code < 400
+    """The request itself follows and is logged then."""
+    return ADMISSION_KEY in request.environ and response.status_code < 400
 
 
 def _path() -> str:
-    """What was asked for. A signed URL is a secret: whoever reads it may use it."""
+    """Return the path for the log. Signed URLs are hidden: anyone who reads one could use it."""
     return SIGNED + "…" if request.path.startswith(SIGNED) else request.path

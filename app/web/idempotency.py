@@ -20,11 +20,11 @@ from app.web.media import FORM
 from app.web.request import api_request
 
 View = TypeVar("View", bound=Callable[..., Any])
-LONGEST_KEY = 255
+MAX_KEY_LENGTH = 255
 CHUNK_BYTES = 256 * 1024
 KEPT_STATUSES = frozenset({200, 201, 202, 204, 400, 404, 413, 415, 422})
-"""Answers that a repetition would get again. The others (quota, rate, overload, defects) may turn
-out better."""
+"""Statuses that a repeated request would get again. Others (quota, rate, overload, defects) may
+change on a retry."""
 KEPT_HEADERS = (
     "Content-Type",
     "Content-Length",
@@ -36,17 +36,17 @@ HEARTBEAT = "lightwell.claims"
 
 
 def init_app(app: Flask) -> None:
-    """Claims are renewed by one thread for all requests of the process, while there are any."""
+    """One thread renews the claims of all requests of the process."""
     app.extensions[HEARTBEAT] = Heartbeat(
         "claims", idempotency.HEARTBEAT_SECONDS, partial(_renew, app)
     )
     app.before_request(begin)
     app.after_request(finish)
-    app.teardown_request(_let_go)
+    app.teardown_request(_stop_renewal)
 
 
-def never_kept(view: View) -> View:
-    """The view answers with a secret, which must not lie in storage."""
+def never_stored(view: View) -> View:
+    """Exempt a view whose answer contains a secret, which must not be stored."""
     view.answer_is_secret = True  # type: ignore[attr-defined]  # read by begin()
     return view
 
@@ -60,13 +60,14 @@ def begin() -> Response | None:
         return None
     if getattr(current_app.view_functions[request.endpoint or ""], "answer_is_secret", False):
         return None
-    if not 0 < len(key) <= LONGEST_KEY:
-        raise BadRequest(f"Idempotency-Key must have 1 to {LONGEST_KEY} characters.")
+    if not 0 < len(key) <= MAX_KEY_LENGTH:
+        raise BadRequest(f"Idempotency-Key must have 1 to {MAX_KEY_LENGTH} characters.")
     asked = fingerprint()
     while isinstance(found := _find_or_claim(key, asked), KeptAnswer):
         with suppress(FileNotFoundError):
             return _replay(found)
-        with workspace_transaction() as session:  # lost with its disk: the work is done again
+        # The kept body is lost, so the request is processed again.
+        with workspace_transaction() as session:
             idempotency.forget_body(session, found)
     g.claim = found
     _heartbeat().add(found)
@@ -81,8 +82,8 @@ def _find_or_claim(key: str, asked: str) -> RequestClaim | KeptAnswer:
 
 
 def fingerprint() -> str:
-    """SHA-256 of what is asked, independent of multipart boundaries: query, fields, names and bytes
-    of files."""
+    """Return the SHA-256 of the request, independent of multipart boundaries: query, fields, names
+    and bytes of files."""
     digest = hashlib.sha256()
 
     def add(*parts: str | bytes) -> None:
@@ -103,10 +104,10 @@ def fingerprint() -> str:
 
 
 def finish(response: Response) -> Response:
-    """Keep the answer of a claimed request, body first, or give the claim up.
+    """Keep the answer of a claimed request, body first, or release the claim.
 
-    A large answer is only noted: asked for once more, it is made again. A stream without an end in
-    sight is not even that: nobody pays for it twice.
+    Of a large answer only the status is kept, and a repetition computes it again. An answer of
+    unknown length is not kept at all.
     """
     claim: RequestClaim | None = g.get("claim")
     if claim is None:
@@ -134,8 +135,8 @@ def _keep(response: Response, claim: RequestClaim, size: int) -> bool:
         return idempotency.keep(session, principal(), claim, answer, now())
 
 
-def _let_go(_error: BaseException | None) -> None:
-    """However the request ended, its lease is not renewed any more."""
+def _stop_renewal(_error: BaseException | None) -> None:
+    """Stop renewing the request's claim, however the request ended."""
     if claim := g.pop("claim", None):
         _heartbeat().discard(claim)
 

@@ -1,9 +1,8 @@
-"""How often somebody may ask: by key, by organization and mode, and by address
-(docs/decisions/018).
+"""Rate limits by key, by organization and mode, and by address (docs/decisions/018).
 
-The counts live in Redis, so all processes share them. When Redis does not answer, reads go on
-unlimited and everything else is refused with 503: a lost limit must not become a lost service, nor
-free work (docs/decisions/003).
+The counts are in Redis, so all processes share them. When Redis does not answer, reads go on
+unlimited, so that the service stays up, and everything else is refused with 503, so that no work is
+done unlimited (docs/decisions/003).
 """
 
 import math
@@ -32,22 +31,23 @@ log = structlog.get_logger()
 
 UNLIMITED = frozenset({"delivery", "published", "docs", "health", "webhooks"})
 KEYS_OF_AN_ORGANIZATION = 5
-"""An organization's keys of one mode may together ask so many times as often as one of them."""
+"""All keys of an organization in one mode together may make this many times the requests of one
+key."""
 BURST_SECONDS = 10
-"""So many seconds of a plan's rate may come at once, where the second is not itself the limit."""
+"""A bucket holds this many seconds of the plan's rate."""
 ROTATIONS = "5/minute"
 SECONDS_COUNT = "/api/v1/"
-"""Here no second may have more requests than the plan says: its clients were promised that."""
+"""Below this path the plan's rate also holds for each second, as its clients were promised."""
 
 
 def opens_accounts(view: View) -> View:
-    """The view opens an account: it is limited by network, and for the whole server."""
+    """Mark a view that opens accounts: it is limited by network and for the whole server."""
     view.limited_as = "registration"  # type: ignore[attr-defined]  # read by _is()
     return view
 
 
 def rotates_keys(view: View) -> View:
-    """The view replaces a key: an organization may do that now and then."""
+    """Mark a view that replaces keys: it is limited by organization."""
     view.limited_as = "rotation"  # type: ignore[attr-defined]  # read by _is()
     return view
 
@@ -57,12 +57,12 @@ def _is(kind: str) -> bool:
     return getattr(view, "limited_as", None) == kind
 
 
-# ── who is counted ────────────────────────────────────────────────────────────────────────────────
+# ── what is counted ───────────────────────────────────────────────────────────────────────────────
 
 
 def key() -> str:
-    """The key, with all that it has replaced: rotation must not fill anything up again. Or a
-    user."""
+    """Count by key or user. A rotated key shares the count of its predecessors, so that rotation
+    does not reset a limit."""
     return f"key:{g.principal.rate_limit_id}"
 
 
@@ -75,8 +75,8 @@ def owner() -> str:
 
 
 def network(ipv4_bits: int) -> str:
-    """The caller's address; in IPv6 its /64, which is the least that one customer of a provider
-    has."""
+    """Count by the caller's network: ``ipv4_bits`` in IPv4, /64 in IPv6, the least that a provider
+    assigns to a customer."""
     address = get_remote_address()
     try:
         ip = ip_address(address)
@@ -86,7 +86,7 @@ def network(ipv4_bits: int) -> str:
         return f"address:{address}"
 
 
-# ── how many: in the notation of the limits library, empty where the limit does not hold ──────────
+# ── limits in the notation of the limits library, empty if the limit does not apply ───────────────
 
 
 def without_a_key() -> str:
@@ -94,8 +94,8 @@ def without_a_key() -> str:
 
 
 def in_a_window(keys: int) -> str:
-    """Of ``keys`` keys together: test keys by setting, live ones by the second where seconds
-    count."""
+    """Return the limit of ``keys`` keys together: for test keys the setting, for live keys the rate
+    per second below ``SECONDS_COUNT``."""
     if g.principal is None:
         return ""
     if not g.principal.is_live:
@@ -106,8 +106,7 @@ def in_a_window(keys: int) -> str:
 
 
 def in_a_bucket(keys: int) -> str:
-    """Of ``keys`` live keys together, wherever they ask: what is fetched on one surface is missing
-    on the other."""
+    """Return the limit of ``keys`` live keys together; all surfaces share it."""
     if g.principal is None or not g.principal.is_live:
         return ""
     return (
@@ -117,7 +116,8 @@ def in_a_bucket(keys: int) -> str:
 
 
 def rotations() -> str:
-    """A key that may not rotate itself must not keep the others from it."""
+    """Keys without the scope to rotate are not counted, so that they do not use up the
+    organization's limit."""
     return ROTATIONS if g.principal and "write" in g.principal.scopes and _is("rotation") else ""
 
 
@@ -138,8 +138,8 @@ def _times(factor: int, rate: str) -> str:
 
 @dataclass(frozen=True)
 class Rule:
-    """One limit: its name in headers and in Redis, whom it counts, in words too, and how many it
-    lets through."""
+    """One limit: its name in headers and in Redis, whom it counts (in words and as a key), and its
+    rate."""
 
     name: str
     whom: str
@@ -188,7 +188,7 @@ BUCKETS = (
 
 
 class PlanLimiter(Limiter):
-    """Flask-Limiter, with our answer to a Redis that is down."""
+    """Flask-Limiter that handles a Redis outage as described above."""
 
     def _check_request_limit(
         self, callable_name: str | None = None, in_middleware: bool = True
@@ -207,10 +207,10 @@ class PlanLimiter(Limiter):
 
 
 def _is_unlimited() -> bool:
-    """Pages, health checks and preflights cost nothing; a page of thumbnails is 200 URLs of files
+    """Pages, health checks and preflights are cheap, and a page of thumbnails loads 200 file URLs
     at once.
 
-    The payment provider sends what it has to say in bursts, from few addresses.
+    The payment provider sends events in bursts from few addresses.
     """
     return required() is None or request.blueprint in UNLIMITED
 
@@ -235,9 +235,9 @@ def init_app(app: Flask) -> None:
 
 
 def add_headers(limiters: Sequence[Limiter], response: Response) -> Response:
-    """Tell what is left of the limit that is nearest to refusing, or has refused.
+    """Add headers about the limit that refused the request or is closest to refusing.
 
-    By draft-ietf-httpapi-ratelimit-headers, and the older X-RateLimit trio.
+    As in draft-ietf-httpapi-ratelimit-headers, and the three older X-RateLimit headers.
     """
     try:
         current = _nearest([limit for limiter in limiters for limit in limiter.current_limits])

@@ -1,4 +1,4 @@
-"""Addresses that answers contain."""
+"""URLs that answers contain."""
 
 from datetime import datetime, timedelta
 from urllib.parse import urljoin, urlsplit
@@ -12,16 +12,15 @@ THUMBNAIL_VALID = timedelta(hours=2)
 
 
 def absolute(url: str) -> str:
-    """A path of this server as the client can call it; what is absolute stays."""
+    """Return the absolute URL of a path of this server; absolute URLs stay as they are."""
     return urljoin(request.host_url, url)
 
 
 def own_path(url: str) -> str | None:
-    """The path of a URL of this server, by the name that the request came to; None for every other
-    URL."""
+    """Return the path of ``url`` if it has the host of the current request, else None."""
     try:
         there, here = urlsplit(url), urlsplit(request.host_url)
-        # Behind a proxy that does not tell, https looks like http.
+        # Schemes may differ: behind a proxy without X-Forwarded-Proto, https looks like http.
         usual = PORTS[there.scheme]
         same = (there.hostname, there.port or usual) == (here.hostname, here.port or usual)
     except (ValueError, KeyError):
@@ -32,7 +31,7 @@ def own_path(url: str) -> str | None:
 def download(
     key: str, filename: str, content_type: str, expires_at: datetime, *, inline: bool = False
 ) -> str:
-    """A signed URL of an object."""
+    """Return a signed URL of an object."""
     storage = container().storage
     return absolute(
         storage.presign_get(
@@ -47,7 +46,8 @@ def download(
 
 
 def thumbnail(key: str) -> str:
-    """A signed URL that stays the same for an hour, so that browsers may keep what they got."""
+    """Return a signed URL that stays the same for an hour, so that browsers can cache the
+    thumbnail."""
     hour = now().replace(minute=0, second=0, microsecond=0)
     url = container().storage.presign_get(
         key,

@@ -1,4 +1,4 @@
-"""Which Content-Type the body of a request may have: that which the API's own description names."""
+"""Checks the Content-Type of request bodies against the API's OpenAPI description."""
 
 import re
 from typing import cast
@@ -13,7 +13,8 @@ JSON = "application/json"
 
 
 def taken() -> frozenset[str]:
-    """What the matched view takes; nothing where it is not described, or takes no body."""
+    """Return the Content-Types that the matched view accepts; none if it is not described or takes
+    no body."""
     if request.url_rule is None:
         return frozenset()
     path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", request.url_rule.rule)

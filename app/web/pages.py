@@ -1,4 +1,4 @@
-"""Pages: HTML that may load what is ours, and nothing else."""
+"""HTML pages that may load files from this server only."""
 
 from typing import Any
 

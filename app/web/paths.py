@@ -1,4 +1,4 @@
-"""Paths as clients join them: ``/usage/`` and ``//usage`` mean ``/usage``."""
+"""Normalises paths that clients joined carelessly: ``/usage/`` and ``//usage`` mean ``/usage``."""
 
 import re
 from collections.abc import Iterable
@@ -8,16 +8,16 @@ SLASHES = re.compile(r"/{2,}")
 
 
 def plain(path: str) -> str:
-    """The path with single slashes and none at its end. What signed URLs sign has no slash in it,
-    so it stays."""
+    """Return the path with single slashes and none at its end. Signed tokens contain no slashes, so
+    they do not change."""
     return SLASHES.sub("/", path).rstrip("/") or "/"
 
 
 class PlainPaths:
-    """Has the application see plain paths only, before anything of it looks at one.
+    """WSGI middleware that gives the application normalised paths only.
 
-    A redirect would lose the body of many a client's POST, and a second spelling could be a second
-    name for limits, logs and idempotency.
+    A redirect would lose the body of many clients' POSTs, and a second spelling could count as
+    another path in limits, logs and idempotency.
     """
 
     def __init__(self, app: WSGIApplication) -> None:

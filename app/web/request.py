@@ -17,17 +17,17 @@ from app.web.forms import FormParser, parameters
 from app.web.media import FORM
 
 JSON_BYTES = 2 * MEGABYTE
-"""Largest body that is not an upload; the ids of the largest export fit in."""
+"""The largest body that is not an upload. The ids of the largest export fit in it."""
 OTHER_FIELDS = 50
-"""Form parts that a request may have beside its files."""
+"""Form parts that a request may have in addition to its files."""
 
 
 class SpooledFile:
-    """An upload on disk, opened only while it is written, so that a large batch holds no
-    descriptors.
+    """An upload on disk. Its file is open only while it is written, so that a large batch does not
+    use up file descriptors.
 
-    ``name`` is the client's, cleaned; ``number`` counts the uploads of a request in the order sent.
-    Writing past ``limit`` bytes raises TooLarge.
+    ``name`` is the cleaned file name from the client, ``number`` the upload's index in the request.
+    Writing more than ``limit`` bytes raises TooLarge.
     """
 
     def __init__(self, folder: Path, number: int, sent_name: str, limit: int) -> None:
@@ -53,7 +53,7 @@ class SpooledFile:
         return self._file.write(data)
 
     def seek(self, _offset: int) -> None:
-        """The form parser rewinds what it has read whole; here that ends the writing."""
+        """The form parser rewinds a file after its last byte; here that closes the file."""
         self._file.close()
 
     def close(self) -> None:
@@ -61,8 +61,8 @@ class SpooledFile:
 
 
 class ApiRequest(Request):
-    """A request to an API surface. Bodies are small (MAX_CONTENT_LENGTH) until ``allow`` opens them
-    for uploads."""
+    """A request. Its body is limited to MAX_CONTENT_LENGTH until ``allow`` raises the limit for
+    uploads."""
 
     form_data_parser_class = FormParser
     file_bytes = 0
@@ -73,23 +73,24 @@ class ApiRequest(Request):
 
     @cached_property
     def spool(self) -> Path:
-        """A folder of this request's own, gone when it is answered."""
+        """The request's own folder, removed after the answer."""
         folder = container().processing_context.spool_dir / self.id
         folder.mkdir(parents=True)
         return folder
 
     @cached_property
     def uploads(self) -> list[SpooledFile]:
-        """All uploads that have begun, in the order sent."""
+        """All uploads that have started, in the order sent."""
         return []
 
     @property
     def mimetype_params(self) -> dict[str, str]:
-        """The Content-Type's parameters; boundaries are read as leniently as they are written."""
+        """The Content-Type's parameters, parsed leniently because clients write boundaries in many
+        ways."""
         return parameters(self.headers.get("Content-Type", ""))
 
     def allow(self, allowance: Allowance, *, uploads: bool) -> None:
-        """Take files as large and as many as the plan and the server allow, where the view takes
+        """Raise the body's limits to those of the plan and the server if the view takes
         ``uploads``."""
         self.file_bytes = allowance.file_bytes
         self.max_form_parts = allowance.batch_files + OTHER_FIELDS
@@ -100,17 +101,16 @@ class ApiRequest(Request):
             )
 
     def spooled_files(self) -> list[tuple[str, SpooledFile]]:
-        """The uploads with the fields they came in, in the order sent, without those of
-        ``unchosen``."""
+        """Return (field, upload) pairs in the order sent, without those of
+        ``empty_file_fields``."""
         uploads = self._file_parts
         return sorted(
             (entry for entry in uploads if entry[1].is_chosen), key=lambda entry: entry[1].number
         )
 
     @property
-    def unchosen(self) -> set[str]:
-        """The file fields in which nobody chose a file, as browsers send them: without a name,
-        without a byte."""
+    def empty_file_fields(self) -> set[str]:
+        """File fields without a chosen file: browsers send them with an empty name and no bytes."""
         return {field for field, upload in self._file_parts if not upload.is_chosen}
 
     @property
@@ -126,7 +126,7 @@ class ApiRequest(Request):
             shutil.rmtree(self.spool, ignore_errors=True)
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
-        """The body as JSON; none at all is an empty object. Raises UnsupportedMediaType,
+        """Return the body as JSON; an empty body is an empty object. Raises UnsupportedMediaType,
         BadRequest."""
         if not self.get_data():
             return {}
@@ -157,5 +157,5 @@ class ApiRequest(Request):
 
 
 def api_request() -> ApiRequest:
-    """The current request, as what it is."""
+    """The current request, typed as ApiRequest."""
     return cast(ApiRequest, request)

@@ -1,6 +1,7 @@
 """Who may call a view. Each view names one requirement: ``@requires(Key("read"))``.
 
-A requirement identifies who asks before the rate limit counts the request, and refuses after it.
+A requirement identifies the caller before the rate limit counts the request, and refuses it
+afterwards.
 """
 
 from collections.abc import Callable
@@ -35,21 +36,22 @@ READING = frozenset({"GET", "HEAD"})
 
 class Requirement(Protocol):
     def identify(self) -> Principal | None:
-        """Who asks; None where it doesn't matter. Raises AppError for whoever is not let in."""
+        """Return the caller; None if the view does not need one. Raises AppError if authentication
+        fails."""
 
     def authorize(self, principal: Principal) -> None:
-        """Raises AppError where the principal may not do this."""
+        """Raises AppError if the principal may not call the view."""
 
 
 @dataclass(frozen=True)
 class Nothing:
-    """The view is open to everybody."""
+    """The view needs no authentication."""
 
     def identify(self) -> None:
-        """Nobody has to say who they are."""
+        """No authentication."""
 
     def authorize(self, principal: Principal) -> None:
-        """Nobody is refused."""
+        """No authorization."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Workspace(Key):
-    """As ``Key``, and a live key's plan must include the workspace API; test keys may try it on any
+    """Like ``Key``, but a live key's plan must include the workspace API; test keys work on any
     plan."""
 
     def authorize(self, principal: Principal) -> None:
@@ -89,7 +91,7 @@ class Workspace(Key):
 
 @dataclass(frozen=True)
 class User:
-    """Somebody who is signed in, with this role or a higher one in the session's organization."""
+    """A signed-in user with this role or a higher one in the session's organization."""
 
     role: Role
 
@@ -106,9 +108,9 @@ class User:
 
 @dataclass(frozen=True)
 class Staff:
-    """Somebody of ours who is signed in. Everybody else learns that there is nothing here.
+    """A signed-in member of staff. Everyone else gets 404.
 
-    All that is known of staff as yet is ``users.is_staff``: whoever has it has every role.
+    Staff roles are not stored yet: a user with ``users.is_staff`` has every role.
     """
 
     role: StaffRole
@@ -123,7 +125,7 @@ class Staff:
 
 
 def requires(requirement: Requirement) -> Callable[[View], View]:
-    """The view may be called by whoever meets the ``requirement``."""
+    """Declare that callers of the view must meet ``requirement``."""
 
     def mark(view: View) -> View:
         view.requirement = requirement  # type: ignore[attr-defined]  # read by required()
@@ -133,7 +135,7 @@ def requires(requirement: Requirement) -> Callable[[View], View]:
 
 
 def required() -> Requirement | None:
-    """What the matched view requires; None where no view matched, or for a preflight."""
+    """Return the matched view's requirement; None if no view matched, or for a preflight."""
     if request.endpoint is None or request.method == "OPTIONS":
         return None
     view: Any = current_app.view_functions[request.endpoint]
@@ -141,7 +143,7 @@ def required() -> Requirement | None:
 
 
 def identify() -> None:
-    """Recognise who asks, without yet refusing: the rate limit comes first."""
+    """Identify the caller. A failure is stored, not raised, because the rate limit comes first."""
     g.principal = g.refusal = None
     if not (requirement := required()):
         return
@@ -157,8 +159,8 @@ def identify() -> None:
 
 
 def authorize() -> None:
-    """Refuse whoever does not meet the requirement, and open the body as wide as the plan
-    allows."""
+    """Refuse a caller that does not meet the requirement, and raise the body's limits to the
+    plan's."""
     if g.refusal:
         raise g.refusal
     if (requirement := required()) and g.principal:
@@ -167,7 +169,8 @@ def authorize() -> None:
 
 
 def _sent_key() -> str | None:
-    """The key as sent: ``Authorization: Bearer <key>`` (RFC 6750 §2.1) before ``x-api-key``."""
+    """Return the key from ``Authorization: Bearer <key>`` (RFC 6750 §2.1), else from
+    ``x-api-key``."""
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and credentials.strip():
         return credentials.strip()
@@ -175,7 +178,7 @@ def _sent_key() -> str | None:
 
 
 def _signed_in(kind: ActorKind) -> Principal | None:
-    """Whom the signed session names, as the database has them now."""
+    """Return the user of the signed session, with its current data from the database."""
     user_id, org_id = session.get("user_id"), session.get("org_id")
     if not user_id or not org_id:
         return None
@@ -185,8 +188,8 @@ def _signed_in(kind: ActorKind) -> Principal | None:
 
 
 def _refuse_cross_site() -> None:
-    """Browsers send the session with other sites' requests too; those must change nothing. Raises
-    CrossSite."""
+    """Refuse writes from other sites, because browsers send the session cookie with those too.
+    Raises CrossSite."""
     if request.method in READING:
         return
     site = request.headers.get("Sec-Fetch-Site")

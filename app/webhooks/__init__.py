@@ -1,1 +1,1 @@
-"""What other servers tell us: verify, store, answer; a job does the rest."""
+"""Webhooks: verify and store the event, then answer. A job handles it later."""

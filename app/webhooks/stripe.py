@@ -9,21 +9,21 @@ from app.extensions import transaction
 from app.services.billing import inbox
 from app.services.billing.provider import Provider
 from app.web.admission import before_body
-from app.web.context import container, needed_provider, now
+from app.web.context import container, now, require_provider
 from app.web.requirements import Nothing, requires
 
 log = structlog.get_logger()
 
-MOST_BYTES = 512 * 1024
-"""Ten times the largest event that there is."""
+MAX_BODY_BYTES = 512 * 1024
+"""Ten times the size of the largest event."""
 
 blueprint = Blueprint("webhooks", __name__)
 
 
 def _provider() -> Provider:
-    """Who sends events, and how large they may be. Raises NotConfigured."""
-    request.max_content_length = MOST_BYTES
-    return needed_provider()
+    """Limit the body and return the payment provider. Raises NotConfigured."""
+    request.max_content_length = MAX_BODY_BYTES
+    return require_provider()
 
 
 @blueprint.post("/webhooks/stripe")

@@ -1,6 +1,6 @@
-"""The worker: ``python -m app.worker`` keeps one process for each queue, so that long jobs don't
-hold up short ones.
+"""The worker: ``python -m app.worker`` runs one process per queue, so that long jobs do not delay
+short ones.
 
-That process starts another one for each job (RQ calls it the horse). Each ends with the one above
-it; any of them may be killed at any moment, and what it was doing is taken up again.
+That process starts another one for each job (RQ calls it the work horse). Each process ends with
+its parent. Any of them may be killed at any time; its job is then done again.
 """

@@ -1,4 +1,4 @@
-"""The parent of the worker: keeps the queues' processes running and schedules what is periodic."""
+"""The worker's parent process: keeps the queue processes running and schedules periodic jobs."""
 
 import sys
 
@@ -6,7 +6,7 @@ from app.config import ConfigurationError, Settings
 from app.factory import create_app
 from app.jobs import QUEUES
 from app.logs import configure
-from app.supervisor import keep
+from app.supervisor import keep_running
 from app.worker import scheduler
 
 
@@ -18,7 +18,9 @@ def main() -> int:
         raise SystemExit(str(error)) from None
     configure(settings)
     scheduler.start(create_app(settings), settings)
-    return keep({queue: [sys.executable, "-m", "app.worker.queues", queue] for queue in QUEUES})
+    return keep_running(
+        {queue: [sys.executable, "-m", "app.worker.queues", queue] for queue in QUEUES}
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The process of one job. ``app.worker.queues`` starts it and looks at how it ends."""
+"""The process of one job. ``app.worker.queues`` starts it and checks how it ends."""
 
 import sys
 
@@ -16,7 +16,7 @@ from app.worker.queues import OUTAGE, QueueWorker
 def work(
     settings: Settings, worker_name: str, queue_name: str, job_id: str, execution_id: str
 ) -> None:
-    """Do one job, which a worker of that name has begun, and end this process."""
+    """Run one job, which the worker ``worker_name`` has started, and end this process."""
     connection = connect(settings, timeout=None)
     connection.set_retry(OUTAGE)
     queue = Queue(queue_name, connection=connection)

@@ -1,4 +1,4 @@
-"""The process of one queue: RQ's worker, which has a process of its own for each job."""
+"""The process of one queue: RQ's worker, which runs each job in its own process."""
 
 import logging
 import os
@@ -22,15 +22,15 @@ from app.logs import configure
 
 log = structlog.get_logger()
 
-GLANCE_SECONDS = 0.5
+POLL_SECONDS = 0.5
 OUTAGE = Retry(ExponentialBackoff(cap=5, base=0.5), retries=10)
-"""What a job survives while Redis is away: 40 seconds."""
+"""A job survives a Redis outage of up to 40 seconds."""
 CLEANING_SECONDS = 60
-"""How often RQ looks for jobs whose worker died; those that are to be retried are."""
+"""How often RQ looks for jobs of dead workers, to retry them."""
 
 
 class QueueWorker(SpawnWorker):
-    """RQ's worker, with ``app.worker.job_process`` for each job, that stops at once.
+    """RQ's worker, but it runs ``app.worker.job_process`` for each job and stops at once.
 
     Jobs run in spawned processes because libvips does not survive a fork.
     """
@@ -38,23 +38,23 @@ class QueueWorker(SpawnWorker):
     max_connection_wait_time = 5.0
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
-        """Start our own job process: RQ's would forget the encryption of the connection, and would
+        """Start our own job process: RQ's would lose the TLS settings of the connection and would
         outlive its worker."""
         execution = cast(Execution, self.execution)
         command = [sys.executable, "-m", "app.worker.job_process", str(os.getpid())]
         command += [self.name, queue.name, job.id, execution.id]
-        # Passed on, not read. The group is set from the first moment on, because RQ kills
+        # The environment is passed on, not read. The group is set at the start, because RQ kills
         # the job process by its group.
         self._horse_pid = os.posix_spawn(sys.executable, command, os.environ, setpgroup=0)  # noqa: TID251
         if self._stop_requested:
             self.kill_horse()
 
     def handle_warm_shutdown_request(self) -> None:
-        """Called on SIGTERM. RQ would wait for the job, but any job of ours may be killed and is
-        taken up again."""
+        """Called on SIGTERM. RQ would wait for the job, but our jobs may be killed and are done
+        again."""
         if self.horse_pid:
             log.info("worker.job_interrupted", pid=self.horse_pid)
-            # It warns of job processes that were killed.
+            # RQ would warn about the killed job process.
             logging.getLogger("rq.worker").setLevel(logging.ERROR)
             self.kill_horse()
 
@@ -73,7 +73,7 @@ def work(queue_name: str, settings: Settings) -> None:
 
 
 def _wait_for(connection: Redis) -> None:
-    """Redis may start later than the worker does, or be away for a while."""
+    """Wait for Redis, which may start later than the worker or be down for a while."""
     told = False
     while True:
         try:
@@ -82,7 +82,7 @@ def _wait_for(connection: Redis) -> None:
             if not told:
                 log.warning("worker.waits_for_redis", error=str(error))
             told = True
-            time.sleep(GLANCE_SECONDS)
+            time.sleep(POLL_SECONDS)
         else:
             return
 

@@ -1,4 +1,4 @@
-"""The worker's scheduler: it enqueues what is due, and does what must go on even when the queues
+"""The worker's scheduler: enqueues due jobs, and runs tasks that must go on even when the queues
 are blocked."""
 
 import socket
@@ -26,7 +26,7 @@ PERIOD_SECONDS = 5.0
 
 
 class PeriodicTask:
-    """Work that is done again every ``seconds``. Its failure is logged and ends nothing."""
+    """Work repeated every ``seconds``. Errors are logged and do not stop it."""
 
     def __init__(self, name: str, seconds: float, work: Callable[[], None]) -> None:
         self._name = name
@@ -35,7 +35,7 @@ class PeriodicTask:
         self._due = 0.0
 
     def run_if_due(self, now: float) -> None:
-        """``now`` and everything else in seconds of a clock that never goes back."""
+        """``now`` is in seconds of a monotonic clock."""
         if now < self._due:
             return
         self._due = now + self._seconds
@@ -49,10 +49,9 @@ class PeriodicTask:
 
 
 class Schedule:
-    """What RQ is to do at a certain time: the cron's jobs, and those that were scheduled or wait to
-    be retried.
+    """Enqueues RQ's timed jobs: cron jobs, scheduled jobs and retries.
 
-    RQ's worker would schedule in a forked process of its own, which outlives it when it is killed.
+    RQ's worker would do this in a forked process, which outlives a killed worker.
     """
 
     def __init__(self, connection: Redis) -> None:
@@ -65,8 +64,8 @@ class Schedule:
             job_timeout=LONGEST_SECONDS,
             result_ttl=0,
         )
-        # Named after the machine, so that one that was killed does not keep its successor waiting
-        # for the lock.
+        # Named after the machine, so that the successor of a killed scheduler need not wait for its
+        # lock.
         self._scheduler = RQScheduler(
             QUEUES, connection, logging_level="WARNING", name=socket.gethostname()
         )
@@ -79,7 +78,7 @@ class Schedule:
 
 
 def start(app: Flask, settings: Settings) -> None:
-    """Run the periodic tasks in a thread of their own, for as long as this process lives."""
+    """Run the periodic tasks in their own thread for the life of this process."""
     tasks = periodic_tasks(app, Schedule(connect(settings)), PERIODIC)
     threading.Thread(target=_run, args=(tasks,), name="scheduler", daemon=True).start()
 

@@ -1,5 +1,5 @@
-"""``python -m dev.stripe``: the fake Stripe, where STRIPE_API_BASE says, with its state in the data
-folder."""
+"""``python -m dev.stripe``: the fake Stripe, at the address in STRIPE_API_BASE, with its state in
+the data folder."""
 
 import logging
 import signal
@@ -14,8 +14,8 @@ from dev.stripe.factory import create_fake_stripe
 
 
 def main() -> int:
-    """Serve until SIGTERM or SIGINT. Returns the exit code; raises SystemExit, with the reason,
-    where it cannot run."""
+    """Serve until SIGTERM or SIGINT. Returns the exit code; raises SystemExit with the reason if it
+    cannot run."""
     try:
         settings = Settings.from_env()
     except ConfigurationError as error:

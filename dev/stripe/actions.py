@@ -1,5 +1,4 @@
-"""What the portal page can do with a subscription at the push of a button, beside changing and
-cancelling it."""
+"""The buttons for a subscription on the portal page, besides changing and cancelling it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,8 +17,7 @@ class PortalAction:
     """``label`` is the button's, ``hint`` says what it does, ``done`` what was done. Offered in
     ``statuses`` only.
 
-    ``perform`` returns the subscription. Where it is in one of ``declined`` then, the card was
-    declined meanwhile.
+    ``perform`` returns the subscription. A status in ``declined`` means that the card was declined.
     """
 
     label: str

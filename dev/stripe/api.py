@@ -1,5 +1,4 @@
-"""``/v1/…``: the calls of Stripe's API that Lightwell makes, and those that tell what came of
-them."""
+"""``/v1/…``: the calls of Stripe's API that Lightwell makes, and those that show their results."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -55,8 +54,8 @@ def delete_customer(form: Form, customer_id: str) -> Document:
 
 @blueprint.call("GET", "/subscriptions")
 def list_subscriptions(form: Form) -> Document:
-    """Without a status, those that are not canceled; ``ended`` and ``all`` are Stripe's words as
-    well."""
+    """Without a status, list those that are not canceled. ``ended`` and ``all`` are also statuses
+    of Stripe's API."""
     customer_id, status, price = form.text("customer"), form.text("status"), form.text("price")
     found = _of("subscription", customer_id)
     if status is None:
@@ -72,7 +71,7 @@ def list_subscriptions(form: Form) -> Document:
 
 @blueprint.call("POST", "/subscriptions/<subscription_id>")
 def update_subscription(form: Form, subscription_id: str) -> Document:
-    """Several changes in one call happen all or not at all. An item that is not named stays."""
+    """All changes of a call succeed or none. Items that are not named stay."""
     later, metadata, changes = (
         form.flag("cancel_at_period_end"),
         form.texts("metadata"),
@@ -197,7 +196,7 @@ def _prices(subscription: Document) -> dict[str, str]:
 
 
 def _changed_prices(prices: dict[str, str], changes: Sequence[Form]) -> list[str]:
-    """``prices`` by item, and what becomes of them."""
+    """Return ``prices``, which are by item, after ``changes``."""
     for number, change in enumerate(changes):
         item_id, price_id = change.text("id"), change.text("price")
         deleted = change.flag("deleted")
@@ -212,7 +211,7 @@ def _changed_prices(prices: dict[str, str], changes: Sequence[Form]) -> list[str
 
 
 def _sold(line: Form) -> str:
-    """The price of a line; one is sold of each, and of what is metered as many as will be used."""
+    """Return the price of a line. The quantity is one; metered prices have none."""
     price_id, quantity = line.needed("price"), line.number("quantity")
     (price,) = known_prices([price_id])
     if price.metered and quantity is not None:
@@ -223,7 +222,7 @@ def _sold(line: Form) -> str:
 
 
 def _one(item: Form, param: str) -> int | None:
-    """The quantity of an item, if it is told."""
+    """Return an item's quantity, if given."""
     quantity = item.number("quantity")
     if quantity not in (None, 1):
         raise refused("The fake Stripe sells one of each.", param)

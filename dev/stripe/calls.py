@@ -1,5 +1,5 @@
-"""How Stripe's API is called: forms in, JSON out, a key as ``Authorization: Bearer``, and one body
-for refusals."""
+"""The conventions of Stripe's API: form requests, JSON answers, a key as ``Authorization: Bearer``,
+one error format."""
 
 import hmac
 import secrets
@@ -16,12 +16,12 @@ from dev.stripe.state import FakeStripe
 from dev.stripe.store import Document
 
 View = Callable[..., Document]
-PAGE = 10
-LONGEST_PAGE = 100
+DEFAULT_PAGE_SIZE = 10
+MAX_PAGE_SIZE = 100
 
 
 class StripeBlueprint(Blueprint):
-    """A blueprint of calls: each needs the key, and answers and refuses as Stripe does."""
+    """A blueprint of API calls. Each needs the key, and answers as Stripe does."""
 
     def __init__(self, name: str, import_name: str, url_prefix: str) -> None:
         super().__init__(name, import_name, url_prefix=url_prefix)
@@ -46,7 +46,7 @@ class StripeBlueprint(Blueprint):
         return register
 
     def retrieve(self, kind: str, path: str) -> None:
-        """``GET`` of the objects of a kind by their ids."""
+        """Add ``GET`` of objects of a kind by id."""
 
         def view(form: Form, object_id: str) -> Document:
             form.close()
@@ -61,7 +61,7 @@ def state() -> FakeStripe:
 
 
 def authenticate() -> Response | None:
-    """Stripe's answer to a wrong key does not repeat it whole, and neither does ours."""
+    """Like Stripe, do not repeat a wrong key in full."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme == "Bearer" and hmac.compare_digest(
         key.encode(), current_app.config["API_KEY"].encode()
@@ -94,14 +94,14 @@ def unknown(_rest: str) -> Response:
 
 
 def page(form: Form, found: Sequence[Document]) -> Document:
-    """Newest first, ``limit`` of them, those after ``starting_after``. Closes the form."""
+    """Return the ``limit`` newest documents after ``starting_after``. Closes the form."""
     limit, after = form.number("limit"), form.text("starting_after")
     form.close()
     if limit is None:
-        limit = PAGE
-    if not 1 <= limit <= LONGEST_PAGE:
+        limit = DEFAULT_PAGE_SIZE
+    if not 1 <= limit <= MAX_PAGE_SIZE:
         raise BadParameter(
-            "parameter_invalid_integer", f"limit must be 1 to {LONGEST_PAGE}.", "limit"
+            "parameter_invalid_integer", f"limit must be 1 to {MAX_PAGE_SIZE}.", "limit"
         )
     newest = list(reversed(found))
     if after is not None:
@@ -113,7 +113,8 @@ def page(form: Form, found: Sequence[Document]) -> Document:
 
 
 def _answer(view: View, form: Form, ids: dict[str, str]) -> Response:
-    """Refusals are answers, which an idempotency key keeps; what was not understood is none."""
+    """Errors are kept under the idempotency key too, except for requests that were not
+    understood."""
     try:
         return jsonify(view(form, **ids))
     except BadParameter:

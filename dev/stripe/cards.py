@@ -10,7 +10,7 @@ class Cards(Part):
         return payment_method_json(new_id("pm"), self.journal.now(), customer, card)
 
     def attach(self, customer_id: str, card: Card) -> None:
-        """Every later payment of the customer is tried with this card."""
+        """Use this card for all later payments of the customer."""
         customer = self.journal.customer(customer_id)
         method = self.make(customer, card)
         self.journal.save(method, "payment_method.attached")

@@ -1,5 +1,4 @@
-"""What the fake Stripe sells: each plan by the month and by the year, and single images by a
-meter."""
+"""The fake Stripe's prices: each plan per month and per year, and a metered price per image."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +9,7 @@ METER = "mtr_test_images"
 
 @dataclass(frozen=True)
 class Price:
-    """``cents`` a month or year; of a ``metered`` price, an image, where they may be fractions
+    """``cents`` per month or year; for a ``metered`` price per image, where it may be a fraction
     (``"0.1"``)."""
 
     id: str
@@ -22,7 +21,7 @@ class Price:
 
     @property
     def amount(self) -> int:
-        """Cents a period, in advance; what a meter counts costs nothing in advance."""
+        """Cents per period, charged in advance; 0 for metered prices."""
         return 0 if self.metered else int(self.cents)
 
 

@@ -1,4 +1,4 @@
-"""Customers, from the first time that they buy until they are deleted."""
+"""Customers and their cards."""
 
 from collections.abc import Mapping
 
@@ -40,7 +40,7 @@ class Customers(Part):
 
     @atomic
     def delete(self, customer_id: str) -> Document:
-        """Its subscriptions end at once."""
+        """Delete a customer. Its subscriptions end at once."""
         customer = self.journal.customer(customer_id, "id")
         for subscription in self._going_of(customer_id):
             self._subscriptions.cancel(subscription["id"])
@@ -50,23 +50,23 @@ class Customers(Part):
         return deleted
 
     def find(self, customer_id: str) -> Document:
-        """A deleted one is ``{"id", "object", "deleted": true}``."""
+        """Return a customer; a deleted one is ``{"id", "object", "deleted": true}``."""
         return self.journal.find("customer", customer_id)
 
     def all(self) -> list[Document]:
-        """Those that were not deleted, oldest first."""
+        """Return all customers that are not deleted, oldest first."""
         return [entry for entry in self.journal.all("customer") if not entry.get("deleted")]
 
     def card_of(self, customer_id: str) -> Document | None:
-        """The payment method that the customer's payments are tried with."""
+        """Return the payment method for the customer's payments."""
         settings = self.journal.customer(customer_id)["invoice_settings"]
         method_id = settings["default_payment_method"]
         return self.journal.find("payment_method", method_id) if method_id else None
 
     @atomic
     def set_card(self, customer_id: str, card: Card) -> Document:
-        """What is open is tried at once with a card that works, as Stripe's portal offers. Returns
-        the customer."""
+        """Set the card. With one that works, open invoices are tried at once, as Stripe's portal
+        offers. Returns the customer."""
         self._cards.attach(customer_id, card)
         for subscription in self._going_of(customer_id):
             if card == "works" and self._invoices.unpaid(subscription):

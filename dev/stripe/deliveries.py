@@ -1,5 +1,5 @@
-"""Sends the events to the webhook, signed, until it takes them. Like Stripe it promises no order,
-and no single try."""
+"""Sends signed events to the webhook until it accepts them. As with Stripe, the order is not
+guaranteed and an event may come more than once."""
 
 import http.client
 import json
@@ -17,24 +17,23 @@ from dev.stripe.state import FakeStripe
 
 log = structlog.get_logger()
 
-FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 60.0
-PATIENCE_SECONDS = 10.0
+MIN_PAUSE_SECONDS = 1.0
+MAX_PAUSE_SECONDS = 60.0
+TIMEOUT_SECONDS = 10.0
 IDLE_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
 class Wait:
-    """An event that was not taken: in seconds, when it is tried again, and how long it waited for
-    that."""
+    """The next try of an event that was not accepted: its time and the pause before it, in
+    seconds."""
 
     until: float
     pause: float
 
 
 class Deliveries:
-    """Sends what is undelivered; the journal remembers what that is, over restarts too. For one
-    thread."""
+    """Sends undelivered events, which the journal keeps across restarts. Not thread-safe."""
 
     def __init__(
         self, state: FakeStripe, url: str, secret: str, clock: Callable[[], datetime]
@@ -46,8 +45,8 @@ class Deliveries:
         self._waits: dict[str, Wait] = {}
 
     def send_due(self, now: float) -> float:
-        """Try what is due at ``now``, seconds of a monotonic clock. Returns the seconds until more
-        is due."""
+        """Send the events due at ``now``, in seconds of a monotonic clock. Returns the seconds
+        until the next one is due."""
         for event_id in self._state.journal.undelivered():
             wait = self._waits.get(event_id)
             if wait and wait.until > now:
@@ -56,7 +55,7 @@ class Deliveries:
                 self._state.journal.delivered(event_id)
                 self._waits.pop(event_id, None)
             else:
-                pause = min(wait.pause * 2, LONGEST_PAUSE) if wait else FIRST_PAUSE
+                pause = min(wait.pause * 2, MAX_PAUSE_SECONDS) if wait else MIN_PAUSE_SECONDS
                 self._waits[event_id] = Wait(now + pause, pause)
         return min((wait.until - now for wait in self._waits.values()), default=IDLE_SECONDS)
 
@@ -68,7 +67,7 @@ class Deliveries:
         headers = {"Content-Type": "application/json; charset=utf-8", "Stripe-Signature": signature}
         target = urlsplit(self._url)
         connection = http.client.HTTPConnection(
-            target.hostname or "", target.port, timeout=PATIENCE_SECONDS
+            target.hostname or "", target.port, timeout=TIMEOUT_SECONDS
         )
         try:
             connection.request("POST", target.path, body.encode(), headers)
@@ -89,7 +88,7 @@ class Deliveries:
 
 
 def start(state: FakeStripe, url: str, secret: str, clock: Callable[[], datetime]) -> None:
-    """Deliver in the background, for as long as the process lives."""
+    """Deliver events in the background for the life of the process."""
     deliveries = Deliveries(state, url, secret, clock)
 
     def run() -> None:

@@ -1,4 +1,4 @@
-"""How Stripe refuses: a type, a code, a sentence, and the parameter that is wrong."""
+"""Stripe's errors: a type, a code, a message, and the wrong parameter."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ Kind = Literal["invalid_request_error", "card_error", "idempotency_error", "api_
 
 
 class FakeStripeError(Exception):
-    """A refusal as Stripe would answer it; ``status`` is HTTP's."""
+    """An error as Stripe answers it; ``status`` is the HTTP status."""
 
     def __init__(
         self,
@@ -25,12 +25,12 @@ class FakeStripeError(Exception):
 
 
 def refused(message: str, param: str | None = None, code: str | None = None) -> FakeStripeError:
-    """What is asked cannot be done in this state."""
+    """The request is not possible in this state."""
     return FakeStripeError("invalid_request_error", code, message, param=param)
 
 
 def missing(noun: str, object_id: str, param: str = "id") -> FakeStripeError:
-    """Stripe knows no such thing: 404 where the path names it, 400 where a parameter does."""
+    """The object does not exist: 404 if the path names it, 400 if a parameter does."""
     message, status = f"No such {noun}: '{object_id}'", 404 if param == "id" else 400
     return FakeStripeError("invalid_request_error", "resource_missing", message, status, param)
 

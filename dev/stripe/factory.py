@@ -17,8 +17,8 @@ def create_fake_stripe(
     path: Path | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> Flask:
-    """``path`` is the file of its state, in memory without one; without ``webhook_url`` no event is
-    sent.
+    """``path`` is the file of the state; None keeps it in memory. Without ``webhook_url`` no events
+    are sent.
 
     Its ``extensions["state"]`` is the FakeStripe.
     """

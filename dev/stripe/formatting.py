@@ -1,5 +1,4 @@
-"""How the pages say things: amounts, dates, the state of a subscription. Templates use them as
-filters."""
+"""Template filters of the pages: amounts, dates, the state of a subscription."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -29,7 +28,7 @@ INVOICE_STATUSES = {
 
 
 def money(cents: int) -> str:
-    """``$29.00``; ``−$14.50`` where it is given back."""
+    """Format cents: ``$29.00``, or ``−$14.50`` for a refund."""
     return f"{'−' if cents < 0 else ''}${abs(cents) / 100:,.2f}"
 
 
@@ -40,7 +39,7 @@ def day(moment: int) -> str:
 
 
 def rate(price: Price) -> str:
-    """``$29.00 a month``; ``$0.001 an image`` of what a meter counts."""
+    """``$29.00 a month``, or ``$0.001 an image`` for a metered price."""
     if price.metered:
         return f"${Decimal(price.cents) / 100} an image"
     return f"{money(price.amount)} a {price.interval}"
@@ -51,12 +50,12 @@ def prices_of(subscription: Document) -> list[Price]:
 
 
 def period_end(subscription: Document) -> int:
-    """When what is paid for, or the trial, is over; in seconds since 1970."""
+    """Return when the paid period or the trial ends, in seconds since 1970."""
     return max(int(item["current_period_end"]) for item in subscription["items"]["data"])
 
 
 def effect_of_change(subscription: Document, after: Sequence[Price]) -> str:
-    """When another plan begins, and what becomes of what was paid for the present one."""
+    """Describe when another plan starts, and what happens to the payment for the current one."""
     before, end = prices_of(subscription), day(period_end(subscription))
     if subscription["status"] == "trialing":
         return f"It changes at once. The trial goes on until {end}; nothing is charged before."
@@ -83,7 +82,7 @@ def rates(prices: Sequence[Price]) -> str:
 
 
 def describe_state(subscription: Document) -> str:
-    """What a subscription is doing and until when, in a sentence or two."""
+    """Describe a subscription's state and its end in one or two sentences."""
     status = subscription["status"]
     end = day(subscription["ended_at"] or period_end(subscription))
     sentence = STATES[status].format(end=end, rates=rates(prices_of(subscription)))

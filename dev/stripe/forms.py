@@ -1,5 +1,4 @@
-"""Stripe's way to send values: forms whose names have brackets, such as
-``line_items[0][price]``."""
+"""Parses Stripe's form encoding, whose names have brackets, such as ``line_items[0][price]``."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,7 +8,8 @@ from dev.stripe.errors import FakeStripeError, Kind
 
 
 class BadParameter(FakeStripeError):
-    """A request that is not understood; unlike other refusals, no idempotency key keeps it."""
+    """The request was not understood. Unlike other errors, it is not kept under an idempotency
+    key."""
 
     def __init__(
         self, code: str | None, message: str, param: str, kind: Kind = "invalid_request_error"
@@ -18,10 +18,10 @@ class BadParameter(FakeStripeError):
 
 
 class Form:
-    """The parameters of a request, each asked for once by name and type; ``close`` refuses what
-    nobody asked for.
+    """The parameters of a request. Each is read once by name and type; ``close`` refuses those that
+    were not read.
 
-    All methods raise BadParameter. What was not sent is None, or empty.
+    All methods raise BadParameter. A missing parameter is None or empty.
     """
 
     def __init__(self, values: Mapping[str, Any], path: str = "") -> None:

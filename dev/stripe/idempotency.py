@@ -1,7 +1,7 @@
-"""``Idempotency-Key``: the same request again is answered as the first one was, refusals included.
+"""``Idempotency-Key``: a repeated request gets the first one's answer, including errors.
 
-Not kept, as at Stripe, are requests that were not understood. One that is still worked on holds
-back its repetition.
+As with Stripe, answers to requests that were not understood are not kept. A repetition waits until
+the first request has finished.
 """
 
 import hashlib
@@ -16,8 +16,8 @@ KEPT = "kept_answer"
 
 
 def once(store: Store, answer: Callable[[], Response]) -> Response:
-    """The answer, or the one that is kept for the request's key. Raises FakeStripeError where that
-    was another request."""
+    """Return the answer kept for the request's key, else a new one. Raises FakeStripeError if the
+    key was used for another request."""
     key = request.headers.get("Idempotency-Key")
     if key is None or request.method != "POST":
         return answer()

@@ -26,8 +26,7 @@ class Invoices(Part):
         *,
         final: bool = True,
     ) -> Document:
-        """A new invoice; one that is not ``final`` stays a draft, as those of unpaid subscriptions
-        do."""
+        """Create an invoice. If not ``final`` it stays a draft, as for unpaid subscriptions."""
         customer = self.journal.customer(subscription["customer"])
         invoice_id = new_id("in")
         entries = [line_json(new_id("il"), invoice_id, subscription["id"], line) for line in lines]
@@ -43,8 +42,8 @@ class Invoices(Part):
         return invoice
 
     def collect(self, invoice: Document) -> bool:
-        """Try to have an invoice paid with the customer's card. One that asks for nothing is paid
-        without it."""
+        """Charge the customer's card for an invoice. An invoice over nothing is paid without a
+        charge."""
         if invoice["status"] == "draft":
             self._finalize(invoice)
         paid = invoice["amount_remaining"] == 0 or self.charge(
@@ -66,7 +65,7 @@ class Invoices(Part):
         return paid
 
     def charge(self, customer_id: str, amount: int, description: str) -> bool:
-        """Try the customer's card; nobody has a subscription without one."""
+        """Charge the customer's card; every customer with a subscription has one."""
         customer = self.journal.customer(customer_id)
         method = self.journal.find(
             "payment_method", customer["invoice_settings"]["default_payment_method"]
@@ -90,7 +89,7 @@ class Invoices(Part):
         return paid
 
     def void(self, invoice: Document) -> None:
-        """Nobody is to pay it any more, and the credit that it took is given back."""
+        """Void the invoice and return the credit that it used."""
         customer = self.journal.customer(invoice["customer"])
         customer["balance"] += invoice["starting_balance"] - invoice["ending_balance"]
         self.journal.save(customer)
@@ -109,7 +108,7 @@ class Invoices(Part):
 
     @atomic
     def dispute(self, charge_id: str) -> Document:
-        """The cardholder denies having paid; once for each charge."""
+        """Dispute a charge, at most once per charge."""
         charge = self.journal.find("charge", charge_id, "charge")
         if not charge["paid"] or charge["disputed"]:
             raise refused("Only a paid charge can be disputed, and only once.", "charge")

@@ -1,4 +1,4 @@
-"""The items of a subscription: what it consists of, each with a period of its own."""
+"""The items of a subscription, each with its own period."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ def period_from(start: int, price: Price) -> Document:
 
 
 def exchanged(subscription: Document, prices: Sequence[Price], now: int) -> list[Document]:
-    """The items for other prices: an item stays with its price, or is given another price of its
+    """Return the items for new prices. An item keeps its price, or gets another price of the same
     kind."""
     old = {item["price"]["id"]: item for item in subscription["items"]["data"]}
     spare = [
@@ -36,7 +36,7 @@ def exchanged(subscription: Document, prices: Sequence[Price], now: int) -> list
 
 
 def _shared_period(subscription: Document, price: Price, now: int) -> tuple[int, int]:
-    """A new item's period ends with that of the others."""
+    """Return the period of a new item, which ends with that of the others."""
     first = subscription["items"]["data"][0]
     same = subscription["status"] == "trialing" or price_of(first).interval == price.interval
     return (now, first["current_period_end"]) if same else (now, end_of(now, price.interval))

@@ -1,5 +1,4 @@
-"""What every part of the fake Stripe writes in: documents, and the events that tell of their
-changes."""
+"""Stores the documents of all parts of the fake Stripe, and the events about their changes."""
 
 import secrets
 from collections.abc import Callable
@@ -23,7 +22,7 @@ def new_id(prefix: str) -> str:
 class Journal:
     """Documents by their ``object`` and id, kept under their customer.
 
-    ``pending_events`` is set when there is something to deliver; with ``delivers`` off nothing is
+    ``pending_events`` is set when there are events to deliver. If ``delivers`` is False, none are
     marked for delivery.
     """
 
@@ -40,7 +39,7 @@ class Journal:
         return self.store.transaction()
 
     def find(self, kind: str, document_id: str, param: str = "id") -> Document:
-        """Any object by Stripe's name of its kind: ``subscription``, ``invoice``, ``charge``,
+        """Return an object by Stripe's name of its kind: ``subscription``, ``invoice``, ``charge``,
         ``event`` …
 
         Raises FakeStripeError, with ``param`` as the name of what was looked up.
@@ -54,15 +53,15 @@ class Journal:
         return self.store.all(kind, customer_id)
 
     def customer(self, customer_id: str, param: str = "customer") -> Document:
-        """One that was not deleted. Raises FakeStripeError."""
+        """Return a customer. Raises FakeStripeError if it was deleted."""
         customer = self.find("customer", customer_id, param)
         if customer.get("deleted"):
             raise missing("customer", customer_id, param)
         return customer
 
     def save(self, document: Document, *events: str) -> None:
-        """Put a document and tell of it. An ``….updated`` event says what was there before, or is
-        left out."""
+        """Store a document and emit ``events``. An ``….updated`` event carries the previous values,
+        and is left out if nothing changed."""
         kind = document["object"]
         before = self.store.get(kind, document["id"]) if events else None
         self.store.put(kind, document, document.get("customer") or "")
@@ -82,7 +81,7 @@ class Journal:
             self.pending_events.set()
 
     def events(self, after: str | None = None) -> list[Document]:
-        """In the order in which things happened: all, or those after the event with an id."""
+        """Return all events, or those after the event ``after``, oldest first."""
         return self.store.all("event", after=after)
 
     def undelivered(self) -> list[str]:
@@ -96,8 +95,8 @@ class Journal:
 
 
 class Part:
-    """A part of the fake Stripe. What it offers takes and returns plain values and dicts in
-    Stripe's shape, and raises FakeStripeError for what is refused."""
+    """A part of the fake Stripe. Its public methods take and return plain values and dicts in
+    Stripe's shape, and raise FakeStripeError."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
@@ -111,7 +110,7 @@ SomePart = TypeVar("SomePart", bound=Part)
 def atomic(
     method: Callable[Concatenate[SomePart, P], T],
 ) -> Callable[Concatenate[SomePart, P], T]:
-    """The method happens with all its events or not at all."""
+    """Run the method in a transaction, together with its events."""
 
     @wraps(method)
     def whole(self: SomePart, /, *args: P.args, **kwargs: P.kwargs) -> T:

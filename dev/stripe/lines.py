@@ -1,5 +1,4 @@
-"""What an invoice's lines say and cost: whole periods, parts of them when a price changes, and what
-a meter counted."""
+"""Invoice lines: whole periods, parts of them when a price changes, and metered usage."""
 
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
@@ -15,7 +14,7 @@ def price_of(item: Document) -> Price:
 
 
 def period_line(item: Document) -> InvoiceLine:
-    """The period of an item, in advance."""
+    """Return the line for an item's period, in advance."""
     price = price_of(item)
     return _line(
         item, f"1 × {price.product} (at ${price.amount / 100:.2f} / {price.interval})", price.amount
@@ -27,15 +26,15 @@ def trial_line(item: Document) -> InvoiceLine:
 
 
 def usage_line(item: Document, counted: int) -> InvoiceLine:
-    """What a meter counted in the period of an item, afterwards."""
+    """Return the line for an item's metered usage, after the period."""
     price = price_of(item)
     cents = int((Decimal(price.cents) * counted).to_integral_value(ROUND_HALF_UP))
     return _line(item, f"{counted} × {price.product}", cents, quantity=counted)
 
 
 def difference(old: Sequence[Document], new: Sequence[Document], now: int) -> list[InvoiceLine]:
-    """From some items to others: what is left of those that go is given back, of those that come is
-    due."""
+    """Return the lines of a change of items: credit for the remaining time of old items, a charge
+    for that of new ones."""
     before, after = {_paid_for(item): item for item in old}, {_paid_for(item): item for item in new}
     gone = [
         _part(item, now, "Unused", -1) for paid_for, item in before.items() if paid_for not in after

@@ -1,4 +1,4 @@
-"""The meter: what was reported of it, and what that comes to."""
+"""The meter: reported usage and its sums."""
 
 from datetime import timedelta
 
@@ -21,8 +21,8 @@ class Meter(Part):
         identifier: str | None = None,
         timestamp: int | None = None,
     ) -> Document:
-        """Raises FakeStripeError for what Stripe refuses: an identifier that was there, a value
-        that is no number."""
+        """Raises FakeStripeError as Stripe does, for a used identifier or a value that is not a
+        number."""
         now = self.journal.now()
         customer = self.journal.customer(
             payload.get("stripe_customer_id", ""), "payload[stripe_customer_id]"
@@ -45,7 +45,7 @@ class Meter(Part):
         return [entry["event"] for entry in self.journal.all(REPORTED)]
 
     def counted(self, customer_id: str, start: int, end: int) -> int:
-        """What was reported of a customer from ``start`` until before ``end``."""
+        """Return a customer's usage from ``start`` (inclusive) to ``end`` (exclusive)."""
         events = [entry["event"] for entry in self.journal.all(REPORTED, customer_id)]
         return sum(
             int(event["payload"]["value"]) for event in events if start <= event["timestamp"] < end

@@ -1,4 +1,4 @@
-"""Stripe's JSON of what a subscription is made of: prices, customers, cards, items, subscriptions.
+"""Stripe's JSON of prices, customers, cards, items and subscriptions.
 
 Names and shapes are those of API version 2026-10-28.endive, as the ``stripe`` package declares
 them. Amounts are cents, moments are seconds since 1970.
@@ -21,7 +21,7 @@ NO_TAX = {"disabled_reason": None, "enabled": False, "liability": None}
 
 
 def nulls(names: str) -> Document:
-    """Fields that Stripe always answers and the fake Stripe has nothing to say in."""
+    """Return null for fields that Stripe always sends and the fake Stripe does not use."""
     return dict.fromkeys(names.split())
 
 
@@ -61,7 +61,7 @@ def price_json(price: Price) -> Document:
 
 
 def plan_json(price: Price) -> Document:
-    """The price once more, as items carried it before there were prices."""
+    """Return the price as a plan, the older form that items still carry."""
     return {
         "id": price.id,
         "object": "plan",
@@ -207,7 +207,7 @@ def subscription_json(
     metadata: dict[str, str],
     trial_end: int | None,
 ) -> Document:
-    """A new one, whose first invoice is not paid yet unless it begins with a trial."""
+    """Return a new subscription: trialing, or incomplete until its first invoice is paid."""
     return SUBSCRIPTION | {
         "id": subscription_id,
         "billing_cycle_anchor": trial_end or now,

@@ -1,5 +1,5 @@
-"""The fake Stripe's pages: Checkout, the portal, and who its customers are. Plain forms; nothing
-needs a script."""
+"""The fake Stripe's pages: Checkout, the portal, and the list of customers. Plain forms without
+scripts."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -54,7 +54,7 @@ def asset(name: str) -> Response:
 
 @blueprint.get("/")
 def home() -> Response:
-    """Who the customers are, newest first."""
+    """List the customers, newest first."""
     customers = [(entry, _views(entry["id"])) for entry in reversed(state().customers.all())]
     return page("home", customers=customers, undelivered=len(state().journal.undelivered()))
 
@@ -69,7 +69,7 @@ def open_portal(customer_id: str) -> BaseResponse:
 
 @blueprint.get("/checkout/<session_id>")
 def checkout(session_id: str) -> Response:
-    """What is bought, and the choice of a card that pays or one that does not."""
+    """Show the purchase and a choice of cards: one that works, one that is declined."""
     session = state().checkout.find(session_id)
     if session["status"] == "complete":
         return message(
@@ -101,8 +101,8 @@ def pay(session_id: str) -> BaseResponse:
 
 @blueprint.get("/portal/<session_id>")
 def portal(session_id: str) -> Response:
-    """The customer's subscriptions, card and invoices; with a flow that changes a plan, that change
-    alone."""
+    """Show the customer's subscriptions, card and invoices, or only the change of plan if the
+    session's flow is one."""
     session = state().portal.find(session_id)
     for subscription in state().journal.all("subscription", session["customer"]):
         if after := confirmed_by(session["flow"], subscription):
@@ -114,7 +114,7 @@ def portal(session_id: str) -> Response:
 
 @blueprint.post("/portal/<session_id>/confirm")
 def confirm(session_id: str) -> BaseResponse:
-    """Make the change that the session was opened for, and go back to who opened it."""
+    """Make the change that the session was opened for, and redirect to its return URL."""
     state().portal.confirm(session_id)
     session = state().portal.find(session_id)
     return redirect(web_address(session["return_url"]) or _address(session, done="changed"), 303)
@@ -221,7 +221,7 @@ def _card() -> Card:
 
 
 def _subscription(session: Document, subscription_id: str) -> Document:
-    """One of the session's customer. Raises FakeStripeError."""
+    """Return a subscription of the session's customer. Raises FakeStripeError."""
     subscription = state().subscriptions.find(subscription_id)
     if subscription["customer"] != session["customer"]:
         raise missing("subscription", subscription_id)
@@ -233,7 +233,7 @@ def _views(customer_id: str) -> list[SubscriptionView]:
 
 
 def _disputable(customer_id: str) -> Document | None:
-    """The last charge that was paid, unless it is disputed already."""
+    """Return the last paid charge, unless it is disputed already."""
     charges = [charge for charge in state().journal.all("charge", customer_id) if charge["paid"]]
     return charges[-1] if charges and not charges[-1]["disputed"] else None
 

@@ -14,8 +14,7 @@ from dev.stripe.store import Document
 
 @dataclass(frozen=True)
 class InvoiceLine:
-    """What an invoice asks for: ``amount`` cents, negative where time that was paid for is given
-    back."""
+    """A line of an invoice: ``amount`` is in cents, negative for a credit for unused time."""
 
     price: Price
     item_id: str
@@ -106,8 +105,8 @@ def invoice_json(
     reason: str,
     lines: Sequence[Document],
 ) -> Document:
-    """A draft. A total below zero stays as credit (a balance below zero), which pays later invoices
-    first."""
+    """Return a draft. A negative total becomes credit (a negative balance), which is used for later
+    invoices."""
     total = sum(line["amount"] for line in lines)
     balance = customer["balance"]
     due = max(total + balance, 0)

@@ -1,4 +1,4 @@
-"""How long a price's period lasts, and what part of it is left."""
+"""The length of a price's period, and the share of it that is left."""
 
 import calendar
 from datetime import UTC, datetime
@@ -7,8 +7,8 @@ MONTHS = {"month": 1, "year": 12}
 
 
 def end_of(start: int, interval: str) -> int:
-    """A month or a year after ``start``, in seconds since 1970; a shorter month ends with its last
-    day."""
+    """Return the time a month or a year after ``start``, in seconds since 1970; in a shorter month
+    its last day."""
     moment = datetime.fromtimestamp(start, UTC)
     years, month = divmod(moment.month - 1 + MONTHS[interval], 12)
     year, month = moment.year + years, month + 1
@@ -17,5 +17,5 @@ def end_of(start: int, interval: str) -> int:
 
 
 def share_left(start: int, end: int, now: int) -> float:
-    """0 to 1."""
+    """Return the share of the period that is left, from 0 to 1."""
     return min(1.0, max(0.0, (end - now) / (end - start)))

@@ -1,4 +1,4 @@
-"""How a page of the fake Stripe is made: its template, its headers, and where it may lead."""
+"""Renders the fake Stripe's pages, with their headers and links."""
 
 from typing import Any
 
@@ -6,15 +6,15 @@ from flask import Response, make_response, render_template, request
 
 from dev.stripe.actions import ACTIONS
 
-# No form-action: Chromium holds it against redirects too, and a form may lead back to wherever its
-# session says.
+# No form-action: Chromium applies it to redirects too, and a form may redirect to any URL of its
+# session.
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
     "Content-Security-Policy": PAGE_POLICY,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",  # whoever has the address of a session may use it
+    "Referrer-Policy": "no-referrer",  # a session's URL gives access to it
     "Cache-Control": "no-store",
 }
 DONE = {
@@ -37,10 +37,10 @@ def page(template: str, status: int = 200, **values: Any) -> Response:
 
 
 def message(heading: str, text: str, status: int = 200, way_on: str | None = None) -> Response:
-    """A page that says one thing and leads on: to ``way_on``, or to the start page."""
+    """Render a message with a link to ``way_on``, or to the start page."""
     return page("message", status, heading=heading, text=text, way_on=way_on)
 
 
 def web_address(url: str | None) -> str | None:
-    """An address that a page may lead to: http and https alone, so never a script."""
+    """Return ``url`` if a page may link to it: only http and https, never a script."""
     return url if url and url.startswith(("http://", "https://")) else None

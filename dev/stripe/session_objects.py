@@ -1,4 +1,4 @@
-"""Stripe's JSON of the sessions that send somebody to a page: Checkout's and the portal's.
+"""Stripe's JSON of Checkout and portal sessions.
 
 Names and shapes are those of API version 2026-10-28.endive, as the ``stripe`` package declares
 them.
@@ -44,7 +44,7 @@ CHECKOUT: Document = {
 def checkout_json(
     session_id: str, now: int, expires_at: int, customer: Document, amount: int, url: str
 ) -> Document:
-    """An open session without what the caller chose: addresses, reference and metadata."""
+    """Return an open session without the caller's fields: URLs, reference and metadata."""
     return CHECKOUT | {
         "id": session_id,
         "amount_subtotal": amount,

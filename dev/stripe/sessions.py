@@ -1,5 +1,4 @@
-"""The sessions that send somebody to a page: Checkout's, which end in a subscription, and the
-portal's."""
+"""The sessions of Checkout, which end in a subscription, and of the portal."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,7 +19,8 @@ HOST_URL = "http://stripe.test/"
 
 @dataclass(frozen=True)
 class CheckoutOrder:
-    """What a Checkout session will make when it is paid; Stripe's session does not tell."""
+    """The subscription that a paid Checkout session creates; Stripe's session object does not
+    contain it."""
 
     price_ids: Sequence[str]
     trial_days: int = 0
@@ -57,14 +57,14 @@ class Checkout(Part):
 
     @atomic
     def find(self, session_id: str) -> Document:
-        """The session, expired when its day is over. Raises FakeStripeError."""
+        """Return the session, expired after 24 hours. Raises FakeStripeError."""
         session = self.journal.find("checkout.session", session_id)
         if session["status"] == "open" and session["expires_at"] <= self.journal.now():
             self._end(session)
         return session
 
     def order(self, session_id: str) -> CheckoutOrder:
-        """What a session sells."""
+        """Return the order of a session."""
         order = self.journal.find(ORDER, session_id)
         return CheckoutOrder(order["price_ids"], order["trial_days"], order["metadata"])
 
@@ -146,7 +146,7 @@ class Portal(Part):
         return session
 
     def find(self, session_id: str) -> Document:
-        """Raises FakeStripeError, also when its customer was deleted since."""
+        """Return the session. Raises FakeStripeError, also if its customer was deleted."""
         session = self.journal.find("billing_portal.session", session_id)
         self.journal.customer(session["customer"], "id")
         return session

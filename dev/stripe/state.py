@@ -1,4 +1,4 @@
-"""Everything that can happen to customers and their subscriptions, as Stripe would tell it."""
+"""The fake Stripe's parts, put together on one store."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -1,5 +1,4 @@
-"""Where the fake Stripe keeps things: JSON documents in one table of SQLite, in a file or in
-memory."""
+"""The fake Stripe's store: JSON documents in one SQLite table, in a file or in memory."""
 
 import json
 import sqlite3
@@ -31,10 +30,10 @@ ON CONFLICT (kind, id) DO UPDATE SET owner = excluded.owner, body = excluded.bod
 
 
 class Store:
-    """Thread-safe. Documents are copies: a change counts when it is put back.
+    """Thread-safe. Documents are copies: changes take effect when they are put back.
 
-    Every document has an ``id`` and, where it belongs to somebody, an owner; lists are in the order
-    of first putting.
+    Every document has an ``id`` and an owner, which may be empty. Lists are in the order of
+    insertion.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -47,7 +46,7 @@ class Store:
         )
         weakref.finalize(
             self, self._connection.close
-        )  # Python warns of those that are forgotten open
+        )  # Python warns about connections that are not closed
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute(TABLE)
@@ -55,7 +54,8 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing, and nobody in between. Transactions inside one another are one."""
+        """Run the block in a transaction that excludes other threads. Nested transactions are
+        one."""
         with self._lock:
             self._depth += 1
             try:
@@ -72,7 +72,7 @@ class Store:
                 self._depth -= 1
 
     def alone(self) -> AbstractContextManager[object]:
-        """Keeps other threads out, over several transactions."""
+        """Exclude other threads over several transactions."""
         return self._lock
 
     def put(self, kind: str, document: Document, owner: str = "") -> None:
@@ -87,8 +87,8 @@ class Store:
         return json.loads(row[0]) if row else None
 
     def all(self, kind: str, owner: str | None = None, after: str | None = None) -> list[Document]:
-        """Documents of a kind, oldest first: all, those of an owner, those that came after
-        another."""
+        """Return documents of a kind, oldest first: all, those of an owner, or those after another
+        document."""
         query, values = "SELECT body FROM documents WHERE kind = ?", [kind]
         if owner is not None:
             query, values = f"{query} AND owner = ?", [*values, owner]

@@ -1,5 +1,4 @@
-"""Subscriptions: what a customer pays for, period by period, and what becomes of it when the
-customer does not."""
+"""Subscriptions: their periods, payments and states."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
@@ -27,8 +26,8 @@ P = ParamSpec("P")
 
 
 def known_prices(price_ids: Sequence[str]) -> list[Price]:
-    """The prices, in this order. Raises FakeStripeError for none, unknown ones, and the same one
-    twice."""
+    """Return the prices in this order. Raises FakeStripeError for no, unknown or repeated
+    prices."""
     if not price_ids:
         raise refused("A subscription needs at least one price.", "items", "parameter_missing")
     if unknown := [price_id for price_id in price_ids if price_id not in PRICES]:
@@ -41,8 +40,8 @@ def known_prices(price_ids: Sequence[str]) -> list[Price]:
 def change(
     method: Callable[Concatenate["Subscriptions", str, P], None],
 ) -> Callable[Concatenate["Subscriptions", str, P], Document]:
-    """The method changes a subscription by its id, with all its events or not at all. It then
-    returns the subscription."""
+    """Wrap a method that changes a subscription by id: it runs in a transaction with its events,
+    and returns the subscription."""
 
     @wraps(method)
     def changed(
@@ -71,8 +70,8 @@ class Subscriptions(Part):
         metadata: Mapping[str, str] = NOTHING,
         card: Card = "works",
     ) -> Document:
-        """Active where the card pays the first invoice, else incomplete; trialing where there are
-        days for it."""
+        """Create a subscription: trialing if there are trial days, active if the card pays the
+        first invoice, else incomplete."""
         prices = known_prices(price_ids)
         self._cards.attach(customer_id, card)
         now, subscription_id = self.journal.now(), new_id("sub")
@@ -102,9 +101,10 @@ class Subscriptions(Part):
 
     @change
     def end_period(self, subscription_id: str) -> None:
-        """The paid time is over: the end of the subscription, of its trial, or the next invoice.
+        """End the current period: the subscription or its trial ends, or the next invoice is
+        issued.
 
-        The new period begins now, or at the end of the old one where the clock has passed that.
+        The new period starts at the end of the old one if the clock has passed it, else now.
         """
         subscription = self._going(subscription_id, *RUNNING, "unpaid")
         if subscription["cancel_at_period_end"]:
@@ -123,8 +123,8 @@ class Subscriptions(Part):
 
     @change
     def change_prices(self, subscription_id: str, price_ids: Sequence[str]) -> None:
-        """At once, with an invoice over the difference for the time that is left; a downgrade
-        leaves credit.
+        """Change the prices at once, with an invoice over the difference for the remaining time. A
+        downgrade leaves credit.
 
         Another interval begins a new period. A trial goes on and costs nothing.
         """
@@ -154,7 +154,7 @@ class Subscriptions(Part):
 
     @change
     def cancel(self, subscription_id: str, at_period_end: bool = False) -> None:
-        """At once, or with the period that is paid."""
+        """Cancel at once, or at the end of the paid period."""
         if at_period_end:
             self._cancel_later(subscription_id, wanted=True)
         else:
@@ -162,7 +162,7 @@ class Subscriptions(Part):
 
     @change
     def keep(self, subscription_id: str) -> None:
-        """Take a cancellation at the period's end back."""
+        """Undo a cancellation at the period's end."""
         self._cancel_later(subscription_id, wanted=False)
 
     @change
@@ -173,7 +173,7 @@ class Subscriptions(Part):
 
     @change
     def resume(self, subscription_id: str) -> None:
-        """A new period begins and must be paid; else it stays paused."""
+        """Resume with a new period. If its invoice is not paid, the subscription stays paused."""
         subscription = self._going(subscription_id, "paused")
         paused_items = self.find(subscription_id)["items"]
         invoice = self._invoices.issue(
@@ -189,8 +189,8 @@ class Subscriptions(Part):
 
     @change
     def retry_payment(self, subscription_id: str) -> None:
-        """Try once more to have everything paid that is open, as Stripe does by itself some days
-        later. Raises FakeStripeError where nothing is."""
+        """Try to collect all open invoices, as Stripe does by itself some days later. Raises
+        FakeStripeError if none are open."""
         subscription = self._going(subscription_id)
         unpaid = self._invoices.unpaid(subscription)
         if not unpaid:
@@ -200,7 +200,8 @@ class Subscriptions(Part):
 
     @change
     def give_up(self, subscription_id: str, how: Literal["canceled", "unpaid"]) -> None:
-        """What an account's settings say is done when the last attempt to be paid has failed."""
+        """Cancel the subscription or mark it unpaid, as an account's settings choose after the last
+        failed payment."""
         subscription = self._going(subscription_id, "past_due")
         if how == "canceled":
             self._end(subscription, "payment_failed")
@@ -209,7 +210,8 @@ class Subscriptions(Part):
 
     @change
     def expire(self, subscription_id: str) -> None:
-        """A first invoice that nobody pays for 23 hours is void, and the subscription never was."""
+        """Expire an incomplete subscription and void its first invoice, as Stripe does after 23
+        hours."""
         subscription = self._going(subscription_id, "incomplete")
         self._void_unpaid(subscription)
         self.journal.save(
@@ -218,7 +220,8 @@ class Subscriptions(Part):
         )
 
     def _going(self, subscription_id: str, *statuses: str) -> Document:
-        """One in one of ``statuses``, or any that has not ended. Raises FakeStripeError."""
+        """Return a subscription in one of ``statuses``, or any that has not ended. Raises
+        FakeStripeError."""
         subscription = self.find(subscription_id)
         status = subscription["status"]
         if status in ENDED or (statuses and status not in statuses):
@@ -265,7 +268,7 @@ class Subscriptions(Part):
             self.journal.save(subscription, UPDATED)
 
     def _settle(self, subscription: Document, *, paid: bool) -> None:
-        """What a payment, or the lack of one, makes of a subscription."""
+        """Update a subscription's status after a payment or a failed one."""
         status = subscription["status"]
         if paid and status in ("incomplete", "past_due", "unpaid"):
             subscription["status"] = "active"
@@ -274,8 +277,8 @@ class Subscriptions(Part):
         self.journal.save(subscription, UPDATED)
 
     def _renew(self, subscription: Document) -> list[InvoiceLine]:
-        """Begin the next period of every item. Returns what it costs, and what the meter counted in
-        the last one."""
+        """Start the next period of every item. Returns the lines for it and for the metered usage
+        of the last one."""
         now, lines = self.journal.now(), []
         for item in subscription["items"]["data"]:
             start = min(item["current_period_end"], now)

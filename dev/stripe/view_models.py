@@ -13,8 +13,8 @@ ON_SALE = [price for price in PRICES.values() if not price.metered]
 
 @dataclass(frozen=True)
 class SubscriptionView:
-    """``price`` is the plan's, None where a meter alone decides; ``is_open`` says that its plan can
-    be changed."""
+    """``price`` is the plan's, None for a subscription with metered prices only. If ``is_open``,
+    its plan can be changed."""
 
     id: str
     name: str
@@ -45,13 +45,13 @@ class SubscriptionView:
 
 
 def with_plan(subscription: Document, plan: Price) -> list[Price]:
-    """What it would consist of with another plan: what is metered stays."""
+    """Return the prices after a change to ``plan``; metered prices stay."""
     return [plan, *(price for price in prices_of(subscription) if price.metered)]
 
 
 def confirmed_by(flow: Document | None, subscription: Document) -> list[Price] | None:
-    """What it would consist of once a portal flow is confirmed; None where that is not open, or was
-    done."""
+    """Return the prices after a portal flow is confirmed; None if the flow is another one or is
+    done already."""
     wanted = (flow or {}).get("subscription_update_confirm")
     if (
         not wanted

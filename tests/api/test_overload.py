@@ -36,7 +36,7 @@ def container(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Container:
     """Nobody waits long for a place."""
     container = app.extensions["lightwell"]
     for name in LIMITERS:
-        monkeypatch.setattr(getattr(container, name), "patience", 0.05)
+        monkeypatch.setattr(getattr(container, name), "max_wait", 0.05)
     return container
 
 
@@ -45,7 +45,7 @@ def crowded(container: Container, group: str, *limiters: str) -> Iterator[None]:
     """``group`` has all the places that one may have."""
     with ExitStack() as places:
         for limiter in [getattr(container, name) for name in limiters or LIMITERS]:
-            for _ in range(limiter.most):
+            for _ in range(limiter.max_per_group):
                 places.enter_context(limiter.admitted(group))
         yield
 

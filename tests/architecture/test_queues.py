@@ -59,7 +59,7 @@ def test_the_worker_serves_every_queue(
     monkeypatch.setattr(worker, "create_app", lambda _: app)
     monkeypatch.setattr(worker, "configure", lambda _: None)
     monkeypatch.setattr(worker, "scheduler", SimpleNamespace(start=lambda *_: None))
-    monkeypatch.setattr(worker, "keep", lambda processes: kept.update(processes) or 0)
+    monkeypatch.setattr(worker, "keep_running", lambda processes: kept.update(processes) or 0)
     assert worker.main() == 0
     assert kept == {
         queue.name: [sys.executable, "-m", "app.worker.queues", queue.name] for queue in queues

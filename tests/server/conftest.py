@@ -29,7 +29,7 @@ def shared_rig(session_folder: Path, redis_url: str) -> Iterator[Rig]:
 
 @pytest.fixture
 def rig(shared_rig: Rig) -> Iterator[Rig]:
-    """A server with two threads a lane, little room and little patience. No test breaks it."""
+    """A server with two threads a pool, little room and short timeouts. No test breaks it."""
     yield shared_rig
     log = shared_rig.log.read_text()
     assert log.count("Traceback") == log.count("RuntimeError: this answer does not end")

@@ -10,12 +10,12 @@ from flask import Blueprint, Response, request
 
 from app.config import Settings
 from app.factory import create_app
-from app.server import lanes
+from app.server import thread_pools
 from app.web.admission import before_body
 from app.web.requirements import Nothing, requires
 
 MEGABYTE = 1024 * 1024
-lanes.HEAVY |= {"site.hold"}
+thread_pools.HEAVY |= {"site.hold"}
 blueprint = Blueprint("site", __name__)
 state = {"open": 0, "held": 0, "made": 0}
 lock = threading.Lock()

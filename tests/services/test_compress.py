@@ -77,8 +77,8 @@ def uploads(tmp_path: Path) -> list[SourceFile]:
 def make_context(clock: Clock, tmp_path: Path) -> Callable[..., Room]:
     """A context whose pool follows a script."""
 
-    def make(script: Script, patience: float | None = None) -> Room:
-        return Room(cast(Any, None), ScriptedPool(script), clock, tmp_path, patience)
+    def make(script: Script, max_wait: float | None = None) -> Room:
+        return Room(cast(Any, None), ScriptedPool(script), clock, tmp_path, max_wait)
 
     return make
 
@@ -153,7 +153,7 @@ def interrupted(_pool: ScriptedPool, future: Turn[Picture]) -> None:
     future.set_exception(ImagingInterrupted("Stopped."))
 
 
-@pytest.mark.parametrize("patience", [None, 5.0])
+@pytest.mark.parametrize("max_wait", [None, 5.0])
 @pytest.mark.parametrize("partial", [False, True])
 @pytest.mark.parametrize("script", [cancelled, interrupted])
 def test_a_stopped_server_is_503_and_free(
@@ -163,10 +163,10 @@ def test_a_stopped_server_is_503_and_free(
     make_context: Callable[..., Room],
     script: Script,
     partial: bool,
-    patience: float | None,
+    max_wait: float | None,
 ) -> None:
     with pytest.raises(ImagingInterrupted) as refusal:
-        compress(principal, uploads, Transform(), make_context(script, patience), partial=partial)
+        compress(principal, uploads, Transform(), make_context(script, max_wait), partial=partial)
     assert refusal.value.status == 503
     assert left(principal, clock()) == (0, 100)
 
@@ -192,7 +192,7 @@ def test_a_batch_whose_turn_does_not_come_is_503_and_free(
     principal: Principal, uploads: list[SourceFile], clock: Clock, make_context: Callable[..., Room]
 ) -> None:
     """However patient the work itself would be."""
-    room = make_context(lambda *_: None, patience=0.01)
+    room = make_context(lambda *_: None, max_wait=0.01)
     with pytest.raises(Overloaded) as refusal:
         compress(principal, uploads, Transform(), room)
     assert refusal.value.headers["Retry-After"]
@@ -208,14 +208,14 @@ def test_a_batch_that_was_begun_is_no_longer_hurried(
     make_context: Callable[..., Room],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Its first file is at work when the patience ends, and done after that; the second never had
+    """Its first file is at work when the wait ends, and done after that; the second never had
     to hurry."""
     monkeypatch.setattr(service, "PATIENCE_SECONDS", 0.02)
 
     def processing(_pool: ScriptedPool, turn: Turn[Picture]) -> None:
         turn.begun = True
 
-    room = make_context(processing, patience=0.0)
+    room = make_context(processing, max_wait=0.0)
     extend = usage.extend
     beats = []
 

@@ -1,4 +1,4 @@
-"""Waiting for work: for its turn with patience, for its end without."""
+"""Waiting for work: for its turn with a limit, for its end without."""
 
 from typing import Any, cast
 
@@ -10,9 +10,9 @@ from app.services import processing_context
 from app.services.processing_context import ProcessingContext
 
 
-def context_with(patience: float | None) -> ProcessingContext:
+def context_with(max_wait: float | None) -> ProcessingContext:
     nothing = cast(Any, None)
-    return ProcessingContext(nothing, nothing, nothing, nothing, patience=patience)
+    return ProcessingContext(nothing, nothing, nothing, nothing, max_wait=max_wait)
 
 
 @pytest.fixture(autouse=True)
@@ -27,20 +27,20 @@ def test_work_whose_turn_does_not_come_is_called_off() -> None:
     assert turn.cancelled()
 
 
-@pytest.mark.parametrize("patience", [0.0, None])
+@pytest.mark.parametrize("max_wait", [0.0, None])
 @pytest.mark.parametrize("begun", [True, False])
 def test_work_that_was_begun_or_that_nobody_waits_for_may_take_its_time(
-    patience: float | None, begun: bool
+    max_wait: float | None, begun: bool
 ) -> None:
     turn, beats = Turn[int](), []
-    turn.begun = begun or patience == 0.0
+    turn.begun = begun or max_wait == 0.0
 
     def heartbeat() -> None:
         beats.append(1)
         if len(beats) == 3:
             turn.set_result(7)
 
-    assert context_with(patience).outcome(turn, heartbeat) == 7
+    assert context_with(max_wait).outcome(turn, heartbeat) == 7
     assert len(beats) == 3
 
 
@@ -60,4 +60,4 @@ def test_a_closed_pool_is_an_interruption() -> None:
 
 
 def test_patience_is_left_behind_where_nobody_waits() -> None:
-    assert context_with(3.0).without_deadline.patience is None
+    assert context_with(3.0).without_deadline.max_wait is None

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from flask_openapi import OpenAPI
 
-from app.web.admission import ASKED, Admission
+from app.web.admission import ADMISSION_KEY, Admission
 from tests.client import Answer, ApiClient, bearer, client_of
 from tests.clock import Clock
 from tests.conftest import Account, AccountMaker, AppMaker
@@ -63,7 +63,7 @@ def test_the_type_of_every_body_is_checked_before_it_is_read(
     operations = list(described(app))
     assert len(operations) > 20
     for method, path, media in operations:
-        environ = {ASKED: Admission()} if asked else {}
+        environ = {ADMISSION_KEY: Admission()} if asked else {}
         other = JSON if media != JSON else FORM
         answer = send(client, method, path, acme.key, other, 380 * MEGABYTE, **environ)
         assert (answer.status_code, answer.json["code"]) == (415, "unsupported_media_type"), (
@@ -83,17 +83,22 @@ def test_who_asks_is_told_how_much_may_come(
     ]
     for path, key, media, most in cases:
         asked = Admission()
-        assert send(client, "POST", path, key, media, most, **{ASKED: asked}).status_code == 204
-        assert asked.most_bytes == most
+        assert (
+            send(client, "POST", path, key, media, most, **{ADMISSION_KEY: asked}).status_code
+            == 204
+        )
+        assert asked.max_bytes == most
         asked = Admission()
-        refused = send(client, "POST", path, key, media, most + 1, **{ASKED: asked})
-        assert (refused.status_code, asked.most_bytes) == (413, None)
+        refused = send(client, "POST", path, key, media, most + 1, **{ADMISSION_KEY: asked})
+        assert (refused.status_code, asked.max_bytes) == (413, None)
 
 
 def test_asking_counts_no_request(app: Flask, make_app: AppMaker, clock: Clock) -> None:
     client = client_of(make_app(ratelimit_anonymous="2/minute"))
     for _ in range(5):
-        answer = client.post("/auth/register", json={}, environ_overrides={ASKED: Admission()})
+        answer = client.post(
+            "/auth/register", json={}, environ_overrides={ADMISSION_KEY: Admission()}
+        )
         assert answer.status_code == 204
     assert client.post("/auth/register", json={}).status_code == 400
 
@@ -104,7 +109,7 @@ def test_asking_claims_no_idempotency_key(client: ApiClient, acme: Account) -> N
         "/api/v1/collections",
         json={"name": "a"},
         headers=headers,
-        environ_overrides={ASKED: Admission()},
+        environ_overrides={ADMISSION_KEY: Admission()},
     )
     assert asked.status_code == 204
     answer = client.post("/api/v1/collections", json={"name": "a"}, headers=headers)
@@ -131,5 +136,5 @@ def test_the_application_s_refusals_come_early(
 ) -> None:
     key = make_account("free", "FREE").key if key == "free" else key
     media = FORM if path.startswith("/compress") else JSON
-    answer = send(client, method, path, key or "", media, 1000, **{ASKED: Admission()})
+    answer = send(client, method, path, key or "", media, 1000, **{ADMISSION_KEY: Admission()})
     assert (answer.status_code, answer.json["status"]) == (status, status)

@@ -79,8 +79,8 @@ class Crowd:
 
 
 @contextmanager
-def crowd(places: int, patience: float = SECONDS) -> Iterator[Crowd]:
-    one = Crowd(ConcurrencyLimiter(places, patience))
+def crowd(places: int, max_wait: float = SECONDS) -> Iterator[Crowd]:
+    one = Crowd(ConcurrencyLimiter(places, max_wait))
     try:
         yield one
     finally:
@@ -91,7 +91,7 @@ def crowd(places: int, patience: float = SECONDS) -> Iterator[Crowd]:
 
 @pytest.mark.parametrize(("places", "most"), [(1, 1), (2, 1), (3, 1), (4, 2), (16, 8)])
 def test_one_has_half_of_the_places_and_the_rest_stay_free(places: int, most: int) -> None:
-    limiter = ConcurrencyLimiter(places, patience=0)
+    limiter = ConcurrencyLimiter(places, max_wait=0)
     with ExitStack() as inside:
         for _ in range(most):
             inside.enter_context(limiter.admitted("a"))
@@ -106,8 +106,8 @@ def test_one_has_half_of_the_places_and_the_rest_stay_free(places: int, most: in
         pass
 
 
-def test_who_is_let_in_is_told_how_much_patience_is_left() -> None:
-    with ConcurrencyLimiter(1, patience=7.0).admitted("a") as left:
+def test_who_is_let_in_is_told_how_many_seconds_are_left() -> None:
+    with ConcurrencyLimiter(1, max_wait=7.0).admitted("a") as left:
         assert 1.4 < left <= 7.0
 
 
@@ -160,7 +160,7 @@ def test_a_crowd_may_wait_where_others_would_be_and_makes_way_for_them() -> None
 
 
 def test_who_waits_in_vain_is_refused_and_takes_no_place_afterwards() -> None:
-    with crowd(2, patience=0.05) as one:
+    with crowd(2, max_wait=0.05) as one:
         one.come("a1")
         one.come("a2")
         one.settle("a1", refused="a2")
@@ -176,8 +176,8 @@ def test_who_waits_in_vain_is_refused_and_takes_no_place_afterwards() -> None:
 def test_no_order_of_coming_and_going_breaks_a_bound(
     steps: list[tuple[str, int]], places: int
 ) -> None:
-    """Without patience, so that no thread is needed: who comes is in or refused."""
-    limiter, inside = ConcurrencyLimiter(places, patience=0), list[tuple[str, ExitStack]]()
+    """Without waiting, so that no thread is needed: who comes is in or refused."""
+    limiter, inside = ConcurrencyLimiter(places, max_wait=0), list[tuple[str, ExitStack]]()
     for group, choice in steps:
         if choice < 3 and inside:
             inside.pop(choice % len(inside))[1].close()
@@ -187,9 +187,9 @@ def test_no_order_of_coming_and_going_breaks_a_bound(
         try:
             stay.enter_context(limiter.admitted(group))
         except Overloaded:
-            assert counts[group] == limiter.most or counts.total() == places
+            assert counts[group] == limiter.max_per_group or counts.total() == places
         else:
-            assert counts[group] < limiter.most
+            assert counts[group] < limiter.max_per_group
             assert counts.total() < places
             inside.append((group, stay))
     for _, stay in inside:

@@ -229,7 +229,7 @@ def test_one_is_worked_again_once_at_a_time_and_survives_a_refusal(
         assert again.result().json == first.json
     with monkeypatch.context() as patch:
         patch.setattr(app.extensions["lightwell"].image_work, "places", 0)
-        patch.setattr(app.extensions["lightwell"].image_work, "patience", 0.0)
+        patch.setattr(app.extensions["lightwell"].image_work, "max_wait", 0.0)
         busy = client.compress(acme.key, encoded(), headers=once())
         assert (busy.status_code, "Idempotent-Replayed" in busy.headers) == (503, False)
     assert client.compress(acme.key, encoded(), headers=once()).json == first.json

@@ -106,7 +106,7 @@ def render(wanted: RenditionRequest, target: Path, context: ProcessingContext) -
     missing, NotFound if the asset was deleted meanwhile. Then nothing is counted.
     """
     deadline = time.monotonic() + (
-        PATIENCE_SECONDS if context.patience is None else context.patience
+        PATIENCE_SECONDS if context.max_wait is None else context.max_wait
     )
     while True:
         with transaction(*wanted.principal.partition) as session:

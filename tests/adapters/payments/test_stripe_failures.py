@@ -148,11 +148,11 @@ def test_a_slow_stripe_holds_back_only_so_many_requests(
     impatient: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The customer's others are turned away once their patience is over, and all that needs no
+    """The customer's others are turned away once their wait is over, and all that needs no
     Stripe goes on."""
     outbound = app.extensions["lightwell"].outbound_calls
     places = outbound.most
-    monkeypatch.setattr(outbound, "patience", 0.0)
+    monkeypatch.setattr(outbound, "max_wait", 0.0)
 
     def ask() -> Any:
         return app.test_client().post(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import stripe
 
-from dev.stripe.deliveries import FIRST_PAUSE, LONGEST_PAUSE, Deliveries
+from dev.stripe.deliveries import MAX_PAUSE_SECONDS, MIN_PAUSE_SECONDS, Deliveries
 from dev.stripe.factory import create_fake_stripe
 from dev.stripe.state import FakeStripe
 from tests.clock import real_now
@@ -108,7 +108,10 @@ def test_what_was_not_taken_is_tried_again_after_growing_pauses(
         deliveries.send_due(now + pauses[-1] - 0.01)
         assert len(webhook.got) == tries + 1, "tried before its time"
         now += pauses[-1]
-    assert pauses[:-1] == [FIRST_PAUSE * 2**number for number in range(6)] + [LONGEST_PAUSE] * 3
+    assert (
+        pauses[:-1]
+        == [MIN_PAUSE_SECONDS * 2**number for number in range(6)] + [MAX_PAUSE_SECONDS] * 3
+    )
     assert len(set(webhook.ids())) == 1
 
 
@@ -122,13 +125,15 @@ def test_one_that_is_refused_does_not_hold_up_the_others(
     webhook.statuses = [500]
     deliveries.send_due(0)
     assert state.journal.undelivered() == [first]
-    deliveries.send_due(FIRST_PAUSE)
+    deliveries.send_due(MIN_PAUSE_SECONDS)
     assert webhook.ids() == [first, second, first]
 
 
 def test_nobody_there_is_no_delivery(state: FakeStripe) -> None:
     state.customers.create("ada@example.com")
-    assert Deliveries(state, "http://127.0.0.1:9/", SECRET, real_now).send_due(0) == FIRST_PAUSE
+    assert (
+        Deliveries(state, "http://127.0.0.1:9/", SECRET, real_now).send_due(0) == MIN_PAUSE_SECONDS
+    )
     assert state.journal.undelivered() == ids(state)
 
 

@@ -1,5 +1,5 @@
-"""Taking a request's body in: at once where it is here already, else only after the application
-agreed to it."""
+"""Read a request's body. A small body that arrives at once is read directly, any other only after
+the application has admitted the request."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,36 +11,36 @@ from app.server.types import Receive, Scope
 
 AT_ONCE_BYTES = 64 * 1024
 AT_ONCE_SECONDS = 0.1
-"""A body as small as this that comes as soon as this, as nearly all do, is not asked about."""
-LEAST_RATE = 2048
-"""Bytes a second that a client must send on average, beside the time that it may be silent."""
+"""A body within this size and time is read without asking the application first. Nearly all bodies
+are."""
+MIN_BYTES_PER_SECOND = 2048
+"""Bytes per second that a client must send on average, after its allowed silence."""
 LINGER_SECONDS = 30
-"""How long a refused client may go on sending. Closed at once, it would often lose the answer with
-the connection."""
+"""How long a refused client may go on sending. If the connection were closed at once, the client
+would often lose the answer."""
 
 
 class ClientGone(Exception):
-    """There is nobody to answer any more."""
+    """The client has disconnected."""
 
 
-class Reception:
-    """The body of one request on its way into ``body``."""
+class BodyReader:
+    """Reads the body of one request into ``body``."""
 
     def __init__(
-        self, scope: Scope, receive: Receive, body: SpooledBody, patience_seconds: float
+        self, scope: Scope, receive: Receive, body: SpooledBody, timeout_seconds: float
     ) -> None:
         headers = dict(scope["headers"])
         self._receive = receive
         self._body = body
-        self._patience = patience_seconds
+        self._timeout = timeout_seconds
         self._is_chunked = b"transfer-encoding" in headers
         self._length = int(headers.get(b"content-length", 0))
         self._waits = headers.get(b"expect", b"").lower() == b"100-continue"
         self.is_whole = not (self._is_chunked or self._length)
 
     async def take(self, ask: Callable[[], Awaitable[int]]) -> None:
-        """Have all of it. ``ask`` says how many bytes it may have, or raises what the request is
-        refused with.
+        """Read the whole body. ``ask`` returns how many bytes it may have, or raises the refusal.
 
         Raises ClientGone, TooLarge, RequestTimeout, Overloaded.
         """
@@ -59,8 +59,8 @@ class Reception:
         now = asyncio.get_running_loop().time
         began = now()
         while not self.is_whole:
-            silent = now() + self._patience
-            slow = began + self._patience + self._body.size / LEAST_RATE
+            silent = now() + self._timeout
+            slow = began + self._timeout + self._body.size / MIN_BYTES_PER_SECOND
             try:
                 async with asyncio.timeout_at(min(silent, slow)):
                     await self._next(most)
@@ -80,7 +80,7 @@ class Reception:
         self.is_whole = not message.get("more_body")
 
     async def drain(self) -> None:
-        """Throw away what a refused client still sends."""
+        """Discard the bytes that a refused client still sends."""
         if self.is_whole:
             return
         with suppress(TimeoutError):

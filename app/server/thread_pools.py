@@ -1,4 +1,4 @@
-"""Threads for work that takes long, and threads of their own for everything else."""
+"""Separate thread pools for long work, health checks and everything else."""
 
 import asyncio
 from collections.abc import Callable
@@ -34,58 +34,59 @@ HEAVY = frozenset(
         "transformations.watermark",
     }
 )
-"""Endpoints that work on images, copy large files or wait for other servers. tests/architecture
-compares the views."""
+"""Endpoints that work on images, copy large files or wait for other servers.
+tests/test_http_worker.py compares them with the views."""
 
 HEALTH = frozenset({"health.healthz", "health.readyz"})
-"""Endpoints by which others see that the process works: a thousand reads at once do not come before
-them."""
+"""Health checks have their own threads, so that a thousand queued reads do not delay them."""
 
 HEALTH_THREADS = 2
 HEALTH_WAITING = 64
 HEAVY_PER_THREAD = 8
 LIGHT_WAITING = 1024
-"""Requests that may wait: for each thread, where work takes long, and in all, where it does not."""
+"""How many requests may wait: HEAVY_PER_THREAD for each heavy thread, LIGHT_WAITING in total for
+the light ones."""
 RETRY_AFTER_SECONDS = 2
 
 
-class Lane:
-    """Some threads, and the work that waits for them. For the event loop."""
+class WorkPool:
+    """A thread pool with a bounded queue. To be used on the event loop."""
 
     def __init__(self, name: str, threads: int, waiting: int) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._most = threads + waiting
-        self._given = 0
+        self._max_tasks = threads + waiting
+        self._pending = 0
 
     def check(self) -> None:
-        """Raise Overloaded where too much waits already for new work to be begun."""
-        if self._given >= self._most:
+        """Raise Overloaded if the queue is too long to start new work."""
+        if self._pending >= self._max_tasks:
             raise Overloaded(
                 "The server is busy with other requests.", retry_after=RETRY_AFTER_SECONDS
             )
 
     def run(self, work: Callable[[], None]) -> "asyncio.Future[None]":
-        """Have a thread do it, whatever waits: what was begun is finished."""
-        self._given += 1
+        """Run ``work`` in a thread, even past the queue's limit, so that a request that has started
+        can finish."""
+        self._pending += 1
         given = asyncio.get_running_loop().run_in_executor(self._executor, work)
         given.add_done_callback(self._done)
         return given
 
-    def _done(self, _given: "asyncio.Future[None]") -> None:
-        self._given -= 1
+    def _done(self, _pending: "asyncio.Future[None]") -> None:
+        self._pending -= 1
 
 
-class Lanes:
-    """Which lane a request takes, told by its path and method. ``threads`` are those of the heavy
-    one."""
+class ThreadPools:
+    """Chooses a request's pool by its path and method. ``threads`` is the size of the heavy
+    pool."""
 
     def __init__(self, routes: Map, threads: int) -> None:
         self._routes = routes.bind("")
-        self.heavy = Lane("heavy", threads, threads * HEAVY_PER_THREAD)
-        self.health = Lane("health", HEALTH_THREADS, HEALTH_WAITING)
-        self.light = Lane("light", max(2, threads // 2), LIGHT_WAITING)
+        self.heavy = WorkPool("heavy", threads, threads * HEAVY_PER_THREAD)
+        self.health = WorkPool("health", HEALTH_THREADS, HEALTH_WAITING)
+        self.light = WorkPool("light", max(2, threads // 2), LIGHT_WAITING)
 
-    def of(self, method: str, path: str) -> Lane:
+    def of(self, method: str, path: str) -> WorkPool:
         try:
             endpoint, _ = self._routes.match(plain(path), method)
         except HTTPException:

@@ -1,5 +1,5 @@
-"""The ASGI application before the WSGI one: takes requests in whole, then lends them a thread, then
-sends answers."""
+"""The ASGI application in front of the WSGI one: reads whole requests, runs them in a thread, sends
+the answers."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,53 +10,58 @@ from typing import cast
 import structlog
 
 from app.errors import AppError
+from app.server.body_reader import BodyReader, ClientGone
 from app.server.call import Call
 from app.server.environ import environ_of, path_of
-from app.server.lanes import Lanes
-from app.server.reception import ClientGone, Reception
-from app.server.refusals import Headers, page
+from app.server.refusals import Headers, error_response
 from app.server.spool import Spool, SpooledBody
+from app.server.thread_pools import ThreadPools
 from app.server.types import CONNECTION, Application, Connection, Environ, Receive, Scope, Send
-from app.web.admission import ASKED, Admission
+from app.web.admission import ADMISSION_KEY, Admission
 
 log = structlog.get_logger()
 
 
-class Front:
-    """``patience_seconds`` is how long a client may be silent, or take for 64 kB, before it is
-    given up."""
+class AsgiApplication:
+    """``timeout_seconds`` is how long a client may stay silent, or take to read 64 kB, before its
+    connection is cut."""
 
     def __init__(
-        self, application: Application, *, lanes: Lanes, spool: Spool, patience_seconds: float
+        self,
+        application: Application,
+        *,
+        thread_pools: ThreadPools,
+        spool: Spool,
+        timeout_seconds: float,
     ) -> None:
         self.application = application
-        self.lanes = lanes
+        self.thread_pools = thread_pools
         self.spool = spool
-        self.patience_seconds = patience_seconds
+        self.timeout_seconds = timeout_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await Exchange(self, scope, receive, send).run()
+        await RequestCycle(self, scope, receive, send).run()
 
 
 class RefusedEarly(Exception):
-    """The application's own refusal of a request whose body it has not seen."""
+    """The application refused the request before its body was read."""
 
     def __init__(self, status: int, headers: Headers, body: bytes) -> None:
         super().__init__(status)
         self.answer = status, headers, body
 
 
-class Exchange:
+class RequestCycle:
     """One request and its answer, on the event loop."""
 
-    def __init__(self, front: Front, scope: Scope, receive: Receive, send: Send) -> None:
-        self._front = front
-        self._spool = front.spool
+    def __init__(self, server: AsgiApplication, scope: Scope, receive: Receive, send: Send) -> None:
+        self._server = server
+        self._spool = server.spool
         self._scope = scope
         self._receive = receive
         self._send = send
         self._connection = cast(Connection, scope[CONNECTION])
-        self._lane = front.lanes.of(scope["method"], path_of(scope))
+        self._pool = server.thread_pools.of(scope["method"], path_of(scope))
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
         self._running: asyncio.Future[None]
@@ -66,55 +71,56 @@ class Exchange:
 
     async def run(self) -> None:
         body = SpooledBody(self._spool)
-        reception = Reception(self._scope, self._receive, body, self._front.patience_seconds)
+        reader = BodyReader(self._scope, self._receive, body, self._server.timeout_seconds)
         call = None
         try:
-            await reception.take(self._ask)
-            self._lane.check()
+            await reader.take(self._ask)
+            self._pool.check()
             call = self._call(environ_of(self._scope, body.opened(), body.size), body.close)
             await self._answer(call)
         except ClientGone:
             pass
         except (RefusedEarly, AppError) as refusal:
-            body.close()  # the client may go on sending; what it has sent need not lie there
+            body.close()  # frees its space now, because the client may go on sending
             await self._refuse(
-                reception, *(refusal.answer if isinstance(refusal, RefusedEarly) else page(refusal))
+                reader,
+                *(refusal.answer if isinstance(refusal, RefusedEarly) else error_response(refusal)),
             )
         finally:
             if call is None:
                 body.close()
 
     async def _ask(self) -> int:
-        """Put the request to the application without its body: how many bytes may that have?
+        """Ask the application, without the body, how many bytes the body may have.
 
-        Raises RefusedEarly, and Overloaded, also where the whole request would be.
+        Raises RefusedEarly, and Overloaded if the whole request would be refused for load.
         """
-        self._lane.check()
-        light = self._front.lanes.light
+        self._pool.check()
+        light = self._server.thread_pools.light
         light.check()
         asked = Admission()
-        call = self._call({**environ_of(self._scope, BytesIO(), None), ASKED: asked}, lambda: None)
+        call = self._call(
+            {**environ_of(self._scope, BytesIO(), None), ADMISSION_KEY: asked}, lambda: None
+        )
         body = b""
         while not call.is_done:
             await light.run(call.step)
             body += b"".join(iter(call.take, b""))
         if call.error:
             raise _defect(call.error)
-        if asked.most_bytes is None:
+        if asked.max_bytes is None:
             raise RefusedEarly(call.status, call.headers, body)
-        return asked.most_bytes
+        return asked.max_bytes
 
-    async def _refuse(
-        self, reception: Reception, status: int, headers: Headers, body: bytes
-    ) -> None:
+    async def _refuse(self, reader: BodyReader, status: int, headers: Headers, body: bytes) -> None:
         if self._is_begun:
-            self._connection.abort()  # so that the client sees that its answer is not whole
+            self._connection.abort()  # so that the client notices that the answer is incomplete
             return
-        if not reception.is_whole:
+        if not reader.is_whole:
             self._connection.end_after_answer()
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
-        await reception.drain()
+        await reader.drain()
 
     async def _answer(self, call: Call) -> None:
         try:
@@ -126,11 +132,11 @@ class Exchange:
             await self._close(call)
 
     async def _send_all(self, call: Call) -> None:
-        """Send pieces as the application makes them, and have it make more only while they are
-        read."""
+        """Send pieces as the application produces them, and let it produce more only while the
+        client reads."""
         while not self._is_gone:
             self._changed.clear()
-            is_done = call.is_done  # looked at before what waits: nothing comes after it
+            is_done = call.is_done  # read before take(): once it is True, no more bytes are added
             piece = call.take()
             if is_done and call.error:
                 raise _defect(call.error)
@@ -156,14 +162,14 @@ class Exchange:
                 {"type": "http.response.start", "status": call.status, "headers": call.headers}
             )
         try:
-            async with asyncio.timeout(self._front.patience_seconds):
+            async with asyncio.timeout(self._server.timeout_seconds):
                 await self._send(
                     {"type": "http.response.body", "body": piece, "more_body": not is_last}
                 )
         except TimeoutError:
             self._connection.abort()
             raise ClientGone from None
-        if not is_last and not self._watching:  # short answers need none
+        if not is_last and not self._watching:  # short answers need no watcher
             self._watching = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
@@ -173,29 +179,28 @@ class Exchange:
         self._changed.set()
 
     async def _close(self, call: Call) -> None:
-        """However it ended: the application's generator is closed, in a thread, and the bytes are
-        given back."""
+        """Close the application's generator in a thread and release the unsent bytes, however the
+        request ended."""
         call.is_abandoned = True
         while not call.is_done:
-            await (
-                self._step(call) if self._running.done() else self._running
-            )  # never two of one call
+            # Two steps of one call must never run at once.
+            await (self._step(call) if self._running.done() else self._running)
         while call.take():
             pass
 
     def _call(self, environ: Environ, ended: Callable[[], None]) -> Call:
         return Call(
-            self._front.application, environ, spool=self._spool, wake=self._wake, ended=ended
+            self._server.application, environ, spool=self._spool, wake=self._wake, ended=ended
         )
 
     def _step(self, call: Call) -> "asyncio.Future[None]":
-        self._running = self._lane.run(call.step)
+        self._running = self._pool.run(call.step)
         self._running.add_done_callback(lambda _: self._changed.set())
         return self._running
 
     def _wake(self) -> None:
-        """From the thread of a step."""
-        with suppress(RuntimeError):  # the loop has ended: so does the process
+        """Wake the event loop; called in the thread of a step."""
+        with suppress(RuntimeError):  # the loop is closed because the process is ending
             self._loop.call_soon_threadsafe(self._changed.set)
 
 
