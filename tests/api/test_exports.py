@@ -301,7 +301,7 @@ def test_more_than_five_hundred_become_a_batch(
     export: Ask,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("app.api.exports.AT_ONCE", 3)
+    monkeypatch.setattr("app.api.exports.MAX_STREAMED_ASSETS", 3)
     ids = library(client, acme.key, 4)
     assert export(ids).status_code == 202
     assert export(ids, **{"async": False}).status_code == 400

@@ -151,7 +151,7 @@ def test_a_slow_stripe_holds_back_only_so_many_requests(
     """The customer's others are turned away once their wait is over, and all that needs no
     Stripe goes on."""
     outbound = app.extensions["lightwell"].outbound_calls
-    places = outbound.most
+    places = outbound.max_per_group
     monkeypatch.setattr(outbound, "max_wait", 0.0)
 
     def ask() -> Any:
