@@ -1,11 +1,11 @@
 """The cards that customers pay with."""
 
-from dev.stripe.journal import Part, new_id
+from dev.stripe.journal import StatePart, new_id
 from dev.stripe.objects import Card, payment_method_json
 from dev.stripe.store import Document
 
 
-class Cards(Part):
+class Cards(StatePart):
     def make(self, customer: Document, card: Card) -> Document:
         return payment_method_json(new_id("pm"), self.journal.now(), customer, card)
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 from dev.stripe.cards import Cards
 from dev.stripe.invoices import Invoices
-from dev.stripe.journal import Journal, Part, atomic, new_id
+from dev.stripe.journal import Journal, StatePart, atomic, new_id
 from dev.stripe.objects import Card, customer_json, deleted_customer_json
 from dev.stripe.store import Document
 from dev.stripe.subscriptions import ENDED, NOTHING, Subscriptions
 
 
-class Customers(Part):
+class Customers(StatePart):
     def __init__(
         self, journal: Journal, cards: Cards, invoices: Invoices, subscriptions: Subscriptions
     ) -> None:

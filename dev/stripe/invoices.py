@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from dev.stripe.errors import refused
-from dev.stripe.journal import Part, atomic, new_id
+from dev.stripe.journal import StatePart, atomic, new_id
 from dev.stripe.objects import NUMBERS
 from dev.stripe.payment_objects import (
     InvoiceLine,
@@ -17,7 +17,7 @@ from dev.stripe.store import Document
 UNPAID = ("draft", "open")
 
 
-class Invoices(Part):
+class Invoices(StatePart):
     def issue(
         self,
         subscription: Document,

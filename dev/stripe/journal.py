@@ -94,7 +94,7 @@ class Journal:
             self.store.remove(UNDELIVERED, event_id)
 
 
-class Part:
+class StatePart:
     """A part of the fake Stripe. Its public methods take and return plain values and dicts in
     Stripe's shape, and raise FakeStripeError."""
 
@@ -104,7 +104,7 @@ class Part:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-SomePart = TypeVar("SomePart", bound=Part)
+SomePart = TypeVar("SomePart", bound=StatePart)
 
 
 def atomic(

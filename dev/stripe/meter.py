@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from dev.stripe.errors import refused
-from dev.stripe.journal import Part, atomic, new_id
+from dev.stripe.journal import StatePart, atomic, new_id
 from dev.stripe.objects import meter_event_json
 from dev.stripe.store import Document
 
@@ -12,7 +12,7 @@ OLDEST = int(timedelta(days=35).total_seconds())
 NEWEST = int(timedelta(minutes=5).total_seconds())
 
 
-class Meter(Part):
+class Meter(StatePart):
     @atomic
     def report(
         self,

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from dev.stripe.cards import Cards
 from dev.stripe.errors import declined, missing, refused
 from dev.stripe.invoices import Invoices
-from dev.stripe.journal import Journal, Part, atomic, new_id
+from dev.stripe.journal import Journal, StatePart, atomic, new_id
 from dev.stripe.objects import Card
 from dev.stripe.session_objects import checkout_json, portal_json
 from dev.stripe.store import Document
@@ -27,7 +27,7 @@ class CheckoutOrder:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-class Checkout(Part):
+class Checkout(StatePart):
     def __init__(
         self, journal: Journal, cards: Cards, invoices: Invoices, subscriptions: Subscriptions
     ) -> None:
@@ -121,7 +121,7 @@ class Checkout(Part):
         self.journal.save(session, "checkout.session.expired")
 
 
-class Portal(Part):
+class Portal(StatePart):
     def __init__(self, journal: Journal, subscriptions: Subscriptions) -> None:
         super().__init__(journal)
         self._subscriptions = subscriptions

@@ -9,7 +9,7 @@ from dev.stripe.catalogue import PRICES, Price
 from dev.stripe.errors import missing, refused
 from dev.stripe.invoices import Invoices
 from dev.stripe.items import exchanged, period_from
-from dev.stripe.journal import Journal, Part, atomic, new_id
+from dev.stripe.journal import Journal, StatePart, atomic, new_id
 from dev.stripe.lines import difference, period_line, price_of, trial_line, usage_line
 from dev.stripe.meter import Meter
 from dev.stripe.objects import Card, item_json, subscription_json
@@ -53,7 +53,7 @@ def change(
     return atomic(changed)
 
 
-class Subscriptions(Part):
+class Subscriptions(StatePart):
     def __init__(self, journal: Journal, cards: Cards, invoices: Invoices, meter: Meter) -> None:
         super().__init__(journal)
         self._cards = cards
