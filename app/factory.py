@@ -29,6 +29,7 @@ from app.services.billing.prices import Prices
 from app.services.billing.provider import Provider
 from app.web.concurrency import ConcurrencyLimiter
 from app.web.context import Container
+from app.web.described import DescribedApp
 from app.web.errors import ErrorBody, invalid_request
 from app.web.paths import PlainPaths
 from app.web.request import JSON_BYTES, OTHER_FIELDS, ApiRequest
@@ -92,7 +93,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> O
 
 def _described_app() -> OpenAPI:
     """An application without views that knows how it is described in OpenAPI."""
-    app = OpenAPI(
+    app = DescribedApp(
         "app",
         info=Info(title="Lightwell", version="1.0.0", description=DESCRIPTION),
         security_schemes=SECURITY_SCHEMES,  # type: ignore[arg-type]  # plain dicts are what the library parses

@@ -77,7 +77,7 @@ def _request(document: Schema, path: str, method: str, operation: Schema) -> Sch
         "method": method.upper(),
         "header": [],
         "url": _url(path, operation.get("parameters", [])),
-        "description": operation["description"].replace("<br/>", "\n"),
+        "description": operation["description"],
     }
     if not operation.get("security"):
         request["auth"] = {"type": "noauth"}

@@ -45,6 +45,7 @@ def test_every_operation_says_what_it_does_and_how_it_authenticates(
         for method, operation in item.items():
             assert operation["summary"], f"{method} {path}"
             assert operation["description"], f"{method} {path}"
+            assert "<br" not in operation["description"], f"{method} {path}"
             endpoint, _ = app.url_map.bind("localhost").match(path, method=method.upper())
             view: Any = app.view_functions[endpoint]
             needs_key = isinstance(view.requirement, Key)
