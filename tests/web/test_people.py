@@ -105,6 +105,16 @@ def test_a_session_without_one_of_its_halves_is_nobody_s(
     assert member.get("/account").status_code == 401
 
 
+def test_a_session_for_an_organization_without_a_membership_is_nobody_s(
+    acme: Account, globex: Account, sign_in: SignIn
+) -> None:
+    member = sign_in(acme, Role.OWNER)
+    assert member.get("/account").status_code == 200
+    with member.session_transaction() as session:
+        session["org_id"] = globex.org_id
+    assert member.get("/account").status_code == 401
+
+
 def test_a_session_that_we_did_not_sign_is_nobody_s(
     client: ApiClient, acme: Account, sign_in: SignIn
 ) -> None:
