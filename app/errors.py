@@ -6,7 +6,7 @@ Any other exception is a defect and is answered with a generic 500. Each code ha
 """
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class AppError(Exception):
@@ -51,6 +51,12 @@ class BadRequest(AppError):
         "Read `errors`: each entry names a field and what is wrong with it. Correct them and "
         "send it again."
     )
+
+    @classmethod
+    def of_fields(cls, problems: Sequence[str], several: str) -> Self:
+        """A refusal for ``field: problem`` entries, whose message is the only one, or ``several``
+        if there are more."""
+        return cls(problems[0] if len(problems) == 1 else several, errors=problems)
 
 
 class Unauthenticated(AppError):

@@ -84,6 +84,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> O
     db.init_app(app)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"))
     _add_surfaces(app)
+    # Flask documents wsgi_app as the place for middleware, but types it as a method.
     app.wsgi_app = PlainPaths(app.wsgi_app)  # type: ignore[method-assign]
     if settings.trusted_proxies:
         hops = settings.trusted_proxies

@@ -339,8 +339,5 @@ def check_crops(asked: Sequence[AskedOperation], width: int, height: int) -> Non
                 if value > most
             ]
             if problems:
-                raise BadRequest(
-                    problems[0] if len(problems) == 1 else "The crop is not inside the image.",
-                    errors=problems,
-                )
+                raise BadRequest.of_fields(problems, "The crop is not inside the image.")
         width, height = one.step.operation().size(width, height)

@@ -62,10 +62,7 @@ def check_unchanged(sent: BaseModel, fields: Iterable[str], shown: BaseModel) ->
             f"{name}: can't be changed; leave it out, or send {json.dumps(own[name])}"
             for name in changed
         ]
-        raise BadRequest(
-            problems[0] if len(problems) == 1 else "Several fields can't be changed.",
-            errors=problems,
-        )
+        raise BadRequest.of_fields(problems, "Several fields can't be changed.")
 
 
 def _same(sent: object, own: object) -> bool:

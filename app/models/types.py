@@ -21,16 +21,17 @@ def new_id(prefix: str, now: datetime) -> str:
     """
     milliseconds = (now - EPOCH) // timedelta(milliseconds=1)
     random = secrets.randbelow(36**RANDOM_DIGITS)
-    return f"{prefix}_{_base36(milliseconds, TIME_DIGITS)}{_base36(random, RANDOM_DIGITS)}"
+    time = digits_of(milliseconds, ALPHABET, TIME_DIGITS)
+    return f"{prefix}_{time}{digits_of(random, ALPHABET, RANDOM_DIGITS)}"
 
 
-def _base36(number: int, digits: int) -> str:
-    """The last ``digits`` digits of ``number``."""
-    text = ""
-    for _ in range(digits):
-        number, digit = divmod(number, 36)
-        text = ALPHABET[digit] + text
-    return text
+def digits_of(number: int, alphabet: str, length: int) -> str:
+    """The last ``length`` digits of ``number``, to the base of the alphabet's size."""
+    digits = ""
+    for _ in range(length):
+        number, digit = divmod(number, len(alphabet))
+        digits = alphabet[digit] + digits
+    return digits
 
 
 def moment_of(identifier: str) -> datetime:

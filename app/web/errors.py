@@ -129,9 +129,7 @@ def invalid_request(error: ValidationError) -> Any:
         f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: {_sentence(problem)}"
         for problem in error.errors(include_url=False, include_context=False)
     ]
-    raise BadRequest(
-        problems[0] if len(problems) == 1 else "Several fields are not valid.", errors=problems
-    )
+    raise BadRequest.of_fields(problems, "Several fields are not valid.")
 
 
 def _sentence(problem: Any) -> str:

@@ -18,6 +18,7 @@ from app.config import TEST_IMAGES_PER_DAY
 from app.errors import Unauthenticated
 from app.extensions import transaction
 from app.models import Actor, ActorKind, ApiKey, Mode, Organization, Plan, new_id
+from app.models.types import digits_of
 from app.services.accounts.principal import Allowance, Principal
 from app.tenancy import TenantSession
 
@@ -42,12 +43,7 @@ _KEY = re.compile(
 
 def checksum(random_part: str) -> str:
     """CRC-32 of ``random_part`` in six base62 digits."""
-    number = zlib.crc32(random_part.encode())
-    digits = ""
-    for _ in range(CHECKSUM_CHARACTERS):
-        number, digit = divmod(number, len(BASE62))
-        digits = BASE62[digit] + digits
-    return digits
+    return digits_of(zlib.crc32(random_part.encode()), BASE62, CHECKSUM_CHARACTERS)
 
 
 def new_secret() -> str:
