@@ -118,6 +118,11 @@ class Settings(BaseModel):
         description="Threads of a web process for what works on images or waits for other servers; "
         "half as many more are kept for everything else.",
     )
+    public_url: HttpUrl = Field(
+        "",
+        description="`https://…` under which people reach the service; links in mails begin with "
+        "it. Default in development: `http://localhost:PORT`.",
+    )
     client_timeout_seconds: Positive = Field(
         30,
         description="Seconds that a client may be silent, take for its headers, or take to read 64 "
@@ -322,6 +327,11 @@ class Settings(BaseModel):
     @classmethod
     def _default_to_sqlite(cls, value: str, info: ValidationInfo) -> str:
         return value or f"sqlite:///{info.data['data_dir'] / 'lightwell.sqlite3'}"
+
+    @property
+    def site(self) -> str:
+        """The address that links in mails begin with, without a slash at the end."""
+        return self.public_url or f"http://localhost:{self.port}"
 
     @property
     def weights(self) -> Path:

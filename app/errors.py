@@ -119,6 +119,15 @@ class RoleTooLow(Forbidden):
     advice = "Ask an admin or the owner of the organization to do it, or to change your role."
 
 
+class ReauthenticationNeeded(Forbidden):
+    code = "reauthentication_needed"
+    title = "Show once more that it is you"
+    advice = (
+        "Changes like this one ask for your password or passkey again when you last showed it more "
+        "than 10 minutes ago. Sign in again on the page that opens, then repeat the change."
+    )
+
+
 class CrossSite(Forbidden):
     code = "cross_site"
     title = "The request comes from another site"

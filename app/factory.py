@@ -117,8 +117,6 @@ def _configure(app: OpenAPI, settings: Settings) -> None:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
     app.config.update(
         SECRET_KEY=settings.secret_key,
-        SESSION_COOKIE_SECURE=settings.app_env == "production",
-        SESSION_COOKIE_SAMESITE="Lax",
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=_engine_options(settings),
         MAX_CONTENT_LENGTH=JSON_BYTES,

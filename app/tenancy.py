@@ -39,9 +39,10 @@ from sqlalchemy.orm import (
 
 log = structlog.get_logger()
 
-DIRECTORY_TABLES = frozenset(
-    {"organizations", "users", "memberships", "api_keys", "plans", "stripe_events"}
-)
+DIRECTORY_TABLES = frozenset({
+    "organizations", "former_slugs", "users", "memberships", "api_keys", "plans", "stripe_events",
+    "sign_ins", "mailed_links", "passkeys", "recovery_codes", "mails",
+})  # fmt: skip
 """Tables that belong to no org. All others must be OrgOwned (tests/architecture/test_tables.py)."""
 
 

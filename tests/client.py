@@ -31,6 +31,8 @@ class ApiClient(FlaskClient):
     the schema."""
 
     application: OpenAPI
+    user_id: str
+    """Who is signed in with this client, where somebody is."""
     get: Ask
     post: Ask
     put: Ask

@@ -34,7 +34,8 @@ from app.extensions import db, transaction
 from app.factory import create_app
 from app.logs import configure
 from app.models import Membership, Mode, Plan, Role, User, new_id
-from app.services.accounts import identity, keys
+from app.services.accounts import identity, keys, sign_ins
+from app.services.accounts.sign_ins import Device
 from app.services.billing import plans
 from dev.environment import read_services
 from dev.ports import free_port
@@ -251,6 +252,12 @@ class Account:
     org_id: str
     key: str
     test_key: str
+    slug: str
+
+    @property
+    def home(self) -> str:
+        """The path of the organization's pages."""
+        return f"/dashboard/{self.slug}"
 
 
 AccountMaker = Callable[..., Account]
@@ -265,7 +272,8 @@ def make_account(app: Flask, clock: Clock) -> AccountMaker:
         with app.app_context():
             with transaction() as session:
                 registration = identity.register(session, email, clock())
-                org_id = identity.organization_of(session, email).id
+                organization = identity.organization_of(session, email)
+                org_id, slug = organization.id, str(organization.slug)
             with transaction(org_id) as session:
                 if changes:
                     own = {
@@ -276,7 +284,7 @@ def make_account(app: Flask, clock: Clock) -> AccountMaker:
                     session.add(Plan(**own))
                     session.flush()
                 plans.grant(session, str(own["code"]) if changes else plan, TEST, clock())
-            return Account(email, org_id, registration.api_key, registration.test_api_key)
+            return Account(email, org_id, registration.api_key, registration.test_api_key, slug)
 
     return make
 
@@ -328,19 +336,37 @@ SignIn = Callable[..., ApiClient]
 def sign_in(app: Flask, clock: Clock) -> SignIn:
     """A client that is signed in as a new user with a role in the account's organization."""
 
-    def make(account: Account, role: Role = Role.MEMBER, *, is_staff: bool = False) -> ApiClient:
-        user_id = new_id("user", clock())
+    def make(
+        account: Account,
+        role: Role = Role.MEMBER,
+        *,
+        is_staff: bool = False,
+        second_factor: bool = False,
+    ) -> ApiClient:
+        now = clock()
+        user_id = new_id("user", now)
         with app.app_context(), transaction() as session:
             email = f"{role}-{uuid4().hex}@example.com"
-            user = User(id=user_id, email=email, is_staff=is_staff, created_at=clock())
-            session.add(user)
+            session.add(
+                User(
+                    id=user_id,
+                    email=email,
+                    mailbox=email,
+                    is_staff=is_staff,
+                    confirmed_at=now,
+                    created_at=now,
+                )
+            )
             session.flush()
-            joined = {"user_id": user_id, "org_id": account.org_id, "created_at": clock()}
+            joined = {"user_id": user_id, "org_id": account.org_id, "created_at": now}
             session.add(Membership(role=role, **joined))
+            device = Device("127.0.0.1", "A browser")
+            token = sign_ins.begin(session, user_id, device, now, second_factor=second_factor)
         client = app.test_client()
         assert isinstance(client, ApiClient)
+        client.user_id = user_id
         with client.session_transaction() as session:
-            session.update(user_id=user_id, org_id=account.org_id)
+            session["_user_id"] = token
         return client
 
     return make

@@ -1,20 +1,15 @@
-"""``/account``: the signed-in user."""
+"""``/account``: the signed-in person."""
 
 from flask import Blueprint, Response
 
-from app.extensions import transaction
-from app.models import Role
-from app.services.accounts import identity
-from app.web.context import principal
 from app.web.pages import page
 from app.web.requirements import User, requires
+from app.web.sessions import person
 
 blueprint = Blueprint("account", __name__)
 
 
 @blueprint.get("/account")
-@requires(User(Role.VIEWER))
+@requires(User())
 def show() -> Response:
-    with transaction() as session:
-        profile = identity.profile_of(session, principal())
-    return page("dashboard/account.html", profile=profile, role=principal().role)
+    return page("dashboard/account.html", person=person())

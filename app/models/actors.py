@@ -1,6 +1,6 @@
 """Who acts: a key, a user, staff, or the system itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sqlalchemy import CheckConstraint, String
@@ -16,10 +16,13 @@ class ActorKind(StrEnum):
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts. ``id`` is the key's or the user's; for the system it names the part that acts."""
+    """Who acts. ``id`` is the key's or the user's; for the system it names the part that acts.
+    ``address`` is the IP address of the request, for the audit log; the same actor may have
+    several."""
 
     kind: ActorKind
     id: str
+    address: str | None = field(default=None, compare=False)
 
 
 class ActedBy:

@@ -70,7 +70,7 @@ class StripeEvent(Base):
 
 class AuditEntry(ActedBy, OrgOwned, Base):
     """A change to an organization, with its actor. ``before`` and ``after`` hold the values that
-    differ."""
+    differ; ``address`` is the IP address of the request that made it, if one did."""
 
     __tablename__ = "audit_entries"
     __table_args__ = (Index("ix_audit_entries_org_id_id", "org_id", "id"),)
@@ -80,6 +80,7 @@ class AuditEntry(ActedBy, OrgOwned, Base):
     before: Mapped[dict[str, Any]] = mapped_column(JSON)
     after: Mapped[dict[str, Any]] = mapped_column(JSON)
     event_id: Mapped[str | None] = mapped_column(String(MAX_PROVIDER_ID_LENGTH))
+    address: Mapped[str | None] = mapped_column(String(45))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

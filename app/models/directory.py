@@ -58,6 +58,12 @@ class Plan(Base):
 class Organization(Base):
     """The tenant.
 
+    ``slug`` names it in the dashboard's paths. ``confirm_by`` is set until an owner has confirmed
+    their e-mail address: from then on live keys are refused. ``image_cap`` is a monthly ceiling of
+    live images that the organization gave itself; ``default_quality`` and ``default_format`` are
+    what the dashboard's forms begin with. ``delete_at`` is set while a deletion can be taken back,
+    ``deleted_at`` on the empty row that stays after it, for the audit log.
+
     ``plan_code`` is the higher of the plan that is paid for and the plan that was granted by
     contract or by staff (``granted_plan_code``). ``plan_lapses_at`` is set while a payment is
     overdue: from then on only the granted plan holds. ``metered`` organizations pay by the image.
@@ -68,11 +74,19 @@ class Organization(Base):
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     name: Mapped[str] = mapped_column(String(255))
+    slug: Mapped[str | None] = mapped_column(String(64), index=True, unique=True)
     plan_code: Mapped[str] = mapped_column(ForeignKey("plans.code"), index=True)
     granted_plan_code: Mapped[str | None] = mapped_column(ForeignKey("plans.code"))
     plan_lapses_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
     metered: Mapped[bool] = mapped_column(default=False)
     flag: Mapped[str | None] = mapped_column(String(255))
+    time_zone: Mapped[str] = mapped_column(String(64), default="UTC")
+    default_quality: Mapped[int] = mapped_column(default=80)
+    default_format: Mapped[str | None] = mapped_column(String(8))
+    image_cap: Mapped[int | None]
+    confirm_by: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    delete_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
     @classmethod
@@ -85,8 +99,24 @@ class Organization(Base):
         )
 
 
+class FormerSlug(Base):
+    """A slug that an organization had before. Its pages lead on to those of the present slug."""
+
+    __tablename__ = "former_slugs"
+
+    slug: Mapped[str] = mapped_column(String(64), primary_key=True)
+    org_id: Mapped[str] = mapped_column(
+        ForeignKey("organizations.id", ondelete="CASCADE"), index=True
+    )
+
+
 class User(Base):
     """A person. ``email`` is stored normalised. An account without a password is not yet claimed.
+
+    ``confirmed_at`` is when the person opened a link that was mailed to ``email``; before that
+    nobody can sign in. ``totp_last_step`` is the time step of the last one-time code that was
+    taken, because each is good once (RFC 6238 §5.2). ``last_org_id`` is the organization whose
+    pages the person saw last.
 
     ``mailbox`` is where mail to ``email`` arrives. It is NULL for users who shared a mailbox before
     the rule of one account per mailbox.
@@ -97,8 +127,13 @@ class User(Base):
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     email: Mapped[str] = mapped_column(String(320), unique=True)
     mailbox: Mapped[str | None] = mapped_column(String(320), index=True, unique=True)
+    name: Mapped[str | None] = mapped_column(String(120))
     password_hash: Mapped[str | None] = mapped_column(String(255))
     is_staff: Mapped[bool] = mapped_column(default=False)
+    confirmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    totp_secret: Mapped[str | None] = mapped_column(String(64))
+    totp_last_step: Mapped[int] = mapped_column(default=0)
+    last_org_id: Mapped[str | None] = mapped_column(String(32))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -124,7 +159,8 @@ class ApiKey(Base):
     """A key of one organization. Only the SHA-256 of its secret is stored.
 
     ``original_key_id`` is the first of the keys that were rotated into this one, NULL for that
-    first key.
+    first key. ``image_cap`` is a monthly ceiling of live images for the key and those that it
+    replaced. ``created_by`` is the user who made it, NULL where no user did.
     """
 
     __tablename__ = "api_keys"
@@ -141,7 +177,11 @@ class ApiKey(Base):
     mode: Mapped[str] = mapped_column(String(8))
     scopes: Mapped[list[str]] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    created_by: Mapped[str | None] = mapped_column(String(32), index=True)
+    image_cap: Mapped[int | None]
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_used_address: Mapped[str | None] = mapped_column(String(45))
+    last_used_call: Mapped[str | None] = mapped_column(String(120))
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     original_key_id: Mapped[str | None] = mapped_column(String(32))

@@ -91,3 +91,55 @@ class DailyCounter(Counter):
     """Images of test keys in a day."""
 
     __tablename__ = "daily_counters"
+
+
+class UsageDay(ActedBy, OrgOwned, Base):
+    """The images that one actor made in a day (UTC) by one kind of work, in one mode. Written where
+    a reservation is settled, so that pages about usage never read the ledger."""
+
+    __tablename__ = "usage_days"
+
+    org_id: Mapped[str] = mapped_column(
+        ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True
+    )
+    day: Mapped[date] = mapped_column(primary_key=True)
+    mode: Mapped[str] = mapped_column(String(8), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(32), primary_key=True)
+    actor_kind: Mapped[str] = mapped_column(String(8), primary_key=True)
+    actor_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    images: Mapped[int]
+
+
+class ErrorDay(OrgOwned, Base):
+    """The refused requests of an organization in a day (UTC), by the code of the error."""
+
+    __tablename__ = "error_days"
+
+    org_id: Mapped[str] = mapped_column(
+        ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True
+    )
+    day: Mapped[date] = mapped_column(primary_key=True)
+    mode: Mapped[str] = mapped_column(String(8), primary_key=True)
+    code: Mapped[str] = mapped_column(String(64), primary_key=True)
+    requests: Mapped[int]
+
+
+class KeyCounter(OrgOwned, Base):
+    """The live images of one key in a calendar month, kept for keys with an ``image_cap`` only.
+
+    ``key_id`` is the first of the keys that were rotated into it.
+    """
+
+    __tablename__ = "key_counters"
+    __table_args__ = (
+        CheckConstraint("used >= 0", name="used"),
+        CheckConstraint("reserved >= 0", name="reserved"),
+    )
+
+    org_id: Mapped[str] = mapped_column(
+        ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True
+    )
+    key_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    period: Mapped[date] = mapped_column(primary_key=True)
+    used: Mapped[int] = mapped_column(default=0)
+    reserved: Mapped[int] = mapped_column(default=0)

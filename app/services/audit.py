@@ -30,6 +30,7 @@ def record(
             before={name: _plain(before.get(name)) for name in changed},
             after={name: _plain(after[name]) for name in changed},
             event_id=event_id,
+            address=actor.address,
             created_at=now,
         )
     )

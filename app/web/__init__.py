@@ -3,7 +3,7 @@ through it."""
 
 from flask import Flask
 
-from app.web import admission, errors, headers, idempotency, limits, media, requirements
+from app.web import admission, errors, headers, idempotency, limits, media, requirements, sessions
 
 
 def init_app(app: Flask) -> None:
@@ -13,6 +13,7 @@ def init_app(app: Flask) -> None:
     After the view, in reverse: keep the answer, add the headers, log.
     """
     errors.init_app(app)
+    sessions.init_app(app)
     app.before_request(headers.begin)
     app.after_request(headers.finish)
     app.before_request(admission.begin)

@@ -112,7 +112,7 @@ RENDERERS: dict[str, Callable[[AppError], Response]] = {
     "dashboard": partial(as_page, "dashboard/error.html"),
 }
 """The error renderer of each surface, by blueprint name; JSON for the others."""
-SURFACES = {"/account": "dashboard"}
+SURFACES = {"/account": "dashboard", "/dashboard": "dashboard"}
 """Surfaces by path prefix, for paths that match no view."""
 
 

@@ -22,7 +22,8 @@ from redis.exceptions import RedisError
 
 from app.adapters.redis import connection_options
 from app.errors import DependencyDown
-from app.web import bucket
+from app.models import ActorKind
+from app.web import bucket, sessions
 from app.web.context import container
 from app.web.requirements import READING, required
 
@@ -36,6 +37,8 @@ key."""
 BURST_SECONDS = 10
 """A bucket holds this many seconds of the plan's rate."""
 ROTATIONS = "5/minute"
+PEOPLE = "600/minute"
+"""Requests of one signed-in person, whose pages fetch parts of themselves."""
 SECONDS_COUNT = "/api/v1/"
 """Below this path the plan's rate also holds for each second, as its clients were promised."""
 
@@ -61,9 +64,13 @@ def _is(kind: str) -> bool:
 
 
 def key() -> str:
-    """Count by key or user. A rotated key shares the count of its predecessors, so that rotation
-    does not reset a limit."""
+    """Count by key. A rotated key shares the count of its predecessors, so that rotation does not
+    reset a limit."""
     return f"key:{g.principal.rate_limit_id}"
+
+
+def person() -> str:
+    return f"person:{sessions.person().user_id}"
 
 
 def organization() -> str:
@@ -90,13 +97,22 @@ def network(ipv4_bits: int) -> str:
 
 
 def without_a_key() -> str:
-    return "" if g.principal else container().settings.ratelimit_anonymous
+    nobody = g.principal is None and sessions.signed_in_person() is None
+    return container().settings.ratelimit_anonymous if nobody else ""
+
+
+def of_people() -> str:
+    return PEOPLE if sessions.signed_in_person() else ""
+
+
+def _has_key() -> bool:
+    return g.principal is not None and g.principal.actor.kind is ActorKind.KEY
 
 
 def in_a_window(keys: int) -> str:
     """Return the limit of ``keys`` keys together: for test keys the setting, for live keys the rate
     per second below ``SECONDS_COUNT``."""
-    if g.principal is None:
+    if not _has_key():
         return ""
     if not g.principal.is_live:
         return _times(keys, container().settings.ratelimit_test_keys)
@@ -107,7 +123,7 @@ def in_a_window(keys: int) -> str:
 
 def in_a_bucket(keys: int) -> str:
     """Return the limit of ``keys`` live keys together; all surfaces share it."""
-    if g.principal is None or not g.principal.is_live:
+    if not _has_key() or not g.principal.is_live:
         return ""
     return (
         f"{keys * BURST_SECONDS * g.principal.allowance.requests_per_second} per {BURST_SECONDS} "
@@ -169,6 +185,7 @@ WINDOWS = (
         partial(network, 32),
         without_a_key,
     ),
+    Rule("person", "one person", person, of_people),
     Rule("key", "one key", key, partial(in_a_window, 1)),
     Rule("organization", ALL_KEYS, organization, partial(in_a_window, KEYS_OF_AN_ORGANIZATION)),
     Rule("rotations", "rotating the keys of an organization", owner, rotations),

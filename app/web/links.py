@@ -1,13 +1,15 @@
 """URLs that answers contain."""
 
+import re
 from datetime import datetime, timedelta
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from flask import request
 
 from app.adapters.fetching.origins import PORTS
 from app.web.context import container, now
 
+HOME = "/dashboard"
 THUMBNAIL_VALID = timedelta(hours=2)
 
 
@@ -26,6 +28,16 @@ def own_path(url: str) -> str | None:
     except (ValueError, KeyError):
         return None
     return there.path if same and "@" not in there.netloc else None
+
+
+def next_path(url: str | None) -> str:
+    """Return path and query of a page of this server, for redirects to where a visitor came from.
+    For anything else, and for what browsers may read as another host, the dashboard (CWE-601)."""
+    whole = urljoin(request.host_url, url or HOME)
+    if own_path(whole) is None or re.search(r"[\\\x00-\x20]|^[^?#]*[^:]//", whole):
+        return HOME
+    there = urlsplit(whole)
+    return urlunsplit(("", "", there.path, there.query, ""))
 
 
 def download(

@@ -7,9 +7,11 @@ afterwards.
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar, cast
+from urllib.parse import urlencode
 
 import structlog
-from flask import current_app, g, request, session
+from flask import Response, current_app, g, redirect, request
+from werkzeug.wrappers import Response as BaseResponse
 
 from app.errors import (
     AppError,
@@ -17,30 +19,33 @@ from app.errors import (
     Forbidden,
     NotFound,
     NotSignedIn,
-    RoleTooLow,
+    ReauthenticationNeeded,
     Unauthenticated,
     UpgradeRequired,
 )
-from app.models import ActorKind, Role
+from app.models import Mode
 from app.services.accounts import identity, keys
+from app.services.accounts.permissions import Action
 from app.services.accounts.principal import Principal
-from app.web import media
-from app.web.context import container, now
+from app.web import links, media, sessions
+from app.web.context import container, now, principal
 from app.web.request import api_request
 
 View = TypeVar("View", bound=Callable[..., Any])
 Scope = Literal["read", "write"]
 StaffRole = Literal["support", "billing", "admin"]
+SIGN_IN = "/login"
+SIGN_IN_AGAIN = "/login/again"
 READING = frozenset({"GET", "HEAD"})
 
 
 class Requirement(Protocol):
     def identify(self) -> Principal | None:
-        """Return the caller; None if the view does not need one. Raises AppError if authentication
-        fails."""
+        """Return the caller in an organization; None if the view is not about one. Raises AppError
+        if authentication fails."""
 
-    def authorize(self, principal: Principal) -> None:
-        """Raises AppError if the principal may not call the view."""
+    def authorize(self) -> None:
+        """Raises AppError if the caller, who was identified, may not call the view."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Nothing:
     def identify(self) -> None:
         """No authentication."""
 
-    def authorize(self, principal: Principal) -> None:
+    def authorize(self) -> None:
         """No authorization."""
 
 
@@ -67,8 +72,8 @@ class Key:
             )
         return keys.authenticate(key, now(), container().settings.test_images_per_day)
 
-    def authorize(self, principal: Principal) -> None:
-        if self.scope not in principal.scopes:
+    def authorize(self) -> None:
+        if self.scope not in principal().scopes:
             raise Forbidden(
                 f"This API key lacks the scope '{self.scope}', which {request.method} "
                 f"{request.path} needs."
@@ -80,47 +85,86 @@ class Workspace(Key):
     """Like ``Key``, but a live key's plan must include the workspace API; test keys work on any
     plan."""
 
-    def authorize(self, principal: Principal) -> None:
-        if principal.is_live and not principal.allowance.workspace_api:
+    def authorize(self) -> None:
+        allowance = principal().allowance
+        if principal().is_live and not allowance.workspace_api:
             raise UpgradeRequired(
-                f"The {principal.allowance.plan} plan does not include the workspace API. Upgrade, "
-                f"or try a test key.{principal.allowance.arrears}"
+                f"The {allowance.plan} plan does not include the workspace API. Upgrade, "
+                f"or try a test key.{allowance.arrears}"
             )
-        super().authorize(principal)
+        super().authorize()
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Anybody with a browser, signed in or not."""
+
+    def identify(self) -> None:
+        sessions.signed_in_person()
+
+    def authorize(self) -> None:
+        _refuse_cross_site()
 
 
 @dataclass(frozen=True)
 class User:
-    """A signed-in user with this role or a higher one in the session's organization."""
+    """A signed-in person. ``recent`` is whether they must have shown the password or a passkey in
+    the last 10 minutes."""
 
-    role: Role
+    recent: bool = False
+
+    def identify(self) -> Principal | None:
+        if sessions.signed_in_person() is None:
+            raise NotSignedIn("Sign in to see this page.")
+        return None
+
+    def authorize(self) -> None:
+        _refuse_cross_site()
+        if self.recent and not sessions.person().is_recent(now()):
+            raise ReauthenticationNeeded("Enter your password, or use your passkey, once more.")
+
+
+@dataclass(frozen=True)
+class Member(User):
+    """A member of the organization in the path (``<slug>``) whose role may do ``action``. Others
+    get the same 404 as for an organization that does not exist.
+
+    ``?mode=test`` asks for the organization's test data.
+    """
+
+    action: Action = Action.VIEW
 
     def identify(self) -> Principal:
-        if principal := _signed_in(ActorKind.USER):
-            return principal
-        raise NotSignedIn("Sign in to see this page.")
+        super().identify()
+        slug = str((request.view_args or {})["slug"])
+        mode = Mode.TEST if request.args.get("mode") == Mode.TEST else Mode.LIVE
+        test_images = container().settings.test_images_per_day
+        address = sessions.device().address
+        member = identity.member_of(sessions.person(), slug, mode, address, now(), test_images)
+        if member is None:
+            raise NotFound(f"There is nothing at {request.method} {request.path}.")
+        return member
 
-    def authorize(self, principal: Principal) -> None:
-        _refuse_cross_site()
-        if principal.role is None or not principal.role.includes(self.role):
-            raise RoleTooLow(f"You are {principal.role} here; this takes the role '{self.role}'.")
+    def authorize(self) -> None:
+        principal().require(self.action)
+        super().authorize()
 
 
 @dataclass(frozen=True)
 class Staff:
-    """A signed-in member of staff. Everyone else gets 404.
+    """A signed-in member of staff, in a session with a second factor. Everyone else gets 404.
 
     Staff roles are not stored yet: a user with ``users.is_staff`` has every role.
     """
 
     role: StaffRole
 
-    def identify(self) -> Principal:
-        if principal := _signed_in(ActorKind.STAFF):
-            return principal
-        raise NotFound(f"There is nothing at {request.method} {request.path}.")
+    def identify(self) -> None:
+        person = sessions.signed_in_person()
+        if person is None or not person.counts_as_staff:
+            raise NotFound(f"There is nothing at {request.method} {request.path}.")
 
-    def authorize(self, _principal: Principal) -> None:
+    def authorize(self) -> None:
         _refuse_cross_site()
 
 
@@ -145,6 +189,7 @@ def required() -> Requirement | None:
 def identify() -> None:
     """Identify the caller. A failure is stored, not raised, because the rate limit comes first."""
     g.principal = g.refusal = None
+    sessions.forget()
     if not (requirement := required()):
         return
     try:
@@ -158,14 +203,21 @@ def identify() -> None:
         )
 
 
-def authorize() -> None:
+def authorize() -> BaseResponse | None:
     """Refuse a caller that does not meet the requirement, and raise the body's limits to the
-    plan's."""
-    if g.refusal:
-        raise g.refusal
-    if (requirement := required()) and g.principal:
-        requirement.authorize(g.principal)
+    plan's. People who have to sign in first are led to the page for it."""
+    try:
+        if g.refusal:
+            raise g.refusal
+        if requirement := required():
+            requirement.authorize()
+    except NotSignedIn:
+        return _lead_to(SIGN_IN)
+    except ReauthenticationNeeded:
+        return _lead_to(SIGN_IN_AGAIN)
+    if g.principal:
         api_request().allow(g.principal.allowance, uploads=media.FORM in media.taken())
+    return None
 
 
 def _sent_key() -> str | None:
@@ -177,14 +229,17 @@ def _sent_key() -> str | None:
     return request.headers.get("X-Api-Key")
 
 
-def _signed_in(kind: ActorKind) -> Principal | None:
-    """Return the user of the signed session, with its current data from the database."""
-    user_id, org_id = session.get("user_id"), session.get("org_id")
-    if not user_id or not org_id:
-        return None
-    return identity.signed_in(
-        kind, user_id, org_id, now(), container().settings.test_images_per_day
-    )
+def _lead_to(path: str) -> BaseResponse:
+    """Redirect to a page that leads back: to this page, or after a write to the page that sent
+    it. For htmx the redirect is a header, because a fetched page would land inside this one."""
+    if request.method in READING and "HX-Request" not in request.headers:
+        back = request.full_path.rstrip("?")
+    else:
+        back = links.next_path(request.referrer)
+    location = f"{path}?{urlencode({'next': back})}"
+    if "HX-Request" in request.headers:
+        return Response(headers={"HX-Redirect": location})
+    return redirect(location, 303)
 
 
 def _refuse_cross_site() -> None:

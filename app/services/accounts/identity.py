@@ -5,7 +5,7 @@ from datetime import datetime
 
 from argon2 import PasswordHasher
 from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import select
+from sqlalchemy import or_, select, update
 
 from app.errors import BadRequest, Conflict, NotFound
 from app.extensions import transaction
@@ -13,6 +13,7 @@ from app.models import (
     FREE,
     Actor,
     ActorKind,
+    FormerSlug,
     Membership,
     Mode,
     Organization,
@@ -21,8 +22,9 @@ from app.models import (
     User,
     new_id,
 )
-from app.services.accounts import keys
+from app.services.accounts import keys, slugs
 from app.services.accounts.principal import Allowance, Principal
+from app.services.accounts.sign_ins import Person
 from app.tenancy import TenantSession, insert_if_absent
 
 GMAIL_DOMAINS = ("gmail.com", "googlemail.com")
@@ -38,14 +40,6 @@ class NewAccount:
     test_api_key: str
     plan: str
     monthly_limit: int | None
-
-
-@dataclass(frozen=True)
-class Profile:
-    """The user and the organization that the account page shows."""
-
-    email: str
-    organization: str
 
 
 def normalise_email(email: str) -> str:
@@ -99,8 +93,19 @@ def create_account(
             "An account with this e-mail already exists. Keys are shown only once; rotate via POST "
             "/auth/rotate-key."
         )
+    return create_organization(session, user_id, email.partition("@")[0], now)
+
+
+def create_organization(
+    session: TenantSession, user_id: str, name: str, now: datetime
+) -> Organization:
+    """Create an organization on the FREE plan that the user owns."""
     organization = Organization(
-        id=new_id("org", now), name=email.partition("@")[0], plan_code=FREE, created_at=now
+        id=new_id("org", now),
+        name=name,
+        slug=slugs.unused(session, name),
+        plan_code=FREE,
+        created_at=now,
     )
     session.add(organization)
     session.flush()
@@ -146,42 +151,38 @@ def organization_of(session: TenantSession, email: str) -> Organization:
     return organization
 
 
-def signed_in(
-    kind: ActorKind, user_id: str, org_id: str, now: datetime, test_images: int
+def member_of(
+    person: Person, slug: str, mode: Mode, address: str, now: datetime, test_images: int
 ) -> Principal | None:
-    """The principal of a signed-in session, as ``kind`` USER or STAFF, read from the database each
-    time. None if the user is no member of the organization, or for STAFF no staff.
+    """The principal of a person in the organization with this slug, or with this former slug, read
+    from the database each time. None if the person is no member of it.
 
-    ``test_images`` is the daily limit of images of test keys.
+    ``address`` is the IP address of the request, ``test_images`` the daily limit of images of test
+    keys.
     """
     wanted = (
         select(Membership.role, Organization, Plan)
-        .join(User, User.id == Membership.user_id)
         .join(Organization, Organization.id == Membership.org_id)
         .join(Plan, Plan.code == Organization.plan_code_at(now))
-        .where(User.id == user_id, Membership.org_id == org_id)
+        .where(Membership.user_id == person.user_id)
     )
-    if kind is ActorKind.STAFF:
-        wanted = wanted.where(User.is_staff)
+    former = select(FormerSlug.org_id).where(FormerSlug.slug == slug).scalar_subquery()
     with transaction() as session:
-        row = session.execute(wanted).one_or_none()
-    if row is None:
-        return None
+        row = session.execute(
+            wanted.where(or_(Organization.slug == slug, Organization.id == former))
+        ).one_or_none()
+        if row is None:
+            return None
+        org_id = row.Organization.id
+        if person.last_org_id != org_id:
+            session.change(update(User).where(User.id == person.user_id).values(last_org_id=org_id))
     role = Role(row.role)
     return Principal(
         org_id=org_id,
-        actor=Actor(kind, user_id),
-        mode=Mode.LIVE,
+        actor=Actor(ActorKind.USER, person.user_id, address),
+        mode=mode,
         scopes=frozenset(keys.SCOPES if role.includes(Role.MEMBER) else ("read",)),
         allowance=Allowance.of(row.Plan, row.Organization, now, test_images),
-        rate_limit_id=user_id,
+        rate_limit_id=person.user_id,
         role=role,
-    )
-
-
-def profile_of(session: TenantSession, principal: Principal) -> Profile:
-    """The profile of a signed-in user."""
-    return Profile(
-        email=session.get_one(User, principal.actor.id).email,
-        organization=session.get_one(Organization, principal.org_id).name,
     )

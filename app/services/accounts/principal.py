@@ -3,8 +3,11 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from app.errors import RoleTooLow
 from app.imaging import Transform
 from app.models import Actor, Mode, Organization, Plan, Role
+from app.services.accounts import permissions
+from app.services.accounts.permissions import LOWEST_ROLES, Action
 
 MEGABYTE = 1024 * 1024
 BY_PORTAL = "POST /billing/portal opens the page for it."
@@ -85,6 +88,19 @@ class Principal:
     allowance: Allowance
     rate_limit_id: str
     role: Role | None = None
+
+    def may(self, action: Action) -> bool:
+        """Whether a person with this role may do it. Keys have scopes instead, so they may not."""
+        return self.role is not None and permissions.may(self.role, action)
+
+    def require(self, action: Action) -> None:
+        """Raises RoleTooLow for a person whose role is too low."""
+        if not self.may(action):
+            role = self.role or "a key"
+            raise RoleTooLow(
+                f"You are {role} here. To {action} takes the role {LOWEST_ROLES[action]} or a "
+                "higher one."
+            )
 
     @property
     def is_live(self) -> bool:

@@ -1,0 +1,162 @@
+"""Which pages are there for whom: every page, by page and by direct request."""
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from werkzeug.routing import Rule
+
+from app.models import Role
+from app.services.accounts import permissions
+from app.web.requirements import Key, Member, Nothing, Staff, User, Visitor
+from tests.architecture.test_routes import request_id, requirement_of, rules
+from tests.client import Answer, ApiClient, bearer
+from tests.conftest import Account, SignIn
+
+SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
+Maker = Callable[[Flask, Account], dict[str, str]]
+SAMPLES: dict[str, Maker] = {}
+"""Endpoint → how to make in an organization what the ids in its path name, beside the slug."""
+PERSONAL: dict[str, Callable[[ApiClient], dict[str, str]]] = {}
+"""The same for pages of a person, with a client that is signed in as that person."""
+
+
+def pages(app: Flask, kind: type) -> list[tuple[Rule, str]]:
+    """The rules with exactly this kind of requirement, once for each method."""
+    return [
+        (rule, method)
+        for rule in rules(app)
+        if type(requirement_of(app, rule)) is kind
+        for method in sorted((rule.methods or set()) - {"OPTIONS", "HEAD"})
+    ]
+
+
+def path_of(app: Flask, rule: Rule, **ids: str) -> str:
+    values = dict.fromkeys(rule.arguments, "unknown") | ids
+    return app.url_map.bind("localhost").build(rule.endpoint, values)
+
+
+def call(client: ApiClient, method: str, path: str) -> Answer:
+    return client.open(path, method=method, headers=SAME_SITE)
+
+
+def without(answer: Answer, *parts: str) -> tuple[int, bytes]:
+    """Status and body, without what may differ."""
+    data = answer.data.replace(request_id(answer), b"")
+    for part in parts:
+        data = data.replace(part.encode(), b"")
+    return answer.status_code, data
+
+
+def with_ids(app: Flask, kind: type) -> set[str]:
+    return {rule.endpoint for rule, _ in pages(app, kind) if rule.arguments - {"slug"}}
+
+
+def test_every_page_with_an_id_has_a_sample(app: Flask) -> None:
+    assert with_ids(app, Member) == set(SAMPLES)
+    assert with_ids(app, User) == set(PERSONAL)
+    assert all("slug" in rule.arguments for rule, _ in pages(app, Member))
+
+
+def test_pages_of_another_organization_are_not_there(
+    app: Flask, acme: Account, globex: Account, sign_in: SignIn
+) -> None:
+    """Byte for byte as for an organization that never was."""
+    outsider = sign_in(acme, Role.OWNER)
+    for rule, method in pages(app, Member):
+        theirs = path_of(app, rule, slug=globex.slug)
+        invented = path_of(app, rule, slug="never-was")
+        refusal = without(call(outsider, method, invented), "never-was")
+        assert refusal[0] == 404, f"{method} {rule}"
+        assert without(call(outsider, method, theirs), globex.slug) == refusal, f"{method} {rule}"
+
+
+def test_things_of_another_organization_are_not_there(
+    app: Flask, acme: Account, globex: Account, sign_in: SignIn
+) -> None:
+    owner, their_owner = sign_in(acme, Role.OWNER), sign_in(globex, Role.OWNER)
+    for rule, method in pages(app, Member):
+        if rule.endpoint not in SAMPLES:
+            continue
+        theirs = SAMPLES[rule.endpoint](app, globex)
+        invented = {name: f"{value[:-5]}zzzzz" for name, value in theirs.items()}
+        hidden = (*theirs.values(), *invented.values())
+        refusal = without(
+            call(owner, method, path_of(app, rule, slug=acme.slug, **invented)), *hidden
+        )
+        assert refusal[0] == 404, f"{method} {rule}"
+        answer = call(owner, method, path_of(app, rule, slug=acme.slug, **theirs))
+        assert without(answer, *hidden) == refusal, f"{method} {rule}"
+        own = call(their_owner, method, path_of(app, rule, slug=globex.slug, **theirs))
+        assert own.status_code != 404, f"{method} {rule}"
+
+
+def test_things_of_another_person_are_not_there(app: Flask, acme: Account, sign_in: SignIn) -> None:
+    person, other = sign_in(acme), sign_in(acme)
+    for rule, method in pages(app, User):
+        if rule.endpoint not in PERSONAL:
+            continue
+        theirs = PERSONAL[rule.endpoint](other)
+        answer = call(person, method, path_of(app, rule, **theirs))
+        assert answer.status_code == 404, f"{method} {rule}"
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_role_may_what_the_table_says(
+    app: Flask, acme: Account, sign_in: SignIn, role: Role
+) -> None:
+    member = sign_in(acme, role)
+    for rule, method in pages(app, Member):
+        requirement = requirement_of(app, rule)
+        assert isinstance(requirement, Member)
+        answer = call(member, method, path_of(app, rule, slug=acme.slug))
+        allowed = permissions.may(role, requirement.action)
+        assert (answer.status_code != 403) is allowed, f"{method} {rule} {answer.status_code}"
+
+
+@pytest.mark.parametrize("kind", [User, Member])
+def test_pages_lead_to_the_sign_in_page(
+    app: Flask, client: ApiClient, acme: Account, kind: type
+) -> None:
+    """A key opens none."""
+    for rule, method in pages(app, kind):
+        path = path_of(app, rule, slug=acme.slug)
+        for headers in ({}, bearer(acme.key)):
+            answer = client.open(path, method=method, headers={**SAME_SITE, **headers})
+            assert answer.status_code == 303, f"{method} {path}"
+            assert answer.headers["Location"].startswith("/login?next=%2F"), f"{method} {path}"
+
+
+def test_a_session_does_not_open_the_api(app: Flask, acme: Account, sign_in: SignIn) -> None:
+    member = sign_in(acme, Role.OWNER)
+    for rule, method in pages(app, Key):
+        answer = call(member, method, path_of(app, rule))
+        assert answer.status_code == 401, f"{method} {rule}"
+
+
+@pytest.mark.parametrize("kind", [Visitor, User, Member])
+def test_other_sites_change_nothing(app: Flask, acme: Account, sign_in: SignIn, kind: type) -> None:
+    member = sign_in(acme, Role.OWNER)
+    for rule, method in pages(app, kind):
+        if method == "GET":
+            continue
+        path = path_of(app, rule, slug=acme.slug)
+        for headers in ({}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://a.example"}):
+            answer = member.open(path, method=method, headers=headers)
+            assert answer.status_code == 403, f"{method} {path}"
+
+
+def test_the_console_is_not_there_for_others(
+    app: Flask, client: ApiClient, acme: Account, sign_in: SignIn
+) -> None:
+    for rule, method in pages(app, Staff):
+        for caller in (client, sign_in(acme, Role.OWNER), sign_in(acme, is_staff=True)):
+            assert call(caller, method, path_of(app, rule)).status_code == 404, f"{method} {rule}"
+
+
+def test_nothing_that_changes_is_open_to_everybody_s_browser(app: Flask) -> None:
+    """What a form could send names a requirement that refuses other sites, or a key."""
+    writing = {
+        rule.endpoint for rule, method in pages(app, Nothing) if method not in ("GET", "HEAD")
+    }
+    assert writing <= {"account.register", "webhooks.receive", "delivery.upload"}
