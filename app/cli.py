@@ -94,10 +94,11 @@ def allow_host(email: str, host: str, forget: bool) -> None:
         organization = identity.organization_of(session, email)
     with transaction(organization.id) as session:
         if forget:
-            allowed_hosts.forget(session, host)
+            allowed_hosts.forget(session, host, OPERATOR, now())
             click.echo(f"Images are not fetched from {host} any more.")
         else:
-            click.echo(f"Images may be fetched from {allowed_hosts.allow(session, host)}.")
+            name = allowed_hosts.allow(session, host, OPERATOR, now())
+            click.echo(f"Images may be fetched from {name}.")
 
 
 def _scopes(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, ...]:
