@@ -34,5 +34,4 @@ def tell(session: TenantSession, user: User, change: str, site: str, now: dateti
         change=change,
         email=user.email,
         security=f"{site}/account/security",
-        sessions=f"{site}/account/sessions",
     )

@@ -205,7 +205,7 @@ def _parsed(answer: str, problem: str) -> dict[str, Any]:
     """A browser's answer as it came. Raises BadRequest with ``problem``."""
     try:
         parsed = json.loads(answer) if len(answer) <= LONGEST_ANSWER else None
-    except ValueError:
+    except (ValueError, RecursionError):
         parsed = None
     if not isinstance(parsed, dict):
         raise BadRequest(problem)
