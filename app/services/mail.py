@@ -22,7 +22,8 @@ DIRECTION_MARKS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "F
 
 def queue(session: TenantSession, to: str, letter: str, now: datetime, **values: object) -> None:
     """Put a mail into the outbox. ``letter`` names the templates ``mail/<letter>.txt``, whose first
-    line is the subject, and ``.html``; both extend a layout. Links in ``values`` are absolute URLs.
+    line is the subject, and ``.html``; both extend a layout. Links in ``values`` are absolute URLs;
+    the filter ``date`` writes a datetime.
 
     Values may be anything that a stranger has typed: each is written on one line, and escaped in
     HTML.
@@ -55,7 +56,7 @@ def _html_of(letter: str, values: dict[str, object]) -> str:
 
 @lru_cache
 def _templates() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
@@ -63,12 +64,19 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["date"] = _date
+    return environment
 
 
 @lru_cache
 def _inliner() -> CSSInliner:
     """Puts the styles onto the elements; media queries stay in the head."""
     return CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
+
+
+def _date(moment: datetime) -> str:
+    """``24 Nov 2026``, in UTC."""
+    return f"{moment:%d %b %Y}".lstrip("0")
 
 
 def _on_one_line(value: object) -> object:
