@@ -23,6 +23,7 @@ from app.models import (
     new_id,
 )
 from app.services.accounts import keys, slugs
+from app.services.accounts.confirmation import CONFIRM_WITHIN, send_confirmation
 from app.services.accounts.principal import Allowance, Principal
 from app.services.accounts.sign_ins import Person
 from app.tenancy import TenantSession, insert_if_absent
@@ -73,9 +74,10 @@ def create_account(
     *,
     password: str | None = None,
     is_staff: bool = False,
+    is_confirmed: bool = False,
 ) -> Organization:
-    """Create a user with an organization on the FREE plan. Raises BadRequest, Conflict for a known
-    mailbox."""
+    """Create a user with an organization on the FREE plan. ``is_confirmed`` is whether the address
+    is known to be theirs. Raises BadRequest, Conflict for a known mailbox."""
     email = normalise_email(email)
     user_id = new_id("user", now)
     created = insert_if_absent(
@@ -86,6 +88,7 @@ def create_account(
         mailbox=mailbox_of(email),
         password_hash=PasswordHasher().hash(password) if password else None,
         is_staff=is_staff,
+        confirmed_at=now if is_confirmed else None,
         created_at=now,
     )
     if not created:
@@ -116,10 +119,14 @@ def create_organization(
     return organization
 
 
-def register(session: TenantSession, email: str, now: datetime) -> NewAccount:
-    """Create an account without a password, with one live and one test key. Raises BadRequest,
-    Conflict."""
+def register(session: TenantSession, email: str, site: str, now: datetime) -> NewAccount:
+    """Create an account without a password, with one live and one test key, and mail a link that
+    confirms the address. Without that the live key stops after ``CONFIRM_WITHIN``. Raises
+    BadRequest, Conflict."""
     organization = create_account(session, email, now)
+    organization.confirm_by = now + CONFIRM_WITHIN
+    user = session.scalars(select(User).where(User.email == normalise_email(email))).one()
+    send_confirmation(session, user, site, now)
     return NewAccount(
         api_key=keys.issue(
             session, org_id=organization.id, mode=Mode.LIVE, prefix="psx_", name="Default", now=now
