@@ -10,7 +10,9 @@ from app.web.request import api_request
 
 log = structlog.get_logger()
 
-QUIET_ENDPOINTS = frozenset({"health.healthz", "health.readyz", "docs.asset", "docs.favicon"})
+QUIET_ENDPOINTS = frozenset(
+    {"health.healthz", "health.readyz", "static_files.file", "docs.favicon"}
+)
 SIGNED = "/storage/"
 CONTENT_SECURITY_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
