@@ -59,14 +59,14 @@ def flush(redis: Redis) -> int:
 
 
 def _move(redis: Redis) -> int:
-    counts: Mapping[bytes, bytes] = redis.hgetall(MOVING)
-    by_organization: dict[str, list[bytes]] = defaultdict(list)
-    for name in counts:
-        by_organization[name.decode().partition(" ")[0]].append(name)
+    by_organization: dict[str, dict[str, int]] = defaultdict(dict)
+    for name, requests in redis.hgetall(MOVING).items():
+        counted = str(name, "ascii") if isinstance(name, bytes) else name
+        by_organization[counted.partition(" ")[0]][counted] = int(requests)
     moved = 0
-    for org_id, names in by_organization.items():
-        moved += _add(org_id, {name.decode(): int(counts[name]) for name in names})
-        redis.hdel(MOVING, *names)
+    for org_id, counts in by_organization.items():
+        moved += _add(org_id, counts)
+        redis.hdel(MOVING, *counts)
     return moved
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, exists, func, or_, select, update
+from sqlalchemy import exists, func, or_, select, update
 
 from app.models import ApiKey, AssetCount, Invitation, Membership
 from app.services.accounts.principal import Principal
@@ -60,8 +60,8 @@ def steps(session: TenantSession, principal: Principal, person: Person) -> Steps
             or_(colleagues.exists(), exists(Invitation.id)),
         ).where(Membership.org_id == org_id, Membership.user_id == person.user_id)
     ).one()
-    is_hidden, *done = row
-    found = Steps(*done, has_second_factor=person.has_second_factor)
+    is_hidden, has_key, has_called, has_image, has_colleague = row
+    found = Steps(has_key, has_called, has_image, has_colleague, person.has_second_factor)
     return None if is_hidden or found.all_done else found
 
 
@@ -69,9 +69,7 @@ def dismiss(session: TenantSession, principal: Principal) -> None:
     """Hide the first steps from the person for good."""
     session.change(
         update(Membership)
-        .where(
-            Membership.org_id == principal.org_id, Membership.user_id == principal.actor.id
-        )
+        .where(Membership.org_id == principal.org_id, Membership.user_id == principal.actor.id)
         .values(steps_hidden=True)
     )
 

@@ -30,7 +30,7 @@ from app.services import mail
 from app.services.periods import next_period, period_of
 from app.tenancy import TenantSession, insert_if_absent, unscoped
 
-LETTER = "usage_notice"
+LETTER = "usage-notice"
 
 
 class Due(NamedTuple):
