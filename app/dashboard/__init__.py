@@ -2,7 +2,9 @@
 
 from flask import Blueprint
 
-from app.dashboard import account
+from app.dashboard import account, overview, usage
 
 blueprint = Blueprint("dashboard", __name__)
 blueprint.register_blueprint(account.blueprint)
+blueprint.register_blueprint(overview.blueprint)
+blueprint.register_blueprint(usage.blueprint)
