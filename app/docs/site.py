@@ -23,8 +23,8 @@ RETURNS = {
 """Notices for a customer who returns from the payment provider, by query parameter and value."""
 
 CURL = """\
-curl {host}compress/batch -H "x-api-key: $KEY" \\
-  -F 'files[]=@lake.jpg' -F mimeType=image/webp \\
+curl -F 'files[]=@lake.jpg' -F mimeType=image/webp \\
+  -H "x-api-key: $KEY" {host}compress/batch \\
   | jq -r '.results[0].data' | base64 -d > lake.webp"""
 """What made the picture of the home page (docs/home_picture.py)."""
 
