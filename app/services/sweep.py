@@ -14,7 +14,7 @@ from sqlalchemy import delete, select
 from app.adapters.storage.interface import Storage
 from app.extensions import transaction
 from app.models import DiscardedObject
-from app.services import idempotency, usage
+from app.services import idempotency, outbox, usage
 from app.services.accounts import confirmation
 from app.services.billing import inbox, plans
 from app.services.exports import export_jobs
@@ -43,6 +43,7 @@ class Sweeper(NamedTuple):
 SWEEPERS = (
     Sweeper("events", lambda _session, _now: [()], inbox.release_expired),
     Sweeper("links", lambda _session, _now: [()], confirmation.release_expired),
+    Sweeper("mails", lambda _session, _now: [()], outbox.release_expired),
     Sweeper("reservations", usage.organizations_with_expired, usage.release_expired),
     Sweeper("uploads", ingest.partitions_with_expired, ingest.release_expired),
     Sweeper("renditions", kept_renditions.partitions_with_expired, kept_renditions.release_expired),
