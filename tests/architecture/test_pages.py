@@ -12,6 +12,7 @@ from app.services.accounts import permissions
 from app.web.requirements import Key, Member, Nothing, Staff, User, Visitor
 from tests.architecture.test_routes import requirement_of, rules
 from tests.client import Answer, ApiClient, bearer, unmarked
+from tests.clock import NOON
 from tests.conftest import Account, SignIn
 
 SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
