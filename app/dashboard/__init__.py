@@ -2,7 +2,10 @@
 
 from flask import Blueprint
 
-from app.dashboard import account
+from app.dashboard import account, passkeys, second_step, security
 
 blueprint = Blueprint("dashboard", __name__)
 blueprint.register_blueprint(account.blueprint)
+security.blueprint.register_blueprint(passkeys.blueprint)
+for section in (second_step, security):
+    blueprint.register_blueprint(section.blueprint)
