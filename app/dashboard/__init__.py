@@ -2,7 +2,8 @@
 
 from flask import Blueprint
 
-from app.dashboard import account
+from app.dashboard import account, account_sessions, door, mailed
 
 blueprint = Blueprint("dashboard", __name__)
-blueprint.register_blueprint(account.blueprint)
+for section in (door, mailed, account, account_sessions):
+    blueprint.register_blueprint(section.blueprint)
