@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from argon2 import PasswordHasher
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import or_, select, update
 
@@ -22,7 +21,7 @@ from app.models import (
     User,
     new_id,
 )
-from app.services.accounts import keys, slugs
+from app.services.accounts import keys, passwords, slugs
 from app.services.accounts.confirmation import CONFIRM_WITHIN, send_confirmation
 from app.services.accounts.principal import Allowance, Principal
 from app.services.accounts.sign_ins import Person
@@ -79,24 +78,41 @@ def create_account(
     """Create a user with an organization on the FREE plan. ``is_confirmed`` is whether the address
     is known to be theirs. Raises BadRequest, Conflict for a known mailbox."""
     email = normalise_email(email)
-    user_id = new_id("user", now)
-    created = insert_if_absent(
+    user_id = create_user(
         session,
-        User,
-        id=user_id,
-        email=email,
-        mailbox=mailbox_of(email),
-        password_hash=PasswordHasher().hash(password) if password else None,
+        email,
+        now,
+        password_hash=passwords.hashed(password, email) if password else None,
         is_staff=is_staff,
         confirmed_at=now if is_confirmed else None,
-        created_at=now,
     )
-    if not created:
+    if user_id is None:
         raise Conflict(
             "An account with this e-mail already exists. Keys are shown only once; rotate via POST "
             "/auth/rotate-key."
         )
     return create_organization(session, user_id, email.partition("@")[0], now)
+
+
+def create_user(session: TenantSession, email: str, now: datetime, **values: object) -> str | None:
+    """Create a user with a normalised address and return their id; None if the mailbox has an
+    account."""
+    user_id = new_id("user", now)
+    mailbox = mailbox_of(email)
+    created = insert_if_absent(
+        session, User, id=user_id, email=email, mailbox=mailbox, created_at=now, **values
+    )
+    return user_id if created else None
+
+
+def find_user(session: TenantSession, email: str) -> User | None:
+    """The user with this address, or else with its mailbox; None also for what is no address."""
+    try:
+        email = normalise_email(email)
+    except BadRequest:
+        return None
+    known = select(User).where(or_(User.email == email, User.mailbox == mailbox_of(email)))
+    return session.scalar(known.order_by(User.email != email).limit(1))
 
 
 def create_organization(
