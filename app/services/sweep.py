@@ -15,6 +15,7 @@ from app.adapters.storage.interface import Storage
 from app.extensions import transaction
 from app.models import DiscardedObject
 from app.services import idempotency, usage
+from app.services.accounts import invitations
 from app.services.billing import inbox, plans
 from app.services.exports import export_jobs
 from app.services.library import assets, ingest, kept_renditions
@@ -47,6 +48,7 @@ SWEEPERS = (
     Sweeper("exports", export_jobs.partitions_with_expired, export_jobs.release_expired),
     Sweeper("answers", idempotency.partitions_with_expired, idempotency.release_expired),
     Sweeper("test assets", assets.partitions_with_expired, assets.release_expired),
+    Sweeper("invitations", invitations.organizations_with_expired, invitations.release_expired),
     Sweeper("plans", plans.organizations_with_lapsed, plans.lapse),
 )
 

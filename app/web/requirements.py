@@ -215,6 +215,8 @@ def authorize() -> BaseResponse | None:
         return _lead_to(SIGN_IN)
     except ReauthenticationNeeded:
         return _lead_to(SIGN_IN_AGAIN)
+    if moved := _present_path():
+        return redirect(moved, 308, Response=_uncached)
     if g.principal:
         api_request().allow(g.principal.allowance, uploads=media.FORM in media.taken())
     return None

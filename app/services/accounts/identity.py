@@ -76,6 +76,22 @@ def create_account(
 ) -> Organization:
     """Create a user with an organization on the FREE plan. Raises BadRequest, Conflict for a known
     mailbox."""
+    password_hash = PasswordHasher().hash(password) if password else None
+    user_id = create_user(session, email, now, password_hash=password_hash, is_staff=is_staff)
+    name = session.get_one(User, user_id).email.partition("@")[0]
+    return create_organization(session, user_id, name, now)
+
+
+def create_user(
+    session: TenantSession,
+    email: str,
+    now: datetime,
+    *,
+    password_hash: str | None = None,
+    is_staff: bool = False,
+) -> str:
+    """Create a user without an organization and return its id. Raises BadRequest, Conflict for a
+    known mailbox."""
     email = normalise_email(email)
     user_id = new_id("user", now)
     created = insert_if_absent(
@@ -84,7 +100,7 @@ def create_account(
         id=user_id,
         email=email,
         mailbox=mailbox_of(email),
-        password_hash=PasswordHasher().hash(password) if password else None,
+        password_hash=password_hash,
         is_staff=is_staff,
         created_at=now,
     )
@@ -93,7 +109,15 @@ def create_account(
             "An account with this e-mail already exists. Keys are shown only once; rotate via POST "
             "/auth/rotate-key."
         )
-    return create_organization(session, user_id, email.partition("@")[0], now)
+    return user_id
+
+
+def find_user(session: TenantSession, email: str) -> User | None:
+    """The user with this normalised address, or else with another address of its mailbox."""
+    same = or_(User.email == email, User.mailbox == mailbox_of(email))
+    return session.scalars(
+        select(User).where(same).order_by((User.email == email).desc()).limit(1)
+    ).one_or_none()
 
 
 def create_organization(
@@ -185,4 +209,5 @@ def member_of(
         allowance=Allowance.of(row.Plan, row.Organization, now, test_images),
         rate_limit_id=person.user_id,
         role=role,
+        slug=row.Organization.slug,
     )
