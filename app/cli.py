@@ -43,10 +43,11 @@ OPERATOR = Actor(ActorKind.SYSTEM, "operator")
 )
 @click.option("--staff", is_flag=True, help="May enter the staff console.")
 def create_user(email: str, password: str | None, staff: bool) -> None:
-    """Make a user with an organization of their own on the FREE plan."""
+    """Make a user with an organization of their own on the FREE plan. The address counts as
+    confirmed."""
     with transaction() as session:
         organization = identity.create_account(
-            session, email, now(), password=password, is_staff=staff
+            session, email, now(), password=password, is_staff=staff, is_confirmed=True
         )
     click.echo(
         f"Created {identity.normalise_email(email)} with the organization {organization.id}."
@@ -93,10 +94,11 @@ def allow_host(email: str, host: str, forget: bool) -> None:
         organization = identity.organization_of(session, email)
     with transaction(organization.id) as session:
         if forget:
-            allowed_hosts.forget(session, host)
+            allowed_hosts.forget(session, host, OPERATOR, now())
             click.echo(f"Images are not fetched from {host} any more.")
         else:
-            click.echo(f"Images may be fetched from {allowed_hosts.allow(session, host)}.")
+            name = allowed_hosts.allow(session, host, OPERATOR, now())
+            click.echo(f"Images may be fetched from {name}.")
 
 
 def _scopes(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, ...]:

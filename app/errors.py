@@ -119,6 +119,15 @@ class RoleTooLow(Forbidden):
     advice = "Ask an admin or the owner of the organization to do it, or to change your role."
 
 
+class EmailUnconfirmed(Forbidden):
+    code = "email_unconfirmed"
+    title = "Nobody has confirmed the account's e-mail address"
+    advice = (
+        "Open the link in the mail that was sent when the account was opened, or ask for another "
+        "one at `/claim`. The live keys work again at once; test keys work meanwhile."
+    )
+
+
 class ReauthenticationNeeded(Forbidden):
     code = "reauthentication_needed"
     title = "Show once more that it is you"

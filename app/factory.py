@@ -10,7 +10,7 @@ from flask_cors import CORS
 from flask_openapi import Info, OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app import api, cli, dashboard, health, logs, web
+from app import api, cli, dashboard, docs, health, logs, web
 from app.adapters.fetching.fetcher import Fetcher
 from app.adapters.painter import Painter
 from app.adapters.payments.stripe import StripePayments
@@ -21,7 +21,6 @@ from app.adapters.storage.s3 import S3Storage
 from app.config import Settings
 from app.delivery import published
 from app.delivery import storage as delivery
-from app.docs import pages
 from app.extensions import db, migrate
 from app.imaging import ImagingPool, Limits
 from app.services.accounts.principal import MEGABYTE
@@ -50,7 +49,7 @@ collections, get signed URLs of transformed copies, export many as a ZIP.
 
 A test key works like the live one, makes 500 images a day unless the operator says otherwise,
 counts nothing, and puts a watermark on what it makes. Every answer tells in `RateLimit` what is
-left of the [rate limit](/docs/billing) that is nearest to refusing; every refusal has the same
+left of the [rate limit](/plans) that is nearest to refusing; every refusal has the same
 body, explained under [errors](/docs/errors). All of it is a [Postman
 collection](/docs/postman.json) too.
 """
@@ -135,7 +134,7 @@ def _add_surfaces(app: OpenAPI) -> None:
     )
     web.init_app(app)
     api.init_app(app)
-    for surface in (delivery, published, stripe_webhook, dashboard, pages, health):
+    for surface in (delivery, published, stripe_webhook, dashboard, docs, health):
         app.register_blueprint(surface.blueprint)
     cli.init_app(app)
 

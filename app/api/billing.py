@@ -81,4 +81,4 @@ def _provider() -> Provider:
 
 
 def _return_url() -> str:
-    return links.absolute(url_for("docs.billing"))
+    return links.absolute(url_for("docs.site.plans"))

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response
 
-from app.web.pages import page
+from app.dashboard.frame import account_page
 from app.web.requirements import User, requires
 from app.web.sessions import person
 
@@ -12,4 +12,4 @@ blueprint = Blueprint("account", __name__)
 @blueprint.get("/account")
 @requires(User())
 def show() -> Response:
-    return page("dashboard/account.html", person=person())
+    return account_page("dashboard/account.html", person=person())

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.extensions import Base
 from app.models.actors import ActedBy
 from app.models.types import UtcDateTime
-from app.tenancy import OrgOwned
+from app.tenancy import AppendOnly, OrgOwned
 
 MAX_PROVIDER_ID_LENGTH = 255
 """Stripe promises that no id is longer."""
@@ -68,7 +68,7 @@ class StripeEvent(Base):
     outcome: Mapped[str | None] = mapped_column(String(500))
 
 
-class AuditEntry(ActedBy, OrgOwned, Base):
+class AuditEntry(ActedBy, AppendOnly, OrgOwned, Base):
     """A change to an organization, with its actor. ``before`` and ``after`` hold the values that
     differ; ``address`` is the IP address of the request that made it, if one did."""
 

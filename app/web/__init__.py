@@ -3,7 +3,18 @@ through it."""
 
 from flask import Flask
 
-from app.web import admission, errors, headers, idempotency, limits, media, requirements, sessions
+from app.web import (
+    admission,
+    errors,
+    formats,
+    headers,
+    idempotency,
+    limits,
+    media,
+    requirements,
+    sessions,
+    static_files,
+)
 
 
 def init_app(app: Flask) -> None:
@@ -13,6 +24,8 @@ def init_app(app: Flask) -> None:
     After the view, in reverse: keep the answer, add the headers, log.
     """
     errors.init_app(app)
+    formats.init_app(app)
+    app.register_blueprint(static_files.blueprint)
     sessions.init_app(app)
     app.before_request(headers.begin)
     app.after_request(headers.finish)

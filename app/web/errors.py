@@ -1,8 +1,6 @@
 """Renders every error in one format per surface, whatever raised it."""
 
 import sqlite3
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import structlog
@@ -86,7 +84,7 @@ def init_app(app: Flask) -> None:
 
 
 def render(error: AppError) -> Response:
-    response = RENDERERS.get(_surface(), as_json)(error)
+    response = as_page(error) if _wants_page() else as_json(error)
     response.status_code = error.status
     response.headers.update(error.headers)
     return response
@@ -104,23 +102,34 @@ def as_json(error: AppError) -> Response:
     return jsonify(body.model_dump(exclude_none=True))
 
 
-def as_page(template: str, error: AppError) -> Response:
-    return page(template, error=error, request_id=api_request().id)
+def as_page(error: AppError) -> Response:
+    return page("site/error.html", error=error, request_id=api_request().id)
 
 
-RENDERERS: dict[str, Callable[[AppError], Response]] = {
-    "dashboard": partial(as_page, "dashboard/error.html"),
-}
-"""The error renderer of each surface, by blueprint name; JSON for the others."""
-SURFACES = {"/account": "dashboard", "/dashboard": "dashboard"}
-"""Surfaces by path prefix, for paths that match no view."""
+PAGES = frozenset({"dashboard"})
+"""Blueprints that answer people only."""
+MIXED = frozenset({"docs", "static_files", ""})
+"""Blueprints that answer browsers with pages, and programs with JSON; also no blueprint."""
+PEOPLE_S_PATHS = ("/account", "/dashboard")
+"""Where nothing but pages is, for paths that match no view."""
+API_PATHS = (
+    "/auth", "/compress", "/usage", "/billing", "/v1", "/api", "/storage", "/published",
+    "/webhooks", "/openapi.json", "/healthz", "/readyz", "/metrics",
+)  # fmt: skip
+"""Where no page is, for paths that match no view."""
 
 
-def _surface() -> str:
-    if request.blueprint:
-        return request.blueprint.partition(".")[0]
-    path = f"{request.path}/"
-    return next((name for start, name in SURFACES.items() if path.startswith(f"{start}/")), "")
+def _wants_page() -> bool:
+    surface = (request.blueprint or "").partition(".")[0]
+    if surface in PAGES or (not surface and _is_below(PEOPLE_S_PATHS)):
+        return True
+    if surface not in MIXED or (not surface and _is_below(API_PATHS)):
+        return False
+    return "text/html" in request.accept_mimetypes.values()
+
+
+def _is_below(prefixes: tuple[str, ...]) -> bool:
+    return f"{request.path}/".startswith(tuple(f"{prefix}/" for prefix in prefixes))
 
 
 def invalid_request(error: ValidationError) -> Any:

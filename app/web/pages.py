@@ -1,16 +1,44 @@
-"""HTML pages that may load files from this server only."""
+"""HTML pages, which may load files from this server only and run no script in the page itself."""
 
+from collections.abc import Sequence
+from secrets import token_urlsafe
 from typing import Any
 
-from flask import Response, make_response, render_template
+from flask import Response, make_response, render_template, request
 
-POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
-)
+POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self' 'nonce-{nonce}'",
+    "style-src": "'self'",
+    "font-src": "'self'",
+    "img-src": "'self' data:",
+    "connect-src": "'self'",
+    "form-action": "'self'",
+    "base-uri": "'none'",
+    "frame-ancestors": "'none'",
+}
+THEMES = frozenset({"light", "dark"})
 
 
-def page(template: str, **values: Any) -> Response:
-    response = make_response(render_template(template, **values))
-    response.headers["Content-Security-Policy"] = POLICY
+def page(template: str, *, policy: dict[str, str] | None = None, **values: Any) -> Response:
+    """Render a page. ``policy`` replaces directives of the Content-Security-Policy."""
+    nonce = token_urlsafe(16)
+    response = make_response(render_template(template, nonce=nonce, theme=theme(), **values))
+    directives = {**POLICY, **(policy or {})}
+    response.headers["Content-Security-Policy"] = "; ".join(
+        f"{name} {sources}" for name, sources in directives.items()
+    ).format(nonce=nonce)
+    response.headers["Cache-Control"] = "no-store"
+    response.vary.add("Cookie")
     return response
+
+
+def theme() -> str:
+    """The theme that the visitor has chosen; empty where the system's holds."""
+    chosen = request.cookies.get("theme", "")
+    return chosen if chosen in THEMES else ""
+
+
+def form_targets(origins: Sequence[str]) -> dict[str, str]:
+    """The policy for a page whose forms may lead to other servers, such as that of payments."""
+    return {"form-action": " ".join(["'self'", *origins])}

@@ -23,7 +23,7 @@ from app.extensions import transaction
 from app.imaging import ImagingPool, Picture, Turn
 from app.models import Kept
 from app.services import kept
-from app.services.exports import export_jobs, export_worker
+from app.services.exports import export_jobs, export_worker, leased_zips
 from app.services.library import renditions
 from app.services.sweep import sweep
 from app.tenancy import unscoped
@@ -388,7 +388,7 @@ def test_a_worker_whose_claim_was_taken_stops_and_leaves_the_other_s_work(
 def test_cancelling_stops_a_running_export(
     app: Flask, client: ApiClient, acme: Account, export: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export_worker, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(leased_zips, "HEARTBEAT_SECONDS", 0.01)
     ids = [upload(client, acme.key, encoded(width=100 + n, height=70))["id"] for n in range(30)]
     answer = export(ids, **{"async": True})
     url = f"{URL}/{answer.json['id']}"

@@ -1,7 +1,9 @@
 """The wall: whatever form a statement takes, it sees one organization."""
 
+import ast
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +11,20 @@ from sqlalchemy import Select, delete, exists, func, insert, literal, select, un
 from sqlalchemy.orm import aliased
 
 from app.extensions import transaction
-from app.models import ExportPreset, Organization, UsageCounter, new_id
-from app.tenancy import TenancyError, bind_org, insert_if_absent, insert_those_absent, unscoped
+from app.models import AuditEntry, ExportPreset, Organization, UsageCounter, new_id
+from app.services import audit
+from app.tenancy import (
+    TenancyError,
+    bind_org,
+    erasing,
+    insert_if_absent,
+    insert_those_absent,
+    unscoped,
+)
+from tests.actors import TEST
+from tests.architecture.test_sources import SOURCES
 from tests.clock import NOON
-from tests.conftest import Account
+from tests.conftest import ROOT, Account
 from tests.databases import on_both_databases
 
 pytestmark = [on_both_databases, pytest.mark.usefixtures("context")]
@@ -187,3 +199,43 @@ def test_rows_that_are_there_keep_their_organization_and_mode(acme: Account, par
         session.add(preset())
     with pytest.raises(TenancyError), transaction(acme.org_id, "live") as session:
         setattr(session.scalars(select(ExportPreset)).one(), part, None)
+
+
+@pytest.fixture
+def entry(acme: Account) -> AuditEntry:
+    with transaction(acme.org_id) as session:
+        audit.record(session, TEST, "thing.changed", {"name": "a"}, {"name": "b"}, NOON)
+    with transaction(acme.org_id) as session:
+        return session.scalars(select(AuditEntry).where(AuditEntry.action == "thing.changed")).one()
+
+
+def test_the_audit_log_is_append_only(acme: Account, entry: AuditEntry) -> None:
+    mine = AuditEntry.id == entry.id
+    for statement in (update(AuditEntry).where(mine).values(action="b"), delete(AuditEntry)):
+        with pytest.raises(TenancyError), transaction(acme.org_id) as session:
+            session.change(statement)
+        with pytest.raises(TenancyError), transaction() as session, unscoped(session, "a test"):
+            session.change(statement.where(mine))
+    with pytest.raises(TenancyError), transaction(acme.org_id) as session:
+        session.scalars(select(AuditEntry).where(mine)).one().action = "b"
+    with pytest.raises(TenancyError), transaction(acme.org_id) as session:
+        session.delete(session.scalars(select(AuditEntry).where(mine)).one())
+    with transaction(acme.org_id) as session:
+        assert session.scalars(select(AuditEntry.action).where(mine)).all() == ["thing.changed"]
+
+
+def test_only_the_deletion_of_an_organization_deletes_audit_entries(
+    acme: Account, entry: AuditEntry
+) -> None:
+    with transaction(acme.org_id) as session, erasing(session):
+        assert session.change(delete(AuditEntry).where(AuditEntry.id == entry.id)) == 1
+    users = [path for path in SOURCES if "erasing" in names_in(path)]
+    assert [str(path.relative_to(ROOT / "app")) for path in users] == [
+        "services/deletion/rows.py",
+        "tenancy.py",
+    ]
+
+
+def names_in(path: Path) -> set[str]:
+    tree = ast.walk(ast.parse(path.read_text()))
+    return {node.name for node in tree if isinstance(node, ast.alias | ast.FunctionDef)}

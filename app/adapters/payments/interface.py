@@ -103,6 +103,11 @@ class Payments(Protocol):
         CustomerGone."""
         ...
 
+    def cancel(self, subscription_id: str) -> None:
+        """End a subscription at once, without a refund. One that has ended, or never was, is
+        left."""
+        ...
+
     def customer_of_charge(self, charge_id: str) -> str | None:
         """The id of the customer who paid."""
         ...

@@ -202,6 +202,10 @@ class StripePayments:
                 {"customer": customer_id, "return_url": return_url}
             ).url
 
+    def cancel(self, subscription_id: str) -> None:
+        with _answering(), _cancelling_once():
+            self._stripe.subscriptions.cancel(subscription_id)
+
     def customer_of_charge(self, charge_id: str) -> str | None:
         with _answering():
             return _id(self._stripe.charges.retrieve(charge_id).customer)
@@ -278,6 +282,16 @@ def _counting_once() -> Iterator[None]:
         yield
     except stripe.InvalidRequestError as error:
         if COUNTED_ALREADY not in str(error):
+            raise
+
+
+@contextmanager
+def _cancelling_once() -> Iterator[None]:
+    """Stripe does not find a subscription that has ended when it is to end again."""
+    try:
+        yield
+    except stripe.InvalidRequestError as error:
+        if error.code != "resource_missing":
             raise
 
 

@@ -23,6 +23,7 @@ from app.models import (
     new_id,
 )
 from app.services.accounts import keys, slugs
+from app.services.accounts.confirmation import CONFIRM_WITHIN, send_confirmation
 from app.services.accounts.principal import Allowance, Principal
 from app.services.accounts.sign_ins import Person
 from app.tenancy import TenantSession, insert_if_absent
@@ -73,51 +74,46 @@ def create_account(
     *,
     password: str | None = None,
     is_staff: bool = False,
+    is_confirmed: bool = False,
 ) -> Organization:
-    """Create a user with an organization on the FREE plan. Raises BadRequest, Conflict for a known
-    mailbox."""
-    password_hash = PasswordHasher().hash(password) if password else None
-    user_id = create_user(session, email, now, password_hash=password_hash, is_staff=is_staff)
-    name = session.get_one(User, user_id).email.partition("@")[0]
-    return create_organization(session, user_id, name, now)
-
-
-def create_user(
-    session: TenantSession,
-    email: str,
-    now: datetime,
-    *,
-    password_hash: str | None = None,
-    is_staff: bool = False,
-) -> str:
-    """Create a user without an organization and return its id. Raises BadRequest, Conflict for a
-    known mailbox."""
+    """Create a user with an organization on the FREE plan. ``is_confirmed`` is whether the address
+    is known to be theirs. Raises BadRequest, Conflict for a known mailbox."""
     email = normalise_email(email)
-    user_id = new_id("user", now)
-    created = insert_if_absent(
+    user_id = create_user(
         session,
-        User,
-        id=user_id,
-        email=email,
-        mailbox=mailbox_of(email),
-        password_hash=password_hash,
+        email,
+        now,
+        password_hash=PasswordHasher().hash(password) if password else None,
         is_staff=is_staff,
-        created_at=now,
+        confirmed_at=now if is_confirmed else None,
     )
-    if not created:
+    if user_id is None:
         raise Conflict(
             "An account with this e-mail already exists. Keys are shown only once; rotate via POST "
             "/auth/rotate-key."
         )
-    return user_id
+    return create_organization(session, user_id, email.partition("@")[0], now)
+
+
+def create_user(session: TenantSession, email: str, now: datetime, **values: object) -> str | None:
+    """Create a user with a normalised address and return their id; None if the mailbox has an
+    account."""
+    user_id = new_id("user", now)
+    mailbox = mailbox_of(email)
+    created = insert_if_absent(
+        session, User, id=user_id, email=email, mailbox=mailbox, created_at=now, **values
+    )
+    return user_id if created else None
 
 
 def find_user(session: TenantSession, email: str) -> User | None:
-    """The user with this normalised address, or else with another address of its mailbox."""
-    same = or_(User.email == email, User.mailbox == mailbox_of(email))
-    return session.scalars(
-        select(User).where(same).order_by((User.email == email).desc()).limit(1)
-    ).one_or_none()
+    """The user with this address, or else with its mailbox; None also for what is no address."""
+    try:
+        email = normalise_email(email)
+    except BadRequest:
+        return None
+    known = select(User).where(or_(User.email == email, User.mailbox == mailbox_of(email)))
+    return session.scalar(known.order_by(User.email != email).limit(1))
 
 
 def create_organization(
@@ -140,10 +136,14 @@ def create_organization(
     return organization
 
 
-def register(session: TenantSession, email: str, now: datetime) -> NewAccount:
-    """Create an account without a password, with one live and one test key. Raises BadRequest,
-    Conflict."""
+def register(session: TenantSession, email: str, site: str, now: datetime) -> NewAccount:
+    """Create an account without a password, with one live and one test key, and mail a link that
+    confirms the address. Without that the live key stops after ``CONFIRM_WITHIN``. Raises
+    BadRequest, Conflict."""
     organization = create_account(session, email, now)
+    organization.confirm_by = now + CONFIRM_WITHIN
+    user = session.scalars(select(User).where(User.email == normalise_email(email))).one()
+    send_confirmation(session, user, site, now)
     return NewAccount(
         api_key=keys.issue(
             session, org_id=organization.id, mode=Mode.LIVE, prefix="psx_", name="Default", now=now

@@ -20,7 +20,7 @@ from app.models import (
     new_id,
 )
 from app.services import audit, mail
-from app.services.accounts import identity, members
+from app.services.accounts import identity, members, passwords
 from app.services.accounts.keys import digest
 from app.services.accounts.permissions import Action
 from app.services.accounts.principal import Principal
@@ -190,9 +190,12 @@ def open_account(
     """Open an account for the invited address and accept. The address counts as confirmed, because
     the link was mailed to it. Returns the user's id. Raises BadRequest for the password, Conflict
     if the address has an account."""
-    password_hash = identity.hash_password(password)
-    user_id = identity.create_user(session, email, now, password_hash=password_hash)
-    session.get_one(User, user_id).confirmed_at = now
+    password_hash = passwords.hashed(password, email)
+    user_id = identity.create_user(
+        session, email, now, password_hash=password_hash, confirmed_at=now
+    )
+    if user_id is None:
+        raise Conflict("This address has an account by now. Sign in to accept the invitation.")
     accept(session, token, user_id, address, now)
     return user_id
 
@@ -265,6 +268,4 @@ def _send(
 
 def _too_often(sentence: str, wait: timedelta) -> RateLimited:
     seconds = round(wait.total_seconds())
-    return RateLimited(
-        f"{sentence} Try again later.", headers={"Retry-After": str(seconds)}
-    )
+    return RateLimited(f"{sentence} Try again later.", headers={"Retry-After": str(seconds)})

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Select, or_, select, update
 
 from app.config import TEST_IMAGES_PER_DAY
-from app.errors import Unauthenticated
+from app.errors import EmailUnconfirmed, Unauthenticated
 from app.extensions import transaction
 from app.models import Actor, ActorKind, ApiKey, Mode, Organization, Plan, new_id
 from app.models.types import digits_of
@@ -106,7 +106,8 @@ def authenticate(key: str, now: datetime, test_images: int = TEST_IMAGES_PER_DAY
     """The principal of ``key``, read from the database each time, so that a revocation takes effect
     at once. Records the time of use.
 
-    ``test_images`` is the daily limit of images of test keys. Raises Unauthenticated.
+    ``test_images`` is the daily limit of images of test keys. Raises Unauthenticated,
+    EmailUnconfirmed.
     """
     mode, secret = parse(key)
     with transaction() as session:
@@ -118,6 +119,7 @@ def authenticate(key: str, now: datetime, test_images: int = TEST_IMAGES_PER_DAY
         api_key, organization, plan = row
         if api_key.expires_at and api_key.expires_at <= now:
             raise Unauthenticated("This API key has expired.")
+        _check_organization(organization, mode, now)
         stale = now - LAST_USED_RESOLUTION
         if api_key.last_used_at is None or api_key.last_used_at <= stale:
             session.change(
@@ -129,6 +131,22 @@ def authenticate(key: str, now: datetime, test_images: int = TEST_IMAGES_PER_DAY
                 .values(last_used_at=now)
             )
         return _principal(api_key, organization, plan, now, test_images)
+
+
+def _check_organization(organization: Organization, mode: Mode, now: datetime) -> None:
+    """Raises Unauthenticated while the organization is being deleted, EmailUnconfirmed for a live
+    key if no owner has confirmed an address in time."""
+    if organization.delete_at:
+        raise Unauthenticated(
+            "The organization of this API key is being deleted. Its keys work again when an owner "
+            "takes that back in the dashboard."
+        )
+    confirm_by = organization.confirm_by
+    if mode is Mode.LIVE and confirm_by and confirm_by <= now:
+        raise EmailUnconfirmed(
+            "Nobody has confirmed the e-mail address of this account. Open the link in the mail "
+            "that was sent to it, or ask for another one at /claim. Test keys go on."
+        )
 
 
 def principal_of(

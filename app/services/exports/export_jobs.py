@@ -20,6 +20,7 @@ from app.services import discarded_objects, idempotency
 from app.services.accounts.principal import Principal
 from app.services.exports import export_zips, exports
 from app.services.exports.exports import Config
+from app.services.exports.leased_zips import LEASE
 from app.services.idempotency import RequestClaim
 from app.tenancy import TenantSession, partitions_with
 
@@ -30,7 +31,6 @@ MAX_UNFINISHED = 20
 ZIP_RETENTION = timedelta(hours=24)
 """How long a ZIP is kept, unless it is removed earlier to make room for newer ones."""
 EXPORT_RETENTION = timedelta(days=30)
-LEASE = timedelta(seconds=10)
 UNFINISHED = (ExportStatus.QUEUED, ExportStatus.RUNNING)
 
 

@@ -5,12 +5,9 @@ worker dies, the lease ends and the export is enqueued again. Finished rendition
 counted already, so a second attempt only packs them.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
-from contextvars import copy_context
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from threading import Event
 
 import structlog
 from sqlalchemy import Update, and_, select, update
@@ -22,20 +19,15 @@ from app.services import discarded_objects, kept
 from app.services.accounts import keys
 from app.services.accounts.principal import MEGABYTE, Principal
 from app.services.exports import export_zips, exports
-from app.services.exports.export_jobs import LEASE, UNFINISHED, ZIP_RETENTION, DueExport, zip_key
+from app.services.exports.export_jobs import UNFINISHED, ZIP_RETENTION, DueExport, zip_key
 from app.services.exports.exports import Config, Progress
-from app.services.heartbeat import Heartbeat
+from app.services.exports.leased_zips import LEASE, LeasedZip, LeaseLost
 from app.services.processing_context import ProcessingContext
 from app.tenancy import TenantSession
 
 log = structlog.get_logger()
 
-HEARTBEAT_SECONDS = 2.0
 MAX_ATTEMPTS = 20
-
-
-class LeaseLost(Exception):
-    """The export was cancelled, or another worker has claimed it."""
 
 
 @dataclass(frozen=True)
@@ -117,45 +109,33 @@ def _claim(session: TenantSession, export_id: str, now: datetime) -> Attempt | N
 
 @dataclass(frozen=True)
 class _Packing:
-    """The work of one attempt. ``lost`` is set when the claim is lost."""
+    """The work of one attempt."""
 
     principal: Principal
     attempt: Attempt
     context: ProcessingContext
     progress: Progress = field(default_factory=Progress)
-    lost: Event = field(default_factory=Event)
 
     def run(self) -> None:
         attempt, context = self.attempt, self.context
-        variables = copy_context()  # for the thread that renews the lease
-        heartbeat = Heartbeat[str](
-            "export-lease", HEARTBEAT_SECONDS, lambda held: variables.run(self._renew, held)
-        )
         archive = exports.zip_of(
             self.principal, attempt.asset_ids, attempt.config, context, self.progress
         )
         try:
-            with heartbeat.renewing(attempt.export_id), closing(archive) as chunks:
-                mine = self._until_lost(export_zips.within(self._limit, chunks))
-                context.storage.put(attempt.storage_key, mine, "application/zip")
+            LeasedZip(context.storage, attempt.storage_key, self._renew).put(
+                export_zips.within(self._limit, archive)
+            )
             self._finish()
         except LeaseLost:
             log.info("export.lost", export_id=attempt.export_id, attempt=attempt.number)
         except export_zips.ZipTooLarge:
             self._fail()
 
-    def _until_lost(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        for chunk in chunks:
-            if self.lost.is_set():
-                raise LeaseLost
-            yield chunk
-
-    def _renew(self, _held: frozenset[str]) -> None:
-        """Renew the lease and store the progress."""
+    def _renew(self) -> bool:
+        """Renew the lease and store the progress. Returns False if the claim is lost."""
         lease = {"lease_until": self.context.clock() + LEASE}
         with transaction(*self.principal.partition) as session:
-            if not session.change(self._mine.values(**lease, **self._counts)):
-                self.lost.set()
+            return session.change(self._mine.values(**lease, **self._counts)) == 1
 
     def _finish(self) -> None:
         """Mark the export done. If it was cancelled or claimed by another worker meanwhile, discard

@@ -1,7 +1,8 @@
 """The ZIPs of batch exports, which are kept for a day and as long as they fit
 (``services/kept``)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator
+from contextlib import closing
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, case, select, update
@@ -16,15 +17,18 @@ class ZipTooLarge(Exception):
     """A ZIP is larger than the limit of all kept ZIPs."""
 
 
-def within(limit: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield ``chunks`` as long as they have at most ``limit`` bytes in total. Raises
-    ZipTooLarge."""
+def within(limit: int, chunks: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
+    """Yield ``chunks`` as long as they have at most ``limit`` bytes in total, and close them.
+
+    Raises ZipTooLarge.
+    """
     size = 0
-    for chunk in chunks:
-        size += len(chunk)
-        if size > limit:
-            raise ZipTooLarge
-        yield chunk
+    with closing(chunks):
+        for chunk in chunks:
+            size += len(chunk)
+            if size > limit:
+                raise ZipTooLarge
+            yield chunk
 
 
 def remove(session: TenantSession, condition: ColumnElement[bool], now: datetime) -> int:

@@ -123,6 +123,10 @@ def test_all_calls_over_a_real_connection(clock: Clock, caplog: pytest.LogCaptur
 
         state.subscriptions.cancel(bought.id, at_period_end=True)
         assert payments.subscriptions_of(customer)[0].cancel_at == bought.items[0].period_end
+        for subscription_id in (bought.id, bought.id, "sub_never_was"):
+            payments.cancel(subscription_id)
+        assert payments.subscriptions_of(customer) == []
+        assert state.subscriptions.find(bought.id)["status"] == "canceled"
         state.customers.delete(customer)
         with pytest.raises(CustomerGone):
             payments.subscriptions_of(customer)

@@ -18,10 +18,11 @@ from app.imaging import Format, Transform
 from app.models import DiscardedObject, Export, ExportStatus
 from app.services.accounts import keys
 from app.services.accounts.principal import Principal
-from app.services.exports import export_jobs, export_worker
-from app.services.exports.export_jobs import LEASE, MAX_UNFINISHED, DueExport
+from app.services.exports import export_jobs, export_worker, leased_zips
+from app.services.exports.export_jobs import MAX_UNFINISHED, DueExport
 from app.services.exports.export_worker import MAX_ATTEMPTS, _Packing
 from app.services.exports.exports import Config
+from app.services.exports.leased_zips import LEASE, LeasedZip
 from app.tenancy import unscoped
 from tests.client import ApiClient, bearer
 from tests.clock import Clock
@@ -138,15 +139,15 @@ def test_the_end_of_an_attempt_that_was_overtaken_ends_nothing(
 def test_a_worker_that_was_overtaken_stops_and_renews_nothing(
     case: Case, clock: Clock, while_it_stores: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export_worker, "HEARTBEAT_SECONDS", 0.001)
-    export, awake, noticed, renew = case.create(), Event(), Event(), _Packing._renew
+    monkeypatch.setattr(leased_zips, "HEARTBEAT_SECONDS", 0.001)
+    export, awake, noticed, beat = case.create(), Event(), Event(), LeasedZip._beat
     leases: list[datetime] = []
     went_on: list[bytes] = []
 
-    def watched(packing: _Packing, held: frozenset[str]) -> None:
+    def watched(zip_file: LeasedZip) -> None:
         assert awake.wait(PATIENCE)
-        renew(packing, held)
-        if packing.lost.is_set():
+        beat(zip_file)
+        if zip_file._lost.is_set():
             noticed.set()
 
     def overtaken(chunks: Iterable[bytes]) -> Iterable[bytes]:
@@ -159,7 +160,7 @@ def test_a_worker_that_was_overtaken_stops_and_renews_nothing(
             went_on.append(chunk)
             yield chunk
 
-    monkeypatch.setattr(_Packing, "_renew", watched)
+    monkeypatch.setattr(LeasedZip, "_beat", watched)
     while_it_stores(overtaken)
     case.work(export.id)
     assert not went_on
@@ -170,15 +171,16 @@ def test_a_worker_that_was_overtaken_stops_and_renews_nothing(
 def test_a_worker_keeps_its_lease_and_shows_how_far_it_is(
     case: Case, clock: Clock, while_it_stores: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export_worker, "HEARTBEAT_SECONDS", 0.001)
+    monkeypatch.setattr(leased_zips, "HEARTBEAT_SECONDS", 0.001)
     export, renewed, renew = case.create(), Event(), _Packing._renew
     seen: list[Export] = []
 
-    def watched(packing: _Packing, held: frozenset[str]) -> None:
+    def watched(packing: _Packing) -> bool:
         is_late = clock() >= late and packing.progress.processed
-        renew(packing, held)
+        held = renew(packing)
         if is_late:
             renewed.set()
+        return held
 
     late = clock() + timedelta(seconds=8)
 

@@ -1,0 +1,28 @@
+"""The organizations that a person belongs to."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from app.models import Membership, Organization
+from app.tenancy import TenantSession
+
+
+@dataclass(frozen=True)
+class Belonging:
+    """An organization as its members' switcher shows it."""
+
+    id: str
+    name: str
+    slug: str
+
+
+def organizations_of(session: TenantSession, user_id: str) -> list[Belonging]:
+    """The organizations of a person, by name."""
+    rows = session.execute(
+        select(Organization.id, Organization.name, Organization.slug)
+        .join(Membership, Membership.org_id == Organization.id)
+        .where(Membership.user_id == user_id, Organization.slug.is_not(None))
+        .order_by(Organization.name, Organization.id)
+    )
+    return [Belonging(row.id, row.name, row.slug) for row in rows]
