@@ -98,7 +98,11 @@ def copy_to_postgresql(source: Path, address: str) -> None:
 def _insert_all(connection: sqlite3.Connection, assets: int) -> None:
     now = _text(FIRST)
     for org in (ORG, OTHER_ORG):
-        connection.execute("INSERT INTO organizations VALUES (?, ?, 'FREE', ?)", (org, org, now))
+        connection.execute(
+            "INSERT INTO organizations (id, name, slug, plan_code, metered, created_at) "
+            "VALUES (?, ?, ?, 'FREE', FALSE, ?)",
+            (org, org, org.replace("_", "-"), now),
+        )
     connection.executemany(
         "INSERT INTO collections (mode, org_id, id, name, place, created_at, updated_at) VALUES "
         "(?, ?, ?, ?, ?, ?, ?)",

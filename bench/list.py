@@ -122,7 +122,7 @@ def main() -> int:
     ):
         folder = Path(name)
         folder.chmod(0o755)
-        server = stack.enter_context(_postgresql(folder))
+        server = stack.enter_context(postgresql_server(folder))
         apps = _libraries(stack, folder, server, options.assets)
         results = {
             database: _measure(database, *pair, options.rounds) for database, pair in apps.items()
@@ -146,7 +146,7 @@ def _options() -> argparse.Namespace:
 
 
 @contextmanager
-def _postgresql(folder: Path) -> Iterator[str]:
+def postgresql_server(folder: Path) -> Iterator[str]:
     """Run a PostgreSQL server for the bench. Its socket and its user need a short path outside home
     folders."""
     server = get_server(folder / "pg")
@@ -165,7 +165,7 @@ def _libraries(
         data_dir = folder / str(size)
         data_dir.mkdir()
         file = data_dir / "lightwell.sqlite3"
-        apps["SQLite"].append(_migrated(stack, data_dir, f"sqlite:///{file}"))
+        apps["SQLite"].append(migrated(stack, data_dir, f"sqlite:///{file}"))
         tell(f"filling SQLite with {size:,} assets")
         library.fill_sqlite(file, size)
         with psycopg.connect(server, autocommit=True) as connection:
@@ -173,18 +173,20 @@ def _libraries(
         address = (
             make_url(server).set(database=f"lightwell_{size}").render_as_string(hide_password=False)
         )
-        apps["PostgreSQL"].append(_migrated(stack, data_dir, address))
+        apps["PostgreSQL"].append(migrated(stack, data_dir, address))
         tell("and PostgreSQL")
         library.copy_to_postgresql(file, address)
     return {database: (small, large) for database, (small, large) in apps.items()}
 
 
-def _migrated(stack: ExitStack, data_dir: Path, database_url: str) -> Flask:
+def migrated(stack: ExitStack, data_dir: Path, database_url: str, **others: str) -> Flask:
+    """Return an application on a new database, with other settings where given."""
     settings = {
         "app_env": "development",
         "data_dir": data_dir,
         "database_url": database_url,
         "log_level": "WARNING",
+        **others,
     }
     app = create_app(Settings.model_validate(settings))
     with app.app_context():

@@ -65,12 +65,12 @@ def main() -> int:
     if "STRIPE_API_BASE" in services:
         processes["stripe"] = [sys.executable, "-m", "dev.stripe"]
     redis_url = services.get("REDIS_URL")
-    with _valkey(settings.data_dir / "valkey", redis_url) if redis_url else nullcontext():
+    with valkey(settings.data_dir / "valkey", redis_url) if redis_url else nullcontext():
         return keep_running(processes, {"web": WEB_STOP_SECONDS})
 
 
 @contextmanager
-def _valkey(folder: Path, url: str) -> Iterator[None]:
+def valkey(folder: Path, url: str) -> Iterator[None]:
     """Run Valkey for the length of the block: the others need it until they have stopped. If it
     ends, all stop."""
     folder.mkdir(exist_ok=True)

@@ -65,6 +65,12 @@ class ApiClient(FlaskClient):
         return self.post("/compress/batch", headers={**bearer(key), **(headers or {})}, **form)
 
 
+def unmarked(answer: Answer) -> bytes:
+    """The body without what differs each time: the request's id and a page's nonces."""
+    body = answer.data.replace(str(answer.headers["X-Request-Id"]).encode(), b"")
+    return re.sub(rb'nonce="[\w-]+"', b"", body)
+
+
 def client_of(app: Flask) -> ApiClient:
     """The client of an application that is of ``make_app``."""
     client = app.test_client()

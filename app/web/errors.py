@@ -25,6 +25,7 @@ from app.errors import (
     TooLarge,
     UnsupportedMediaType,
 )
+from app.web import sessions
 from app.web.described import Described
 from app.web.pages import page
 from app.web.request import api_request
@@ -103,6 +104,8 @@ def as_json(error: AppError) -> Response:
 
 
 def as_page(error: AppError) -> Response:
+    if error.status < 500:
+        sessions.signed_in_person()  # the navigation asks for it; after a defect it might fail too
     return page("site/error.html", error=error, request_id=api_request().id)
 
 

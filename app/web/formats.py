@@ -57,12 +57,13 @@ def percent(part: int, whole: int) -> str:
 
 def day(moment: datetime) -> str:
     """``24 Nov 2026``, in UTC."""
+    moment = moment.astimezone(UTC)
     return f"{moment.day} {moment:%b %Y}"
 
 
 def exact(moment: datetime) -> str:
     """``24 Nov 2026, 16:05 UTC``."""
-    return f"{day(moment)}, {moment:%H:%M} UTC"
+    return f"{day(moment)}, {moment.astimezone(UTC):%H:%M} UTC"
 
 
 def iso(moment: datetime) -> str:

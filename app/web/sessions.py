@@ -1,6 +1,9 @@
 """The sessions of people: Flask-Login keeps a random token in Flask's signed cookie, and the
 database says who it is (docs/decisions/029)."""
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
 from flask import Flask, g, request, session
 from flask_limiter.util import get_remote_address
 from flask_login import LoginManager, UserMixin, current_user, login_user
@@ -11,6 +14,16 @@ from app.services.accounts.sign_ins import Device, Person
 from app.web.context import now
 
 login_manager = LoginManager()
+HALF = "half"
+HALF_LASTS = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class HalfSignedIn:
+    """Who has shown their password and not yet the one-time code, and where they want to go."""
+
+    user_id: str
+    next_path: str
 
 
 class SignedIn(UserMixin):  # type: ignore[misc]  # the library has no types
@@ -79,6 +92,33 @@ def begin(user_id: str, *, second_factor: bool) -> None:
     session.permanent = True
     login_user(SignedIn(token, found))
     g.person = found
+
+
+def renew(*, second_factor: bool = False) -> None:
+    """Give the session a new token after the person has shown once more who they are, or has
+    changed how they do that."""
+    found = person()
+    with transaction() as opened:
+        token = sign_ins.renew(opened, found.sign_in_id, now(), second_factor=second_factor)
+        renewed = sign_ins.find(opened, token, now())
+    assert renewed is not None  # noqa: S101  # it was there a moment ago
+    login_user(SignedIn(token, renewed))
+    g.person = renewed
+
+
+def begin_half(user_id: str, next_path: str) -> None:
+    """Remember who has shown their password, until they show the one-time code. Nothing else of the
+    visitor's cookie stays."""
+    session.clear()
+    session[HALF] = {"user_id": user_id, "at": now().isoformat(), "next": next_path}
+
+
+def half_signed_in() -> HalfSignedIn | None:
+    """Who has shown their password in the last 10 minutes and still has to show a code."""
+    half = session.get(HALF)
+    if half is None or datetime.fromisoformat(half["at"]) + HALF_LASTS <= now():
+        return None
+    return HalfSignedIn(half["user_id"], half["next"])
 
 
 def end() -> None:

@@ -18,7 +18,6 @@ blueprint = StripeBlueprint("stripe", __name__, "/v1")
 blueprint.retrieve("customer", "/customers")
 blueprint.retrieve("subscription", "/subscriptions")
 blueprint.retrieve("charge", "/charges")
-blueprint.retrieve("invoice", "/invoices")
 blueprint.retrieve("event", "/events")
 
 
@@ -113,7 +112,13 @@ def list_invoices(form: Form) -> Document:
             for e in found
             if e["parent"]["subscription_details"]["subscription"] == subscription_id
         ]
-    return page(form, [entry for entry in found if status in (None, entry["status"])])
+    return page(form, [_linked(entry) for entry in found if status in (None, entry["status"])])
+
+
+@blueprint.call("GET", "/invoices/<invoice_id>")
+def retrieve_invoice(form: Form, invoice_id: str) -> Document:
+    form.close()
+    return _linked(state().journal.find("invoice", invoice_id))
 
 
 @blueprint.call("GET", "/events")
@@ -189,6 +194,14 @@ def _of(kind: str, customer_id: str | None) -> list[Document]:
     if customer_id is not None:
         state().journal.find("customer", customer_id, "customer")
     return state().journal.all(kind, customer_id)
+
+
+def _linked(invoice: Document) -> Document:
+    """Return the invoice with the addresses of its page and its file, which a draft has not."""
+    if invoice["status"] == "draft":
+        return invoice
+    url = f"{request.host_url}invoices/{invoice['id']}"
+    return invoice | {"hosted_invoice_url": url, "invoice_pdf": f"{url}/pdf"}
 
 
 def _prices(subscription: Document) -> dict[str, str]:

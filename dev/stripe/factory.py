@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flask import Flask
 
-from dev.stripe import api, deliveries, pages
+from dev.stripe import api, deliveries, invoice_pages, pages
 from dev.stripe.state import FakeStripe, utc_now
 
 
@@ -28,6 +28,7 @@ def create_fake_stripe(
     state = app.extensions["state"] = FakeStripe(path, clock, delivers=webhook_url is not None)
     app.register_blueprint(api.blueprint)
     app.register_blueprint(pages.blueprint)
+    app.register_blueprint(invoice_pages.blueprint)
     if webhook_url:
         deliveries.start(state, webhook_url, webhook_secret, clock)
     return app

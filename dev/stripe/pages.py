@@ -114,10 +114,11 @@ def portal(session_id: str) -> Response:
 
 @blueprint.post("/portal/<session_id>/confirm")
 def confirm(session_id: str) -> BaseResponse:
-    """Make the change that the session was opened for, and redirect to its return URL."""
+    """Make the change that the session was opened for, and redirect to where its flow ends."""
     state().portal.confirm(session_id)
     session = state().portal.find(session_id)
-    return redirect(web_address(session["return_url"]) or _address(session, done="changed"), 303)
+    end = (session["flow"]["after_completion"]["redirect"] or session)["return_url"]
+    return redirect(web_address(end) or _address(session, done="changed"), 303)
 
 
 @blueprint.post("/portal/<session_id>/card")

@@ -112,7 +112,7 @@ def test_the_plan_changes_when_it_is_paid(
 def test_the_page_leads_back_to_ours(billing_env: BillingEnv, client: ApiClient, buy: Ask) -> None:
     session = session_of(billing_env, buy())
     for name, how in (("success_url", "done"), ("cancel_url", "cancelled")):
-        assert session[name] == f"http://localhost/docs/billing?checkout={how}"
+        assert session[name] == f"http://localhost/plans?checkout={how}"
         assert client.get(session[name]).status_code == 200
 
 
@@ -413,7 +413,7 @@ def test_the_portal_is_for_customers(
     buy()
     page = session_of(billing_env, portal(client, payer.key), "billing_portal.session")
     assert page["customer"] == billing_env.billing(payer).customer_id
-    assert page["return_url"].endswith("/docs/billing?portal=done")
+    assert page["return_url"].endswith("/plans?portal=done")
     assert page["flow"] is None
 
 

@@ -9,8 +9,8 @@ from werkzeug.routing import Rule
 from app.models import Role
 from app.services.accounts import permissions
 from app.web.requirements import Key, Member, Nothing, Staff, User, Visitor
-from tests.architecture.test_routes import request_id, requirement_of, rules
-from tests.client import Answer, ApiClient, bearer
+from tests.architecture.test_routes import requirement_of, rules
+from tests.client import Answer, ApiClient, bearer, unmarked
 from tests.conftest import Account, SignIn
 
 SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
@@ -42,7 +42,7 @@ def call(client: ApiClient, method: str, path: str) -> Answer:
 
 def without(answer: Answer, *parts: str) -> tuple[int, bytes]:
     """Status and body, without what may differ."""
-    data = answer.data.replace(request_id(answer), b"")
+    data = unmarked(answer)
     for part in parts:
         data = data.replace(part.encode(), b"")
     return answer.status_code, data

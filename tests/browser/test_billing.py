@@ -80,7 +80,7 @@ def test_from_free_to_business_and_back(page: Page, service: Service) -> None:
     expect(page.get_by_text("$29.00").first).to_be_visible()
     page.get_by_role("button", name="Subscribe").click()
     expect(page.get_by_text("Thank you.")).to_be_visible()
-    assert page.url == f"{service.url}/docs/billing?checkout=done"
+    assert page.url == f"{service.url}/plans?checkout=done"
     customer.gets_plan("TEAM", 20_000, 200)
 
     page.goto(customer.asks_for("/billing/checkout", plan="BUSINESS", interval="month"))

@@ -5,9 +5,10 @@ import pickle
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from app.dashboard import account
 from app.errors import AppError
 from app.imaging import UnsupportedImage
-from app.services.accounts import identity, keys
+from app.services.accounts import keys
 from tests.client import ApiClient, bearer
 from tests.conftest import Account, SignIn
 
@@ -22,7 +23,7 @@ FIELDS = {"error", "code", "status", "type", "requestId", "message"}
         ("GET", "/compress/batch", 405, "method_not_allowed"),
         ("DELETE", "/usage", 405, "method_not_allowed"),
         ("GET", "/docs/errors/unheard_of", 404, "not_found"),
-        ("GET", "/docs/assets/..%2f..%2fwsgi.py", 404, "not_found"),
+        ("GET", "/static/any/..%2f..%2fwsgi.py", 404, "not_found"),
     ],
 )
 def test_unknown_routes_and_methods(
@@ -40,7 +41,6 @@ def test_unknown_routes_and_methods(
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/account", 401),
         ("GET", "/account/nowhere", 404),
         ("GET", "/account//nowhere/", 404),
         ("POST", "/account", 405),
@@ -52,9 +52,36 @@ def test_where_the_pages_are_a_refusal_is_a_page(
     answer = client.open(path, method=method)
     assert (answer.status_code, answer.mimetype) == (status, "text/html")
     assert answer.headers["X-Request-Id"] in answer.text
-    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src")
+    assert "script-src 'self' 'nonce-" in answer.headers["Content-Security-Policy"]
     assert ("Allow" in answer.headers) is (status == 405)
     assert "WWW-Authenticate" not in answer.headers
+
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/nowhere", "/accounts", "/docs/nowhere", "/docs/errors/unheard_of", "/static/any/nothing.css",
+     "/v10", "/authority"],
+)  # fmt: skip
+def test_elsewhere_a_browser_gets_a_page_and_a_program_json(client: ApiClient, path: str) -> None:
+    page = client.get(path, headers=BROWSER)
+    assert (page.status_code, page.mimetype) == (404, "text/html")
+    assert "<h1>There is nothing here</h1>" in page.text
+    for headers in ({}, {"Accept": "*/*"}, {"Accept": "application/json"}):
+        answer = client.get(path, headers=headers)
+        assert (answer.status_code, answer.json["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/auth/nowhere", "/compress", "/usage/nowhere", "/billing/nowhere", "/v1/nowhere", "/v1",
+     "/api/v1/nowhere", "/api", "/storage/nowhere", "/published/nowhere", "/webhooks/nowhere",
+     "/openapi.json/nowhere", "/v1/images", "/usage"],
+)  # fmt: skip
+def test_an_api_answers_no_page_not_even_to_a_browser(client: ApiClient, path: str) -> None:
+    assert client.get(path, headers=BROWSER).mimetype == "application/json"
 
 
 def test_what_only_begins_like_a_page_s_path_is_json(client: ApiClient) -> None:
@@ -68,7 +95,7 @@ def test_a_defect_on_a_page_is_a_page_without_a_stack_trace(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("secret detail")
 
-    monkeypatch.setattr(identity, "profile_of", broken)
+    monkeypatch.setattr(account, "account_page", broken)
     answer = sign_in(acme).get("/account")
     assert (answer.status_code, answer.mimetype) == (500, "text/html")
     assert "Something broke on our side" in answer.text

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.web.paths import plain
-from tests.client import Answer, ApiClient, bearer
+from tests.client import Answer, ApiClient, bearer, unmarked
 from tests.conftest import Account, AccountMaker
 from tests.images import encoded
 from tests.workspace import finalize, presign
@@ -43,8 +43,7 @@ def test_every_path_has_the_same_answer_however_it_is_spelt(
 
 
 def comparable(answer: Answer) -> tuple[int, Any, str | None]:
-    request_id = answer.headers["X-Request-Id"].encode()
-    body = answer.json if answer.is_json else answer.data.replace(request_id, b"")
+    body = answer.json if answer.is_json else unmarked(answer)
     if isinstance(body, dict):
         body = {name: value for name, value in body.items() if name != "requestId"}
     return answer.status_code, body, answer.headers.get("Location")
@@ -108,14 +107,14 @@ def test_signed_urls_stay_as_they_were_signed(client: ApiClient, acme: Account) 
 
 
 def test_pages_and_what_browsers_and_robots_ask_for(client: ApiClient) -> None:
-    assert client.get("/docs/").data == client.get("/docs").data
+    assert client.get("/docs/errors/").status_code == 200
     robots = client.get("/robots.txt")
     assert robots.mimetype == "text/plain"
     assert "Disallow: /published/\n" in robots.text
     icon = client.get("/favicon.ico")
     assert (icon.status_code, icon.data[:4]) == (200, b"\0\0\1\0")
     assert "max-age" in icon.headers["Cache-Control"]
-    for page in ("/docs/billing", "/docs/errors", "/docs"):
+    for page in ("/docs/errors", "/docs"):
         assert 'href="/docs/postman.json"' in client.get(page).text
 
 

@@ -49,6 +49,29 @@ class PriceLine:
 
 
 @dataclass(frozen=True)
+class Price:
+    """What a price costs an interval, or, where it is metered, an image. ``cents`` is None where
+    that is no whole number of cents, or depends on the amount."""
+
+    cents: int | None
+    currency: str
+
+
+@dataclass(frozen=True)
+class Invoice:
+    """An invoice, as the provider has it now. ``cents`` is negative for a credit; ``status`` is one
+    of Stripe's. ``url`` is a page of the provider's, ``pdf_url`` a file."""
+
+    number: str
+    issued_at: datetime
+    cents: int
+    currency: str
+    status: str
+    url: str | None
+    pdf_url: str | None
+
+
+@dataclass(frozen=True)
 class Event:
     """A message from the provider. ``subject`` is the id of the customer or charge that it is
     about, where there is one."""
@@ -89,7 +112,11 @@ class Payments(Protocol):
         ...
 
     def change(
-        self, subscription: Subscription, lines: Sequence[PriceLine], return_url: str
+        self,
+        subscription: Subscription,
+        lines: Sequence[PriceLine],
+        done_url: str,
+        cancel_url: str,
     ) -> str:
         """The URL of a page where the customer confirms that a subscription changes to other
         prices.
@@ -101,6 +128,12 @@ class Payments(Protocol):
     def portal(self, customer_id: str, return_url: str) -> str:
         """The URL of a page where the customer looks after subscription, card and invoices. Raises
         CustomerGone."""
+        ...
+
+    def price(self, price_id: str) -> Price: ...
+
+    def invoices(self, customer_id: str, limit: int = 24) -> Sequence[Invoice]:
+        """A customer's invoices without drafts, the newest first. Raises CustomerGone."""
         ...
 
     def cancel(self, subscription_id: str) -> None:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from argon2 import PasswordHasher
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import or_, select, update
 
@@ -22,7 +21,7 @@ from app.models import (
     User,
     new_id,
 )
-from app.services.accounts import keys, slugs
+from app.services.accounts import keys, passwords, slugs
 from app.services.accounts.confirmation import CONFIRM_WITHIN, send_confirmation
 from app.services.accounts.principal import Allowance, Principal
 from app.services.accounts.sign_ins import Person
@@ -83,7 +82,7 @@ def create_account(
         session,
         email,
         now,
-        password_hash=PasswordHasher().hash(password) if password else None,
+        password_hash=passwords.hashed(password, email) if password else None,
         is_staff=is_staff,
         confirmed_at=now if is_confirmed else None,
     )

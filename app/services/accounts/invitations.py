@@ -154,7 +154,7 @@ def find(session: TenantSession, token: str, now: datetime) -> Invited:
     return Invited(
         org_id=organization.id,
         organization=organization.name,
-        slug=organization.slug,
+        slug=str(organization.slug),
         email=invitation.email,
         role=Role(invitation.role),
         invited_by=inviter.display_name if inviter else None,

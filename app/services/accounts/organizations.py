@@ -125,7 +125,7 @@ def _move(session: TenantSession, organization: Organization, slug: str) -> None
     organization.slug = slug
 
 
-def _owned_by(user_id: str) -> Select[tuple[Organization]]:
+def _owned_by(user_id: str) -> Select[Organization]:
     return (
         select(Organization)
         .join(Membership, Membership.org_id == Organization.id)

@@ -81,6 +81,17 @@ def begin(
     return token
 
 
+def renew(session: TenantSession, sign_in_id: str, now: datetime, *, second_factor: bool) -> str:
+    """Give a session a new token, because the person has just shown their password, or a second
+    factor too. Returns the token; the old one ends (CWE-384)."""
+    token = secrets.token_urlsafe(32)
+    shown = {"digest": digest(token), "authenticated_at": now}
+    if second_factor:
+        shown["second_factor_at"] = now
+    session.change(update(SignIn).where(SignIn.id == sign_in_id).values(shown))
+    return token
+
+
 def find(session: TenantSession, token: str, now: datetime) -> Person | None:
     """The person of a session, or None if it has ended. Records that it was used."""
     has_passkey = exists().where(Passkey.user_id == User.id)

@@ -102,7 +102,7 @@ def _open_page(provider: Provider, customer_id: str, wanted: PlanPurchase) -> st
             f"{BY_PORTAL}"
         )
     try:
-        return provider.payments.change(subscription, lines, done)
+        return provider.payments.change(subscription, lines, done, cancelled)
     except ChangeRefused:
         raise Conflict(
             f"Plans can't be changed here while they run. Cancel this one first: {BY_PORTAL}"

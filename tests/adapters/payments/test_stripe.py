@@ -37,6 +37,7 @@ from tests.billing import METERED, SECRETS, BillingEnv
 from tests.clock import Clock, real_now
 
 BACK = "https://lightwell.example/back"
+DONE = "https://lightwell.example/done"
 MOMENT = 1_790_000_000
 
 
@@ -109,7 +110,7 @@ def test_all_calls_over_a_real_connection(clock: Clock, caplog: pytest.LogCaptur
         )
 
         one = replace(bought, items=bought.items[:1])
-        assert payments.change(one, [PriceLine("price_business_month")], BACK).startswith(url)
+        assert payments.change(one, [PriceLine("price_business_month")], BACK, BACK).startswith(url)
         state.portal.confirm(state.journal.all("billing_portal.session")[-1]["id"])
         assert [item.price_id for item in payments.subscriptions_of(customer)[0].items] == [
             "price_business_month",
@@ -157,7 +158,7 @@ def test_what_is_sent(impatient: None) -> None:
     ):
         item = SubscriptionItem("si_1", "price_1", moment(MOMENT))
         running = Subscription("sub_1", "cus_1", "active", [item], moment(MOMENT), None)
-        payments.change(running, [PriceLine("price_2")], BACK)
+        payments.change(running, [PriceLine("price_2")], DONE, BACK)
         payments.checkout(
             "org_1", "cus_1", [PriceLine("price_1"), PriceLine("price_m", metered=True)], BACK, BACK
         )
@@ -176,7 +177,7 @@ def test_what_is_sent(impatient: None) -> None:
         f"{flow}[items][0][price]": "price_2",
         f"{flow}[items][0][quantity]": "1",
         "flow_data[after_completion][type]": "redirect",
-        "flow_data[after_completion][redirect][return_url]": BACK,
+        "flow_data[after_completion][redirect][return_url]": DONE,
     }
     assert (listed.path, listed.sent) == (
         "/v1/checkout/sessions",

@@ -36,6 +36,7 @@ from tests.client import ApiClient, bearer
 from tests.clock import Clock
 from tests.conftest import Account, AccountMaker, wait_until
 
+SHOP = "https://shop.example/"
 HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
 FAILURES: dict[str, Answer] = {
     "500": says(refusal("Sorry.", "api_error"), 500),
@@ -204,5 +205,5 @@ def test_a_portal_that_changes_no_plans_is_the_operators_business(
     )
     for answer, refused in ((disabled, ChangeRefused), (gone, CustomerGone)):
         with answering(answer) as payments, pytest.raises(refused):
-            payments.change(running, [PriceLine("price_2")], "https://shop.example/")
+            payments.change(running, [PriceLine("price_2")], SHOP, SHOP)
     assert caplog.text.count("payments.refused") == 1

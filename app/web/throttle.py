@@ -1,0 +1,141 @@
+"""Slows down guessing of passwords and codes: after ten failures each further one makes the next
+attempt wait longer (docs/decisions/029).
+
+The counts are in Redis, so all processes share them. When Redis does not answer, attempts are
+refused with 503 (docs/decisions/003).
+"""
+
+import hashlib
+import math
+from dataclasses import dataclass
+
+from app.errors import RateLimited
+from app.web import limits
+from app.web.context import container, now
+
+FREE = 10
+"""Failures that cost nothing."""
+LONGEST_WAIT = 15 * 60
+"""Seconds. The wait begins at one second and doubles with each failure."""
+HOUR, DAY = 60 * 60, 24 * 60 * 60
+KNOWN_FOR = 90 * DAY
+"""Seconds for which a network counts as one of a person's own after they have signed in there."""
+MAILS_AN_HOUR = 5
+PREFIX = "lightwell:throttle"
+
+SCRIPT = b"""
+local now, wait = tonumber(ARGV[1]), 0
+for _, key in ipairs(KEYS) do
+    local allowed = tonumber(redis.call('hget', key, 'allowed') or '0')
+    wait = math.max(wait, allowed - now)
+end
+if wait > 0 then
+    return wait
+end
+for index, key in ipairs(KEYS) do
+    local failures = redis.call('hincrby', key, 'failures', 1)
+    if failures >= tonumber(ARGV[2]) then
+        local seconds = math.min(2 ^ (failures - tonumber(ARGV[2])), tonumber(ARGV[3]))
+        redis.call('hset', key, 'allowed', now + seconds * 1000)
+    end
+    redis.call('expire', key, ARGV[3 + index])
+end
+return 0
+"""
+"""Count an attempt at each key as a failure, unless one of them has to wait: returns for how many
+milliseconds. It counts before the password is compared, so that parallel guesses don't pass."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What attempts are counted for. Failures are forgotten ``keep`` seconds after the last one.
+    Unless it is ``shared`` among people, one success forgets them too."""
+
+    key: str
+    keep: int = DAY
+    shared: bool = False
+
+
+def account(email: str) -> Subject:
+    """The account that an address names, if there is one or not. Attempts from each network where
+    its owner has signed in are counted on their own, so that strangers can't lock the owner out."""
+    known = container().redis.exists(_known(email))
+    return Subject(f"account:{_digest(email)}:{_network() if known else 'strangers'}")
+
+
+def address() -> Subject:
+    """The network of the request: /24 in IPv4, /64 in IPv6."""
+    return Subject(_network(), keep=HOUR, shared=True)
+
+
+def code(user_id: str) -> Subject:
+    """The one-time and recovery codes of a person who has shown their password."""
+    return Subject(f"code:{user_id}")
+
+
+def link(token: str) -> Subject:
+    """The password that a mailed link asks for."""
+    return Subject(f"link:{_digest(token)}")
+
+
+def attempt(*subjects: Subject) -> None:
+    """Count an attempt as failed until ``succeeded`` says otherwise. Raises RateLimited while a
+    subject has to wait."""
+    script = container().redis.register_script(SCRIPT)
+    waiting = script(
+        [f"{PREFIX}:{subject.key}" for subject in subjects],
+        [_milliseconds(), FREE, LONGEST_WAIT, *(subject.keep for subject in subjects)],
+    )
+    if waiting:
+        seconds = math.ceil(int(waiting) / 1000)
+        raise RateLimited(
+            f"Too many attempts have failed. Try again in {_in_words(seconds)}.",
+            headers={"Retry-After": str(seconds)},
+        )
+
+
+def succeeded(*subjects: Subject) -> None:
+    """Take the attempt back. In a shared network others may have failed, so their failures stay."""
+    for subject in subjects:
+        key = f"{PREFIX}:{subject.key}"
+        if subject.shared:
+            container().redis.hincrby(key, "failures", -1)
+            container().redis.hdel(key, "allowed")
+        else:
+            container().redis.delete(key)
+
+
+def remember_network(email: str) -> None:
+    """Count the network of the request as one of the account's own from now on."""
+    container().redis.set(_known(email), 1, ex=KNOWN_FOR)
+
+
+def may_mail(mailbox: str) -> bool:
+    """Whether a stranger may cause one more mail to this mailbox: five an hour."""
+    key = f"{PREFIX}:mails:{_digest(mailbox)}"
+    with container().redis.pipeline() as pipeline:
+        _, sent = pipeline.set(key, 0, nx=True, ex=HOUR).incr(key).execute()
+    return int(sent) <= MAILS_AN_HOUR
+
+
+def _known(email: str) -> str:
+    return f"{PREFIX}:known:{_digest(email)}:{_network()}"
+
+
+def _network() -> str:
+    return limits.network(24)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _milliseconds() -> int:
+    return int(now().timestamp() * 1000)
+
+
+def _in_words(seconds: int) -> str:
+    if seconds >= 60:
+        minutes = math.ceil(seconds / 60)
+        return f"{minutes} minutes" if minutes > 1 else "a minute"
+    return f"{seconds} seconds" if seconds > 1 else "a second"
