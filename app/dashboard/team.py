@@ -85,7 +85,7 @@ def member(slug: str, user_id: str) -> Response:
 @blueprint.post("/<user_id>/role")
 @requires(Member(action=Action.MANAGE_TEAM))
 def change_role(slug: str, user_id: str) -> Response:
-    role = members.assignable(request.form.get("role", ""))
+    role = request.form.get("role", "")
     try:
         with transaction(principal().org_id) as session:
             members.change_role(session, principal(), user_id, role, _site(), now())

@@ -110,16 +110,17 @@ def _members(session: TenantSession, condition: ColumnElement[bool], page: int) 
 
 
 def change_role(
-    session: TenantSession, principal: Principal, user_id: str, role: Role, site: str, now: datetime
+    session: TenantSession, principal: Principal, user_id: str, role: str, site: str, now: datetime
 ) -> None:
     """Give a member one of the ``ASSIGNABLE`` roles and tell them by mail. Raises NotFound,
-    RoleTooLow, and Conflict for the last owner."""
+    BadRequest, RoleTooLow, and Conflict for the last owner."""
     principal = lock(session, principal)
     membership = _manageable(session, principal, user_id)
-    if membership.role == role:
+    chosen = assignable(role)
+    if membership.role == chosen:
         return
     _keep_an_owner(session, membership)
-    _set_role(session, principal, membership, role, now)
+    _set_role(session, principal, membership, chosen, now)
     if user_id != principal.actor.id:
         link = f"{site}/dashboard/{principal.slug}"
         _tell(session, principal, user_id, "role_changed", now, role=role, link=link)
