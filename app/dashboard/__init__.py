@@ -2,9 +2,26 @@
 
 from flask import Blueprint
 
-from app.dashboard import account, overview, usage
+from app.dashboard import (
+    account,
+    account_sessions,
+    door,
+    invitations,
+    mailed,
+    organizations,
+    overview,
+    passkeys,
+    second_step,
+    security,
+    team,
+    usage,
+)
+
+DOOR = (door, mailed, second_step, invitations)
+PERSON = (account, account_sessions, security)
+ORGANIZATION = (organizations, overview, team, usage)
 
 blueprint = Blueprint("dashboard", __name__)
-blueprint.register_blueprint(account.blueprint)
-blueprint.register_blueprint(overview.blueprint)
-blueprint.register_blueprint(usage.blueprint)
+security.blueprint.register_blueprint(passkeys.blueprint)
+for section in (*DOOR, *PERSON, *ORGANIZATION):
+    blueprint.register_blueprint(section.blueprint)

@@ -136,6 +136,10 @@ class User(Base):
     last_org_id: Mapped[str | None] = mapped_column(String(32))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
+    @property
+    def display_name(self) -> str:
+        return self.name or self.email
+
 
 class Membership(Base):
     """A user's role in an organization. ``steps_hidden`` is whether the user has dismissed the

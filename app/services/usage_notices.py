@@ -87,7 +87,7 @@ def send_due(site: str, now: datetime) -> int:
     told = 0
     for org_id, marks in groupby(found, attrgetter("org_id")):
         with transaction(org_id) as session:
-            told += _tell(session, list(marks), site, now)
+            told += tell(session, list(marks), site, now)
     return told
 
 
@@ -140,7 +140,7 @@ def _reached(
     )
 
 
-def _tell(session: TenantSession, marks: Sequence[Due], site: str, now: datetime) -> int:
+def tell(session: TenantSession, marks: Sequence[Due], site: str, now: datetime) -> int:
     period = period_of(now)
     new = [
         one for one in marks if insert_if_absent(session, UsageNotice, period=period, name=one.name)
