@@ -202,6 +202,7 @@ def _provider(settings: Settings, clock: Callable[[], datetime]) -> Provider | N
         prices=Prices(settings.stripe_prices, settings.stripe_metered_prices),
         grace=timedelta(days=settings.billing_grace_days),
         meter=settings.stripe_meter_event,
+        site=settings.site,
         clock=clock,
     )
 

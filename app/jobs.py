@@ -9,7 +9,7 @@ from app.config import Settings
 from app.extensions import transaction
 from app.factory import create_app
 from app.services import inventory, outbox
-from app.services.billing import inbox, metering, subscriptions
+from app.services.billing import inbox, metering, plans, subscriptions
 from app.services.exports import export_jobs, export_worker
 from app.services.sweep import sweep as sweep_all
 from app.tenancy import unscoped
@@ -30,6 +30,7 @@ def sweep() -> None:
     container = app.extensions["lightwell"]
     with app.app_context():
         sweep_all(container.storage, container.settings.spool_dir, container.clock())
+        plans.lapse_due(container.settings.site, container.clock())
         if container.provider:
             subscriptions.synchronise_due(container.provider)
             metering.report(container.provider)

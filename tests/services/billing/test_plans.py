@@ -17,9 +17,8 @@ from app.services.accounts import keys
 from app.services.accounts.principal import MEGABYTE
 from app.services.billing import plans
 from app.services.library import storage_quota
-from app.services.sweep import sweep
 from tests.actors import OPERATOR, STAFF, TEST, system
-from tests.billing import BillingEnv
+from tests.billing import SITE, BillingEnv
 from tests.client import ApiClient, bearer
 from tests.clock import Clock
 from tests.conftest import Account, AccountMaker, KeyMaker
@@ -283,14 +282,13 @@ def test_a_granted_plan_does_not_end_with_a_payment_for_another(
 
 
 @on_both_databases
-def test_the_sweep_writes_down_that_a_plan_has_lapsed_once(
+def test_it_is_written_down_once_that_a_plan_has_lapsed(
     app: Flask, billing_env: BillingEnv, free: Account, clock: Clock
 ) -> None:
     fall_behind(billing_env, buy(billing_env, free))
-    container = app.extensions["lightwell"]
 
     def lapsed() -> int:
-        sweep(container.storage, container.settings.spool_dir, clock())
+        plans.lapse_due(SITE, clock())
         return sum(entry.action == "plan.lapsed" for entry in billing_env.audit(free))
 
     assert lapsed() == 0
