@@ -130,7 +130,7 @@ def create_key(email: str, mode: str, scopes: tuple[str, ...], name: str) -> Non
             session,
             org_id=organization.id,
             mode=Mode(mode),
-            prefix="test_" if mode == Mode.TEST else "ak_live_",
+            prefix=keys.PREFIXES[Mode(mode)],
             name=name,
             now=now(),
             scopes=scopes,
