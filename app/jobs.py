@@ -8,7 +8,7 @@ from app.adapters.queue import DEFAULT, EXPORTS
 from app.config import Settings
 from app.extensions import transaction
 from app.factory import create_app
-from app.services import inventory, outbox
+from app.services import errors_by_day, inventory, outbox, usage_notices
 from app.services.billing import inbox, metering, plans, subscriptions
 from app.services.exports import export_jobs, export_worker
 from app.services.sweep import sweep as sweep_all
@@ -31,6 +31,8 @@ def sweep() -> None:
     with app.app_context():
         sweep_all(container.storage, container.settings.spool_dir, container.clock())
         plans.lapse_due(container.settings.site, container.clock())
+        errors_by_day.flush(container.redis)
+        usage_notices.send_due(container.settings.site, container.clock())
         if container.provider:
             subscriptions.synchronise_due(container.provider)
             metering.report(container.provider)

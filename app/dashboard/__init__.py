@@ -6,13 +6,21 @@ from app.dashboard import (
     account,
     account_sessions,
     door,
+    invitations,
+    keys,
     mailed,
+    organizations,
     passkeys,
     second_step,
     security,
+    team,
 )
+
+DOOR = (door, mailed, second_step, invitations)
+PERSON = (account, account_sessions, security)
+ORGANIZATION = (organizations, keys, team)
 
 blueprint = Blueprint("dashboard", __name__)
 security.blueprint.register_blueprint(passkeys.blueprint)
-for section in (door, mailed, second_step, account, account_sessions, security):
+for section in (*DOOR, *PERSON, *ORGANIZATION):
     blueprint.register_blueprint(section.blueprint)

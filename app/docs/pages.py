@@ -7,6 +7,8 @@ from flask_openapi import OpenAPI
 
 from app.docs import postman
 from app.errors import AppError, NotFound
+from app.models import Role
+from app.services.accounts.permissions import LOWEST_ROLES
 from app.web import static_files
 from app.web.pages import page, theme
 from app.web.requirements import Nothing, Visitor, requires
@@ -100,6 +102,13 @@ def favicon() -> Response:
 def playground() -> Response:
     chosen = {"forceDarkModeState": theme()} if theme() else {}
     return page("docs/playground.html", policy=SCALAR_POLICY, configuration=PLAYGROUND | chosen)
+
+
+@blueprint.get("/docs/roles")
+@requires(Visitor())
+def roles() -> Response:
+    """What each role in an organization may do."""
+    return page("docs/roles.html", roles=list(Role), lowest_roles=LOWEST_ROLES)
 
 
 @blueprint.get("/docs/errors")

@@ -15,7 +15,7 @@ from app.adapters.storage.interface import Storage
 from app.extensions import transaction
 from app.models import DiscardedObject
 from app.services import idempotency, outbox, usage
-from app.services.accounts import mailed_links, sign_ins
+from app.services.accounts import invitations, mailed_links, sign_ins
 from app.services.billing import inbox
 from app.services.exports import export_jobs
 from app.services.library import assets, ingest, kept_renditions
@@ -51,6 +51,7 @@ SWEEPERS = (
     Sweeper("exports", export_jobs.partitions_with_expired, export_jobs.release_expired),
     Sweeper("answers", idempotency.partitions_with_expired, idempotency.release_expired),
     Sweeper("test assets", assets.partitions_with_expired, assets.release_expired),
+    Sweeper("invitations", invitations.organizations_with_expired, invitations.release_expired),
 )
 
 
