@@ -7,6 +7,7 @@ from app.dashboard import (
     account_sessions,
     door,
     invitations,
+    keys,
     mailed,
     organizations,
     passkeys,
@@ -17,7 +18,7 @@ from app.dashboard import (
 
 DOOR = (door, mailed, second_step, invitations)
 PERSON = (account, account_sessions, security)
-ORGANIZATION = (organizations, team)
+ORGANIZATION = (organizations, keys, team)
 
 blueprint = Blueprint("dashboard", __name__)
 security.blueprint.register_blueprint(passkeys.blueprint)
