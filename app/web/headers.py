@@ -1,5 +1,6 @@
 """Adds the request id and security headers to every answer, and logs every request."""
 
+import re
 import time
 
 import structlog
@@ -13,7 +14,9 @@ log = structlog.get_logger()
 QUIET_ENDPOINTS = frozenset(
     {"health.healthz", "health.readyz", "static_files.file", "docs.favicon"}
 )
-SIGNED = "/storage/"
+SECRET_PATHS = re.compile(
+    r"^(/storage/|/confirm/|/reset/|/invitations/|/account/email/).+", re.DOTALL
+)
 CONTENT_SECURITY_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
@@ -52,5 +55,6 @@ def _only_asked(response: Response) -> bool:
 
 
 def _path() -> str:
-    """Return the path for the log. Signed URLs are hidden: anyone who reads one could use it."""
-    return SIGNED + "…" if request.path.startswith(SIGNED) else request.path
+    """Return the path for the log. Signed URLs and mailed links are hidden: anyone who reads one
+    could use it."""
+    return SECRET_PATHS.sub(r"\1…", request.path)
