@@ -2,7 +2,8 @@
 
 from flask import Blueprint
 
-from app.dashboard import account
+from app.dashboard import account, billing
 
 blueprint = Blueprint("dashboard", __name__)
 blueprint.register_blueprint(account.blueprint)
+blueprint.register_blueprint(billing.blueprint)
