@@ -97,6 +97,8 @@ def arrive(slug: str) -> Response:
     fragment = page("dashboard/billing/arrival.html", **values)
     if state != "waiting":
         fragment.status = STOP_POLLING
+    if state == "done":
+        fragment.headers["HX-Refresh"] = "true"  # what stands around shows the new limits too
     return fragment
 
 
