@@ -5,6 +5,7 @@ from flask import Blueprint
 from app.dashboard import (
     account,
     account_sessions,
+    billing,
     door,
     invitations,
     keys,
@@ -18,7 +19,7 @@ from app.dashboard import (
 
 DOOR = (door, mailed, second_step, invitations)
 PERSON = (account, account_sessions, security)
-ORGANIZATION = (organizations, keys, team)
+ORGANIZATION = (organizations, keys, team, billing)
 
 blueprint = Blueprint("dashboard", __name__)
 security.blueprint.register_blueprint(passkeys.blueprint)
