@@ -5,8 +5,10 @@ from flask import Blueprint
 from app.dashboard import (
     account,
     account_sessions,
+    billing,
     door,
     invitations,
+    keys,
     mailed,
     organizations,
     overview,
@@ -19,7 +21,7 @@ from app.dashboard import (
 
 DOOR = (door, mailed, second_step, invitations)
 PERSON = (account, account_sessions, security)
-ORGANIZATION = (organizations, overview, team, usage)
+ORGANIZATION = (organizations, overview, keys, team, usage, billing)
 
 blueprint = Blueprint("dashboard", __name__)
 security.blueprint.register_blueprint(passkeys.blueprint)
