@@ -11,15 +11,17 @@ from app.dashboard import (
     keys,
     mailed,
     organizations,
+    overview,
     passkeys,
     second_step,
     security,
     team,
+    usage,
 )
 
 DOOR = (door, mailed, second_step, invitations)
 PERSON = (account, account_sessions, security)
-ORGANIZATION = (organizations, keys, team, billing)
+ORGANIZATION = (organizations, overview, usage, keys, team, billing)
 
 blueprint = Blueprint("dashboard", __name__)
 security.blueprint.register_blueprint(passkeys.blueprint)
