@@ -68,13 +68,10 @@ def test_a_link_is_good_once(app: Flask, acme: Account, admin: ApiClient, strang
     invite(admin, acme, stranger)
     link, visitor = link_to(app, stranger), client_of(app)
     post(visitor, link, password=PASSWORD)
-    for answer in (
-        visitor.get(link),
-        post(visitor, link),
-        post(client_of(app), link, password="x"),
-    ):
+    other = client_of(app)
+    for answer in (visitor.get(link), post(visitor, link), post(other, link, password=PASSWORD)):
         assert answer.status_code == 404
-        assert "it is in your dashboard" in answer.text or "is in your dashboard" in answer.text
+        assert "the organization is in your dashboard" in answer.text
 
 
 @pytest.mark.parametrize("password", ["", "short", "1234567890", "x" * 201])
@@ -100,7 +97,7 @@ def test_a_member_of_another_organization_joins_with_one_button(
     invite(admin, acme, f"{local}+acme@{domain}")
     link = link_to(app, f"{local}+acme@{domain}")
     anonymous = client_of(app).get(link)
-    assert f"/login?next={link.replace('/', '%2F')}" in anonymous.text.replace("next=/", "next=%2F")
+    assert f'href="/login?next={link}"' in anonymous.text
     assert 'name="password"' not in anonymous.text
     assert "Password" not in guest.get(link).text
     assert post(guest, link).status_code == 303
