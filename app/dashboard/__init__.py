@@ -2,10 +2,24 @@
 
 from flask import Blueprint
 
-from app.dashboard import account, invitations, organizations, team
+from app.dashboard import (
+    account,
+    account_sessions,
+    door,
+    invitations,
+    mailed,
+    organizations,
+    passkeys,
+    second_step,
+    security,
+    team,
+)
+
+DOOR = (door, mailed, second_step, invitations)
+PERSON = (account, account_sessions, security)
+ORGANIZATION = (organizations, team)
 
 blueprint = Blueprint("dashboard", __name__)
-blueprint.register_blueprint(account.blueprint)
-blueprint.register_blueprint(organizations.blueprint)
-blueprint.register_blueprint(team.blueprint)
-blueprint.register_blueprint(invitations.blueprint)
+security.blueprint.register_blueprint(passkeys.blueprint)
+for section in (*DOOR, *PERSON, *ORGANIZATION):
+    blueprint.register_blueprint(section.blueprint)

@@ -6,11 +6,13 @@ import pytest
 from flask import Flask
 from werkzeug.routing import Rule
 
-from app.models import Role
+from app.extensions import transaction
+from app.models import Passkey, Role, new_id
 from app.services.accounts import permissions
 from app.web.requirements import Key, Member, Nothing, Staff, User, Visitor
 from tests.architecture.test_routes import requirement_of, rules
 from tests.client import Answer, ApiClient, bearer, unmarked
+from tests.clock import NOON
 from tests.conftest import Account, SignIn
 from tests.team import add_invitation, add_member
 
@@ -35,7 +37,26 @@ SAMPLES: dict[str, Maker] = {
     "dashboard.team.revoke": an_invitation,
 }
 """Endpoint → how to make in an organization what the ids in its path name, beside the slug."""
-PERSONAL: dict[str, Callable[[ApiClient], dict[str, str]]] = {}
+
+
+def a_passkey(client: ApiClient) -> dict[str, str]:
+    key = Passkey(
+        id=new_id("passkey", NOON),
+        user_id=client.user_id,
+        name="Key",
+        public_key=b"",
+        sign_count=0,
+        created_at=NOON,
+    )
+    with client.application.app_context(), transaction() as session:
+        session.add(key)
+    return {"passkey_id": key.id}
+
+
+PERSONAL: dict[str, Callable[[ApiClient], dict[str, str]]] = {
+    "dashboard.security.passkeys.rename": a_passkey,
+    "dashboard.security.passkeys.remove": a_passkey,
+}
 """The same for pages of a person, with a client that is signed in as that person."""
 
 
