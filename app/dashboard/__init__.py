@@ -21,7 +21,7 @@ from app.dashboard import (
 
 DOOR = (door, mailed, second_step, invitations)
 PERSON = (account, account_sessions, security)
-ORGANIZATION = (organizations, overview, keys, team, usage, billing)
+ORGANIZATION = (organizations, overview, usage, keys, team, billing)
 
 blueprint = Blueprint("dashboard", __name__)
 security.blueprint.register_blueprint(passkeys.blueprint)
