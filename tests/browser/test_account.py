@@ -47,7 +47,7 @@ def test_the_navigation_leads_to_the_dashboard_and_out(member: Page) -> None:
     member.get_by_role("navigation").get_by_role("link", name="Dashboard").click()
     expect(member).to_have_url(re.compile("/dashboard/reader"))
     member.goto("/account")
-    member.get_by_text("Your account", exact=True).last.click()
+    member.locator("summary", has_text="Your account").click()
     member.get_by_role("button", name="Sign out").click()
     member.goto("/")
     expect(member.get_by_role("link", name="Sign in")).to_be_visible()
