@@ -2,10 +2,17 @@
 
 from flask import Blueprint
 
-from app.dashboard import account, passkeys, second_step, security
+from app.dashboard import (
+    account,
+    account_sessions,
+    door,
+    mailed,
+    passkeys,
+    second_step,
+    security,
+)
 
 blueprint = Blueprint("dashboard", __name__)
-blueprint.register_blueprint(account.blueprint)
 security.blueprint.register_blueprint(passkeys.blueprint)
-for section in (second_step, security):
+for section in (door, mailed, second_step, account, account_sessions, security):
     blueprint.register_blueprint(section.blueprint)

@@ -15,7 +15,7 @@ from app.adapters.storage.interface import Storage
 from app.extensions import transaction
 from app.models import DiscardedObject
 from app.services import idempotency, usage
-from app.services.accounts import confirmation
+from app.services.accounts import mailed_links, sign_ins
 from app.services.billing import inbox, plans
 from app.services.exports import export_jobs
 from app.services.library import assets, ingest, kept_renditions
@@ -42,7 +42,8 @@ class Sweeper(NamedTuple):
 
 SWEEPERS = (
     Sweeper("events", lambda _session, _now: [()], inbox.release_expired),
-    Sweeper("links", lambda _session, _now: [()], confirmation.release_expired),
+    Sweeper("links", lambda _session, _now: [()], mailed_links.release_expired),
+    Sweeper("sessions", lambda _session, _now: [()], sign_ins.release_expired),
     Sweeper("reservations", usage.organizations_with_expired, usage.release_expired),
     Sweeper("uploads", ingest.partitions_with_expired, ingest.release_expired),
     Sweeper("renditions", kept_renditions.partitions_with_expired, kept_renditions.release_expired),
