@@ -6,13 +6,20 @@ from app.dashboard import (
     account,
     account_sessions,
     door,
+    invitations,
     mailed,
+    organizations,
     passkeys,
     second_step,
     security,
+    team,
 )
+
+DOOR = (door, mailed, second_step, invitations)
+PERSON = (account, account_sessions, security)
+ORGANIZATION = (organizations, team)
 
 blueprint = Blueprint("dashboard", __name__)
 security.blueprint.register_blueprint(passkeys.blueprint)
-for section in (door, mailed, second_step, account, account_sessions, security):
+for section in (*DOOR, *PERSON, *ORGANIZATION):
     blueprint.register_blueprint(section.blueprint)
