@@ -62,9 +62,7 @@ def email_of(app: Flask, user_id: str) -> str:
 def mails_to(app: Flask, email: str) -> list[Mail]:
     """The oldest first."""
     with app.app_context(), transaction() as session:
-        return list(
-            session.scalars(select(Mail).where(Mail.recipient == email).order_by(Mail.id))
-        )
+        return list(session.scalars(select(Mail).where(Mail.recipient == email).order_by(Mail.id)))
 
 
 def link_to(app: Flask, email: str) -> str:
