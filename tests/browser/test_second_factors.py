@@ -7,6 +7,7 @@ import pyotp
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.audit import audit
 from tests.clock import real_now
 from tests.conftest import Service
 
@@ -76,6 +77,16 @@ def add_passkey(page: Page, name: str) -> None:
     expect(page.get_by_text(f"“{name}” was added")).to_be_visible()
 
 
+def set_up_app(page: Page) -> str:
+    """Set up an app, whose key is returned, and stay on the page with the recovery codes."""
+    page.get_by_role("link", name="Set up an app").click()
+    key = page.get_by_role("group", name="Key for the app").locator("code").inner_text()
+    page.get_by_label("Code").fill(pyotp.TOTP(key).at(real_now()))
+    page.get_by_role("button", name="Turn on").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your recovery codes")
+    return key
+
+
 def test_a_passkey_is_added_and_signs_in_alone(page: Page, email: str) -> None:
     sign_in(page, email)
     add_passkey(page, "Laptop")
@@ -93,10 +104,7 @@ def test_a_passkey_is_added_and_signs_in_alone(page: Page, email: str) -> None:
 
 def test_an_app_is_set_up_and_asked_for(page: Page, email: str) -> None:
     sign_in(page, email)
-    page.get_by_role("link", name="Set up an app").click()
-    key = page.get_by_role("group", name="Key for the app").locator("code").inner_text()
-    page.get_by_label("Code").fill(pyotp.TOTP(key).at(real_now()))
-    page.get_by_role("button", name="Turn on").click()
+    key = set_up_app(page)
     codes = page.get_by_role("region", name="Recovery codes").inner_text().split()
     assert len(codes) == 10
     page.get_by_role("link", name="I have saved them").click()
@@ -130,3 +138,17 @@ def test_at_another_host_the_page_says_where_passkeys_work(
         page = context.new_page()
         page.goto("/login")
         expect(page.get_by_role("link", name=site)).to_have_attribute("href", f"{site}/login")
+
+
+def test_the_pages_keep_what_every_page_promises(page: Page, email: str) -> None:
+    sign_in(page, email)
+    add_passkey(page, "A laptop with a name that is as long as names of passkeys can be")
+    audit(page, "/account/security/app")
+    page.goto("/account/security")
+    set_up_app(page)
+    audit(page, "/account/security")
+    audit(page, "/account/security?confirm=remove-1")
+    page.context.clear_cookies()
+    sign_in(page, email)
+    audit(page, "/login/code")
+    audit(page, "/login/passkey")
