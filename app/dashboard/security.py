@@ -104,6 +104,7 @@ def _app_page(secret: str, refusal: BadRequest | None = None) -> Response:
     form = account_page(
         "dashboard/security/app.html",
         picture=segno.make_qr(uri).svg_data_uri(scale=4, dark=INK, light=PAPER),
+        uri=uri,
         secret=secret,
         enrolment=_enrolments().dumps(
             [sessions.person().user_id, secret, (now() + ENROLMENT_VALID).isoformat()]
