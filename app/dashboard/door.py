@@ -106,5 +106,10 @@ def _sign_in_form(refusal: AppError | None = None) -> Page:
 
 
 def _again_form(refusal: AppError | None = None) -> Page:
-    form = page("dashboard/door/again.html", person=person(), problems=problems_of(refusal))
+    form = page(
+        "dashboard/door/again.html",
+        person=person(),
+        next_path=wanted_path(),
+        problems=problems_of(refusal),
+    )
     return refused(form, refusal)
