@@ -193,6 +193,7 @@ def compare(context: click.Context, remove: bool) -> None:
 def sweep_now() -> None:
     """Give back what crashed requests hold, and remove what has expired."""
     swept = sweep(container().storage, container().settings.spool_dir, now())
+    swept["plans"] = plans.lapse_due(container().settings.site, now())
     for name, number in (+swept).items():
         click.echo(f"{name}: {number}")
     if not +swept:

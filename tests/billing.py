@@ -36,6 +36,8 @@ ACCOUNT = Settings.from_env(
 """The settings of the fake Stripe, as ``./run serve`` would have them."""
 SECRETS = ("whsec_new_one", "whsec_old_one")
 METERED = "price_images_metered"
+SITE = "https://lightwell.example"
+"""Where links in mails lead."""
 
 
 @dataclass
@@ -117,7 +119,8 @@ def open_billing_env(
         ACCOUNT.stripe_api_base,
         http_client=InProcess(fake_stripe),
     )
-    provider = Provider(payments, Prices(ACCOUNT.stripe_prices, ()), timedelta(days=7), "", clock)
+    prices = Prices(ACCOUNT.stripe_prices, ())
+    provider = Provider(payments, prices, timedelta(days=7), "", SITE, clock)
     provider = replace(provider, **changes)
     container = app.extensions["lightwell"]
     app.extensions["lightwell"] = replace(container, provider=provider)

@@ -2,8 +2,24 @@
 
 from flask import Blueprint
 
-from app.dashboard import account, account_sessions, door, mailed
+from app.dashboard import (
+    account,
+    account_sessions,
+    door,
+    invitations,
+    mailed,
+    organizations,
+    passkeys,
+    second_step,
+    security,
+    team,
+)
+
+DOOR = (door, mailed, second_step, invitations)
+PERSON = (account, account_sessions, security)
+ORGANIZATION = (organizations, team)
 
 blueprint = Blueprint("dashboard", __name__)
-for section in (door, mailed, account, account_sessions):
+security.blueprint.register_blueprint(passkeys.blueprint)
+for section in (*DOOR, *PERSON, *ORGANIZATION):
     blueprint.register_blueprint(section.blueprint)

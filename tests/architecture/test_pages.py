@@ -7,7 +7,7 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from app.extensions import transaction
-from app.models import Role
+from app.models import Passkey, Role, new_id
 from app.services.accounts import permissions, sign_ins
 from app.web.requirements import Key, Member, Nothing, Staff, User, Visitor
 from tests.architecture.test_routes import requirement_of, rules
@@ -15,9 +15,29 @@ from tests.client import Answer, ApiClient, bearer, unmarked
 from tests.clock import NOON
 from tests.conftest import Account, SignIn
 from tests.people import last_link, new_email
+from tests.team import add_invitation, add_member
 
 SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
 Maker = Callable[[Flask, Account], dict[str, str]]
+
+
+def a_member(app: Flask, account: Account) -> dict[str, str]:
+    return {"user_id": add_member(app, account)}
+
+
+def an_invitation(app: Flask, account: Account) -> dict[str, str]:
+    return {"invitation_id": add_invitation(app, account)}
+
+
+SAMPLES: dict[str, Maker] = {
+    "dashboard.team.member": a_member,
+    "dashboard.team.change_role": a_member,
+    "dashboard.team.make_owner": a_member,
+    "dashboard.team.remove": a_member,
+    "dashboard.team.resend": an_invitation,
+    "dashboard.team.revoke": an_invitation,
+}
+"""Endpoint → how to make in an organization what the ids in its path name, beside the slug."""
 
 
 def a_new_email(client: ApiClient) -> dict[str, str]:
@@ -32,9 +52,23 @@ def a_session(client: ApiClient) -> dict[str, str]:
         return {"sign_in_id": sign_ins.list_of(session, client.user_id, NOON)[0].id}
 
 
-SAMPLES: dict[str, Maker] = {}
-"""Endpoint → how to make in an organization what the ids in its path name, beside the slug."""
+def a_passkey(client: ApiClient) -> dict[str, str]:
+    key = Passkey(
+        id=new_id("passkey", NOON),
+        user_id=client.user_id,
+        name="Key",
+        public_key=b"",
+        sign_count=0,
+        created_at=NOON,
+    )
+    with client.application.app_context(), transaction() as session:
+        session.add(key)
+    return {"passkey_id": key.id}
+
+
 PERSONAL: dict[str, Callable[[ApiClient], dict[str, str]]] = {
+    "dashboard.security.passkeys.rename": a_passkey,
+    "dashboard.security.passkeys.remove": a_passkey,
     "dashboard.account.show_new_email": a_new_email,
     "dashboard.account.change_email": a_new_email,
     "dashboard.account_sessions.end": a_session,
@@ -126,8 +160,8 @@ def test_things_of_another_person_are_not_there(app: Flask, acme: Account, sign_
 def test_a_role_may_what_the_table_says(
     app: Flask, acme: Account, sign_in: SignIn, role: Role
 ) -> None:
-    member = sign_in(acme, role)
     for rule, method in pages(app, Member):
+        member = sign_in(acme, role)  # who called "leave" is gone
         requirement = requirement_of(app, rule)
         assert isinstance(requirement, Member)
         answer = call(member, method, path_of(app, rule, slug=acme.slug))

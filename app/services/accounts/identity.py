@@ -209,4 +209,5 @@ def member_of(
         allowance=Allowance.of(row.Plan, row.Organization, now, test_images),
         rate_limit_id=person.user_id,
         role=role,
+        slug=row.Organization.slug,
     )

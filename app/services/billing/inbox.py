@@ -155,7 +155,7 @@ def _flag(provider: Provider, charge_id: str, events: Sequence[StripeEvent]) -> 
     if account is None:
         return False
     with transaction(account.org_id) as session:
-        reason, now = f"The charge {charge_id} is disputed.", provider.clock()
+        reason, now = review_flags.DISPUTE.format(charge_id), provider.clock()
         review_flags.set_flag(session, reason, ACTOR, now, events[-1].id)
         _mark_handled(session, events, "flagged", now)
     log.error("billing.dispute", org_id=account.org_id, charge=charge_id)

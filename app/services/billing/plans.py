@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.errors import BadRequest
+from app.extensions import transaction
 from app.models import FREE, Actor, ActorKind, BillingAccount, Organization, Plan
 from app.services import audit
-from app.tenancy import TenantSession
+from app.services.billing import letters
+from app.tenancy import TenantSession, unscoped
 
 GRACE_PERIOD = Actor(ActorKind.SYSTEM, "grace period")
 
@@ -56,11 +58,38 @@ def grant(session: TenantSession, plan_code: str, actor: Actor, now: datetime) -
     )
 
 
-def lapse(session: TenantSession, now: datetime) -> int:
-    """Record that the session's organization has lost its paid plan. ``Organization.plan_code_at``
-    applies that without this. Returns 1, the number of plans that ended."""
-    _change(session, GRACE_PERIOD, "plan.lapsed", now)
-    return 1
+def lapse_due(site: str, now: datetime) -> int:
+    """Record for each organization whose paid plan has lapsed that it has, and tell its owners.
+    ``Organization.plan_code_at`` applies that without this. Returns how many there were."""
+    has_lapsed = Organization.plan_code != Organization.plan_code_at(now)
+    with transaction() as session, unscoped(session, "lapsed plans"):
+        found = session.scalars(
+            select(Organization.id)
+            .where(Organization.plan_lapses_at <= now, has_lapsed)
+            .order_by(Organization.id)
+        ).all()
+    lapsed = 0
+    for org_id in found:
+        with transaction(org_id) as session:
+            lapsed += _lapse(session, site, now)
+    return lapsed
+
+
+def _lapse(session: TenantSession, site: str, now: datetime) -> bool:
+    """Returns False if another worker was faster, or the payment has come."""
+    organization = session.get_one(Organization, session.org_id)
+    before, after = state(organization), Organization.plan_code_at(now)
+    late = update(Organization).where(
+        Organization.id == organization.id,
+        Organization.plan_lapses_at <= now,
+        Organization.plan_code != after,
+    )
+    if not session.change(late.values(plan_code=after)):
+        return False
+    session.refresh(organization)
+    audit.record(session, GRACE_PERIOD, "plan.lapsed", before, state(organization), now)
+    letters.tell_owners(session, organization, before, state(organization), site, now)
+    return True
 
 
 def repair(session: TenantSession, actor: Actor, now: datetime) -> None:
@@ -79,14 +108,6 @@ def _change(
     update_plan(session, organization, session.scalar(select(BillingAccount.plan_code)), now)
     audit.record(session, actor, action, before, state(organization), now)
     return organization
-
-
-def organizations_with_lapsed(session: TenantSession, now: datetime) -> set[tuple[str]]:
-    """The organizations whose plan has lapsed since the last sweep, as (org,)."""
-    lapsed = select(Organization.id).where(Organization.plan_code != Organization.plan_code_at(now))
-    return {
-        (org_id,) for org_id in session.scalars(lapsed.where(Organization.plan_lapses_at <= now))
-    }
 
 
 def state(organization: Organization) -> dict[str, Any]:

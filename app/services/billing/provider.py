@@ -12,11 +12,13 @@ from app.services.billing.prices import Prices
 class Provider:
     """The provider's adapter, its prices, and the grace period of an overdue plan.
 
-    ``meter`` is the name of the meter that counts images; it is empty if there is none.
+    ``meter`` is the name of the meter that counts images; it is empty if there is none. ``site`` is
+    where links in mails lead.
     """
 
     payments: Payments
     prices: Prices
     grace: timedelta
     meter: str
+    site: str
     clock: Callable[[], datetime]

@@ -6,6 +6,8 @@ from app.models import Actor, Organization
 from app.services import audit
 from app.tenancy import TenantSession
 
+DISPUTE = "The charge {} is disputed."
+
 
 def set_flag(
     session: TenantSession,
@@ -22,3 +24,8 @@ def set_flag(
         session, actor, "organization.flagged", {"flag": before}, {"flag": reason}, now, event_id
     )
     return before
+
+
+def is_dispute(reason: str | None) -> bool:
+    """Whether a flag is about a disputed charge; other flags are for staff only."""
+    return reason is not None and reason.startswith(DISPUTE.partition("{}")[0])

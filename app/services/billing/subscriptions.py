@@ -19,7 +19,7 @@ from app.errors import DependencyDown
 from app.extensions import transaction
 from app.models import Actor, ActorKind, BillingAccount, Organization
 from app.services import audit
-from app.services.billing import plans
+from app.services.billing import letters, plans
 from app.services.billing.prices import Prices, UnknownPrice
 from app.services.billing.provider import Provider
 from app.tenancy import TenantSession, unscoped
@@ -192,6 +192,7 @@ def apply(
     plans.update_plan(session, organization, row.plan_code, now)
     after = state(row, organization)
     audit.record(session, actor, "subscription.changed", before, after, now, event_id)
+    letters.tell_owners(session, organization, before, after, provider.site, now)
     return "applied" if before != after else "nothing new"
 
 

@@ -21,7 +21,7 @@ from dev.stripe.errors import FakeStripeError
 from dev.stripe.state import FakeStripe
 from dev.stripe.subscriptions import Subscriptions
 from tests.actors import A_KEY, STAFF
-from tests.billing import METERED, BillingEnv, open_billing_env
+from tests.billing import METERED, SITE, BillingEnv, open_billing_env
 from tests.conftest import AccountMaker
 from tests.services.billing.faults import (
     LEASE,
@@ -239,12 +239,8 @@ class Life:
         self.calendar.advance(hours=random.choice((1, 30, 24 * 4, 24 * 7)))
 
     def lapse(self, _: Random) -> None:
-        """The part of the sweep that is about plans."""
-        with transaction() as session:
-            lapsed = plans.organizations_with_lapsed(session, self.calendar.now)
-        for place in lapsed:
-            with transaction(*place) as session:
-                plans.lapse(session, self.calendar.now)
+        """What the worker does each minute."""
+        plans.lapse_due(SITE, self.calendar.now)
 
     def ask(self, _: Random) -> None:
         subscriptions.synchronise_due(self.billing_env.provider)

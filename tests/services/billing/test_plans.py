@@ -12,14 +12,13 @@ from flask import Flask
 from app.errors import BadRequest
 from app.extensions import transaction
 from app.models import Actor, new_id
-from app.services import usage
+from app.services import periods, usage, usage_limits
 from app.services.accounts import keys
 from app.services.accounts.principal import MEGABYTE
 from app.services.billing import plans
 from app.services.library import storage_quota
-from app.services.sweep import sweep
 from tests.actors import OPERATOR, STAFF, TEST, system
-from tests.billing import BillingEnv
+from tests.billing import SITE, BillingEnv
 from tests.client import ApiClient, bearer
 from tests.clock import Clock
 from tests.conftest import Account, AccountMaker, KeyMaker
@@ -60,7 +59,7 @@ def month(account: Account, clock: Clock) -> tuple[int, int | None]:
     """Images used and left."""
     principal = keys.authenticate(account.key, clock())
     with transaction(account.org_id) as session:
-        summary = usage.summarise(session, principal, clock())
+        summary = usage_limits.summarise(session, principal, clock())
     return summary.used, summary.remaining
 
 
@@ -91,7 +90,7 @@ def fall_behind(billing_env: BillingEnv, subscription_id: str) -> None:
 
 def next_month(now: datetime) -> datetime:
     """Its first moment."""
-    return datetime.combine(usage.next_period(usage.period_of(now)), time(), UTC)
+    return datetime.combine(periods.next_period(periods.period_of(now)), time(), UTC)
 
 
 @on_both_databases
@@ -283,14 +282,13 @@ def test_a_granted_plan_does_not_end_with_a_payment_for_another(
 
 
 @on_both_databases
-def test_the_sweep_writes_down_that_a_plan_has_lapsed_once(
+def test_it_is_written_down_once_that_a_plan_has_lapsed(
     app: Flask, billing_env: BillingEnv, free: Account, clock: Clock
 ) -> None:
     fall_behind(billing_env, buy(billing_env, free))
-    container = app.extensions["lightwell"]
 
     def lapsed() -> int:
-        sweep(container.storage, container.settings.spool_dir, clock())
+        plans.lapse_due(SITE, clock())
         return sum(entry.action == "plan.lapsed" for entry in billing_env.audit(free))
 
     assert lapsed() == 0

@@ -16,9 +16,9 @@ from app.extensions import transaction
 from app.models import FREE, BillingAccount, Organization, StripeEvent
 from app.services.billing import inbox, plans, subscriptions
 from app.services.billing.prices import Prices
-from app.services.sweep import sweep
 from app.settings_types import PlanPrice
 from tests.actors import STAFF, system
+from tests.billing import SITE
 from tests.conftest import AccountMaker
 from tests.services.billing.faults import Broken, alarms, parsed, receive, unhandled
 from tests.services.billing.oracle import BUSINESS, TEAM
@@ -187,13 +187,12 @@ def test_a_granted_plan_is_left_when_the_paid_one_lapses(life: Life) -> None:
     assert life.plan == "TEAM"
 
 
-def test_the_sweep_writes_a_lapse_down_once(app: Flask, life: Life) -> None:
-    container = app.extensions["lightwell"]
+def test_a_lapse_is_written_down_once(life: Life) -> None:
     fall_behind(life, life.subscribe(TEAM))
     life.calendar.advance(days=7, seconds=-1)
     written = []
     for _ in range(3):
-        sweep(container.storage, container.settings.spool_dir, life.calendar.now)
+        plans.lapse_due(SITE, life.calendar.now)
         written.append(life.billing_env.organization(life.who).plan_code)
         life.calendar.advance(seconds=1)
     assert written == ["TEAM", "FREE", "FREE"]
