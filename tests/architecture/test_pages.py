@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 from werkzeug.routing import Rule
 
 from app.extensions import transaction
-from app.models import Passkey, Role, new_id
+from app.models import ApiKey, Passkey, Role, new_id
 from app.services.accounts import permissions, sign_ins
 from app.web.requirements import Key, Member, Nothing, Staff, User, Visitor
 from tests.architecture.test_routes import requirement_of, rules
@@ -29,7 +30,17 @@ def an_invitation(app: Flask, account: Account) -> dict[str, str]:
     return {"invitation_id": add_invitation(app, account)}
 
 
+def a_key(app: Flask, account: Account) -> dict[str, str]:
+    with app.app_context(), transaction() as session:
+        found = session.scalar(select(ApiKey.id).where(ApiKey.org_id == account.org_id).limit(1))
+    return {"key_id": str(found)}
+
+
 SAMPLES: dict[str, Maker] = {
+    "dashboard.keys.show": a_key,
+    "dashboard.keys.ask_rotation": a_key,
+    "dashboard.keys.rotate": a_key,
+    "dashboard.keys.revoke": a_key,
     "dashboard.team.member": a_member,
     "dashboard.team.change_role": a_member,
     "dashboard.team.make_owner": a_member,
