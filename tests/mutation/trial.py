@@ -26,6 +26,10 @@ TESTS: dict[str, tuple[str, ...]] = {
     "tests/api/test_exports.py"),
     "app/services/exports/export_worker.py": ("tests/services/exports/test_export_jobs.py",
     "tests/api/test_exports.py"),
+    "app/services/accounts/invitations.py": ("tests/dashboard/test_invitations.py",),
+    "app/services/accounts/members.py": ("tests/dashboard/test_team.py",),
+    "app/services/accounts/organizations.py": ("tests/dashboard/test_organizations.py",),
+    "app/services/accounts/slugs.py": ("tests/dashboard/test_organizations.py",),
     "app/services/accounts/keys.py": (
         "tests/services/accounts/test_keys.py", "tests/services/accounts/test_key_use.py",
         "tests/web/test_requirements.py", "tests/api/test_account.py",
