@@ -22,11 +22,14 @@ from app.settings_types import (
     Bucket,
     DatabaseUrl,
     HttpUrl,
+    MailServer,
     Models,
     PlanPrices,
     Positive,
     Rate,
     RedisUrl,
+    Sender,
+    Server,
     Texts,
 )
 
@@ -41,6 +44,7 @@ NEEDED = {
     "painter_models": ("painter_base_url", "at least one model"),
     "stripe_webhook_secrets": ("stripe_secret_key", "it"),
     "stripe_prices": ("stripe_secret_key", "it"),
+    "mail_from": ("smtp_url", "it"),
     "stripe_meter_event": ("stripe_metered_prices", "it"),
 }
 """Settings that must not be empty where another is given, and what that one needs of them."""
@@ -122,6 +126,15 @@ class Settings(BaseModel):
         "",
         description="`https://…` under which people reach the service; links in mails begin with "
         "it. Default in development: `http://localhost:PORT`.",
+    )
+    smtp_url: Server = Field(
+        None,
+        repr=False,
+        description="`smtp://user:password@host:587` or `smtps://…:465`, percent-encoded. Without "
+        "it no mail is sent; in development mails are read at `/dev/mail`.",
+    )
+    mail_from: Sender = Field(
+        "", description="Sender of mails, such as `Lightwell <mail@example.com>`."
     )
     client_timeout_seconds: Positive = Field(
         30,
@@ -306,6 +319,14 @@ class Settings(BaseModel):
         setting, what = NEEDED[info.field_name or ""]
         if info.data.get(setting) and not value:
             raise ValueError(f"{setting.upper()} needs {what}")
+        return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _require_public_url(cls, value: MailServer | None, info: ValidationInfo) -> object:
+        lacks_url = info.data.get("public_url") == ""
+        if value and lacks_url and info.data.get("app_env") == "production":
+            raise ValueError("needs PUBLIC_URL, which links in mails begin with")
         return value
 
     @field_validator("fetch_test_origins")

@@ -93,6 +93,23 @@ class QuotaExceeded(AppError):
     )
 
 
+class CapReached(AppError):
+    status = 402
+    code = "cap_reached"
+    title = "A spend cap is reached"
+    advice = (
+        "The organization gave itself, or this key, a ceiling of live images a month. An owner of "
+        "the organization can raise it or take it away on the usage page of the dashboard; else it "
+        "starts anew on the first day of the next month (UTC). Test keys are not concerned."
+    )
+
+
+class BatchCapReached(CapReached):
+    """As clients of ``/compress`` know it: a limit of the month is 429 there."""
+
+    status = 429
+
+
 class UpgradeRequired(AppError):
     status = 402
     code = "upgrade_required"

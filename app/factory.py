@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email.headerregistry import Address
+from email.utils import parseaddr
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +14,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import api, cli, dashboard, docs, health, logs, web
 from app.adapters.fetching.fetcher import Fetcher
+from app.adapters.mail import Mailer, SmtpMailer
 from app.adapters.painter import Painter
 from app.adapters.payments.stripe import StripePayments
 from app.adapters.redis import connect
@@ -202,6 +205,13 @@ def _provider(settings: Settings, clock: Callable[[], datetime]) -> Provider | N
     )
 
 
+def _mailer(settings: Settings) -> Mailer | None:
+    if settings.smtp_url is None:
+        return None
+    name, address = parseaddr(settings.mail_from)
+    return SmtpMailer(settings.smtp_url, Address(display_name=name, addr_spec=address))
+
+
 def _container(settings: Settings, clock: Callable[[], datetime]) -> Container:
     limits = Limits(
         max_pixels=settings.max_pixels,
@@ -226,4 +236,5 @@ def _container(settings: Settings, clock: Callable[[], datetime]) -> Container:
         fetcher=_fetcher(settings),
         painter=_painter(settings),
         provider=_provider(settings, clock),
+        mailer=_mailer(settings),
     )

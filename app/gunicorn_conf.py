@@ -6,6 +6,7 @@ One process by default, because its imaging pool already uses every core.
 
 from typing import Any
 
+from app.adapters.mail import warn_without_mail
 from app.config import ConfigurationError, Settings
 from app.lifetime import end_with
 
@@ -39,6 +40,7 @@ def post_fork(server: Any, _worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """Start the imaging processes before the first request needs them."""
+    warn_without_mail(_settings)
     worker.wsgi.extensions["lightwell"].imaging.warm()
 
 

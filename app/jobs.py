@@ -8,7 +8,7 @@ from app.adapters.queue import DEFAULT, EXPORTS
 from app.config import Settings
 from app.extensions import transaction
 from app.factory import create_app
-from app.services import inventory
+from app.services import errors_by_day, inventory, outbox, usage_notices
 from app.services.billing import inbox, metering, plans, subscriptions
 from app.services.exports import export_jobs, export_worker
 from app.services.sweep import sweep as sweep_all
@@ -31,6 +31,8 @@ def sweep() -> None:
     with app.app_context():
         sweep_all(container.storage, container.settings.spool_dir, container.clock())
         plans.lapse_due(container.settings.site, container.clock())
+        errors_by_day.flush(container.redis)
+        usage_notices.send_due(container.settings.site, container.clock())
         if container.provider:
             subscriptions.synchronise_due(container.provider)
             metering.report(container.provider)
@@ -52,6 +54,15 @@ def billing() -> None:
     if provider := app.extensions["lightwell"].provider:
         with app.app_context():
             inbox.work(provider)
+
+
+def mails() -> None:
+    """Send the mails that are due. Harmless if there are none or another worker sends them."""
+    app = create_app(Settings.from_env())
+    container = app.extensions["lightwell"]
+    if container.mailer:
+        with app.app_context():
+            outbox.work(container.mailer, container.clock)
 
 
 def export(org_id: str, mode: str, export_id: str) -> None:
@@ -86,6 +97,18 @@ def resume_billing(app: Flask) -> None:
         inbox.enqueue(container.redis)
 
 
-PERIODIC: tuple[Callable[[Flask], None], ...] = (resume_exports, resume_billing)
+def resume_mails(app: Flask) -> None:
+    """Enqueue the job that sends mails if any are due. Nothing else enqueues it: a mail is due from
+    the commit that writes it."""
+    container = app.extensions["lightwell"]
+    if container.mailer is None:
+        return
+    with transaction() as session:
+        is_due = outbox.has_due(session, container.clock())
+    if is_due:
+        outbox.enqueue(container.redis)
+
+
+PERIODIC: tuple[Callable[[Flask], None], ...] = (resume_exports, resume_billing, resume_mails)
 """Run by every worker every 5 seconds in an application context, even while its queues are
 blocked."""

@@ -1,8 +1,11 @@
 """The types of settings: each checks the text of a variable and makes a value of it."""
 
 import re
+from email.utils import parseaddr
 from typing import Annotated, NamedTuple
+from urllib.parse import unquote, urlsplit
 
+from email_validator import EmailNotValidError, validate_email
 from limits import parse_many
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -83,6 +86,45 @@ def _plan_prices(value: object) -> object:
     return tuple(PlanPrice(*entry.groups()) for entry in entries if entry)
 
 
+class MailServer(NamedTuple):
+    """A mail server, and who signs in there; ``user`` is empty if nobody does. ``is_encrypted`` is
+    whether TLS begins with the connection, instead of with STARTTLS."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    is_encrypted: bool
+
+
+SMTP_PORTS = {"smtp": 587, "smtps": 465}
+
+
+def _mail_server(value: object) -> object:
+    """``smtp://user:password@host:587``. User and password are percent-encoded."""
+    if not isinstance(value, str):
+        return value
+    url = urlsplit(value)
+    if url.scheme not in SMTP_PORTS or not url.hostname or url.path.strip("/") or url.query:
+        raise ValueError("must be such as smtp://user:password@host:587 or smtps://…:465")
+    return MailServer(
+        url.hostname,
+        url.port or SMTP_PORTS[url.scheme],
+        unquote(url.username or ""),
+        unquote(url.password or ""),
+        url.scheme == "smtps",
+    )
+
+
+def _sender(value: str) -> str:
+    if value:
+        try:
+            validate_email(parseaddr(value)[1], check_deliverability=False, test_environment=True)
+        except EmailNotValidError as error:
+            raise ValueError(f"must be such as Lightwell <mail@example.com>: {error}") from None
+    return value
+
+
 Rate = Annotated[str, AfterValidator(_rate_limit)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
@@ -90,5 +132,7 @@ Bucket = Annotated[str, AfterValidator(_bucket)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 Models = Annotated[Texts, AfterValidator(_models)]
+Server = Annotated[MailServer | None, BeforeValidator(_mail_server)]
+Sender = Annotated[str, AfterValidator(_sender)]
 PlanPrices = Annotated[tuple[PlanPrice, ...], BeforeValidator(_plan_prices)]
 Positive = Annotated[int, Field(ge=1)]

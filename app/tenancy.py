@@ -203,12 +203,36 @@ def insert_those_absent(
 ) -> int:
     """Like ``insert_if_absent`` for several rows with the same columns. Returns how many were
     inserted."""
+    statement = _insert(session, model, rows).on_conflict_do_nothing()
+    inserted = statement.returning(*insert(model).table.primary_key)
+    return len(session.connection().execute(inserted).all())
+
+
+def insert_or_add(
+    session: TenantSession, model: type[Any], column: str, rows: Sequence[dict[str, Any]]
+) -> None:
+    """Insert rows, each with another primary key. Where one exists, add the new row's ``column`` to
+    it.
+
+    One statement (``INSERT … ON CONFLICT DO UPDATE``), so parallel callers lose no addition. Owned
+    rows get the session's org, and its mode.
+    """
+    statement = _insert(session, model, rows)
+    table = insert(model).table
+    added = {column: table.c[column] + statement.excluded[column]}
+    session.connection().execute(
+        statement.on_conflict_do_update(index_elements=[*table.primary_key], set_=added)
+    )
+
+
+def _insert(
+    session: TenantSession, model: type[Any], rows: Sequence[dict[str, Any]]
+) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT of rows of the session's org, and of its mode."""
     own = {part: getattr(session, part) for part in _scope_columns(model)}
     for part, value in own.items():
         if value is None or any(row.get(part, value) != value for row in rows):
             raise TenancyError(f"{model.__name__} written without its {part}")
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    table = insert(model).table
-    statement = dialect.insert(table).values([row | own for row in rows])
-    inserted = statement.on_conflict_do_nothing().returning(*table.primary_key)
-    return len(session.connection().execute(inserted).all())
+    statement: postgresql.Insert | sqlite.Insert = dialect.insert(insert(model).table)
+    return statement.values([row | own for row in rows])

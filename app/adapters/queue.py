@@ -7,8 +7,7 @@ from rq import Queue
 
 DEFAULT = "default"
 EXPORTS = "exports"
-BILLING = "billing-"
-BILLING_SECONDS = 15 * 60
+BILLING_SECONDS = MAILS_SECONDS = 15 * 60
 LONGEST_SECONDS = 24 * 60 * 60
 FAILURE_KEPT_SECONDS = 60 * 60
 
@@ -31,12 +30,21 @@ def enqueue_export(connection: Redis, org_id: str, mode: str, export_id: str, jo
 
 def enqueue_billing(connection: Redis) -> None:
     """Have ``app.jobs.billing`` called, unless such a job waits already. Raises RedisError."""
+    _enqueue_once(connection, "billing", BILLING_SECONDS)
+
+
+def enqueue_mails(connection: Redis) -> None:
+    """Have ``app.jobs.mails`` called, unless such a job waits already. Raises RedisError."""
+    _enqueue_once(connection, "mails", MAILS_SECONDS)
+
+
+def _enqueue_once(connection: Redis, name: str, seconds: int) -> None:
     queue = Queue(DEFAULT, connection=connection)
-    if not any(job_id.startswith(BILLING) for job_id in queue.job_ids):
+    if not any(job_id.startswith(f"{name}-") for job_id in queue.job_ids):
         queue.enqueue(
-            "app.jobs.billing",
-            job_id=f"{BILLING}{uuid4().hex}",
-            job_timeout=BILLING_SECONDS,
+            f"app.jobs.{name}",
+            job_id=f"{name}-{uuid4().hex}",
+            job_timeout=seconds,
             result_ttl=0,
             failure_ttl=FAILURE_KEPT_SECONDS,
         )

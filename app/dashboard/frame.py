@@ -8,7 +8,7 @@ from werkzeug.exceptions import HTTPException
 
 from app.extensions import transaction
 from app.models import Mode
-from app.services import usage
+from app.services import usage_limits
 from app.services.accounts import memberships
 from app.services.accounts.memberships import Belonging
 from app.services.accounts.permissions import Action
@@ -100,7 +100,7 @@ def _frame() -> Frame:
     who = principal()
     with transaction(*who.partition) as session:
         organizations = memberships.organizations_of(session, person().user_id)
-        month = usage.summarise(session, who, now())
+        month = usage_limits.summarise(session, who, now())
         place = standing.read(session)
     organization = next(one for one in organizations if one.id == who.org_id)
     return Frame(

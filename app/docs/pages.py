@@ -7,8 +7,10 @@ from flask_openapi import OpenAPI
 
 from app.docs import postman
 from app.errors import AppError, NotFound
+from app.models import Role
+from app.services.accounts.permissions import LOWEST_ROLES
 from app.web import static_files
-from app.web.pages import page
+from app.web.pages import page, theme
 from app.web.requirements import Nothing, Visitor, requires
 
 blueprint = Blueprint("pages", __name__)
@@ -33,8 +35,28 @@ SCALAR_POLICY = {
     "font-src": "'self' data:",
 }
 """The playground writes styles into the page and shows pictures that it fetched."""
+PLAYGROUND_STYLE = """
+.light-mode, .dark-mode {
+  --scalar-custom-header-height: 3.8125rem;
+  --scalar-font: var(--sans);
+  --scalar-font-code: var(--mono);
+  --scalar-background-1: var(--ground);
+  --scalar-background-2: var(--surface);
+  --scalar-background-3: var(--sunken);
+  --scalar-background-accent: var(--light-wash);
+  --scalar-border-color: var(--line);
+  --scalar-color-1: var(--ink);
+  --scalar-color-2: var(--ink-2);
+  --scalar-color-3: var(--ink-3);
+  --scalar-color-accent: var(--light-ink);
+  --scalar-sidebar-background-1: var(--ground);
+}
+"""
+"""The playground in the colours of the other pages."""
 PLAYGROUND: dict[str, Any] = {
     "agent": {"disabled": True},
+    "customCss": PLAYGROUND_STYLE,
+    "hideDarkModeToggle": True,
     "authentication": {"preferredSecurityScheme": "bearer"},
     "defaultHttpClient": {"targetKey": "shell", "clientKey": "curl"},
     "hideClientButton": True,
@@ -78,7 +100,15 @@ def favicon() -> Response:
 @blueprint.get("/docs")
 @requires(Visitor())
 def playground() -> Response:
-    return page("docs/playground.html", policy=SCALAR_POLICY, configuration=PLAYGROUND)
+    chosen = {"forceDarkModeState": theme()} if theme() else {}
+    return page("docs/playground.html", policy=SCALAR_POLICY, configuration=PLAYGROUND | chosen)
+
+
+@blueprint.get("/docs/roles")
+@requires(Visitor())
+def roles() -> Response:
+    """What each role in an organization may do."""
+    return page("docs/roles.html", roles=list(Role), lowest_roles=LOWEST_ROLES)
 
 
 @blueprint.get("/docs/errors")

@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from app.extensions import transaction
 from app.models import Plan
+from app.web import static_files
 from app.web.context import container
 from app.web.pages import page
 from app.web.requirements import Nothing, Visitor, requires
@@ -21,11 +22,25 @@ RETURNS = {
 }
 """Notices for a customer who returns from the payment provider, by query parameter and value."""
 
+CURL = """\
+curl -F 'files[]=@lake.jpg' -F mimeType=image/webp \\
+  -H "x-api-key: $KEY" {host}compress/batch \\
+  | jq -r '.results[0].data' | base64 -d > lake.webp"""
+"""What made the picture of the home page (docs/home_picture.py)."""
+
 
 @blueprint.get("/")
 @requires(Visitor())
 def home() -> Response:
-    return page("site/home.html", plans=_listed_plans())
+    plans = _listed_plans()
+    return page(
+        "site/home.html",
+        plans=plans,
+        largest_batch=max(plan.batch_files for plan in plans),
+        before=static_files.size_of("pictures/lake.jpg"),
+        after=static_files.size_of("pictures/lake.webp"),
+        curl=CURL.format(host=request.host_url),
+    )
 
 
 @blueprint.get("/plans")

@@ -136,9 +136,14 @@ class User(Base):
     last_org_id: Mapped[str | None] = mapped_column(String(32))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
+    @property
+    def display_name(self) -> str:
+        return self.name or self.email
+
 
 class Membership(Base):
-    """A user's role in an organization."""
+    """A user's role in an organization. ``steps_hidden`` is whether the user has dismissed the
+    steps for getting started."""
 
     __tablename__ = "memberships"
     __table_args__ = (
@@ -152,6 +157,7 @@ class Membership(Base):
         ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True
     )
     role: Mapped[str] = mapped_column(String(16))
+    steps_hidden: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -159,8 +165,9 @@ class ApiKey(Base):
     """A key of one organization. Only the SHA-256 of its secret is stored.
 
     ``original_key_id`` is the first of the keys that were rotated into this one, NULL for that
-    first key. ``image_cap`` is a monthly ceiling of live images for the key and those that it
-    replaced. ``created_by`` is the user who made it, NULL where no user did.
+    first key. ``image_cap`` is a monthly ceiling of live images for a key and all keys that it was
+    rotated into; only that of the first key counts. ``created_by`` is the user who made it, NULL
+    where no user did.
     """
 
     __tablename__ = "api_keys"

@@ -56,7 +56,7 @@ class Counter(OrgOwned, Base):
     """The images of one organization in one period. ``period`` is its first day (UTC)."""
 
     __abstract__ = True
-    __table_args__ = (
+    __table_args__: tuple[Any, ...] = (
         CheckConstraint("used >= 0", name="used"),
         CheckConstraint("reserved >= 0", name="reserved"),
     )
@@ -79,6 +79,7 @@ class UsageCounter(Counter):
     """Live images in a calendar month."""
 
     __tablename__ = "usage_counters"
+    __table_args__ = (*Counter.__table_args__, Index("ix_usage_counters_period", "period"))
 
 
 class DailyEntry(LedgerEntry):
@@ -125,7 +126,8 @@ class ErrorDay(OrgOwned, Base):
 
 
 class KeyCounter(OrgOwned, Base):
-    """The live images of one key in a calendar month, kept for keys with an ``image_cap`` only.
+    """The live images of one key, and of those that it replaced, in a calendar month; only for
+    months in which it had an ``image_cap``.
 
     ``key_id`` is the first of the keys that were rotated into it.
     """
@@ -134,6 +136,7 @@ class KeyCounter(OrgOwned, Base):
     __table_args__ = (
         CheckConstraint("used >= 0", name="used"),
         CheckConstraint("reserved >= 0", name="reserved"),
+        Index("ix_key_counters_period", "period"),
     )
 
     org_id: Mapped[str] = mapped_column(

@@ -11,10 +11,11 @@ from pathlib import Path
 from app.errors import AppError, MonthlyLimitReached, Overloaded, TooLarge, Unprocessable
 from app.extensions import transaction
 from app.imaging import ImagingInterrupted, Picture, Transform, Turn
-from app.services import usage
+from app.services import usage, usage_limits
 from app.services.accounts.principal import Principal
 from app.services.processing_context import ProcessingContext, busy
-from app.services.usage import Reservation, Summary
+from app.services.usage import Reservation
+from app.services.usage_limits import Summary
 
 IN_FLIGHT_PER_PROCESS = 2
 """Files of one batch that are in the pool at one time. The rest waits here, so that batches take
@@ -99,7 +100,7 @@ def compress(
             raise _refusal(failures)
         with transaction(principal.org_id) as session:
             usage.settle(session, reservation, len(results))
-            summary = usage.summarise(session, principal, context.clock())
+            summary = usage_limits.summarise(session, principal, context.clock())
     except BaseException:
         with transaction(principal.org_id) as session:
             usage.release(session, reservation)

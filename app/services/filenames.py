@@ -30,15 +30,17 @@ def clean_name(name: str) -> str:
     """A client's file name, safe to show: without folders, control characters and direction marks,
     and at most 255 characters long."""
     base = name.replace("\\", "/").rpartition("/")[2]
-    kept = "".join(
-        [
-            character
-            for character in base
-            if unicodedata.category(character) not in ("Cc", "Cs")
-            and character not in BIDI_CONTROLS
-        ]
-    )
-    return kept[:MAX_NAME_LENGTH].strip() or UNNAMED
+    return without_controls(base)[:MAX_NAME_LENGTH].strip() or UNNAMED
+
+
+def without_controls(text: str) -> str:
+    """The text without control characters and direction marks, safe to show on one line."""
+    kept = [
+        character
+        for character in text
+        if unicodedata.category(character) not in ("Cc", "Cs") and character not in BIDI_CONTROLS
+    ]
+    return "".join(kept)
 
 
 class Names:

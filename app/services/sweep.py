@@ -14,8 +14,8 @@ from sqlalchemy import delete, select
 from app.adapters.storage.interface import Storage
 from app.extensions import transaction
 from app.models import DiscardedObject
-from app.services import idempotency, usage
-from app.services.accounts import confirmation
+from app.services import idempotency, outbox, usage
+from app.services.accounts import invitations, mailed_links, sign_ins
 from app.services.billing import inbox
 from app.services.exports import export_jobs
 from app.services.library import assets, ingest, kept_renditions
@@ -42,13 +42,16 @@ class Sweeper(NamedTuple):
 
 SWEEPERS = (
     Sweeper("events", lambda _session, _now: [()], inbox.release_expired),
-    Sweeper("links", lambda _session, _now: [()], confirmation.release_expired),
+    Sweeper("links", lambda _session, _now: [()], mailed_links.release_expired),
+    Sweeper("sessions", lambda _session, _now: [()], sign_ins.release_expired),
+    Sweeper("mails", lambda _session, _now: [()], outbox.release_expired),
     Sweeper("reservations", usage.organizations_with_expired, usage.release_expired),
     Sweeper("uploads", ingest.partitions_with_expired, ingest.release_expired),
     Sweeper("renditions", kept_renditions.partitions_with_expired, kept_renditions.release_expired),
     Sweeper("exports", export_jobs.partitions_with_expired, export_jobs.release_expired),
     Sweeper("answers", idempotency.partitions_with_expired, idempotency.release_expired),
     Sweeper("test assets", assets.partitions_with_expired, assets.release_expired),
+    Sweeper("invitations", invitations.organizations_with_expired, invitations.release_expired),
 )
 
 

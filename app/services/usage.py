@@ -2,20 +2,21 @@
 
 Live images are counted by the month, against the plan; images of an organization's test keys by the
 day, only to limit them. One conditional UPDATE raises the counter, so that parallel requests never
-exceed the limit on any database. Every reservation is a ledger entry with a lease. After a crash it
-is released once the lease has ended, by the sweep or by the next request that would otherwise be
-refused.
+exceed the limit on any database; the spend caps (``services/caps``) are held in the same way. Every
+reservation is a ledger entry with a lease. After a crash it is released once the lease has ended,
+by the sweep or by the next request that would otherwise be refused.
 """
 
-import math
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, and_, select, update
 
-from app.errors import AppError, DependencyDown, MonthlyLimitReached, QuotaExceeded, RateLimited
+from app.errors import DependencyDown, QuotaExceeded
 from app.models import (
+    Actor,
+    ActorKind,
     Counter,
     DailyCounter,
     DailyEntry,
@@ -27,7 +28,10 @@ from app.models import (
     UsageEntry,
     new_id,
 )
+from app.services import caps, usage_days, usage_limits
 from app.services.accounts.principal import Principal
+from app.services.periods import day_of, period_of
+from app.services.usage_limits import Refusal
 from app.tenancy import TenantSession, insert_if_absent
 
 LEASE = timedelta(minutes=5)
@@ -63,30 +67,6 @@ class Reservation:
         return LEDGERS[self.mode]
 
 
-@dataclass(frozen=True)
-class Summary:
-    """An organization's usage in a month. ``limit`` and ``remaining`` are None without a limit."""
-
-    plan: str
-    used: int
-    limit: int | None
-    remaining: int | None
-    reset_date: date
-
-
-def period_of(now: datetime) -> date:
-    """The calendar month (UTC) of a moment, as its first day."""
-    return day_of(now).replace(day=1)
-
-
-def day_of(now: datetime) -> date:
-    return now.astimezone(UTC).date()
-
-
-def next_period(period: date) -> date:
-    return (period + timedelta(days=32)).replace(day=1)
-
-
 def reserve(
     session: TenantSession,
     principal: Principal,
@@ -94,12 +74,12 @@ def reserve(
     images: int,
     now: datetime,
     reference: str | None = None,
-    refusal: type[MonthlyLimitReached | QuotaExceeded] = QuotaExceeded,
+    otherwise: Refusal = QuotaExceeded,
 ) -> Reservation:
     """Set ``images`` aside before the work begins.
 
-    Raises ``refusal``, which depends on the caller's API, or RateLimited if the test keys' daily
-    images are used up.
+    Raises ``otherwise``, which depends on the caller's API, CapReached if a spend cap is reached
+    first, or RateLimited if the test keys' daily images are used up.
 
     ``reference`` is the id of a request that may be repeated after a crash; it pays only once.
     """
@@ -108,10 +88,10 @@ def reserve(
         return paid
     ledger = LEDGERS[principal.mode]
     insert_if_absent(session, ledger.counter, period=period, used=0, reserved=0)
-    if not _raise_reserved(session, principal, period, images):
+    if not _set_aside(session, principal, period, images):
         release_expired(session, now)
-        if not _raise_reserved(session, principal, period, images):
-            raise _refusal(session, principal, images, now, refusal)
+        if not _set_aside(session, principal, period, images):
+            raise usage_limits.refusal(session, principal, images, now, otherwise)
     entry = ledger.entry(
         id=new_id("use", now),
         actor=principal.actor,
@@ -127,54 +107,6 @@ def reserve(
     session.flush()
     metered = principal.is_live and principal.allowance.metered
     return Reservation(entry.id, principal.mode, period, images, metered=metered)
-
-
-def check(session: TenantSession, principal: Principal, images: int, now: datetime) -> None:
-    """Refuse work that exceeds the limit before it begins, without reserving anything.
-
-    Raises QuotaExceeded, or RateLimited for a test key.
-    """
-    left = (
-        summarise(session, principal, now).remaining
-        if principal.is_live
-        else _left_today(session, principal, now)
-    )
-    if left is not None and images > left:
-        raise _refusal(session, principal, images, now, QuotaExceeded)
-
-
-def _refusal(
-    session: TenantSession,
-    principal: Principal,
-    images: int,
-    now: datetime,
-    monthly: type[MonthlyLimitReached | QuotaExceeded],
-) -> AppError:
-    """The error for a principal with fewer than ``images`` left."""
-    if principal.is_live:
-        summary = summarise(session, principal, now)
-        return monthly(
-            f"This request needs {images} images, and {summary.remaining} of {summary.limit} are "
-            f"left on the {summary.plan} plan until {summary.reset_date}. Upgrade the plan or wait "
-            f"for the reset date.{principal.allowance.arrears}"
-        )
-    midnight = datetime.combine(day_of(now) + timedelta(days=1), time(), UTC)
-    left = f"{_left_today(session, principal, now)} of {principal.allowance.test_images}"
-    return RateLimited(
-        f"This request needs {images} images, and {left} are left for this organization's test "
-        f"keys until {midnight:%Y-%m-%dT%H:%M:%SZ}. Send fewer, wait until then, or use a live "
-        "key.",
-        headers={"Retry-After": str(math.ceil((midnight - now).total_seconds()))},
-    )
-
-
-def _left_today(session: TenantSession, principal: Principal, now: datetime) -> int:
-    """How many images the organization's test keys may still make today. Reserved images count as
-    used."""
-    today = select(DailyCounter.used + DailyCounter.reserved).where(
-        DailyCounter.period == day_of(now)
-    )
-    return max(0, principal.allowance.test_images - (session.scalar(today) or 0))
 
 
 def _earlier_attempt(session: TenantSession, mode: Mode, reference: str) -> Reservation | None:
@@ -193,17 +125,26 @@ def _earlier_attempt(session: TenantSession, mode: Mode, reference: str) -> Rese
     return None
 
 
-def _raise_reserved(
-    session: TenantSession, principal: Principal, period: date, images: int
-) -> bool:
+def _set_aside(session: TenantSession, principal: Principal, period: date, images: int) -> bool:
+    """Raise the counters. Returns False, and leaves them as they were, if the limit or a cap has no
+    room."""
     allowance = principal.allowance
-    limit = allowance.monthly_images if principal.is_live else allowance.test_images
     counter = LEDGERS[principal.mode].counter
+    limit = allowance.monthly_images if principal.is_live else allowance.test_images
+    total = counter.used + counter.reserved + images
     statement = update(counter).where(counter.period == period)
     if limit is not None:
-        statement = statement.where(counter.used + counter.reserved + images <= limit)
-    statement = statement.values(reserved=counter.reserved + images)
-    return bool(session.change(statement))
+        statement = statement.where(total <= limit)
+    if principal.is_live:
+        statement = statement.where(caps.allowed_by_organization(principal.org_id, total))
+    if not session.change(statement.values(reserved=counter.reserved + images)):
+        return False
+    if not principal.is_live or caps.reserve(session, principal.actor, period, images):
+        return True
+    session.change(
+        update(counter).where(counter.period == period).values(reserved=counter.reserved - images)
+    )
+    return False
 
 
 def extend(session: TenantSession, reservation: Reservation, now: datetime) -> None:
@@ -245,18 +186,27 @@ def _close(
 ) -> bool:
     """End a reservation. Returns False if it was ended before."""
     entry, counter = reservation.ledger
-    ended = session.change(
+    ended = session.execute(
         update(entry)
         .where(entry.id == reservation.entry_id, entry.state == EntryState.RESERVED)
         .values(state=state, images=images)
-    )
-    if not ended:
+        .returning(entry.kind, entry.actor_kind, entry.actor_id, entry.created_at)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    if ended is None:
         return False
     session.change(
         update(counter)
         .where(counter.period == reservation.period)
         .values(reserved=counter.reserved - reservation.images, used=counter.used + images)
     )
+    actor = Actor(ActorKind(ended.actor_kind), ended.actor_id)
+    if reservation.mode is Mode.LIVE:
+        caps.close(session, actor, reservation.period, reservation.images, images)
+    if images:
+        # By the day of the reservation, so that the days of a month add up to its counter.
+        day = day_of(ended.created_at)
+        usage_days.add(session, day, reservation.mode, ended.kind, actor, images)
     return True
 
 
@@ -284,23 +234,3 @@ def organizations_with_expired(session: TenantSession, now: datetime) -> set[tup
 
 def _expired(ledger: Ledger, now: datetime) -> ColumnElement[bool]:
     return and_(ledger.entry.state == EntryState.RESERVED, ledger.entry.lease_until <= now)
-
-
-def summarise(session: TenantSession, principal: Principal, now: datetime) -> Summary:
-    """The current month of the principal's organization, for live images only.
-
-    Reserved images are not in ``used``, but are subtracted from ``remaining``.
-    """
-    period = period_of(now)
-    counter = session.execute(
-        select(UsageCounter.used, UsageCounter.reserved).where(UsageCounter.period == period)
-    ).one_or_none()
-    used, reserved = counter or (0, 0)
-    limit = principal.allowance.monthly_images
-    return Summary(
-        plan=principal.allowance.plan,
-        used=used,
-        limit=limit,
-        remaining=None if limit is None else max(0, limit - used - reserved),
-        reset_date=next_period(period),
-    )

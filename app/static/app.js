@@ -23,6 +23,8 @@ const switchTheme = () => {
   const root = document.documentElement;
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
+  document.body.classList.toggle("dark-mode", !dark); // the API playground's own names
+  document.body.classList.toggle("light-mode", dark);
   document.cookie = `theme=${root.dataset.theme}; path=/; max-age=31536000; samesite=lax`;
 };
 

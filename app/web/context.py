@@ -11,6 +11,7 @@ from flask import current_app, g
 from redis import Redis
 
 from app.adapters.fetching.fetcher import Fetcher
+from app.adapters.mail import Mailer
 from app.adapters.painter import Painter
 from app.adapters.storage.interface import Storage
 from app.config import Settings
@@ -43,6 +44,7 @@ class Container:
     fetcher: Fetcher
     painter: Painter | None
     provider: Provider | None
+    mailer: Mailer | None
     image_work: ConcurrencyLimiter
     outbound_calls: ConcurrencyLimiter
     zip_streams: ConcurrencyLimiter

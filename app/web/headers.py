@@ -13,7 +13,8 @@ log = structlog.get_logger()
 QUIET_ENDPOINTS = frozenset(
     {"health.healthz", "health.readyz", "static_files.file", "docs.favicon"}
 )
-SIGNED = "/storage/"
+SECRET = ("/storage/", "/confirm/", "/reset/", "/invitations/")
+"""Below these, paths are secrets: anyone who reads one could use it."""
 CONTENT_SECURITY_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
@@ -52,5 +53,6 @@ def _only_asked(response: Response) -> bool:
 
 
 def _path() -> str:
-    """Return the path for the log. Signed URLs are hidden: anyone who reads one could use it."""
-    return SIGNED + "…" if request.path.startswith(SIGNED) else request.path
+    """Return the path for the log, without what is secret."""
+    start = next((start for start in SECRET if request.path.startswith(start)), None)
+    return f"{start}…" if start else request.path

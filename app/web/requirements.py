@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, TypeVar, cast
 from urllib.parse import urlencode
 
 import structlog
-from flask import Response, current_app, g, redirect, request
+from flask import Response, current_app, g, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from app.errors import (
@@ -127,7 +127,8 @@ class User:
 @dataclass(frozen=True)
 class Member(User):
     """A member of the organization in the path (``<slug>``) whose role may do ``action``. Others
-    get the same 404 as for an organization that does not exist.
+    get the same 404 as for an organization that does not exist. A former slug leads to the present
+    one.
 
     ``?mode=test`` asks for the organization's test data.
     """
@@ -215,6 +216,8 @@ def authorize() -> BaseResponse | None:
         return _lead_to(SIGN_IN)
     except ReauthenticationNeeded:
         return _lead_to(SIGN_IN_AGAIN)
+    if moved := _present_path():
+        return redirect(moved, 308)
     if g.principal:
         api_request().allow(g.principal.allowance, uploads=media.FORM in media.taken())
     return None
@@ -240,6 +243,17 @@ def _lead_to(path: str) -> BaseResponse:
     if "HX-Request" in request.headers:
         return Response(headers={"HX-Redirect": location})
     return redirect(location, 303)
+
+
+def _present_path() -> str | None:
+    """Where the page stands now, if the path names the organization by a slug that it had before.
+    Forms that were sent there are taken as they are."""
+    slug, named = g.principal and g.principal.slug, request.view_args or {}
+    if not slug or request.method not in READING or named["slug"] == slug:
+        return None
+    path = url_for(str(request.endpoint), **{**named, "slug": slug})
+    query = request.query_string.decode()
+    return f"{path}?{query}" if query else path
 
 
 def _refuse_cross_site() -> None:

@@ -70,6 +70,11 @@ def answer(name: str, cached: str) -> Response:
     return response
 
 
+def size_of(name: str) -> int:
+    """The file's size in bytes. Raises NotFound."""
+    return len(_content(name))
+
+
 @lru_cache
 def _digest(name: str) -> str:
     return sha256(_content(name)).hexdigest()[:12]

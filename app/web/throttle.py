@@ -9,7 +9,8 @@ import hashlib
 import math
 from dataclasses import dataclass
 
-from app.errors import RateLimited
+from app.errors import BadRequest, RateLimited
+from app.services.accounts import identity
 from app.web import limits
 from app.web.context import container, now
 
@@ -60,7 +61,7 @@ def account(email: str) -> Subject:
     """The account that an address names, if there is one or not. Attempts from each network where
     its owner has signed in are counted on their own, so that strangers can't lock the owner out."""
     known = container().redis.exists(_known(email))
-    return Subject(f"account:{_digest(email)}:{_network() if known else 'strangers'}")
+    return Subject(f"account:{_digest(_mailbox(email))}:{_network() if known else 'strangers'}")
 
 
 def address() -> Subject:
@@ -110,16 +111,26 @@ def remember_network(email: str) -> None:
     container().redis.set(_known(email), 1, ex=KNOWN_FOR)
 
 
-def may_mail(mailbox: str) -> bool:
-    """Whether a stranger may cause one more mail to this mailbox: five an hour."""
-    key = f"{PREFIX}:mails:{_digest(mailbox)}"
+def may_mail(email: str) -> bool:
+    """Whether a stranger may cause one more mail to the mailbox of this address: five an hour."""
+    key = f"{PREFIX}:mails:{_digest(_mailbox(email))}"
     with container().redis.pipeline() as pipeline:
-        _, sent = pipeline.set(key, 0, nx=True, ex=HOUR).incr(key).execute()
+        pipeline.set(key, 0, nx=True, ex=HOUR)
+        pipeline.incr(key)
+        _, sent = pipeline.execute()
     return int(sent) <= MAILS_AN_HOUR
 
 
 def _known(email: str) -> str:
-    return f"{PREFIX}:known:{_digest(email)}:{_network()}"
+    return f"{PREFIX}:known:{_digest(_mailbox(email))}:{_network()}"
+
+
+def _mailbox(email: str) -> str:
+    """Many addresses name one mailbox, and so one account. What is no address names itself."""
+    try:
+        return identity.mailbox_of(identity.normalise_email(email))
+    except BadRequest:
+        return email
 
 
 def _network() -> str:

@@ -2,6 +2,7 @@
 
 import sys
 
+from app.adapters.mail import warn_without_mail
 from app.config import ConfigurationError, Settings
 from app.factory import create_app
 from app.jobs import QUEUES
@@ -17,6 +18,7 @@ def main() -> int:
     except ConfigurationError as error:
         raise SystemExit(str(error)) from None
     configure(settings)
+    warn_without_mail(settings)
     scheduler.start(create_app(settings), settings)
     return keep_running(
         {queue: [sys.executable, "-m", "app.worker.queues", queue] for queue in QUEUES}

@@ -33,6 +33,7 @@ COLUMNS = {
         "last_used_address VARCHAR(45)",
         "last_used_call VARCHAR(120)",
     ),
+    "memberships": ("steps_hidden BOOLEAN DEFAULT false NOT NULL",),
     "audit_entries": ("address VARCHAR(45)",),
 }
 DAY = {"sqlite": "date(created_at)", "postgresql": "(created_at AT TIME ZONE 'UTC')::date"}
@@ -280,6 +281,8 @@ def _usage() -> None:
         ),
         sa.PrimaryKeyConstraint("org_id", "key_id", "period", name=op.f("pk_key_counters")),
     )
+    op.create_index("ix_key_counters_period", "key_counters", ["period"])
+    op.create_index("ix_usage_counters_period", "usage_counters", ["period"])
     op.create_table(
         "usage_notices",
         sa.Column("org_id", sa.String(length=32), nullable=False),

@@ -12,7 +12,7 @@ from redis import Redis
 from rq import Queue
 
 from app import jobs
-from app.adapters.queue import enqueue_billing, enqueue_export
+from app.adapters.queue import enqueue_billing, enqueue_export, enqueue_mails
 from app.worker import __main__ as worker
 from app.worker.scheduler import Schedule
 from tests.clock import real_now
@@ -41,6 +41,7 @@ def test_the_worker_serves_every_queue(
     is enqueued here."""
     enqueue_export(connection, "org", "live", "exp", "exp-0")
     enqueue_billing(connection)
+    enqueue_mails(connection)
     schedule = Schedule(connection)
     monkeypatch.setattr("rq.cron.now", lambda: real_now() + timedelta(days=1))
     schedule.enqueue_due()

@@ -20,7 +20,7 @@ from app.imaging import (
     UnreadableImage,
 )
 from app.services import compress as service
-from app.services import usage
+from app.services import usage, usage_limits
 from app.services.accounts import keys
 from app.services.accounts.principal import Principal
 from app.services.compress import Failure, Result, SourceFile, compress
@@ -85,7 +85,7 @@ def make_context(clock: Clock, tmp_path: Path) -> Callable[..., Room]:
 
 def left(principal: Principal, now: datetime) -> tuple[int, int | None]:
     with transaction(principal.org_id) as session:
-        summary = usage.summarise(session, principal, now)
+        summary = usage_limits.summarise(session, principal, now)
     return summary.used, summary.remaining
 
 

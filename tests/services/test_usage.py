@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from app.errors import DependencyDown, QuotaExceeded, RateLimited
 from app.extensions import transaction
 from app.models import DailyCounter, EntryState, UsageCounter, UsageEntry
-from app.services import usage
+from app.services import periods, usage, usage_limits
 from app.services.accounts import keys
 from app.services.accounts.principal import Principal
 from app.services.sweep import sweep
@@ -42,9 +42,9 @@ def settle(principal: Principal, reservation: usage.Reservation, images: int) ->
         usage.settle(session, reservation, images)
 
 
-def month(principal: Principal, now: datetime) -> usage.Summary:
+def month(principal: Principal, now: datetime) -> usage_limits.Summary:
     with transaction(principal.org_id) as session:
-        return usage.summarise(session, principal, now)
+        return usage_limits.summarise(session, principal, now)
 
 
 def test_sixty_four_parallel_requests_never_pass_the_limit(
@@ -217,12 +217,12 @@ def test_the_day_of_test_keys_ends_at_midnight(tester: Principal, clock: Clock) 
     assert "until 2026-07-01T00:00:00Z" in refusal.value.message
     assert 28 <= int(refusal.value.headers["Retry-After"]) <= 30
     with pytest.raises(RateLimited), transaction(tester.org_id) as session:
-        usage.check(session, tester, 1, clock())
+        usage_limits.check(session, tester, 1, clock())
     clock.advance(seconds=31)
     settle(tester, reservation, 1)
     assert today(tester, datetime(2026, 6, 30, tzinfo=UTC)) == (99, 0)
     with transaction(tester.org_id) as session:
-        usage.check(session, tester, 100, clock())
+        usage_limits.check(session, tester, 100, clock())
     reserve(tester, 100, clock())
     assert today(tester, clock()) == (0, 100)
 
@@ -302,11 +302,11 @@ def test_whatever_happens_the_ledger_adds_up(
 @settings(suppress_health_check=list(HealthCheck))
 @given(st.dates(date(2000, 1, 1), date(2100, 1, 1)))
 def test_periods_follow_each_other(app: Flask, day: date) -> None:
-    period = usage.period_of(datetime(day.year, day.month, day.day, tzinfo=UTC))
-    following = usage.next_period(period)
+    period = periods.period_of(datetime(day.year, day.month, day.day, tzinfo=UTC))
+    following = periods.next_period(period)
     assert period.day == following.day == 1
     assert period <= day < following
-    assert usage.next_period(period) - period <= timedelta(days=31)
+    assert periods.next_period(period) - period <= timedelta(days=31)
 
 
 def test_an_unlimited_plan_still_counts(principal: Principal, clock: Clock) -> None:

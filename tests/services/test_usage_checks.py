@@ -8,7 +8,7 @@ import pytest
 
 from app.errors import QuotaExceeded
 from app.extensions import transaction
-from app.services import usage
+from app.services import usage, usage_limits
 from app.services.accounts import keys
 from app.services.accounts.principal import Principal
 from tests.clock import Clock
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("context")
 
 def check(principal: Principal, images: int, now: datetime) -> None:
     with transaction(principal.org_id) as session:
-        usage.check(session, principal, images, now)
+        usage_limits.check(session, principal, images, now)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_more_is_never_settled_than_was_reserved(principal: Principal, clock: Cl
         with pytest.raises(ValueError, match="more images settled than reserved"):
             usage.settle(session, reserved, 3)
         usage.settle(session, reserved, 2)
-        assert usage.summarise(session, principal, clock()).used == 2
+        assert usage_limits.summarise(session, principal, clock()).used == 2
 
 
 def test_what_was_paid_before_is_neither_paid_nor_given_back_again(
@@ -76,5 +76,5 @@ def test_what_was_paid_before_is_neither_paid_nor_given_back_again(
         assert again == replace(first, already_paid=True, metered=again.metered)
         usage.settle(session, again, 2)
         usage.release(session, again)
-        summary = usage.summarise(session, principal, clock())
+        summary = usage_limits.summarise(session, principal, clock())
     assert (summary.used, summary.remaining) == (2, 3)

@@ -1,17 +1,14 @@
 """The link that shows that a mailbox stands behind an account."""
 
-import secrets
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 
-from app.models import LinkPurpose, MailedLink, Membership, Organization, Role, User
+from app.models import LinkPurpose, Membership, Organization, Role, User
 from app.services import mail
-from app.services.accounts.keys import digest
+from app.services.accounts import mailed_links
+from app.services.accounts.mailed_links import CONFIRM_WITHIN
 from app.tenancy import TenantSession
-
-CONFIRM_WITHIN = timedelta(days=7)
-"""How long the link is valid, and how long the live keys of a new account work without it."""
 
 
 def send_confirmation(
@@ -21,20 +18,9 @@ def send_confirmation(
     now: datetime,
     password_hash: str | None = None,
 ) -> None:
-    """Mail a link to ``/confirm/<token>`` to the user. Opening it makes ``password_hash`` the
-    account's password. Links that were mailed before stay valid."""
-    token = secrets.token_urlsafe(32)
-    expires_at = now + CONFIRM_WITHIN
-    session.add(
-        MailedLink(
-            digest=digest(token),
-            user_id=user.id,
-            purpose=LinkPurpose.CONFIRM,
-            email=user.email,
-            password_hash=password_hash,
-            expires_at=expires_at,
-        )
-    )
+    """Mail a link to ``/confirm/<token>`` to the user. Who opens it and types the password of
+    ``password_hash`` makes it the account's. Links that were mailed before stay valid."""
+    token = mailed_links.issue(session, user, LinkPurpose.CONFIRM, now, password_hash=password_hash)
     mail.queue(
         session,
         user.email,
@@ -42,7 +28,8 @@ def send_confirmation(
         now,
         email=user.email,
         url=f"{site}/confirm/{token}",
-        expires_at=expires_at,
+        has_password=password_hash is not None,
+        expires_at=now + CONFIRM_WITHIN,
         claim=f"{site}/claim",
     )
 
@@ -56,8 +43,3 @@ def mark_confirmed(session: TenantSession, user_id: str, now: datetime) -> None:
         Membership.user_id == user_id, Membership.role == Role.OWNER
     )
     session.change(update(Organization).where(Organization.id.in_(owned)).values(confirm_by=None))
-
-
-def release_expired(session: TenantSession, now: datetime) -> int:
-    """Remove mailed links that are no longer valid, of any purpose. Returns how many."""
-    return session.change(delete(MailedLink).where(MailedLink.expires_at <= now))

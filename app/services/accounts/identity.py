@@ -22,7 +22,8 @@ from app.models import (
     new_id,
 )
 from app.services.accounts import keys, passwords, slugs
-from app.services.accounts.confirmation import CONFIRM_WITHIN, send_confirmation
+from app.services.accounts.confirmation import send_confirmation
+from app.services.accounts.mailed_links import CONFIRM_WITHIN
 from app.services.accounts.principal import Allowance, Principal
 from app.services.accounts.sign_ins import Person
 from app.tenancy import TenantSession, insert_if_absent
@@ -208,4 +209,5 @@ def member_of(
         allowance=Allowance.of(row.Plan, row.Organization, now, test_images),
         rate_limit_id=person.user_id,
         role=role,
+        slug=row.Organization.slug,
     )

@@ -10,8 +10,10 @@ from app.models import LinkPurpose, MailedLink, User
 from app.services.accounts.keys import digest
 from app.tenancy import TenantSession
 
+CONFIRM_WITHIN = timedelta(days=7)
+"""How long the link is valid, and how long the live keys of a new account work without it."""
 LASTS = {
-    LinkPurpose.CONFIRM: timedelta(days=7),
+    LinkPurpose.CONFIRM: CONFIRM_WITHIN,
     LinkPurpose.RESET: timedelta(hours=1),
     LinkPurpose.CHANGE_EMAIL: timedelta(hours=1),
 }

@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select, update
 from app.errors import BadRequest, Conflict
 from app.models import RecoveryCode, User
 from app.services import mail
-from app.services.accounts import factors
+from app.services.accounts import factors, sign_ins
 from app.services.accounts.keys import digest
 from app.tenancy import TenantSession
 
@@ -23,7 +23,7 @@ RECOVERY_CODES = 10
 RECOVERY_BYTES = 10
 """80 random bits, which are 16 characters in base32."""
 DIGITS = re.compile(r"[0-9]{6}")
-WRONG = "code: is wrong, or was used already. Wait for the next one, or use a recovery code."
+WRONG = "is wrong, or was used already. Wait for the app's next one and try again."
 
 
 def new_secret() -> str:
@@ -41,25 +41,29 @@ def turn_on(
     session: TenantSession, user_id: str, secret: str, code: str, site: str, now: datetime
 ) -> list[str]:
     """Ask for a code at each sign-in with a password from now on. ``code`` shows that the app has
-    the secret. Returns recovery codes, to be shown once. Raises BadRequest, Conflict."""
+    the secret. All sessions end. Returns recovery codes, to be shown once. Raises BadRequest,
+    Conflict."""
     user = factors.locked(session, user_id)
     if user.totp_secret is not None:
         raise Conflict("An authenticator app is on already. Turn it off before you add another.")
     if not _take(session, user, secret, _plain(code), now):
-        raise BadRequest.of_fields([WRONG], "")
+        raise _wrong()
     session.change(update(User).where(User.id == user_id).values(totp_secret=secret))
     codes = _replace_recovery_codes(session, user_id)
+    sign_ins.end_all(session, user_id)
     factors.tell(session, user, "An authenticator app was turned on", site, now)
     return codes
 
 
 def turn_off(session: TenantSession, user_id: str, site: str, now: datetime) -> None:
-    """Ask for no code any more; the recovery codes go too. Does nothing if it is off."""
+    """Ask for no code any more. The recovery codes go, and all sessions end. Does nothing if it is
+    off."""
     user = factors.locked(session, user_id)
     if user.totp_secret is None:
         return
     session.change(update(User).where(User.id == user_id).values(totp_secret=None))
     session.change(delete(RecoveryCode).where(RecoveryCode.user_id == user_id))
+    sign_ins.end_all(session, user_id)
     factors.tell(session, user, "The authenticator app was turned off", site, now)
 
 
@@ -81,14 +85,19 @@ def recovery_codes_left(session: TenantSession, user_id: str) -> int:
 def check(session: TenantSession, user_id: str, code: str, site: str, now: datetime) -> None:
     """Take a code of the app or a recovery code; each is good once, also for parallel requests.
     Raises BadRequest."""
-    user = session.get_one(User, user_id)
-    plain = _plain(code)
-    if DIGITS.fullmatch(plain):
-        taken = user.totp_secret is not None and _take(session, user, user.totp_secret, plain, now)
+    user, plain = session.get(User, user_id), _plain(code)
+    if user is None or user.totp_secret is None:
+        taken = False
+    elif DIGITS.fullmatch(plain):
+        taken = _take(session, user, user.totp_secret, plain, now)
     else:
         taken = _take_recovery_code(session, user, plain, site, now)
     if not taken:
-        raise BadRequest.of_fields([WRONG], "")
+        raise _wrong()
+
+
+def _wrong() -> BadRequest:
+    return BadRequest(f"The code {WRONG}", errors=[f"code: {WRONG}"])
 
 
 def _plain(code: str) -> str:

@@ -26,8 +26,8 @@ from webauthn.registration.verify_registration_response import VerifiedRegistrat
 
 from app.errors import BadRequest, Conflict, NotFound
 from app.models import Passkey, User
-from app.services.accounts import factors
-from app.services.filenames import clean_name
+from app.services.accounts import factors, sign_ins
+from app.services.filenames import UNNAMED, without_controls
 from app.tenancy import TenantSession, insert_if_absent
 
 log = structlog.get_logger()
@@ -168,8 +168,8 @@ def rename(session: TenantSession, user_id: str, passkey_id: str, name: str) -> 
 
 
 def remove(session: TenantSession, user_id: str, passkey_id: str, site: str, now: datetime) -> None:
-    """Remove a passkey. The last one of a person without a password stays, because it is the only
-    way in. Raises NotFound, Conflict."""
+    """Remove a passkey, and end all sessions. The last one of a person without a password stays,
+    because it is the only way in. Raises NotFound, Conflict."""
     user = factors.locked(session, user_id)
     own = {passkey.id: passkey.name for passkey in list_of(session, user_id)}
     if passkey_id not in own:
@@ -177,18 +177,20 @@ def remove(session: TenantSession, user_id: str, passkey_id: str, site: str, now
     if user.password_hash is None and len(own) == 1:
         raise Conflict("This passkey is your only way to sign in. Set a password first.")
     session.change(delete(Passkey).where(Passkey.id == passkey_id))
+    sign_ins.end_all(session, user_id)
     factors.tell(session, user, f"The passkey “{own[passkey_id]}” was removed", site, now)
 
 
 def remove_password(session: TenantSession, user_id: str, site: str, now: datetime) -> None:
-    """Let a person sign in with passkeys only. Does nothing if there is no password. Raises
-    Conflict if there is no passkey either."""
+    """Let a person sign in with passkeys only, and end all sessions. Does nothing if there is no
+    password. Raises Conflict if there is no passkey either."""
     user = factors.locked(session, user_id)
     if user.password_hash is None:
         return
     if not list_of(session, user_id):
         raise Conflict("Your password is your only way to sign in. Add a passkey first.")
     session.change(update(User).where(User.id == user_id).values(password_hash=None))
+    sign_ins.end_all(session, user_id)
     factors.tell(session, user, "The password was removed", site, now)
 
 
@@ -198,7 +200,7 @@ def _refuse_too_many(passkeys: int) -> None:
 
 
 def _name(name: str) -> str:
-    return clean_name(name)[:LONGEST_NAME].strip()
+    return without_controls(name)[:LONGEST_NAME].strip() or UNNAMED
 
 
 def _parsed(answer: str, problem: str) -> dict[str, Any]:

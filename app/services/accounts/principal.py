@@ -78,7 +78,8 @@ class Principal:
     """An actor in an organization, with its permissions and the limits of the organization's plan.
 
     ``rate_limit_id`` is the id that rate limits count by; a key shares it with all keys that it has
-    replaced by rotation. ``role`` is a user's role in the organization; keys have none.
+    replaced by rotation. ``role`` is a user's role in the organization, ``slug`` names it in the
+    paths of its pages; keys have neither.
     """
 
     org_id: str
@@ -88,6 +89,7 @@ class Principal:
     allowance: Allowance
     rate_limit_id: str
     role: Role | None = None
+    slug: str | None = None
 
     def may(self, action: Action) -> bool:
         """Whether a person with this role may do it. Keys have scopes instead, so they may not."""

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import or_, select
 
-from app.errors import BadRequest, NotFound
-from app.models import LinkPurpose, User
+from app.errors import BadRequest, Conflict, NotFound
+from app.models import LinkPurpose, MailedLink, User
 from app.services import mail
 from app.services.accounts import identity, mailed_links, passwords, recovery, sign_ins
 from app.services.accounts.sign_ins import Person
@@ -39,41 +39,47 @@ def change_password(
     recovery.tell_password_changed(session, user.email, site, now)
 
 
-def ask_for_email(
-    session: TenantSession, user_id: str, email: str, site: str, now: datetime
-) -> None:
-    """Mail a link to a new address, which counts once the link was opened. If it has an account
-    already, the mail says so: the person who asks must not learn that. Raises BadRequest."""
+def read_email(person: Person, email: str) -> str:
+    """The new address that was typed, normalised. Raises BadRequest."""
     email = identity.normalise_email(email)
-    user = session.get_one(User, user_id)
-    if email == user.email:
+    if email == person.email:
         problem = "is the one that you have already."
         raise BadRequest(f"The address {problem}", errors=[f"email: {problem}"])
+    return email
+
+
+def ask_for_email(
+    session: TenantSession, person: Person, email: str, site: str, now: datetime
+) -> None:
+    """Mail a link to a new address, which counts once the link was opened. If it has an account
+    already, the mail says so: the person who asks must not learn that."""
+    user = session.get_one(User, person.user_id)
     if _is_taken(session, user, email):
-        mail.queue(session, email, "address_taken", now, email=email, url=f"{site}/login")
+        mail.queue(session, email, "address-taken", now, email=email, url=f"{site}/login")
         return
     token = mailed_links.issue(session, user, LinkPurpose.CHANGE_EMAIL, now, email=email)
     mail.queue(
         session,
         email,
-        "change_email",
+        "change-email",
         now,
         email=email,
         former=user.email,
-        url=f"{site}/confirm/{token}",
+        url=f"{site}/account/email/{token}",
     )
 
 
-def change_email(
-    session: TenantSession, person: Person, token: str, site: str, now: datetime
-) -> None:
+def new_email(session: TenantSession, person: Person, token: str, now: datetime) -> str:
+    """The address that a link of this person was mailed to. Raises NotFound."""
+    return _link_of(session, person, token, now)[0].email
+
+
+def change_email(session: TenantSession, person: Person, token: str, now: datetime) -> None:
     """Use the address that the link was mailed to. Both addresses are told, and the person's other
-    sessions and links end. Raises NotFound, BadRequest if the address was taken meanwhile."""
-    link, user = mailed_links.find(session, token, now, LinkPurpose.CHANGE_EMAIL)
-    if user.id != person.user_id:
-        raise NotFound(mailed_links.USED)
+    sessions and links end. Raises NotFound, Conflict if the address was taken meanwhile."""
+    link, user = _link_of(session, person, token, now)
     if _is_taken(session, user, link.email):
-        raise BadRequest("This address has another account by now.")
+        raise Conflict("This address has another account by now. Choose another address.")
     mailed_links.use(session, link)
     mailed_links.withdraw(session, user.id)
     former = user.email
@@ -83,13 +89,23 @@ def change_email(
         mail.queue(
             session,
             to,
-            "email_changed",
+            "email-changed",
             now,
             former=former,
             email=user.email,
             when=now,
-            url=f"{site}/account/sessions",
         )
+
+
+def _link_of(
+    session: TenantSession, person: Person, token: str, now: datetime
+) -> tuple[MailedLink, User]:
+    """The link, if it is this person's own: if an address was mistyped, its reader must not get the
+    account."""
+    link, user = mailed_links.find(session, token, now, LinkPurpose.CHANGE_EMAIL)
+    if user.id != person.user_id:
+        raise NotFound(mailed_links.USED)
+    return link, user
 
 
 def _is_taken(session: TenantSession, user: User, email: str) -> bool:

@@ -27,7 +27,7 @@ def send_link(session: TenantSession, email: str, site: str, now: datetime) -> N
     email = identity.normalise_email(email)
     user = identity.find_user(session, email)
     if user is None:
-        mail.queue(session, email, "no_account", now, email=email, url=f"{site}/signup")
+        mail.queue(session, email, "no-account", now, email=email, url=f"{site}/signup")
         return
     token = mailed_links.issue(session, user, LinkPurpose.RESET, now)
     letter = "reset" if user.password_hash else "claim"
@@ -52,4 +52,4 @@ def reset(session: TenantSession, token: str, password: str, site: str, now: dat
 
 
 def tell_password_changed(session: TenantSession, email: str, site: str, now: datetime) -> None:
-    mail.queue(session, email, "password_changed", now, email=email, when=now, url=f"{site}/forgot")
+    mail.queue(session, email, "password-changed", now, email=email, when=now, url=f"{site}/forgot")

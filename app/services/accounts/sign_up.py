@@ -19,6 +19,14 @@ MOST_KEYS = 100
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """An account that somebody wants."""
+
+    email: str
+    password_hash: str
+
+
+@dataclass(frozen=True)
 class Confirmed:
     """Whose address was confirmed. ``has_signed_up`` is whether they showed the password of the
     sign-up; otherwise the account has none yet, and ``token`` is that of a link to set one."""
@@ -28,16 +36,19 @@ class Confirmed:
     token: str | None = None
 
 
-def sign_up(session: TenantSession, email: str, password: str, site: str, now: datetime) -> None:
-    """Mail a link that makes the password valid. Who has an account already is told so instead.
-    Raises BadRequest."""
+def read(email: str, password: str) -> Wanted:
+    """What was typed at sign-up, checked. Raises BadRequest."""
     email = identity.normalise_email(email)
-    password_hash = passwords.hashed(password, email)
-    identity.create_user(session, email, now)
-    user = identity.find_user(session, email)
+    return Wanted(email, passwords.hashed(password, email))
+
+
+def sign_up(session: TenantSession, wanted: Wanted, site: str, now: datetime) -> None:
+    """Mail a link that makes the password valid. Who has an account already is told so instead."""
+    identity.create_user(session, wanted.email, now)
+    user = identity.find_user(session, wanted.email)
     assert user is not None  # noqa: S101  # it is there now
     if user.confirmed_at is None and user.password_hash is None:
-        send_confirmation(session, user, site, now, password_hash)
+        send_confirmation(session, user, site, now, wanted.password_hash)
         return
     token = mailed_links.issue(session, user, LinkPurpose.RESET, now)
     mail.queue(

@@ -4,7 +4,7 @@ import re
 import secrets
 import unicodedata
 
-from sqlalchemy import exists, select
+from sqlalchemy import or_, select
 
 from app.models import FormerSlug, Organization
 from app.tenancy import TenantSession
@@ -26,13 +26,16 @@ def unused(session: TenantSession, name: str) -> str:
     one is taken."""
     stem = stem_of(name)
     slug = stem
-    while slug in RESERVED or _is_taken(session, slug):
+    while slug in RESERVED or holder(session, slug):
         slug = f"{stem}-{secrets.randbelow(9000) + 1000}"
     return slug
 
 
-def _is_taken(session: TenantSession, slug: str) -> bool:
-    taken = select(
-        exists().where(Organization.slug == slug) | exists().where(FormerSlug.slug == slug)
+def holder(session: TenantSession, slug: str) -> str | None:
+    """The id of the organization that has or had the slug; None if it is free."""
+    former = select(FormerSlug.org_id).where(FormerSlug.slug == slug)
+    return session.scalar(
+        select(Organization.id).where(
+            or_(Organization.slug == slug, Organization.id == former.scalar_subquery())
+        )
     )
-    return bool(session.scalar(taken))

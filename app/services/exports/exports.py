@@ -22,7 +22,7 @@ from app.errors import AppError, BadRequest, NotFound, Unprocessable
 from app.extensions import transaction
 from app.imaging import Format, Transform
 from app.models import Asset, MediaType
-from app.services import usage
+from app.services import usage_limits
 from app.services.accounts.principal import Principal
 from app.services.exports import zip_stream
 from app.services.filenames import Names
@@ -105,7 +105,7 @@ def check(
         kept_renditions.count_missing(session, principal, part, config.transform)
         for part in assets.batches(asset_ids)
     )
-    usage.check(session, principal, needed, now)
+    usage_limits.check(session, principal, needed, now)
 
 
 def zip_of(

@@ -16,7 +16,7 @@ from app import jobs
 from app.adapters.payments.interface import Event as News
 from app.adapters.payments.interface import Payments, Subscription
 from app.adapters.payments.stripe import StripePayments
-from app.adapters.queue import BILLING, DEFAULT
+from app.adapters.queue import DEFAULT
 from app.errors import DependencyDown
 from app.extensions import transaction
 from app.models import AuditEntry
@@ -254,7 +254,7 @@ def test_what_was_stored_and_never_enqueued_is_found(
             billing_env.deliver([created])
     assert queue.job_ids == []
     jobs.resume_billing(app)
-    assert [job_id.startswith(BILLING) for job_id in queue.job_ids] == [True]
+    assert [job_id.startswith("billing-") for job_id in queue.job_ids] == [True]
     billing_env.work()
     assert billing_env.plan(account) == "TEAM"
     queue.empty()

@@ -12,7 +12,7 @@ from flask import Flask
 from app.errors import BadRequest
 from app.extensions import transaction
 from app.models import Actor, new_id
-from app.services import usage
+from app.services import periods, usage, usage_limits
 from app.services.accounts import keys
 from app.services.accounts.principal import MEGABYTE
 from app.services.billing import plans
@@ -59,7 +59,7 @@ def month(account: Account, clock: Clock) -> tuple[int, int | None]:
     """Images used and left."""
     principal = keys.authenticate(account.key, clock())
     with transaction(account.org_id) as session:
-        summary = usage.summarise(session, principal, clock())
+        summary = usage_limits.summarise(session, principal, clock())
     return summary.used, summary.remaining
 
 
@@ -90,7 +90,7 @@ def fall_behind(billing_env: BillingEnv, subscription_id: str) -> None:
 
 def next_month(now: datetime) -> datetime:
     """Its first moment."""
-    return datetime.combine(usage.next_period(usage.period_of(now)), time(), UTC)
+    return datetime.combine(periods.next_period(periods.period_of(now)), time(), UTC)
 
 
 @on_both_databases

@@ -1,0 +1,132 @@
+"""``/account/security``: how the signed-in person proves who they are."""
+
+from datetime import datetime, timedelta
+
+import segno
+from flask import Blueprint, Response, flash, redirect, request, url_for
+from itsdangerous import BadData, URLSafeSerializer
+from werkzeug.wrappers import Response as BaseResponse
+
+from app.dashboard.frame import account_page
+from app.errors import AppError, BadRequest, Conflict
+from app.extensions import transaction
+from app.services.accounts import one_time_codes, security
+from app.web import sessions
+from app.web.context import container, now
+from app.web.requirements import User, requires
+
+blueprint = Blueprint("security", __name__, url_prefix="/account/security")
+
+ENROLMENT_VALID = timedelta(minutes=10)
+INK, PAPER = "#1b1611", "#ffffff"
+"""Apps read dark codes on a light ground only, in dark themes too."""
+
+
+@blueprint.get("")
+@requires(User())
+def show() -> Response:
+    return _page()
+
+
+@blueprint.errorhandler(BadRequest)
+@blueprint.errorhandler(Conflict)
+def refuse(error: AppError) -> Response:
+    response = _page(error.message)
+    response.status_code = error.status
+    return response
+
+
+@blueprint.get("/app")
+@requires(User(recent=True))
+def ask_app() -> Response:
+    return _app_page(one_time_codes.new_secret())
+
+
+@blueprint.post("/app")
+@requires(User(recent=True))
+def turn_on_app() -> Response:
+    """The recovery codes stand in the answer and nowhere else, so there is no redirect."""
+    user_id, secret = sessions.person().user_id, _secret_of(request.form.get("enrolment", ""))
+    site, code = container().settings.site, request.form.get("code", "")
+    try:
+        with transaction() as opened:
+            codes = one_time_codes.turn_on(opened, user_id, secret, code, site, now())
+    except BadRequest as refusal:
+        return _app_page(secret, refusal)
+    sessions.begin(user_id, second_factor=True)
+    return account_page("dashboard/security/recovery_codes.html", codes=codes, is_new_app=True)
+
+
+@blueprint.post("/app/off")
+@requires(User(recent=True))
+def turn_off_app() -> BaseResponse:
+    with transaction() as opened:
+        one_time_codes.turn_off(opened, sessions.person().user_id, container().settings.site, now())
+    return begin_anew("The authenticator app is off.")
+
+
+@blueprint.post("/recovery-codes")
+@requires(User(recent=True))
+def make_recovery_codes() -> Response:
+    with transaction() as opened:
+        codes = one_time_codes.new_recovery_codes(
+            opened, sessions.person().user_id, container().settings.site, now()
+        )
+    return account_page("dashboard/security/recovery_codes.html", codes=codes, is_new_app=False)
+
+
+def begin_anew(done: str) -> BaseResponse:
+    """Begin another session for the person after one way to sign in has gone and their sessions
+    have ended. It has a second factor only while the account does."""
+    person = sessions.person()
+    sessions.end()  # there was nothing to do for a retry, which has ended none
+    with transaction() as opened:
+        left = security.of(opened, person.user_id)
+    shown = person.second_factor_at is not None
+    sessions.begin(person.user_id, second_factor=shown and left.has_second_factor)
+    flash(done)
+    return redirect(url_for("dashboard.security.show"), 303)
+
+
+def _page(problem: str = "") -> Response:
+    with transaction() as opened:
+        state = security.of(opened, sessions.person().user_id)
+    return account_page(
+        "dashboard/security/show.html",
+        state=state,
+        problem=problem,
+        most_codes=one_time_codes.RECOVERY_CODES,
+        asked=request.args.get("confirm", ""),
+    )
+
+
+def _app_page(secret: str, refusal: BadRequest | None = None) -> Response:
+    uri = one_time_codes.provisioning_uri(secret, sessions.person().email)
+    response = account_page(
+        "dashboard/security/app.html",
+        picture=segno.make_qr(uri).svg_data_uri(scale=4, dark=INK, light=PAPER),
+        secret=secret,
+        enrolment=_enrolments().dumps(
+            [sessions.person().user_id, secret, (now() + ENROLMENT_VALID).isoformat()]
+        ),
+        error=refusal.message if refusal else "",
+    )
+    response.status_code = refusal.status if refusal else 200
+    return response
+
+
+def _enrolments() -> URLSafeSerializer:
+    """Signs the secret of an app that is not confirmed yet. The form holds it, which shows it
+    anyway, so that the server need not keep it."""
+    return URLSafeSerializer(container().settings.secret_key, salt="authenticator app")
+
+
+def _secret_of(enrolment: str) -> str:
+    """The secret that this person's form was made with. Raises BadRequest."""
+    try:
+        user_id, secret, until = _enrolments().loads(enrolment)
+    except BadData:
+        user_id, secret, until = "", "", now().isoformat()
+    if user_id != sessions.person().user_id or datetime.fromisoformat(until) <= now():
+        raise BadRequest("Setting up the app took too long. Begin again.")
+    return str(secret)
