@@ -78,6 +78,8 @@ def a_frame(clock: Clock) -> Frame:
         used=14210,
         limit=20000,
         resets="1 Dec",
+        notices=[],
+        may_pay=True,
     )
 
 
