@@ -30,6 +30,12 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/services/accounts/test_keys.py", "tests/services/accounts/test_key_use.py",
         "tests/web/test_requirements.py", "tests/api/test_account.py",
     ),
+    "app/dashboard/keys.py": (
+        "tests/dashboard/test_keys.py", "tests/dashboard/test_key_lives.py",
+    ),
+    "app/services/accounts/key_management.py": (
+        "tests/dashboard/test_keys.py", "tests/dashboard/test_key_lives.py",
+    ),
     "app/services/library/kept_renditions.py": ("tests/services/library/test_renditions.py",
     "tests/services/test_kept.py", "tests/api/test_renditions.py"),
     "app/services/library/renditions.py": ("tests/services/library/test_renditions.py",
