@@ -203,6 +203,11 @@ class Settings(BaseModel):
         description="`http://127.0.0.1:9999,…`: origins that may be fetched from in development, "
         "whatever they are.",
     )
+    contact_email: str = Field(
+        "",
+        pattern=r"^([^@\s]+@[^@\s]+)?$",
+        description="Where customers write to about a plan by contract. Pages show it.",
+    )
     stripe_secret_key: str = Field(
         "",
         repr=False,

@@ -5,20 +5,23 @@ from flask import Blueprint
 from app.dashboard import (
     account,
     account_sessions,
+    billing,
     door,
     invitations,
     keys,
     mailed,
     organizations,
+    overview,
     passkeys,
     second_step,
     security,
     team,
+    usage,
 )
 
 DOOR = (door, mailed, second_step, invitations)
 PERSON = (account, account_sessions, security)
-ORGANIZATION = (organizations, keys, team)
+ORGANIZATION = (organizations, overview, usage, keys, team, billing)
 
 blueprint = Blueprint("dashboard", __name__)
 security.blueprint.register_blueprint(passkeys.blueprint)

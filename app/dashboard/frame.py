@@ -11,7 +11,10 @@ from app.models import Mode
 from app.services import usage_limits
 from app.services.accounts import memberships
 from app.services.accounts.memberships import Belonging
+from app.services.accounts.permissions import Action
 from app.services.accounts.sign_ins import Person
+from app.services.billing import standing
+from app.services.billing.notices import Notice, notices_of
 from app.web.context import now, principal
 from app.web.pages import page
 from app.web.requirements import Member
@@ -68,7 +71,7 @@ class AccountFrame:
 @dataclass(frozen=True)
 class Frame:
     """What ``dashboard/layout.html`` shows. ``used`` and ``limit`` count the month's live images;
-    ``limit`` is None without a limit."""
+    ``limit`` is None without a limit. ``notices`` are about payments."""
 
     person: Person
     organization: Belonging
@@ -78,6 +81,8 @@ class Frame:
     used: int
     limit: int | None
     resets: str
+    notices: list[Notice]
+    may_pay: bool
 
 
 def page_of(template: str, **values: Any) -> Response:
@@ -96,6 +101,7 @@ def _frame() -> Frame:
     with transaction(*who.partition) as session:
         organizations = memberships.organizations_of(session, person().user_id)
         month = usage_limits.summarise(session, who, now())
+        place = standing.read(session)
     organization = next(one for one in organizations if one.id == who.org_id)
     return Frame(
         person=person(),
@@ -106,6 +112,8 @@ def _frame() -> Frame:
         used=month.used,
         limit=month.limit,
         resets=f"{month.reset_date.day} {month.reset_date:%b}",
+        notices=notices_of(place.organization, place.account, now()),
+        may_pay=who.may(Action.MANAGE_BILLING),
     )
 
 

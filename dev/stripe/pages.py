@@ -24,11 +24,10 @@ for one in (formatting.money, formatting.day, formatting.rate):
     blueprint.add_app_template_filter(one)
 
 HERE = Path(__file__).resolve().parent
-DOCS = HERE.parent.parent / "app" / "docs" / "assets"
+LIGHTWELL = HERE.parent.parent / "app" / "static" / "lightwell.svg"
 ASSETS = {
     "fake_stripe.css": (HERE / "assets" / "fake_stripe.css", "text/css"),
-    "docs.css": (DOCS / "docs.css", "text/css"),
-    "lightwell.svg": (DOCS / "lightwell.svg", "image/svg+xml"),
+    "lightwell.svg": (LIGHTWELL, "image/svg+xml"),
 }
 
 

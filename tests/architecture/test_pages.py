@@ -9,16 +9,29 @@ from werkzeug.routing import Rule
 
 from app.extensions import transaction
 from app.models import ApiKey, Passkey, Role, new_id
-from app.services.accounts import permissions
+from app.services.accounts import permissions, sign_ins
 from app.web.requirements import Key, Member, Nothing, Staff, User, Visitor
 from tests.architecture.test_routes import requirement_of, rules
 from tests.client import Answer, ApiClient, bearer, unmarked
 from tests.clock import NOON
 from tests.conftest import Account, SignIn
+from tests.people import last_link, new_email
 from tests.team import add_invitation, add_member
 
 SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
 Maker = Callable[[Flask, Account], dict[str, str]]
+
+
+def a_new_email(client: ApiClient) -> dict[str, str]:
+    """An address that the person wants to have."""
+    new = new_email()
+    client.post("/account/email", data={"email": new}, headers=SAME_SITE)
+    return {"token": last_link(client.application, new).rpartition("/")[2]}
+
+
+def a_session(client: ApiClient) -> dict[str, str]:
+    with client.application.app_context(), transaction() as session:
+        return {"sign_in_id": sign_ins.list_of(session, client.user_id, NOON)[0].id}
 
 
 def a_member(app: Flask, account: Account) -> dict[str, str]:
@@ -67,6 +80,9 @@ def a_passkey(client: ApiClient) -> dict[str, str]:
 PERSONAL: dict[str, Callable[[ApiClient], dict[str, str]]] = {
     "dashboard.security.passkeys.rename": a_passkey,
     "dashboard.security.passkeys.remove": a_passkey,
+    "dashboard.account.show_new_email": a_new_email,
+    "dashboard.account.change_email": a_new_email,
+    "dashboard.account_sessions.end": a_session,
 }
 """The same for pages of a person, with a client that is signed in as that person."""
 

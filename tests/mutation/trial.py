@@ -36,6 +36,16 @@ TESTS: dict[str, tuple[str, ...]] = {
     "app/services/accounts/key_management.py": (
         "tests/dashboard/test_keys.py", "tests/dashboard/test_key_lives.py",
     ),
+    "app/services/accounts/credentials.py": ("tests/dashboard/test_door.py",),
+    "app/services/accounts/mailed_links.py": ("tests/dashboard/test_mailed.py",
+    "tests/dashboard/test_account.py"),
+    "app/services/accounts/passwords.py": ("tests/dashboard/test_mailed.py",
+    "tests/dashboard/test_door.py"),
+    "app/services/accounts/profile.py": ("tests/dashboard/test_account.py",),
+    "app/services/accounts/recovery.py": ("tests/dashboard/test_mailed.py",),
+    "app/services/accounts/sign_ins.py": ("tests/dashboard/test_account_sessions.py",
+    "tests/dashboard/test_door.py", "tests/web/test_sessions.py"),
+    "app/services/accounts/sign_up.py": ("tests/dashboard/test_mailed.py",),
     "app/services/library/kept_renditions.py": ("tests/services/library/test_renditions.py",
     "tests/services/test_kept.py", "tests/api/test_renditions.py"),
     "app/services/library/renditions.py": ("tests/services/library/test_renditions.py",
@@ -46,6 +56,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "tests/services/test_usage.py"),
     "app/tenancy.py": ("tests/architecture/test_isolation.py",),
     "app/web/limits.py": ("tests/web/test_limits.py",),
+    "app/web/throttle.py": ("tests/dashboard/test_door.py", "tests/dashboard/test_mailed.py"),
 }  # fmt: skip
 """Module → the tests that should notice its mistakes, the quickest first."""
 LIBRARIES = (

@@ -43,7 +43,7 @@ def test_unknown_routes_and_methods(
     [
         ("GET", "/account/nowhere", 404),
         ("GET", "/account//nowhere/", 404),
-        ("POST", "/account", 405),
+        ("PUT", "/account", 405),
     ],
 )
 def test_where_the_pages_are_a_refusal_is_a_page(

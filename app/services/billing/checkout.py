@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from sqlalchemy import select, update
 
@@ -16,6 +17,8 @@ from app.services.billing.prices import UnknownPrice
 from app.services.billing.provider import Provider
 from app.services.billing.subscriptions import SubscriptionState
 from app.tenancy import TenantSession, insert_if_absent
+
+BY_CHECKOUT = "POST /billing/checkout buys a plan."
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,22 @@ def open_portal(provider: Provider, org_id: str, actor: Actor, return_url: str) 
         customer_id = session.scalar(select(BillingAccount.customer_id))
     if customer_id is not None:
         try:
-            return provider.payments.portal(customer_id, f"{return_url}?portal=done")
+            return provider.payments.portal(customer_id, _with(return_url, portal="done"))
         except CustomerGone:
             subscriptions.synchronise(provider, customer_id, actor)
-    raise Conflict("There is nothing to look after yet. POST /billing/checkout buys a plan.")
+    raise Conflict(f"There is nothing to look after yet. {BY_CHECKOUT}")
+
+
+def without_calls(message: str) -> str:
+    """A refusal without the API's call that helps: pages have buttons for it."""
+    for call in (BY_PORTAL, BY_CHECKOUT):
+        message = message.removesuffix(call).rstrip(" ")
+    return f"{message[:-1]}." if message.endswith(":") else message
+
+
+def _with(url: str, **arrival: str) -> str:
+    """A return URL that tells how the customer comes back."""
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(arrival)}"
 
 
 def _open_page(provider: Provider, customer_id: str, wanted: PlanPurchase) -> str:
@@ -79,7 +94,7 @@ def _open_page(provider: Provider, customer_id: str, wanted: PlanPurchase) -> st
     current = _current_state(provider, wanted, found)
     lines = provider.prices.lines(wanted.plan, wanted.interval)
     done, cancelled = (
-        f"{wanted.return_url}?checkout={outcome}" for outcome in ("done", "cancelled")
+        _with(wanted.return_url, checkout=outcome) for outcome in ("done", "cancelled")
     )
     if not current.is_running:
         return provider.payments.checkout(wanted.org_id, customer_id, lines, done, cancelled)
@@ -92,8 +107,8 @@ def _open_page(provider: Provider, customer_id: str, wanted: PlanPurchase) -> st
         )
     if (current.plan, current.interval) == (wanted.plan, wanted.interval):
         raise Conflict(
-            f"The {wanted.plan} plan is paid by the {wanted.interval} already. To change or cancel "
-            f"it: {BY_PORTAL}"
+            f"The {wanted.plan} plan is paid by the {wanted.interval} already. The portal changes "
+            f"or cancels it: {BY_PORTAL}"
         )
     subscription = next(one for one in found if one.id == current.subscription_id)
     if len(subscription.items) != 1 or len(lines) != 1:

@@ -40,10 +40,11 @@ class PlanLimit:
 @dataclass(frozen=True)
 class Offer:
     """A plan as it is offered to one organization. ``price`` is for the whole interval, None where
-    only the provider's page tells it."""
+    only the provider's page tells it. ``saving`` is in cents, against twelve months."""
 
     code: str
     price: Price | None
+    saving: int
     way: Way
     is_present: bool
     limits: Sequence[PlanLimit]
@@ -65,12 +66,29 @@ def offers(
         Offer(
             code=plan.code,
             price=_price(plan, interval, yearly),
+            saving=_saving(plan, yearly) if interval == YEAR else 0,
             way=_way(plan, present, ranks, standing, prices, interval),
             is_present=plan is now,
             limits=_limits(plan, now),
         )
         for plan in plans
     ]
+
+
+def paid_price(
+    plans: Sequence[Plan], standing: Standing, yearly: Mapping[str, Price]
+) -> Price | None:
+    """What the organization pays an interval, as far as that is known."""
+    paid = standing.account
+    plan = next((one for one in plans if paid and one.code == paid.plan_code), None)
+    return _price(plan, paid.interval or MONTH, yearly) if plan and paid else None
+
+
+def _saving(plan: Plan, yearly: Mapping[str, Price]) -> int:
+    price = yearly.get(plan.code)
+    if price is None or price.cents is None or price.currency != "usd":
+        return 0
+    return max(0, 12 * (plan.price_cents or 0) - price.cents)
 
 
 def _price(plan: Plan, interval: str, yearly: Mapping[str, Price]) -> Price | None:

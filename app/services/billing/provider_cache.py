@@ -12,9 +12,9 @@ from redis.exceptions import RedisError
 
 from app.adapters.payments.interface import CustomerGone, Invoice, Price
 from app.errors import Overloaded
-from app.models import BillingAccount
 from app.services.billing.prices import Prices
 from app.services.billing.provider import Provider
+from app.services.billing.standing import Standing
 
 T = TypeVar("T")
 
@@ -35,12 +35,13 @@ class ProviderCache:
     redis: Redis
     admitted: Callable[[], AbstractContextManager[object]]
 
-    def invoices(self, account: BillingAccount) -> Sequence[Invoice] | None:
-        """The last invoices of a customer, the newest first; None while they can't be read. News of
-        the subscription make them be read again."""
-        customer_id = account.customer_id
-        if customer_id is None:
+    def invoices(self, place: Standing) -> Sequence[Invoice] | None:
+        """The last invoices of an organization, the newest first; None while they can't be read.
+        After a change of the subscription they are read again."""
+        account = place.account
+        if account is None or account.customer_id is None:
             return []
+        customer_id = account.customer_id
         return self._read(
             f"invoices:{customer_id}:{account.revision}",
             INVOICE_SECONDS,

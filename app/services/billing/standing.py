@@ -17,10 +17,6 @@ class Standing:
     organization: Organization
     account: BillingAccount | None
 
-    @property
-    def customer_id(self) -> str | None:
-        return self.account.customer_id if self.account else None
-
     def pays_for(self, plan: str, interval: str) -> bool:
         """Whether the plan is paid for by this interval. A payment may be overdue."""
         paid = self.account
