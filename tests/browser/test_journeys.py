@@ -96,7 +96,7 @@ def test_from_the_first_visit_to_the_first_image(someone: Page, service: Service
     someone.goto(f"{home}/")
     expect(someone.get_by_text("1 of 100").first).to_be_visible()
     expect(someone.get_by_text("2 of 5 done")).to_be_visible()
-    expect(someone.get_by_role("cell", name="Web shop").first).to_be_visible()
+    expect(someone.get_by_role("rowheader", name="Web shop")).to_be_visible()
     someone.goto(f"{home}/keys")
     expect(someone.get_by_text("POST /compress/batch")).to_be_visible()
     assert key not in someone.content()

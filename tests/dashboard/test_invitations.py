@@ -188,7 +188,7 @@ def test_an_invitation_is_sent_again_and_revoked(
     clock.advance(days=8)
     first = link_to(app, stranger)
     assert client_of(app).get(first).status_code == 404
-    assert "Expired" in admin.get(f"{acme.home}/team").text
+    assert "Member, expired" in admin.get(f"{acme.home}/team").text
     assert post(admin, f"{path}/resend").status_code == 303
     link = link_to(app, stranger)
     assert link != first
