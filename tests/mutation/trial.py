@@ -38,6 +38,12 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/services/accounts/test_keys.py", "tests/services/accounts/test_key_use.py",
         "tests/web/test_requirements.py", "tests/api/test_account.py",
     ),
+    "app/dashboard/keys.py": (
+        "tests/dashboard/test_keys.py", "tests/dashboard/test_key_lives.py",
+    ),
+    "app/services/accounts/key_management.py": (
+        "tests/dashboard/test_keys.py", "tests/dashboard/test_key_lives.py",
+    ),
     "app/services/accounts/credentials.py": ("tests/dashboard/test_door.py",),
     "app/services/accounts/mailed_links.py": ("tests/dashboard/test_mailed.py",
     "tests/dashboard/test_account.py"),
