@@ -30,6 +30,10 @@ TESTS: dict[str, tuple[str, ...]] = {
     "app/services/accounts/factors.py": ("tests/services/accounts/test_one_time_codes.py",
     "tests/services/accounts/test_passkeys.py"),
     "app/services/accounts/security.py": ("tests/dashboard/test_security.py",),
+    "app/services/accounts/invitations.py": ("tests/dashboard/test_invitations.py",),
+    "app/services/accounts/members.py": ("tests/dashboard/test_team.py",),
+    "app/services/accounts/organizations.py": ("tests/dashboard/test_organizations.py",),
+    "app/services/accounts/slugs.py": ("tests/dashboard/test_organizations.py",),
     "app/services/accounts/keys.py": (
         "tests/services/accounts/test_keys.py", "tests/services/accounts/test_key_use.py",
         "tests/web/test_requirements.py", "tests/api/test_account.py",
