@@ -107,6 +107,7 @@ def _page(problem: Problem | None = None) -> Response:
         month=month,
         cap=cap,
         keys=keys,
+        chosen_key=(request.form.get("key") or request.args.get("key", ""))[:32],
         problem=problem,
     )
     answer.status_code = 400 if problem else 200

@@ -32,6 +32,7 @@ from app.models import (
     UsageEntry,
 )
 from app.services import audit
+from app.services.accounts import keys
 from app.services.accounts.permissions import Action
 from app.services.accounts.principal import Principal
 from app.services.periods import next_period, period_of
@@ -58,7 +59,7 @@ class Cap:
 
 @dataclass(frozen=True)
 class LiveKey:
-    """A live key, by the first key of its line. ``cap`` is None without one; ``taken`` is only
+    """A live key, the newest of its line. ``cap`` is None without one; ``taken`` is only
     counted with one."""
 
     id: str
@@ -188,7 +189,8 @@ def of_keys(session: TenantSession, org_id: str, period: date, now: datetime) ->
     first = aliased(ApiKey)
     rows = session.execute(
         select(
-            first.id,
+            first.id.label("first_id"),
+            ApiKey.id,
             ApiKey.name,
             ApiKey.last4,
             first.image_cap,
@@ -199,13 +201,12 @@ def of_keys(session: TenantSession, org_id: str, period: date, now: datetime) ->
         .where(
             ApiKey.org_id == org_id,
             ApiKey.mode == Mode.LIVE,
-            ApiKey.revoked_at.is_(None),
-            or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now),
+            keys.is_usable(now),
         )
         .order_by(ApiKey.id)
     )
     newest = {
-        row.id: LiveKey(row.id, f"{row.name} (…{row.last4})", row.image_cap, row.taken or 0)
+        row.first_id: LiveKey(row.id, f"{row.name} (…{row.last4})", row.image_cap, row.taken or 0)
         for row in rows
     }
     return sorted(newest.values(), key=lambda key: (key.left, key.label))

@@ -22,18 +22,6 @@ SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
 Maker = Callable[[Flask, Account], dict[str, str]]
 
 
-def a_new_email(client: ApiClient) -> dict[str, str]:
-    """An address that the person wants to have."""
-    new = new_email()
-    client.post("/account/email", data={"email": new}, headers=SAME_SITE)
-    return {"token": last_link(client.application, new).rpartition("/")[2]}
-
-
-def a_session(client: ApiClient) -> dict[str, str]:
-    with client.application.app_context(), transaction() as session:
-        return {"sign_in_id": sign_ins.list_of(session, client.user_id, NOON)[0].id}
-
-
 def a_member(app: Flask, account: Account) -> dict[str, str]:
     return {"user_id": add_member(app, account)}
 
@@ -61,6 +49,18 @@ SAMPLES: dict[str, Maker] = {
     "dashboard.team.revoke": an_invitation,
 }
 """Endpoint → how to make in an organization what the ids in its path name, beside the slug."""
+
+
+def a_new_email(client: ApiClient) -> dict[str, str]:
+    """An address that the person wants to have."""
+    new = new_email()
+    client.post("/account/email", data={"email": new}, headers=SAME_SITE)
+    return {"token": last_link(client.application, new).rpartition("/")[2]}
+
+
+def a_session(client: ApiClient) -> dict[str, str]:
+    with client.application.app_context(), transaction() as session:
+        return {"sign_in_id": sign_ins.list_of(session, client.user_id, NOON)[0].id}
 
 
 def a_passkey(client: ApiClient) -> dict[str, str]:

@@ -1,21 +1,15 @@
 """The billing page and the way to the payment provider and back."""
 
-import re
-from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from flask import Flask
-from sqlalchemy import event, select, update
+from sqlalchemy import select
 
-from app.errors import DependencyDown
-from app.extensions import db, transaction
-from app.models import AuditEntry, Mail, Organization, Role
-from app.services.billing.prices import Prices
+from app.extensions import transaction
+from app.models import Mail, Role
 from tests.architecture.test_pages import SAME_SITE
-from tests.billing import ACCOUNT, SITE, BillingEnv, open_billing_env
-from tests.client import Answer, ApiClient, client_of
+from tests.billing import BillingEnv
+from tests.client import Answer, ApiClient
 from tests.clock import Clock
 from tests.conftest import Account, AccountMaker, SignIn
 from tests.databases import on_both_databases
@@ -118,5 +112,5 @@ def test_upgrade_wait_change_and_cancel(
     assert [mail.subject.partition(" ")[2] for mail in mails_to(payer.email)] == [
         "is on the Team plan",
         "is on the Business plan",
-        "Business plan of {} has ended".format(billing_env.organization(payer).name),
+        f"Business plan of {billing_env.organization(payer).name} has ended",
     ]

@@ -17,7 +17,7 @@ TIMES = 50
 @pytest.mark.parametrize("path", ["/login", "/signup", "/forgot"])
 def test_known_and_unknown_addresses_take_as_long(app: Flask, clock: Clock, path: str) -> None:
     """Medians of 50 times within 10 %, in seconds of the processor, because other processes slow
-    the machine down. Few attempts for an address, each from a new network, so that none has to wait."""
+    the machine down. Few attempts for an address, each from a new network, so that none waits."""
     known = islice(cycle([make_someone(app, clock).email for _ in range(13)]), TIMES)
     addresses = {"known": list(known), "unknown": [new_email() for _ in range(TIMES)]}
     seconds: dict[str, list[float]] = {name: [] for name in addresses}

@@ -36,7 +36,7 @@ def test_what_a_key_did_stands_on_the_overview(
 ) -> None:
     acme = make_account(monthly_images=10)
     viewer = sign_in(acme, Role.VIEWER)
-    assert "No images yet" in text_of(viewer, acme.home)
+    assert "No images in 30 days" in text_of(viewer, acme.home)
     picture = encoded(width=16, height=16)
     for _ in range(2):
         assert client.compress(acme.key, picture, picture).status_code == 200

@@ -19,6 +19,7 @@ from tests.mutation.mistakes import Mistake
 TESTS: dict[str, tuple[str, ...]] = {
     "app/adapters/fetching/fetcher.py": ("tests/adapters/fetching/test_fetcher.py",
     "tests/adapters/fetching/test_fetcher_failures.py"),
+    "app/dashboard/passkeys.py": ("tests/dashboard/test_security.py",),
     "app/delivery/published.py": ("tests/delivery/test_published.py",),
     "app/delivery/storage.py": ("tests/delivery/test_storage.py",
     "tests/delivery/test_signed_urls.py"),
@@ -26,6 +27,9 @@ TESTS: dict[str, tuple[str, ...]] = {
     "tests/api/test_exports.py"),
     "app/services/exports/export_worker.py": ("tests/services/exports/test_export_jobs.py",
     "tests/api/test_exports.py"),
+    "app/services/accounts/factors.py": ("tests/services/accounts/test_one_time_codes.py",
+    "tests/services/accounts/test_passkeys.py"),
+    "app/services/accounts/security.py": ("tests/dashboard/test_security.py",),
     "app/services/accounts/invitations.py": ("tests/dashboard/test_invitations.py",),
     "app/services/accounts/members.py": ("tests/dashboard/test_team.py",),
     "app/services/accounts/organizations.py": ("tests/dashboard/test_organizations.py",),
@@ -53,6 +57,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "app/services/usage.py": ("tests/services/test_usage_checks.py",
     "tests/services/test_usage.py"),
     "app/tenancy.py": ("tests/architecture/test_isolation.py",),
+    "app/web/challenges.py": ("tests/dashboard/test_security.py",
+    "tests/dashboard/test_second_step.py"),
     "app/web/limits.py": ("tests/web/test_limits.py",),
     "app/web/throttle.py": ("tests/dashboard/test_door.py", "tests/dashboard/test_mailed.py"),
 }  # fmt: skip
