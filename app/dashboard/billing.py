@@ -1,6 +1,7 @@
 """``/dashboard/<slug>/billing``: the plan, how to change it, and what was paid."""
 
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -83,13 +84,13 @@ def arrive(slug: str) -> Response:
     moment = int(now().timestamp())
     since = request.args.get("since", moment, type=int)
     state = _arrival(place, plan, interval, moment - since)
+    here = partial(url_for, "dashboard.billing.arrive", slug=slug, plan=plan, interval=interval)
     values: dict[str, Any] = {
         "state": state,
         "plan": next((one for one in plans if one.code == plan), None),
         "pause": 1 if moment - since < QUICK_SECONDS else 3,
-        "again": url_for(
-            "dashboard.billing.arrive", slug=slug, plan=plan, interval=interval, since=since
-        ),
+        "again": here(since=since),
+        "afresh": here(),
         "slug": slug,
     }
     if "HX-Request" not in request.headers:
