@@ -31,7 +31,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "tests/services/accounts/test_passkeys.py"),
     "app/services/accounts/security.py": ("tests/dashboard/test_security.py",),
     "app/services/accounts/invitations.py": ("tests/dashboard/test_invitations.py",),
-    "app/services/accounts/members.py": ("tests/dashboard/test_team.py",),
+    "app/services/accounts/members.py": ("tests/dashboard/test_team.py",
+    "tests/services/accounts/test_members.py"),
     "app/services/accounts/organizations.py": ("tests/dashboard/test_organizations.py",),
     "app/services/accounts/slugs.py": ("tests/dashboard/test_organizations.py",),
     "app/services/accounts/keys.py": (
