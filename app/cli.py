@@ -1,13 +1,14 @@
-"""Commands for operators: ``flask users|orgs|keys|billing|storage|sweep``."""
+"""Commands for operators: ``flask users|orgs|keys|billing|mail|storage|sweep``."""
 
 import click
 from flask import Flask
 from flask.cli import AppGroup, with_appcontext
 
+from app.adapters.mail import MailNotSent, MailRefused
 from app.errors import AppError
 from app.extensions import transaction
 from app.models import Actor, ActorKind, Mode
-from app.services import inventory
+from app.services import inventory, mail, outbox
 from app.services.accounts import identity, keys
 from app.services.billing import inbox, plans, reconciliation, review_flags
 from app.services.library import allowed_hosts
@@ -30,6 +31,7 @@ orgs = Commands("orgs", help="Organizations.")
 api_keys = Commands("keys", help="API keys.")
 billing = Commands("billing", help="What the payment provider says, and what came of it.")
 
+mails = Commands("mail", help="Mail that the server sends.")
 stored = Commands("storage", help="Files, and what the database says of them.")
 
 OPERATOR = Actor(ActorKind.SYSTEM, "operator")
@@ -128,7 +130,7 @@ def create_key(email: str, mode: str, scopes: tuple[str, ...], name: str) -> Non
             session,
             org_id=organization.id,
             mode=Mode(mode),
-            prefix="test_" if mode == Mode.TEST else "ak_live_",
+            prefix=keys.PREFIXES[Mode(mode)],
             name=name,
             now=now(),
             scopes=scopes,
@@ -168,6 +170,23 @@ def events() -> None:
     click.echo(f"Events that wait: {len(waiting)}.")
 
 
+@mails.command("test")
+@click.argument("address")
+def send_test_mail(address: str) -> None:
+    """Send a mail to ADDRESS at once, to see whether the mail server takes it."""
+    mailer = container().mailer
+    if mailer is None:
+        raise click.ClickException("No mail server is configured: set SMTP_URL and MAIL_FROM.")
+    letter = mail.written(
+        identity.normalise_email(address), "test", now(), site=container().settings.site
+    )
+    try:
+        mailer.send(outbox.outgoing(letter))
+    except (MailRefused, MailNotSent) as error:
+        raise click.ClickException(f"The mail was not sent: {error}") from None
+    click.echo(f"Sent to {letter.recipient}.")
+
+
 @stored.command("compare")
 @click.option("--remove", is_flag=True, help="Delete the objects that no row knows.")
 @click.pass_context
@@ -201,5 +220,5 @@ def sweep_now() -> None:
 
 
 def init_app(app: Flask) -> None:
-    for command in (users, orgs, api_keys, billing, stored, sweep_now):
+    for command in (users, orgs, api_keys, billing, mails, stored, sweep_now):
         app.cli.add_command(command)

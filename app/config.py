@@ -125,7 +125,7 @@ class Settings(BaseModel):
     public_url: HttpUrl = Field(
         "",
         description="`https://…` under which people reach the service; links in mails begin with "
-        "it. Default in development: `http://localhost:PORT`.",
+        "it, and passkeys belong to its host. Default in development: `http://localhost:PORT`.",
     )
     smtp_url: Server = Field(
         None,

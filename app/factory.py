@@ -12,7 +12,7 @@ from flask_cors import CORS
 from flask_openapi import Info, OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app import api, cli, dashboard, docs, health, logs, web
+from app import api, cli, dashboard, docs, health, logs, mailbox, web
 from app.adapters.fetching.fetcher import Fetcher
 from app.adapters.mail import Mailer, SmtpMailer
 from app.adapters.painter import Painter
@@ -85,7 +85,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> O
     app.extensions["lightwell"] = _container(settings, clock)
     db.init_app(app)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"))
-    _add_surfaces(app)
+    _add_surfaces(app, settings)
     # Flask documents wsgi_app as the place for middleware, but types it as a method.
     app.wsgi_app = PlainPaths(app.wsgi_app)  # type: ignore[method-assign]
     if settings.trusted_proxies:
@@ -127,7 +127,7 @@ def _configure(app: OpenAPI, settings: Settings) -> None:
     )
 
 
-def _add_surfaces(app: OpenAPI) -> None:
+def _add_surfaces(app: OpenAPI, settings: Settings) -> None:
     CORS(
         app,
         resources={API_PATHS: {"origins": "*"}},
@@ -139,6 +139,8 @@ def _add_surfaces(app: OpenAPI) -> None:
     api.init_app(app)
     for surface in (delivery, published, stripe_webhook, dashboard, docs, health):
         app.register_blueprint(surface.blueprint)
+    if settings.app_env == "development" and settings.smtp_url is None:
+        app.register_blueprint(mailbox.blueprint)
     cli.init_app(app)
 
 

@@ -33,6 +33,7 @@ BANNER = """
     Documentation  {url}/docs
     Data           {data_dir}
     Payments       {payments}
+    Mail           {mail}
 
   Get a key:
 
@@ -112,7 +113,13 @@ def _announce(settings: Settings, payments: str) -> None:
         return
     email = f"you+{datetime.now(UTC):%H%M%S}@example.com"
     print(
-        BANNER.format(url=url, data_dir=settings.data_dir, payments=payments, email=email),
+        BANNER.format(
+            url=url,
+            data_dir=settings.data_dir,
+            payments=payments,
+            mail=_mail(settings, url),
+            email=email,
+        ),
         flush=True,
     )
 
@@ -121,6 +128,12 @@ def _payments(settings: Settings, services: Mapping[str, str]) -> str:
     if "STRIPE_API_BASE" in services:
         return f"{settings.stripe_api_base}, a fake Stripe: no real money"
     return settings.stripe_api_base if settings.stripe_secret_key else "none"
+
+
+def _mail(settings: Settings, url: str) -> str:
+    if settings.smtp_url:
+        return f"by {settings.smtp_url.host}"
+    return f"{url}/dev/mail: none is sent" if settings.app_env == "development" else "none"
 
 
 if __name__ == "__main__":

@@ -8,8 +8,11 @@ from flask import Flask
 from sqlalchemy import select
 
 from app.extensions import transaction
-from app.models import AuditEntry, Invitation, Mail, Membership, Role, User, new_id
+from app.models import AuditEntry, Invitation, Mail, Membership, Mode, Role, User, new_id
+from app.services.accounts import identity
 from app.services.accounts.keys import digest
+from app.services.accounts.principal import Principal
+from app.services.accounts.sign_ins import Person
 from tests.clock import NOON
 from tests.conftest import Account
 
@@ -45,6 +48,25 @@ def add_invitation(app: Flask, account: Account, email: str = "") -> str:
             )
         )
     return invitation_id
+
+
+def principal_of(app: Flask, account: Account, user_id: str) -> Principal:
+    """A member as services get them."""
+    person = Person(
+        user_id=user_id,
+        email="",
+        name=None,
+        is_staff=False,
+        has_second_factor=False,
+        last_org_id=None,
+        sign_in_id="",
+        authenticated_at=NOON,
+        second_factor_at=None,
+    )
+    with app.app_context():
+        found = identity.member_of(person, account.slug, Mode.LIVE, "127.0.0.1", NOON, 500)
+    assert found
+    return found
 
 
 def roles(app: Flask, account: Account) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from email.headerregistry import Address
 
 import pytest
 from argon2 import PasswordHasher
@@ -9,9 +11,12 @@ from click.testing import Result
 from flask import Flask
 from sqlalchemy import select
 
+from app.adapters.mail import SmtpMailer
 from app.extensions import transaction
 from app.models import User
+from app.settings_types import MailServer
 from tests.actors import system
+from tests.adapters.mail_server import running_mail_server
 from tests.billing import BillingEnv
 from tests.client import ApiClient, bearer
 from tests.clock import Clock
@@ -165,3 +170,20 @@ def test_events_that_wait_are_listed_with_the_reason(
     billing_env.stripe.subscriptions.cancel(subscription)
     billing_env.catch_up()
     assert of_the_customer() == []
+
+
+def test_an_operator_tries_the_mail_server(
+    app: Flask, run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = run("mail", "test", "ada@example.com")
+    assert (refused.exit_code, "set SMTP_URL" in refused.stderr) == (1, True)
+    with running_mail_server() as server:
+        where = MailServer("127.0.0.1", server.port, "", "", False)
+        mailer = SmtpMailer(where, Address(addr_spec="mail@example.com"))
+        container = replace(app.extensions["lightwell"], mailer=mailer)
+        monkeypatch.setitem(app.extensions, "lightwell", container)
+        assert run("mail", "test", "Ada@Example.com").stdout == "Sent to ada@example.com.\n"
+        assert [mail["Subject"] for mail in server.mails] == ["A test of Lightwell's mail"]
+        server.rcpt = "550 no such mailbox"
+        refused = run("mail", "test", "ada@example.com")
+        assert "The mail was not sent: 550 no such mailbox" in refused.stderr

@@ -195,3 +195,45 @@ def test_what_is_wrong_with_a_stripe_account_is_named_at_once(
         line.strip().startswith(problem) for line, problem in zip(lines, problems, strict=True)
     )
     assert "hunter2" not in str(refusal.value)
+
+
+MAIL = {"SMTP_URL": "smtp://light%40well:p%2Fw@mail.example.com:2525", "MAIL_FROM": "a@example.com"}
+
+
+def test_a_mail_server_is_read() -> None:
+    settings = Settings.from_env({**PRODUCTION, **MAIL, "PUBLIC_URL": "https://example.com"})
+    assert settings.smtp_url == ("mail.example.com", 2525, "light@well", "p/w", False)
+    assert "p/w" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("url", "port", "is_encrypted"),
+    [("smtp://mail.example.com", 587, False), ("smtps://mail.example.com/", 465, True)],
+)
+def test_the_scheme_of_a_mail_server_says_its_port(url: str, port: int, is_encrypted: bool) -> None:
+    public = {"PUBLIC_URL": "https://example.com"}
+    settings = Settings.from_env({**PRODUCTION, **MAIL, **public, "SMTP_URL": url})
+    assert settings.smtp_url == ("mail.example.com", port, "", "", is_encrypted)
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"SMTP_URL": "mail.example.com"}, "SMTP_URL: must be such as smtp://"),
+        ({"SMTP_URL": "smtp://"}, "SMTP_URL: must be such as smtp://"),
+        ({"SMTP_URL": "smtp://mail.example.com:x"}, "SMTP_URL"),
+        ({"SMTP_URL": "https://mail.example.com"}, "SMTP_URL: must be such as smtp://"),
+        ({"MAIL_FROM": ""}, "MAIL_FROM: SMTP_URL needs it"),
+        ({"MAIL_FROM": "Lightwell"}, "MAIL_FROM: must be such as Lightwell <mail@example.com>"),
+        ({"PUBLIC_URL": ""}, "SMTP_URL: needs PUBLIC_URL"),
+    ],
+)
+def test_what_mail_needs_is_named(given: dict[str, str], problem: str) -> None:
+    public = {"PUBLIC_URL": "https://example.com"}
+    with pytest.raises(ConfigurationError, match=problem):
+        Settings.from_env({**PRODUCTION, **MAIL, **public, **given})
+
+
+def test_development_sends_links_to_itself(tmp_path: Path) -> None:
+    development = {"APP_ENV": "development", "DATA_DIR": str(tmp_path), "PORT": "8123"}
+    assert Settings.from_env({**development, **MAIL}).site == "http://localhost:8123"

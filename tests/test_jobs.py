@@ -1,16 +1,24 @@
 """What the worker runs, called as it calls it."""
 
+from dataclasses import replace
+from email.headerregistry import Address
 from pathlib import Path
 
 import pytest
 from flask import Flask
+from rq import Queue
+from sqlalchemy import delete
 
+from app.adapters.mail import SmtpMailer
+from app.adapters.queue import DEFAULT
 from app.extensions import transaction
-from app.jobs import billing, compare_storage, sweep
+from app.jobs import billing, compare_storage, mails, resume_mails, sweep
+from app.models import Mail
 from app.services import usage
 from app.services.accounts import keys
 from app.services.billing.prices import Prices
-from app.settings_types import PlanPrice
+from app.settings_types import MailServer, PlanPrice
+from tests.adapters.mail_server import running_mail_server
 from tests.billing import ACCOUNT, METERED, BillingEnv, open_billing_env
 from tests.clock import Clock
 from tests.conftest import Account, AccountMaker
@@ -57,9 +65,38 @@ def test_the_sweep_reports_usage_and_asks_about_what_was_not_heard(
         assert billing_env.plan(account) == "FREE"
 
 
-def test_jobs_do_without_a_provider() -> None:
+def test_jobs_do_without_a_provider_or_a_mail_server(app: Flask) -> None:
     billing()
+    mails()
     sweep()
+    resume_mails(app)
+
+
+def test_mails_that_are_due_are_enqueued_once_and_sent(
+    app: Flask, make_account: AccountMaker, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever caused them: registering did here."""
+    container = app.extensions["lightwell"]
+    queue = Queue(DEFAULT, connection=container.redis)
+    queue.empty()
+    with running_mail_server() as server, app.app_context():
+        where = MailServer("127.0.0.1", server.port, "", "", False)
+        sender = Address(addr_spec="mail@example.com")
+        mailer = SmtpMailer(where, sender)
+        monkeypatch.setitem(app.extensions, "lightwell", replace(container, mailer=mailer))
+        with transaction() as session:
+            session.change(delete(Mail))
+        resume_mails(app)
+        assert queue.job_ids == []
+        account = make_account()
+        for _ in range(2):
+            resume_mails(app)
+        assert [job.func_name for job in queue.jobs] == ["app.jobs.mails"]
+        queue.empty()
+        mails()
+        assert server.recipients == [account.email]
+        resume_mails(app)
+        assert queue.job_ids == []
 
 
 def test_the_comparison_of_storage_logs_what_it_finds(

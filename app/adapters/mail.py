@@ -1,12 +1,14 @@
 """Mail on its way out, by SMTP."""
 
 import smtplib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
 from functools import partial
+from ssl import SSLContext
 from typing import Protocol
 
 import structlog
@@ -55,9 +57,15 @@ class SmtpMailer:
     password is never sent without encryption.
     """
 
-    def __init__(self, server: MailServer, sender: Address) -> None:
+    def __init__(
+        self,
+        server: MailServer,
+        sender: Address,
+        tls: Callable[[], SSLContext] = public_certificates,
+    ) -> None:
         self._server = server
         self._sender = sender
+        self._tls = tls
 
     def send(self, mail: OutgoingMail) -> None:
         try:
@@ -92,14 +100,12 @@ class SmtpMailer:
     def _deliver(self, message: EmailMessage, recipient: str) -> None:
         server = self._server
         connect = (
-            partial(smtplib.SMTP_SSL, context=public_certificates())
-            if server.is_encrypted
-            else smtplib.SMTP
+            partial(smtplib.SMTP_SSL, context=self._tls()) if server.is_encrypted else smtplib.SMTP
         )
         with connect(server.host, server.port, timeout=TIMEOUT_SECONDS) as connection:
             connection.ehlo()
             if not server.is_encrypted and connection.has_extn("starttls"):
-                connection.starttls(context=public_certificates())
+                connection.starttls(context=self._tls())
                 connection.ehlo()
             elif not server.is_encrypted and server.user:
                 raise MailNotSent("the server offers no encryption, so it gets no password")

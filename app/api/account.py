@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from app.api.schema import SECURITY, Body, answer, errors
 from app.extensions import transaction
 from app.services.accounts import identity, keys
-from app.web.context import container, now, principal
+from app.web.context import container, now, principal, workspace_transaction
 from app.web.idempotency import never_stored
 from app.web.limits import opens_accounts, rotates_keys
 from app.web.requirements import Key, Nothing, requires
@@ -83,6 +83,6 @@ def rotate_key() -> Response:
 
     Rate limits go on as they were. An organization may rotate 5 keys a minute.
     """
-    with transaction() as session:
+    with workspace_transaction() as session:
         key = keys.rotate(session, principal(), now())
     return answer(Rotated(apiKey=key))

@@ -8,17 +8,20 @@ from app.dashboard import (
     billing,
     door,
     invitations,
+    keys,
     mailed,
     organizations,
+    overview,
     passkeys,
     second_step,
     security,
     team,
+    usage,
 )
 
 DOOR = (door, mailed, second_step, invitations)
 PERSON = (account, account_sessions, security)
-ORGANIZATION = (organizations, team, billing)
+ORGANIZATION = (organizations, overview, usage, keys, team, billing)
 
 blueprint = Blueprint("dashboard", __name__)
 security.blueprint.register_blueprint(passkeys.blueprint)

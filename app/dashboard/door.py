@@ -43,7 +43,6 @@ def sign_in() -> Response:
     if proven is None:
         return _sign_in_form(BadRequest(WRONG))
     throttle.succeeded(*tries)
-    throttle.remember_network(email)
     return enter(proven.user_id, wanted_path(), needs_code=proven.needs_code)
 
 
@@ -53,6 +52,7 @@ def enter(user_id: str, next_path: str, *, needs_code: bool) -> Response:
         sessions.begin_half(user_id, next_path)
         return redirect("/login/code", 303)
     sessions.begin(user_id, second_factor=False)
+    throttle.remember_network(person().email)
     return redirect(next_path, 303)
 
 
@@ -106,5 +106,10 @@ def _sign_in_form(refusal: AppError | None = None) -> Page:
 
 
 def _again_form(refusal: AppError | None = None) -> Page:
-    form = page("dashboard/door/again.html", person=person(), problems=problems_of(refusal))
+    form = page(
+        "dashboard/door/again.html",
+        person=person(),
+        next_path=wanted_path(),
+        problems=problems_of(refusal),
+    )
     return refused(form, refusal)

@@ -2,9 +2,11 @@
 mail scanners open links too."""
 
 from flask import Blueprint, flash, redirect, request
+from flask import Response as Page
 from werkzeug.wrappers import Response
 
-from app.errors import BadRequest, Conflict, Forbidden
+from app.dashboard.forms import refused
+from app.errors import BadRequest, Conflict, Forbidden, NotFound
 from app.extensions import transaction
 from app.services.accounts import invitations
 from app.services.accounts.invitations import Invited
@@ -14,6 +16,11 @@ from app.web.pages import page
 from app.web.requirements import Visitor, requires
 
 blueprint = Blueprint("invitations", __name__)
+
+
+@blueprint.errorhandler(NotFound)
+def gone(refusal: NotFound) -> Page:
+    return refused(page("dashboard/team/gone.html", message=refusal.message), refusal)
 
 
 @blueprint.get("/invitations/<token>")
@@ -32,9 +39,7 @@ def accept(token: str) -> Response:
         else:
             _open_account(token, invited)
     except (BadRequest, Conflict, Forbidden) as refusal:
-        response = _page(invited, problem=refusal.message)
-        response.status_code = refusal.status
-        return response
+        return refused(_page(invited, problem=refusal.message), refusal)
     flash(f"You are in {invited.organization} now.")
     return redirect(f"/dashboard/{invited.slug}", 303)
 
@@ -57,7 +62,7 @@ def _open_account(token: str, invited: Invited) -> None:
     sessions.begin(user_id, second_factor=False)
 
 
-def _page(invited: Invited, problem: str = "") -> Response:
+def _page(invited: Invited, problem: str = "") -> Page:
     return page(
         "dashboard/team/invitation.html",
         invited=invited,

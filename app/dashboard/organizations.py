@@ -1,8 +1,10 @@
 """``/dashboard``: leads to an organization, or to making one."""
 
 from flask import Blueprint, redirect, request, url_for
+from flask import Response as Page
 from werkzeug.wrappers import Response
 
+from app.dashboard.forms import refused
 from app.errors import BadRequest, Conflict
 from app.extensions import transaction
 from app.models import Actor, ActorKind
@@ -41,13 +43,11 @@ def create() -> Response:
         with transaction() as session:
             organization = organizations.create(session, actor, name, now())
     except (BadRequest, Conflict) as refusal:
-        response = _form(name, refusal.message)
-        response.status_code = refusal.status
-        return response
+        return refused(_form(name, refusal.message), refusal)
     return redirect(f"/dashboard/{organization.slug}", 303)
 
 
-def _form(name: str = "", problem: str = "") -> Response:
+def _form(name: str = "", problem: str = "") -> Page:
     with transaction() as session:
         has_others = organizations.home_of(session, person()) is not None
     return page(

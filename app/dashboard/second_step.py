@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from app.errors import BadRequest
+from app.dashboard.forms import refused
+from app.errors import AppError, BadRequest, RateLimited
 from app.extensions import transaction
 from app.services.accounts import one_time_codes, passkeys
 from app.services.accounts.passkeys import RelyingParty
@@ -46,13 +47,13 @@ def check_code() -> BaseResponse:
     if half is None:
         return redirect("/login", 303)
     subject = throttle.code(half.user_id)
-    throttle.attempt(subject)
     code = request.form.get("code") or request.form.get("recovery_code", "")
     site = container().settings.site
     try:
+        throttle.attempt(subject)
         with transaction() as opened:
             one_time_codes.check(opened, half.user_id, code, site, now())
-    except BadRequest as refusal:
+    except (BadRequest, RateLimited) as refusal:
         return _code_page(half, refusal)
     throttle.succeeded(subject)
     return _enter(half.user_id, half.next_path)
@@ -68,7 +69,7 @@ def ask_passkey() -> Response:
 
 @blueprint.get("/login/passkey")
 @requires(Visitor())
-def show_passkey() -> Response:
+def show_passkey() -> BaseResponse:
     return _passkey_page(".sign_in_by_passkey", request.args.get("next"))
 
 
@@ -112,24 +113,17 @@ def _enter(user_id: str, next_path: str) -> BaseResponse:
     return redirect(next_path, 303)
 
 
-def _code_page(half: HalfSignedIn, refusal: BadRequest | None = None) -> Response:
-    response = page(
-        "dashboard/security/code.html", next_path=half.next_path, error=_sentence(refusal)
-    )
-    response.status_code = refusal.status if refusal else 200
-    return response
+def _code_page(half: HalfSignedIn, refusal: AppError | None = None) -> BaseResponse:
+    error = refusal.message if refusal else ""
+    form = page("dashboard/security/code.html", next_path=half.next_path, error=error)
+    return refused(form, refusal)
 
 
-def _passkey_page(endpoint: str, back: str | None, refusal: BadRequest | None = None) -> Response:
-    response = page(
+def _passkey_page(endpoint: str, back: str | None, refusal: AppError | None = None) -> BaseResponse:
+    form = page(
         "dashboard/security/passkey.html",
         action=url_for(endpoint),
         next_path=links.next_path(back),
-        error=_sentence(refusal),
+        error=refusal.message if refusal else "",
     )
-    response.status_code = refusal.status if refusal else 200
-    return response
-
-
-def _sentence(refusal: BadRequest | None) -> str:
-    return refusal.message if refusal else ""
+    return refused(form, refusal)

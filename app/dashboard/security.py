@@ -7,6 +7,7 @@ from flask import Blueprint, Response, flash, redirect, request, url_for
 from itsdangerous import BadData, URLSafeSerializer
 from werkzeug.wrappers import Response as BaseResponse
 
+from app.dashboard.forms import refused
 from app.dashboard.frame import account_page
 from app.errors import AppError, BadRequest, Conflict
 from app.extensions import transaction
@@ -31,9 +32,7 @@ def show() -> Response:
 @blueprint.errorhandler(BadRequest)
 @blueprint.errorhandler(Conflict)
 def refuse(error: AppError) -> Response:
-    response = _page(error.message)
-    response.status_code = error.status
-    return response
+    return refused(_page(error.message), error)
 
 
 @blueprint.get("/app")
@@ -102,17 +101,17 @@ def _page(problem: str = "") -> Response:
 
 def _app_page(secret: str, refusal: BadRequest | None = None) -> Response:
     uri = one_time_codes.provisioning_uri(secret, sessions.person().email)
-    response = account_page(
+    form = account_page(
         "dashboard/security/app.html",
         picture=segno.make_qr(uri).svg_data_uri(scale=4, dark=INK, light=PAPER),
+        uri=uri,
         secret=secret,
         enrolment=_enrolments().dumps(
             [sessions.person().user_id, secret, (now() + ENROLMENT_VALID).isoformat()]
         ),
         error=refusal.message if refusal else "",
     )
-    response.status_code = refusal.status if refusal else 200
-    return response
+    return refused(form, refusal)
 
 
 def _enrolments() -> URLSafeSerializer:

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 
 from flask import Blueprint, flash, redirect, request, url_for
+from flask import Response as Page
 from werkzeug.wrappers import Response
 
+from app.dashboard.forms import refused
 from app.dashboard.frame import page_of
-from app.errors import AppError, BadRequest, Conflict, RateLimited
+from app.errors import BadRequest, Conflict, RateLimited
 from app.extensions import transaction
 from app.models import Role
 from app.services.accounts import invitations, members
@@ -41,7 +43,7 @@ def invite(slug: str) -> Response:
             invitations.invite(session, principal(), email, role, _site(), now())
     except (BadRequest, Conflict, RateLimited) as refusal:
         form = {"email": email[:EMAIL_LENGTH], "role": role, "problem": refusal.message}
-        return _refused(_team(form=form), refusal)
+        return refused(_team(form=form), refusal)
     flash(f"Invitation sent to {email}.")
     return _to_team()
 
@@ -71,7 +73,7 @@ def leave(slug: str) -> Response:
         with transaction(principal().org_id) as session:
             members.leave(session, principal(), now())
     except Conflict as refusal:
-        return _refused(_team(refusal.message), refusal)
+        return refused(_team(refusal.message), refusal)
     flash("You have left the organization.")
     return redirect("/dashboard", 303)
 
@@ -91,7 +93,7 @@ def change_role(slug: str, user_id: str) -> Response:
             members.change_role(session, principal(), user_id, role, _site(), now())
             name = members.find(session, user_id).display_name
     except Conflict as refusal:
-        return _refused(_member(user_id, refusal.message), refusal)
+        return refused(_member(user_id, refusal.message), refusal)
     flash(f"{name} is {role} now.")
     return _to_team()
 
@@ -107,7 +109,7 @@ def make_owner(slug: str, user_id: str) -> Response:
             )
             name = members.find(session, user_id).display_name
     except Conflict as refusal:
-        return _refused(_member(user_id, refusal.message), refusal)
+        return refused(_member(user_id, refusal.message), refusal)
     flash(f"{name} is an owner now{', and you are an admin' if steps_down else ''}.")
     return _to_team()
 
@@ -120,12 +122,12 @@ def remove(slug: str, user_id: str) -> Response:
             name = members.find(session, user_id).display_name
             members.remove(session, principal(), user_id, now())
     except Conflict as refusal:
-        return _refused(_member(user_id, refusal.message), refusal)
+        return refused(_member(user_id, refusal.message), refusal)
     flash(f"{name} was removed.")
     return _to_team()
 
 
-def _team(refusal: str = "", form: Mapping[str, str] = EMPTY_FORM) -> Response:
+def _team(refusal: str = "", form: Mapping[str, str] = EMPTY_FORM) -> Page:
     """The page. ``refusal`` says why nobody left; ``form`` is that of an invitation."""
     text = request.args.get("q", "").strip()[: members.SEARCH_LENGTH]
     page = min(max(request.args.get("page", 1, int), 1), LAST_PAGE)
@@ -149,7 +151,7 @@ def _team(refusal: str = "", form: Mapping[str, str] = EMPTY_FORM) -> Response:
     )
 
 
-def _member(user_id: str, refusal: str = "") -> Response:
+def _member(user_id: str, refusal: str = "") -> Page:
     """The page of a member. ``refusal`` says why they were not changed."""
     with transaction(principal().org_id) as session:
         found = members.find(session, user_id)
@@ -162,12 +164,6 @@ def _member(user_id: str, refusal: str = "") -> Response:
         roles=members.ASSIGNABLE,
         refusal=refusal,
     )
-
-
-def _refused(response: Response, refusal: AppError) -> Response:
-    response.status_code = refusal.status
-    response.headers.update(refusal.headers)
-    return response
 
 
 def _to_team() -> Response:

@@ -165,9 +165,10 @@ class ApiKey(Base):
     """A key of one organization. Only the SHA-256 of its secret is stored.
 
     ``original_key_id`` is the first of the keys that were rotated into this one, NULL for that
-    first key. ``image_cap`` is a monthly ceiling of live images for a key and all keys that it was
-    rotated into; only that of the first key counts. ``created_by`` is the user who made it, NULL
-    where no user did.
+    first key. ``replaced_at`` is when this key was rotated; with an overlap it works until
+    ``expires_at`` still. ``image_cap`` is a monthly ceiling of live images for a key and all keys
+    that it was rotated into; only that of the first key counts. ``created_by`` is the user who made
+    it, NULL where no user did.
     """
 
     __tablename__ = "api_keys"
@@ -191,4 +192,5 @@ class ApiKey(Base):
     last_used_call: Mapped[str | None] = mapped_column(String(120))
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    replaced_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     original_key_id: Mapped[str | None] = mapped_column(String(32))

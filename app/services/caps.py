@@ -10,11 +10,13 @@ before, and whoever ends a reservation locks that one first too. So a line's cou
 there, is exact, whichever requests are under way, and stays exact when the cap is taken away.
 """
 
+import math
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
 from sqlalchemy import ColumnElement, ScalarSelect, and_, func, or_, select, update
+from sqlalchemy.orm import aliased
 
 from app.errors import NotFound
 from app.models import (
@@ -30,6 +32,7 @@ from app.models import (
     UsageEntry,
 )
 from app.services import audit
+from app.services.accounts import keys
 from app.services.accounts.permissions import Action
 from app.services.accounts.principal import Principal
 from app.services.periods import next_period, period_of
@@ -52,6 +55,21 @@ class Cap:
     @property
     def left(self) -> int:
         return max(0, self.limit - self.taken)
+
+
+@dataclass(frozen=True)
+class LiveKey:
+    """A live key, the newest of its line. ``cap`` is None without one; ``taken`` is only
+    counted with one."""
+
+    id: str
+    label: str
+    cap: int | None
+    taken: int
+
+    @property
+    def left(self) -> float:
+        return math.inf if self.cap is None else max(0, self.cap - self.taken)
 
 
 def set_for_organization(
@@ -146,7 +164,7 @@ def of_principal(session: TenantSession, principal: Principal, period: date) -> 
     found = [cap] if (cap := of_organization(session, principal.org_id, period)) else []
     if principal.actor.kind is not ActorKind.KEY:
         return found
-    return found + _of_keys(session, period, ApiKey.id == _first_of(principal.actor.id))
+    return found + _of_key(session, period, principal.actor.id)
 
 
 def of_organization(session: TenantSession, org_id: str, period: date) -> Cap | None:
@@ -165,18 +183,51 @@ def of_organization(session: TenantSession, org_id: str, period: date) -> Cap | 
     )
 
 
-def of_keys(session: TenantSession, org_id: str, period: date) -> list[Cap]:
-    """The caps of an organization's keys, those with the least room first. A line has the name of
-    its first key."""
-    caps = _of_keys(session, period, and_(ApiKey.org_id == org_id, ApiKey.mode == Mode.LIVE))
-    return sorted(caps, key=lambda cap: (cap.left, cap.name, cap.key_id))
+def of_keys(session: TenantSession, org_id: str, period: date, now: datetime) -> list[LiveKey]:
+    """The live keys of an organization that work, one of each line, with their caps; those with the
+    least room first."""
+    first = aliased(ApiKey)
+    rows = session.execute(
+        select(
+            first.id.label("first_id"),
+            ApiKey.id,
+            ApiKey.name,
+            ApiKey.last4,
+            first.image_cap,
+            (KeyCounter.used + KeyCounter.reserved).label("taken"),
+        )
+        .join(first, first.id == func.coalesce(ApiKey.original_key_id, ApiKey.id))
+        .outerjoin(KeyCounter, and_(KeyCounter.key_id == first.id, KeyCounter.period == period))
+        .where(
+            ApiKey.org_id == org_id,
+            ApiKey.mode == Mode.LIVE,
+            keys.is_usable(now),
+        )
+        .order_by(ApiKey.id)
+    )
+    newest = {
+        row.first_id: LiveKey(row.id, f"{row.name} (…{row.last4})", row.image_cap, row.taken or 0)
+        for row in rows
+    }
+    return sorted(newest.values(), key=lambda key: (key.left, key.label))
 
 
-def _of_keys(session: TenantSession, period: date, which: ColumnElement[bool]) -> list[Cap]:
+def of_everybody(session: TenantSession, org_id: str, period: date, now: datetime) -> list[Cap]:
+    """All caps of an organization: its own, and those of its keys."""
+    own = of_organization(session, org_id, period)
+    of_lines = [
+        Cap("key", key.id, key.label, key.cap, key.taken)
+        for key in of_keys(session, org_id, period, now)
+        if key.cap is not None
+    ]
+    return [own, *of_lines] if own else of_lines
+
+
+def _of_key(session: TenantSession, period: date, key_id: str) -> list[Cap]:
     rows = session.execute(
         select(ApiKey.id, ApiKey.name, ApiKey.image_cap, KeyCounter.used, KeyCounter.reserved)
         .outerjoin(KeyCounter, and_(KeyCounter.key_id == ApiKey.id, KeyCounter.period == period))
-        .where(which, ApiKey.image_cap.is_not(None), ApiKey.original_key_id.is_(None))
+        .where(ApiKey.id == _first_of(key_id), ApiKey.image_cap.is_not(None))
     )
     return [
         Cap("key", row.id, row.name, row.image_cap, (row.used or 0) + (row.reserved or 0))

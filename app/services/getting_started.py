@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import exists, func, or_, select, update
 
 from app.models import ApiKey, AssetCount, Invitation, Membership
+from app.services.accounts import keys
 from app.services.accounts.principal import Principal
 from app.services.accounts.sign_ins import Person
 from app.tenancy import TenantSession
@@ -47,15 +48,15 @@ def steps(session: TenantSession, principal: Principal, person: Person) -> Steps
     """The first steps, or None if all are done or the person dismissed them. The image is one of
     the principal's mode."""
     org_id = principal.org_id
-    keys = select(ApiKey.id).where(ApiKey.org_id == org_id)
+    own_keys = select(ApiKey.id).where(ApiKey.org_id == org_id)
     colleagues = select(Membership.user_id).where(
         Membership.org_id == org_id, Membership.user_id != person.user_id
     )
     row = session.execute(
         select(
             Membership.steps_hidden,
-            keys.exists(),
-            keys.where(ApiKey.last_used_at.is_not(None)).exists(),
+            own_keys.exists(),
+            own_keys.where(ApiKey.last_used_at.is_not(None)).exists(),
             exists(AssetCount.count).where(AssetCount.facet == "all", AssetCount.count > 0),
             or_(colleagues.exists(), exists(Invitation.id)),
         ).where(Membership.org_id == org_id, Membership.user_id == person.user_id)
@@ -77,16 +78,16 @@ def dismiss(session: TenantSession, principal: Principal) -> None:
 def key_reminders(session: TenantSession, org_id: str, now: datetime) -> KeyReminders:
     soon, long_ago = now + EXPIRES_SOON, now - UNUSED
     last_used = func.coalesce(ApiKey.last_used_at, ApiKey.created_at)
-    keys = session.scalars(
+    found = session.scalars(
         select(ApiKey)
         .where(
             ApiKey.org_id == org_id,
-            ApiKey.revoked_at.is_(None),
-            or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now),
+            keys.is_usable(now),
+            ApiKey.replaced_at.is_(None),
             or_(ApiKey.expires_at <= soon, last_used <= long_ago),
         )
         .order_by(ApiKey.expires_at, ApiKey.id)
     ).all()
-    expiring = [key for key in keys if key.expires_at and key.expires_at <= soon]
-    unused = [key for key in keys if key not in expiring]
+    expiring = [key for key in found if key.expires_at and key.expires_at <= soon]
+    unused = [key for key in found if key not in expiring]
     return KeyReminders(expiring[:MOST_KEYS], unused[:MOST_KEYS])

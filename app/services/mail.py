@@ -21,24 +21,27 @@ DIRECTION_MARKS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "F
 
 
 def queue(session: TenantSession, to: str, letter: str, now: datetime, **values: object) -> None:
-    """Put a mail into the outbox. ``letter`` names the templates ``mail/<letter>.txt``, whose first
-    line is the subject, and ``.html``; both extend a layout. Links in ``values`` are absolute URLs;
-    the filter ``date`` writes a datetime.
+    """Put a mail into the outbox; ``written`` says how it is made."""
+    session.add(written(to, letter, now, **values))
+
+
+def written(to: str, letter: str, now: datetime, **values: object) -> Mail:
+    """A mail. ``letter`` names the templates ``mail/<letter>.txt``, whose first line is the
+    subject, and ``.html``; both extend a layout. Links in ``values`` are absolute URLs; the filter
+    ``date`` writes a datetime.
 
     Values may be anything that a stranger has typed: each is written on one line, and escaped in
     HTML.
     """
     subject, text = _text_of(letter, values)
-    session.add(
-        Mail(
-            id=new_id("mail", now),
-            recipient=to,
-            subject=subject,
-            text=text,
-            html=_html_of(letter, {**values, "subject": subject}),
-            created_at=now,
-            next_attempt_at=now,
-        )
+    return Mail(
+        id=new_id("mail", now),
+        recipient=to,
+        subject=subject,
+        text=text,
+        html=_html_of(letter, {**values, "subject": subject}),
+        created_at=now,
+        next_attempt_at=now,
     )
 
 

@@ -93,7 +93,7 @@ def _send(mailer: Mailer, mail: Mail, clock: Callable[[], datetime]) -> bool:
         _give_up(mail, mail.error or "not tried in time")
         return True
     try:
-        mailer.send(_outgoing(mail))
+        mailer.send(outgoing(mail))
     except MailRefused as error:
         _give_up(mail, _without_secrets(str(error)))
     except MailNotSent as error:
@@ -110,7 +110,8 @@ def _send(mailer: Mailer, mail: Mail, clock: Callable[[], datetime]) -> bool:
     return True
 
 
-def _outgoing(mail: Mail) -> OutgoingMail:
+def outgoing(mail: Mail) -> OutgoingMail:
+    """A mail as the mailer takes it."""
     return OutgoingMail(
         id=mail.id,
         recipient=mail.recipient,

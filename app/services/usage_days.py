@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy import ColumnElement, Row, and_, case, func, select
 
 from app.models import Actor, ActorKind, ApiKey, Mode, UsageDay, User
 from app.tenancy import TenantSession, insert_or_add
@@ -58,15 +58,11 @@ def add(
 
 def by_surface(session: TenantSession, mode: Mode, first: date, last: date) -> Chart:
     """The images of each day by the API that made them."""
-    rows = (
-        session.execute(
-            select(UsageDay.day, UsageDay.kind, func.sum(UsageDay.images))
-            .where(_between(mode, first, last))
-            .group_by(UsageDay.day, UsageDay.kind)
-        )
-        .tuples()
-        .all()
-    )
+    rows = session.execute(
+        select(UsageDay.day, UsageDay.kind, func.sum(UsageDay.images))
+        .where(_between(mode, first, last))
+        .group_by(UsageDay.day, UsageDay.kind)
+    ).all()
     return _chart(rows, SURFACES, first, last)
 
 
@@ -77,16 +73,12 @@ def by_consumer(
     ``consumers`` are those of the same days."""
     top = {one.id: one.name for one in consumers[:MOST_SERIES]}
     who = case((_line().in_(top), _line()), else_=OTHERS)
-    rows = (
-        session.execute(
-            select(UsageDay.day, who, func.sum(UsageDay.images))
-            .outerjoin(ApiKey, _is_its_key())
-            .where(_between(mode, first, last))
-            .group_by(UsageDay.day, who)
-        )
-        .tuples()
-        .all()
-    )
+    rows = session.execute(
+        select(UsageDay.day, who, func.sum(UsageDay.images))
+        .outerjoin(ApiKey, _is_its_key())
+        .where(_between(mode, first, last))
+        .group_by(UsageDay.day, who)
+    ).all()
     others = {OTHERS: OTHERS} if len(consumers) > MOST_SERIES else {}
     return _chart(rows, top | others, first, last)
 
@@ -141,7 +133,7 @@ def _name(kind: ActorKind, key_name: str | None, last4: str | None, person: str 
 
 
 def _chart(
-    rows: Sequence[tuple[date, str, int]], names: dict[str, str], first: date, last: date
+    rows: Sequence[Row[date, str, int]], names: dict[str, str], first: date, last: date
 ) -> Chart:
     """Put (day, series, images) rows in order; days and series without images are 0."""
     found = {(day, series): int(images) for day, series, images in rows}

@@ -67,7 +67,7 @@ def check(session: TenantSession, principal: Principal, images: int, now: dateti
     Raises QuotaExceeded, CapReached, or RateLimited for a test key.
     """
     if not principal.is_live:
-        fits = images <= _left_today(session, principal, now)
+        fits = images <= left_today(session, principal, now)
     else:
         left = summarise(session, principal, now).remaining
         fits = (left is None or images <= left) and all(
@@ -112,7 +112,7 @@ def _day_refusal(
     session: TenantSession, principal: Principal, images: int, now: datetime
 ) -> RateLimited:
     midnight = datetime.combine(day_of(now) + timedelta(days=1), time(), UTC)
-    left = f"{_left_today(session, principal, now)} of {principal.allowance.test_images}"
+    left = f"{left_today(session, principal, now)} of {principal.allowance.test_images}"
     return RateLimited(
         f"This request needs {images} images, and {left} are left for this organization's test "
         f"keys until {midnight:%Y-%m-%dT%H:%M:%SZ}. Send fewer, wait until then, or use a live "
@@ -121,7 +121,7 @@ def _day_refusal(
     )
 
 
-def _left_today(session: TenantSession, principal: Principal, now: datetime) -> int:
+def left_today(session: TenantSession, principal: Principal, now: datetime) -> int:
     """How many images the organization's test keys may still make today. Reserved images count as
     used."""
     today = select(DailyCounter.used + DailyCounter.reserved).where(

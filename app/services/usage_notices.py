@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, case, literal, select, union_all
 
@@ -27,7 +27,9 @@ from app.models import (
     User,
 )
 from app.services import mail
+from app.services.caps import Cap
 from app.services.periods import next_period, period_of
+from app.services.usage_limits import Summary
 from app.tenancy import TenantSession, insert_if_absent, unscoped
 
 LETTER = "usage-notice"
@@ -53,6 +55,30 @@ class Due(NamedTuple):
         return int(self.name.rpartition(" ")[2])
 
 
+class Mark(NamedTuple):
+    """What a banner tells: how much is used of the plan, of the organization's cap or a key's."""
+
+    subject: Literal["plan", "cap", "key"]
+    name: str
+    used: int
+    limit: int
+
+    @property
+    def is_full(self) -> bool:
+        return self.used >= self.limit
+
+
+def marks(summary: Summary, found: Sequence[Cap]) -> list[Mark]:
+    """What is used to 80 % or more; images that are set aside for running work count for caps."""
+    every = [
+        Mark("cap" if cap.of == "organization" else "key", cap.name, cap.taken, cap.limit)
+        for cap in found
+    ]
+    if summary.limit is not None:
+        every.insert(0, Mark("plan", summary.plan, summary.used, summary.limit))
+    return [one for one in every if one.used * 5 >= one.limit * 4]
+
+
 def send_due(site: str, now: datetime) -> int:
     """Queue the mails of all organizations. Returns how many marks were told. ``site`` is what
     links begin with."""
@@ -61,7 +87,7 @@ def send_due(site: str, now: datetime) -> int:
     told = 0
     for org_id, marks in groupby(found, attrgetter("org_id")):
         with transaction(org_id) as session:
-            told += _tell(session, list(marks), site, now)
+            told += tell(session, list(marks), site, now)
     return told
 
 
@@ -114,7 +140,7 @@ def _reached(
     )
 
 
-def _tell(session: TenantSession, marks: Sequence[Due], site: str, now: datetime) -> int:
+def tell(session: TenantSession, marks: Sequence[Due], site: str, now: datetime) -> int:
     period = period_of(now)
     new = [
         one for one in marks if insert_if_absent(session, UsageNotice, period=period, name=one.name)

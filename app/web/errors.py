@@ -112,7 +112,7 @@ def as_page(error: AppError) -> Response:
 
 PAGES = frozenset({"dashboard"})
 """Blueprints that answer people only."""
-MIXED = frozenset({"docs", "static_files", ""})
+MIXED = frozenset({"docs", "mailbox", "static_files", ""})
 """Blueprints that answer browsers with pages, and programs with JSON; also no blueprint."""
 PEOPLE_S_PATHS = ("/account", "/dashboard")
 """Where nothing but pages is, for paths that match no view."""

@@ -1,6 +1,6 @@
 """How templates write sizes, counts, money and moments: ``{{ 1250000 | size }}``."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zlib import crc32
 
 from flask import Flask
@@ -55,9 +55,10 @@ def percent(part: int, whole: int) -> str:
     return f"{round(100 * part / whole) if whole else 0} %"
 
 
-def day(moment: datetime) -> str:
-    """``24 Nov 2026``, in UTC."""
-    moment = moment.astimezone(UTC)
+def day(moment: date) -> str:
+    """``24 Nov 2026``; of a moment, the day in UTC."""
+    if isinstance(moment, datetime):
+        moment = moment.astimezone(UTC)
     return f"{moment.day} {moment:%b %Y}"
 
 

@@ -13,7 +13,7 @@ log = structlog.get_logger()
 QUIET_ENDPOINTS = frozenset(
     {"health.healthz", "health.readyz", "static_files.file", "docs.favicon"}
 )
-SECRET = ("/storage/", "/confirm/", "/reset/", "/invitations/")
+SECRET = ("/storage/", "/confirm/", "/reset/", "/invitations/", "/account/email/")
 """Below these, paths are secrets: anyone who reads one could use it."""
 CONTENT_SECURITY_POLICY = "default-src 'none'; frame-ancestors 'none'"
 

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import structlog
 from flask import Response, current_app, g, redirect, request, url_for
+from flask_limiter.util import get_remote_address
 from werkzeug.wrappers import Response as BaseResponse
 
 from app.errors import (
@@ -70,7 +71,13 @@ class Key:
             raise Unauthenticated(
                 "Send your API key as 'Authorization: Bearer <key>' or as 'x-api-key: <key>'."
             )
-        return keys.authenticate(key, now(), container().settings.test_images_per_day)
+        return keys.authenticate(
+            key,
+            now(),
+            container().settings.test_images_per_day,
+            address=get_remote_address(),
+            call=f"{request.method} {request.url_rule}",
+        )
 
     def authorize(self) -> None:
         if self.scope not in principal().scopes:

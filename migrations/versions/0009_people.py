@@ -32,6 +32,7 @@ COLUMNS = {
         "image_cap INTEGER",
         "last_used_address VARCHAR(45)",
         "last_used_call VARCHAR(120)",
+        "replaced_at {moment}",
     ),
     "memberships": ("steps_hidden BOOLEAN DEFAULT false NOT NULL",),
     "audit_entries": ("address VARCHAR(45)",),

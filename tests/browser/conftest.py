@@ -33,6 +33,16 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture
+def tab(browser: Browser, service: Service) -> Iterator[Page]:
+    """A page for tests that choose the screen themselves, as ``audit`` does."""
+    context = browser.new_context(
+        base_url=service.url, viewport={"width": 1440, "height": 900}, reduced_motion="reduce"
+    )
+    yield context.new_page()
+    context.close()
+
+
 @pytest.fixture(params=["light", "dark", "phone"])
 def page(request: pytest.FixtureRequest, browser: Browser, service: Service) -> Iterator[Page]:
     """A page that fails its test when anything is logged as an error or asked of another host."""

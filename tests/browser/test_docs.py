@@ -13,46 +13,16 @@ from tests.images import encoded
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("service")]
 
 
-def contrast(page: Page, selector: str) -> float:
-    """WCAG 2.2 contrast ratio of an element's text against the page's background."""
-    return page.locator(selector).first.evaluate(
-        """element => {
-            const light = colour => {
-                const [r, g, b] = colour.match(/[\\d.]+/g).map(Number).map(value => {
-                    const share = value / 255;
-                    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-                });
-                return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-            };
-            const text = light(getComputedStyle(element).color);
-            const paper = light(getComputedStyle(document.body).backgroundColor);
-            return (Math.max(text, paper) + 0.05) / (Math.min(text, paper) + 0.05);
-        }"""
-    )
-
-
-def test_error_pages_read_well_on_every_screen(page: Page) -> None:
+def test_an_error_s_page_is_found_by_its_code(page: Page) -> None:
     page.goto("/docs/errors")
     expect(page.get_by_role("heading", level=1)).to_have_text("Errors")
-    for selector in ("h1", "main p", "dd", "main a", ".status, dt"):
-        assert contrast(page, selector) >= 4.5, selector
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.get_by_role("link", name="rate_limited").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Too many requests")
     expect(page).to_have_title("Too many requests · Lightwell")
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="API")).to_be_focused()
-
-
-@pytest.mark.parametrize("page", ["dark", "phone"], indirect=True)
-def test_the_page_about_plans_reads_well_in_the_dark_and_on_a_phone(page: Page) -> None:
-    page.goto("/docs/errors")
-    page.get_by_role("link", name="Plans").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Plans")
-    expect(page.get_by_role("cell", name="20,000", exact=True)).to_be_visible()
-    for selector in ("h1", "main p", "main th[scope=row]", "main td", "pre"):
-        assert contrast(page, selector) >= 4.5, selector
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
 
 
 def test_the_playground_opens_without_the_network(page: Page) -> None:

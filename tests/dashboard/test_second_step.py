@@ -73,7 +73,10 @@ def test_a_recovery_code_does_too_and_the_person_is_told(
 ) -> None:
     _, codes = turn_on(person, clock)
     browser = half_signed_in(app, person.user_id, clock)
-    assert enter(browser, "not a code", "recovery_code").status_code == 400
+    wrong = enter(browser, "not a code", "recovery_code")
+    assert wrong.status_code == 400
+    assert "The recovery code is wrong" in wrong.text
+    assert "<details open>" in wrong.text
     assert enter(browser, codes[0], "recovery_code").status_code == 303
     assert is_signed_in(browser)
     assert "9 of 10 left" in browser.get(HOME).text

@@ -46,6 +46,7 @@ def enrolment(client: ApiClient) -> tuple[str, str]:
     assert token
     assert secret
     assert 'src="data:image/svg+xml' in page
+    assert 'href="otpauth://totp/Lightwell:' in page
     return token[1], secret[1]
 
 

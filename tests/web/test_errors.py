@@ -8,9 +8,9 @@ from sqlalchemy.exc import OperationalError
 from app.dashboard import account
 from app.errors import AppError
 from app.imaging import UnsupportedImage
-from app.services.accounts import keys
-from tests.client import ApiClient, bearer
-from tests.conftest import Account, SignIn
+from app.services.accounts import keys, sign_ins
+from tests.client import ApiClient, bearer, client_of
+from tests.conftest import Account, AppMaker, SignIn
 
 FIELDS = {"error", "code", "status", "type", "requestId", "message"}
 
@@ -43,7 +43,7 @@ def test_unknown_routes_and_methods(
     [
         ("GET", "/account/nowhere", 404),
         ("GET", "/account//nowhere/", 404),
-        ("POST", "/account", 405),
+        ("DELETE", "/account", 405),
     ],
 )
 def test_where_the_pages_are_a_refusal_is_a_page(
@@ -82,6 +82,38 @@ def test_elsewhere_a_browser_gets_a_page_and_a_program_json(client: ApiClient, p
 )  # fmt: skip
 def test_an_api_answers_no_page_not_even_to_a_browser(client: ApiClient, path: str) -> None:
     assert client.get(path, headers=BROWSER).mimetype == "application/json"
+
+
+def test_a_page_whose_database_is_down_is_a_page_too(
+    acme: Account, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_: object) -> None:
+        raise OperationalError("SELECT 1", {}, Exception("connection refused"))
+
+    member = sign_in(acme)
+    monkeypatch.setattr(sign_ins, "find", down)
+    for path in ("/plans", "/account", f"/dashboard/{acme.slug}/team"):
+        answer = member.get(path, headers=BROWSER)
+        assert (answer.status_code, answer.mimetype) == (503, "text/html"), path
+        assert answer.headers["Retry-After"]
+        assert "A part of the server does not answer just now." in answer.text
+
+
+def test_who_sends_too_much_to_a_page_gets_a_page(client: ApiClient) -> None:
+    form = {"email": "a" * 2_200_000}
+    answer = client.post("/login", data=form, headers={"Sec-Fetch-Site": "same-origin"})
+    assert (answer.status_code, answer.mimetype) == (413, "text/html")
+    assert "<h1>The request or one of its files is too large</h1>" in answer.text
+
+
+def test_who_asks_a_page_too_often_gets_a_page(make_app: AppMaker) -> None:
+    limited = client_of(make_app(ratelimit_anonymous="1/minute"))
+    answers = [limited.get("/login") for _ in range(2)]
+    assert [(answer.status_code, answer.mimetype) for answer in answers] == [
+        (200, "text/html"),
+        (429, "text/html"),
+    ]
+    assert answers[1].headers["Retry-After"]
 
 
 def test_what_only_begins_like_a_page_s_path_is_json(client: ApiClient) -> None:

@@ -1,4 +1,4 @@
-"""API keys: issue, authenticate, rotate.
+"""API keys: issue, authenticate, replace. ``key_management`` is what people do with them.
 
 A key is ``<prefix><secret>``. The secret is 32 random base62 characters (190 bits) and their CRC-32
 in 6 base62 characters, so that a typo is refused without a database query (as in GitHub's token
@@ -12,19 +12,21 @@ import string
 import zlib
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, or_, select, update
 
 from app.config import TEST_IMAGES_PER_DAY
 from app.errors import EmailUnconfirmed, Unauthenticated
 from app.extensions import transaction
 from app.models import Actor, ActorKind, ApiKey, Mode, Organization, Plan, new_id
 from app.models.types import digits_of
+from app.services import audit
 from app.services.accounts.principal import Allowance, Principal
 from app.tenancy import TenantSession
 
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 RANDOM_CHARACTERS = 32
 CHECKSUM_CHARACTERS = 6
+SEED_BYTES = 32
 PREFIX_MODES = {
     "psx_": Mode.LIVE,
     "ak_live_": Mode.LIVE,
@@ -33,7 +35,10 @@ PREFIX_MODES = {
     "ak_test_": Mode.TEST,
 }
 SCOPES = ("read", "write")
+PREFIXES = {Mode.LIVE: "ak_live_", Mode.TEST: "test_"}
+"""The prefixes of keys that people make."""
 LAST_USED_RESOLUTION = timedelta(minutes=1)
+CALL_CHARACTERS = 120
 
 _KEY = re.compile(
     rf"({'|'.join(PREFIX_MODES)})([0-9A-Za-z]{{{RANDOM_CHARACTERS + CHECKSUM_CHARACTERS}}})",
@@ -47,7 +52,12 @@ def checksum(random_part: str) -> str:
 
 
 def new_secret() -> str:
-    random_part = "".join(secrets.choice(BASE62) for _ in range(RANDOM_CHARACTERS))
+    return secret_from(secrets.token_bytes(SEED_BYTES))
+
+
+def secret_from(seed: bytes) -> str:
+    """The secret that follows from 32 random bytes, always the same."""
+    random_part = digits_of(int.from_bytes(seed), BASE62, RANDOM_CHARACTERS)
     return random_part + checksum(random_part)
 
 
@@ -78,33 +88,42 @@ def issue(
     now: datetime,
     scopes: tuple[str, ...] = SCOPES,
     expires_at: datetime | None = None,
-    original_key_id: str | None = None,
 ) -> str:
     """Create a key and return it whole. It can't be shown again, because only its digest is
     stored."""
     secret = new_secret()
-    session.add(
-        ApiKey(
-            id=new_id("key", now),
-            org_id=org_id,
-            name=name,
-            prefix=prefix,
-            secret_sha256=digest(secret),
-            last4=secret[-4:],
-            mode=mode,
-            scopes=list(scopes),
-            created_at=now,
-            expires_at=expires_at,
-            original_key_id=original_key_id,
-        )
+    key = ApiKey(
+        id=new_id("key", now),
+        org_id=org_id,
+        name=name,
+        prefix=prefix,
+        mode=mode,
+        scopes=list(scopes),
+        created_at=now,
+        expires_at=expires_at,
+        **stored(secret),
     )
+    session.add(key)
     session.flush()
     return prefix + secret
 
 
-def authenticate(key: str, now: datetime, test_images: int = TEST_IMAGES_PER_DAY) -> Principal:
+def stored(secret: str) -> dict[str, str]:
+    """The columns that keep a secret."""
+    return {"secret_sha256": digest(secret), "last4": secret[-4:]}
+
+
+def authenticate(
+    key: str,
+    now: datetime,
+    test_images: int = TEST_IMAGES_PER_DAY,
+    *,
+    address: str | None = None,
+    call: str | None = None,
+) -> Principal:
     """The principal of ``key``, read from the database each time, so that a revocation takes effect
-    at once. Records the time of use.
+    at once. Records when, from which IP address and for which call it was used, such as
+    ``POST /compress/batch``.
 
     ``test_images`` is the daily limit of images of test keys. Raises Unauthenticated,
     EmailUnconfirmed.
@@ -122,15 +141,13 @@ def authenticate(key: str, now: datetime, test_images: int = TEST_IMAGES_PER_DAY
         _check_organization(organization, mode, now)
         stale = now - LAST_USED_RESOLUTION
         if api_key.last_used_at is None or api_key.last_used_at <= stale:
-            session.change(
-                update(ApiKey)
-                .where(
-                    ApiKey.id == api_key.id,
-                    or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at <= stale),
-                )
-                .values(last_used_at=now)
+            used = update(ApiKey).where(
+                ApiKey.id == api_key.id,
+                or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at <= stale),
             )
-        return _principal(api_key, organization, plan, now, test_images)
+            last = {"last_used_address": address, "last_used_call": call and call[:CALL_CHARACTERS]}
+            session.change(used.values(last_used_at=now, **last))
+        return _principal(api_key, organization, plan, address, now, test_images)
 
 
 def _check_organization(organization: Organization, mode: Mode, now: datetime) -> None:
@@ -180,11 +197,16 @@ def _with_plan(now: datetime) -> Select[ApiKey, Organization, Plan]:
 
 
 def _principal(
-    api_key: ApiKey, organization: Organization, plan: Plan, now: datetime, test_images: int
+    api_key: ApiKey,
+    organization: Organization,
+    plan: Plan,
+    address: str | None,
+    now: datetime,
+    test_images: int,
 ) -> Principal:
     return Principal(
         org_id=api_key.org_id,
-        actor=Actor(ActorKind.KEY, api_key.id),
+        actor=Actor(ActorKind.KEY, api_key.id, address),
         mode=Mode(api_key.mode),
         scopes=frozenset(api_key.scopes),
         allowance=Allowance.of(plan, organization, now, test_images),
@@ -193,27 +215,56 @@ def _principal(
 
 
 def rotate(session: TenantSession, principal: Principal, now: datetime) -> str:
-    """Replace the principal's key by one with the same name, scopes, mode and expiry, and return
-    it. The new key shares the old key's rate limit.
+    """Replace the principal's own key at once, and return the new one whole.
 
     Of several parallel requests to rotate one key, one succeeds; the others raise Unauthenticated.
     """
-    revoked = session.change(
-        update(ApiKey)
-        .where(ApiKey.id == principal.actor.id, ApiKey.revoked_at.is_(None))
-        .values(revoked_at=now)
-    )
-    if not revoked:
-        raise Unauthenticated("This API key is unknown or was revoked.")
+    secret, prefix = new_secret(), "psx_" if principal.is_live else "test_"
     old = session.get_one(ApiKey, principal.actor.id)
-    return issue(
-        session,
+    if not replace(session, old, secret, prefix, timedelta(0), principal.actor, now):
+        raise Unauthenticated("This API key was replaced or revoked: use the new one.")
+    return prefix + secret
+
+
+def replace(
+    session: TenantSession,
+    old: ApiKey,
+    secret: str,
+    prefix: str,
+    overlap: timedelta,
+    actor: Actor,
+    now: datetime,
+) -> ApiKey | None:
+    """Make a key with the name, scopes, mode and expiry of ``old``, and its rate limit. The old key
+    works for ``overlap`` still. None if it was replaced or revoked, or has expired."""
+    ends = {"expires_at": min(old.expires_at or now + overlap, now + overlap)}
+    ended = update(ApiKey).where(ApiKey.id == old.id, ApiKey.replaced_at.is_(None), is_usable(now))
+    if not session.change(
+        ended.values(replaced_at=now, **(ends if overlap else {"revoked_at": now}))
+    ):
+        return None
+    new = ApiKey(
+        id=new_id("key", now),
         org_id=old.org_id,
-        mode=principal.mode,
-        prefix="psx_" if principal.is_live else "test_",
         name=old.name,
-        now=now,
-        scopes=tuple(old.scopes),
+        prefix=prefix,
+        mode=old.mode,
+        scopes=old.scopes,
+        created_at=now,
+        created_by=old.created_by,
         expires_at=old.expires_at,
-        original_key_id=principal.rate_limit_id,
+        original_key_id=old.original_key_id or old.id,
+        **stored(secret),
+    )
+    session.add(new)
+    session.flush()
+    rotation = {"key": new.id, "replaces": old.id, "name": new.name, "oldKeyEnds": now + overlap}
+    audit.record(session, actor, "key.rotated", {}, rotation, now)
+    return new
+
+
+def is_usable(now: datetime) -> ColumnElement[bool]:
+    """Keys that are neither revoked nor expired."""
+    return and_(
+        ApiKey.revoked_at.is_(None), or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now)
     )

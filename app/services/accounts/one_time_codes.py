@@ -23,7 +23,8 @@ RECOVERY_CODES = 10
 RECOVERY_BYTES = 10
 """80 random bits, which are 16 characters in base32."""
 DIGITS = re.compile(r"[0-9]{6}")
-WRONG = "is wrong, or was used already. Wait for the app's next one and try again."
+WRONG = "The code is wrong, or was used already. Wait for the app's next one and try again."
+WRONG_RECOVERY_CODE = "The recovery code is wrong, or was used already. Try another one."
 
 
 def new_secret() -> str:
@@ -47,7 +48,7 @@ def turn_on(
     if user.totp_secret is not None:
         raise Conflict("An authenticator app is on already. Turn it off before you add another.")
     if not _take(session, user, secret, _plain(code), now):
-        raise _wrong()
+        raise _wrong(WRONG)
     session.change(update(User).where(User.id == user_id).values(totp_secret=secret))
     codes = _replace_recovery_codes(session, user_id)
     sign_ins.end_all(session, user_id)
@@ -87,17 +88,16 @@ def check(session: TenantSession, user_id: str, code: str, site: str, now: datet
     Raises BadRequest."""
     user, plain = session.get(User, user_id), _plain(code)
     if user is None or user.totp_secret is None:
-        taken = False
-    elif DIGITS.fullmatch(plain):
-        taken = _take(session, user, user.totp_secret, plain, now)
-    else:
-        taken = _take_recovery_code(session, user, plain, site, now)
-    if not taken:
-        raise _wrong()
+        raise _wrong(WRONG)
+    if DIGITS.fullmatch(plain):
+        if not _take(session, user, user.totp_secret, plain, now):
+            raise _wrong(WRONG)
+    elif not _take_recovery_code(session, user, plain, site, now):
+        raise _wrong(WRONG_RECOVERY_CODE)
 
 
-def _wrong() -> BadRequest:
-    return BadRequest(f"The code {WRONG}", errors=[f"code: {WRONG}"])
+def _wrong(sentence: str) -> BadRequest:
+    return BadRequest(sentence, errors=[f"code: {sentence}"])
 
 
 def _plain(code: str) -> str:

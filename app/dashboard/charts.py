@@ -1,0 +1,42 @@
+"""What the pages with a chart of days have in common: which days, and in which form."""
+
+from datetime import date, timedelta
+from urllib.parse import urlencode
+
+from flask import request
+
+from app.models import Mode
+from app.services.periods import day_of
+from app.services.usage_days import Chart
+from app.web.context import now, principal
+
+PERIODS = (30, 90)
+"""Days that a chart may show; the first is what it shows unasked."""
+
+
+def chosen_days() -> int:
+    """How many days the query asks for."""
+    asked = request.args.get("days", "")
+    return next((days for days in PERIODS if str(days) == asked), PERIODS[0])
+
+
+def window(days: int) -> tuple[date, date]:
+    """The last ``days`` days, with today, as first and last day."""
+    today = day_of(now())
+    return today - timedelta(days=days - 1), today
+
+
+def bars(chart: Chart) -> list[tuple[str | int, ...]]:
+    """The days for the macro ``bars``."""
+    return [(f"{day.day} {day:%b}", *values) for day, values in chart.days]
+
+
+def period_items(days: int, **values: object) -> list[tuple[str, str, bool]]:
+    """The links to the other periods, for the macro ``segmented_links``."""
+    return [(f"{one} days", query(days=one, **values), one == days) for one in PERIODS]
+
+
+def query(**values: object) -> str:
+    """A query with these values, in the mode of the page."""
+    mode = {"mode": Mode.TEST.value} if principal().mode is Mode.TEST else {}
+    return f"?{urlencode({**values, **mode})}" if values or mode else "?"
