@@ -18,7 +18,7 @@ from tests.databases import on_both_databases
 
 pytestmark = [pytest.mark.slow, on_both_databases]
 PAGES = ("", "?days=90", "/usage", "/usage?by=key&days=90", "/usage.csv?by=key&days=90")
-MOST_STATEMENTS = 20
+MOST_STATEMENTS = 18
 GROWING = ("usage_entries", "daily_entries", "assets", "asset_tags", "audit_entries", "renditions")
 """Tables without bounds that pages about usage must not read."""
 WHOLE_TABLES = re.compile(
