@@ -56,7 +56,7 @@ def test_what_a_key_did_stands_on_the_overview(
             in live
         )
         assert f"/docs/errors/{code}" not in test
-    assert "1 test images in 30 days" in test
+    assert "1 test image in 30 days" in test
     assert "Default (test) (…" in test
     assert '1 <span class="quiet">of 500</span>' in test
 
