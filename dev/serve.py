@@ -134,7 +134,9 @@ def _payments(settings: Settings, services: Mapping[str, str]) -> str:
 def _mail(settings: Settings) -> str:
     if settings.smtp_url:
         return f"by {settings.smtp_url.host}"
-    return f"{settings.site}/dev/mail: none is sent" if settings.app_env == "development" else "none"
+    if settings.app_env == "development":
+        return f"{settings.site}/dev/mail: none is sent"
+    return "none"
 
 
 if __name__ == "__main__":
