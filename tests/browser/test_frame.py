@@ -12,6 +12,7 @@ from playwright.sync_api import Page, Route, expect
 from app.dashboard.frame import ORGANIZATION_PAGES, Entry, Frame, Group
 from app.services.accounts.memberships import Belonging
 from app.services.accounts.sign_ins import Person
+from app.services.billing.notices import Notice
 from app.web.pages import page as render
 from app.web.static_files import asset
 from tests.browser.audit import audit
@@ -78,7 +79,7 @@ def a_frame(clock: Clock) -> Frame:
         used=14210,
         limit=20000,
         resets="1 Dec",
-        notices=[],
+        notices=[Notice("bad", "The last payment failed.", "Pay or change the card")],
         may_pay=True,
     )
 
