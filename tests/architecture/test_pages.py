@@ -1,6 +1,8 @@
 """Which pages are there for whom: every page, by page and by direct request."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -10,6 +12,7 @@ from werkzeug.routing import Rule
 from app.extensions import transaction
 from app.models import ApiKey, Passkey, Role, new_id
 from app.services.accounts import permissions, sign_ins
+from app.services.accounts.permissions import Action
 from app.web.requirements import Key, Member, Nothing, Staff, User, Visitor
 from tests.architecture.test_routes import requirement_of, rules
 from tests.client import Answer, ApiClient, bearer, unmarked
@@ -228,3 +231,10 @@ def test_nothing_that_changes_is_open_to_everybody_s_browser(app: Flask) -> None
         rule.endpoint for rule, method in pages(app, Nothing) if method not in ("GET", "HEAD")
     }
     assert writing <= {"account.register", "webhooks.receive", "delivery.upload"}
+
+
+def test_every_action_of_the_table_is_asked_for() -> None:
+    """What nobody asks for would be a promise of the page about roles only."""
+    sources = [path for path in Path("app").rglob("*.py") if path.name != "permissions.py"]
+    asked = set(re.findall(r"Action\.([A-Z_]+)", "".join(path.read_text() for path in sources)))
+    assert asked == set(Action.__members__)

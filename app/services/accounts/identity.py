@@ -24,6 +24,7 @@ from app.models import (
 from app.services.accounts import keys, passwords, slugs
 from app.services.accounts.confirmation import send_confirmation
 from app.services.accounts.mailed_links import CONFIRM_WITHIN
+from app.services.accounts.permissions import Action, may
 from app.services.accounts.principal import Allowance, Principal
 from app.services.accounts.sign_ins import Person
 from app.tenancy import TenantSession, insert_if_absent
@@ -205,7 +206,7 @@ def member_of(
         org_id=org_id,
         actor=Actor(ActorKind.USER, person.user_id, address),
         mode=mode,
-        scopes=frozenset(keys.SCOPES if role.includes(Role.MEMBER) else ("read",)),
+        scopes=frozenset(keys.SCOPES if may(role, Action.CHANGE_IMAGES) else ("read",)),
         allowance=Allowance.of(row.Plan, row.Organization, now, test_images),
         rate_limit_id=person.user_id,
         role=role,

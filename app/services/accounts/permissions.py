@@ -11,10 +11,8 @@ class Action(StrEnum):
     VIEW = "see the library, usage and exports"
     CHANGE_IMAGES = "upload, change, export and delete images; make presets"
     MANAGE_OWN_TEST_KEYS = "make, rotate and revoke test keys of one's own"
-    EMPTY_TRASH = "empty the trash"
     MANAGE_KEYS = "make, rotate and revoke all keys, live ones too"
     MANAGE_HOSTS = "choose the hosts that images may be fetched from"
-    MANAGE_WEBHOOKS = "manage webhooks"
     MANAGE_TEAM = "invite and remove people, and change roles up to admin"
     SEE_ACTIVITY = "see the audit log"
     MANAGE_BILLING = "buy, change and cancel the plan"
@@ -29,10 +27,8 @@ LOWEST_ROLES = {
     Action.VIEW: Role.VIEWER,
     Action.CHANGE_IMAGES: Role.MEMBER,
     Action.MANAGE_OWN_TEST_KEYS: Role.MEMBER,
-    Action.EMPTY_TRASH: Role.ADMIN,
     Action.MANAGE_KEYS: Role.ADMIN,
     Action.MANAGE_HOSTS: Role.ADMIN,
-    Action.MANAGE_WEBHOOKS: Role.ADMIN,
     Action.MANAGE_TEAM: Role.ADMIN,
     Action.SEE_ACTIVITY: Role.ADMIN,
     Action.MANAGE_BILLING: Role.OWNER,
