@@ -97,7 +97,10 @@ def _page(problem: Problem | None = None) -> Response:
         keys = caps.of_keys(session, who.org_id, period_of(moment), moment)
     answer = page_of(
         "dashboard/usage.html",
-        **figures._asdict(),
+        days=figures.days,
+        by=figures.by,
+        chart=figures.chart,
+        consumers=figures.consumers,
         bars=charts.bars(figures.chart),
         period_items=charts.period_items(figures.days, by=figures.by),
         key_options=[(key.id, key.label) for key in keys],

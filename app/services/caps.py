@@ -59,8 +59,7 @@ class Cap:
 
 @dataclass(frozen=True)
 class LiveKey:
-    """A live key, the newest of its line. ``cap`` is None without one; ``taken`` is only
-    counted with one."""
+    """A live key, the newest of its line. ``taken`` is only counted where it has a ``cap``."""
 
     id: str
     label: str

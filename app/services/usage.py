@@ -212,11 +212,17 @@ def _close(
 
 def release_expired(session: TenantSession, now: datetime) -> int:
     """Release the expired reservations of crashed requests of the session's organization. Returns
-    how many."""
+    how many.
+
+    Those that are ended at this moment are left alone: whoever ends one waits for the counter,
+    which the caller may hold.
+    """
     expired = [
         Reservation(entry.id, mode, entry.period, entry.images)
         for mode, ledger in LEDGERS.items()
-        for entry in session.scalars(select(ledger.entry).where(_expired(ledger, now))).all()
+        for entry in session.scalars(
+            select(ledger.entry).where(_expired(ledger, now)).with_for_update(skip_locked=True)
+        ).all()
     ]
     return sum(_close(session, reservation, EntryState.RELEASED, 0) for reservation in expired)
 

@@ -5,10 +5,12 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
+from sqlalchemy import select
 
-from app.errors import QuotaExceeded
+from app.errors import CapReached, QuotaExceeded
 from app.extensions import transaction
-from app.services import usage, usage_limits
+from app.models import Role, UsageEntry
+from app.services import caps, usage, usage_limits
 from app.services.accounts import keys
 from app.services.accounts.principal import Principal
 from tests.clock import Clock
@@ -78,3 +80,21 @@ def test_what_was_paid_before_is_neither_paid_nor_given_back_again(
         usage.release(session, again)
         summary = usage_limits.summarise(session, principal, clock())
     assert (summary.used, summary.remaining) == (2, 3)
+
+
+@pytest.mark.parametrize("app", ["postgresql"], indirect=True)
+def test_a_refused_key_does_not_wait_for_a_reservation_that_is_ended_just_now(
+    account: Account, principal: Principal, clock: Clock
+) -> None:
+    """Its worker holds the ledger entry and waits for the counter that the refused request holds:
+    each would wait for the other."""
+    owner = replace(principal, role=Role.OWNER)
+    with transaction(account.org_id) as session:
+        caps.set_for_key(session, owner, principal.actor.id, 3, clock())
+        usage.reserve(session, principal, "test", 3, clock())
+    clock.advance(minutes=6)
+    with transaction(account.org_id) as worker, transaction(account.org_id) as session:
+        assert worker.scalars(select(UsageEntry).with_for_update()).all()
+        session.connection().exec_driver_sql("SET LOCAL lock_timeout = '3s'")
+        with pytest.raises(CapReached):
+            usage.reserve(session, principal, "test", 1, clock())
