@@ -74,10 +74,10 @@ def _stopped(account: BillingAccount) -> Notice | None:
 def _ending(organization: Organization, account: BillingAccount) -> Notice | None:
     if account.cancel_at is None or account.plan_code is None:
         return None
-    next_plan = organization.granted_plan_code or FREE
+    plan, next_plan = account.plan_code, organization.granted_plan_code or FREE
     return Notice(
         "light",
-        f"You have cancelled: the {account.plan_code.capitalize()} plan lasts until {_day(account.cancel_at)}, "
+        f"You have cancelled: the {plan.capitalize()} plan lasts until {_day(account.cancel_at)}, "
         f"then you are on {next_plan.capitalize()}. Until then you can keep it.",
         "Keep the plan",
     )
