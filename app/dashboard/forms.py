@@ -6,12 +6,16 @@ from app.errors import AppError
 
 
 def problems_of(refusal: AppError | None) -> dict[str, str]:
-    """The sentence by the field that it belongs to, as the first of ``errors`` names it; under
-    ``form`` if it belongs to none."""
+    """The sentence by the field that it belongs to, as ``errors`` names them; under ``form`` if it
+    belongs to none."""
     if refusal is None:
         return {}
-    field = refusal.errors[0].partition(":")[0] if refusal.errors else "form"
-    return {field: refusal.message}
+    if not refusal.errors:
+        return {"form": refusal.message}
+    problems = dict(problem.split(": ", 1) for problem in refusal.errors)
+    if len(problems) == 1 and refusal.message != refusal.errors[0]:
+        return dict.fromkeys(problems, refusal.message)
+    return {field: f"{problem[0].upper()}{problem[1:]}." for field, problem in problems.items()}
 
 
 def refused(response: Response, refusal: AppError | None) -> Response:

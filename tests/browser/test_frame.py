@@ -195,6 +195,7 @@ def test_a_dialog_asks_before_something_is_lost(
         gallery.get_by_role("link", name="Delete", exact=True).click()
     expect(dialog).to_be_visible()
     assert dialog.evaluate("dialog => dialog.matches(':modal')")
+    expect(dialog.get_by_label("Type the name to confirm")).to_be_focused()
     close(gallery)
     expect(dialog).to_be_hidden()
     assert "confirm" not in gallery.url

@@ -55,16 +55,7 @@ def mailer(app: Flask) -> RecordingMailer:
 
 def write(clock: Clock, to: str = "ada@example.com") -> str:
     with transaction() as session:
-        mail.queue(
-            session,
-            to,
-            "confirm",
-            clock(),
-            email=to,
-            url=SECRET_LINK,
-            expires_at=clock(),
-            claim="https://example.com/claim",
-        )
+        mail.queue(session, to, "test", clock(), site=SECRET_LINK)
         session.flush()
         return outbox.recent(session, 1)[0].id
 
