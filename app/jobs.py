@@ -10,7 +10,8 @@ from app.extensions import transaction
 from app.factory import create_app
 from app.services import errors_by_day, inventory, outbox, usage_notices
 from app.services.billing import inbox, metering, plans, subscriptions
-from app.services.exports import export_jobs, export_worker
+from app.services.deletion import erasure
+from app.services.exports import data_export_worker, data_exports, export_jobs, export_worker
 from app.services.sweep import sweep as sweep_all
 from app.tenancy import unscoped
 
@@ -77,13 +78,44 @@ def export(org_id: str, mode: str, export_id: str) -> None:
         container.close()
 
 
+def data_export(org_id: str, export_id: str) -> None:
+    """Make the ZIP of a data export. Harmless if it is done or another worker is making it."""
+    app = create_app(Settings.from_env())
+    container = app.extensions["lightwell"]
+    with app.app_context():
+        data_export_worker.work(
+            org_id, export_id, container.processing_context, container.settings.site
+        )
+
+
+def deletions() -> None:
+    """Delete the organizations whose time has come. Harmless if there are none or another worker
+    deletes them."""
+    app = create_app(Settings.from_env())
+    container = app.extensions["lightwell"]
+    with app.app_context():
+        erasure.delete_due(container.storage, container.provider, container.clock())
+
+
 def resume_exports(app: Flask) -> None:
     """Enqueue unfinished exports of dead workers again."""
     container = app.extensions["lightwell"]
     with transaction() as session, unscoped(session, "resume exports"):
         due = export_worker.requeue_due(session, container.clock())
+        data_due = data_export_worker.requeue_due(session, container.clock())
     for one in due:
         export_jobs.enqueue(container.redis, one)
+    for one_data in data_due:
+        data_exports.enqueue(container.redis, one_data)
+
+
+def resume_deletions(app: Flask) -> None:
+    """Enqueue the job of deletions if some are due."""
+    container = app.extensions["lightwell"]
+    with transaction() as session:
+        is_due = erasure.has_due(session, container.clock())
+    if is_due:
+        erasure.enqueue(container.redis)
 
 
 def resume_billing(app: Flask) -> None:
@@ -109,6 +141,11 @@ def resume_mails(app: Flask) -> None:
         outbox.enqueue(container.redis)
 
 
-PERIODIC: tuple[Callable[[Flask], None], ...] = (resume_exports, resume_billing, resume_mails)
+PERIODIC: tuple[Callable[[Flask], None], ...] = (
+    resume_exports,
+    resume_billing,
+    resume_deletions,
+    resume_mails,
+)
 """Run by every worker every 5 seconds in an application context, even while its queues are
 blocked."""

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from app.adapters.payments.stripe import StripePayments
 from app.config import Settings
 from app.extensions import transaction
-from app.models import AuditEntry, BillingAccount, Organization
+from app.models import AuditEntry, BillingAccount, Mail, Organization
 from app.services.accounts import keys
 from app.services.billing import inbox
 from app.services.billing.prices import Prices
@@ -98,6 +98,14 @@ class BillingEnv:
     def audit(self, account: "Account") -> list[AuditEntry]:
         with self.app.app_context(), transaction(account.org_id) as session:
             return list(session.scalars(select(AuditEntry).order_by(AuditEntry.id)))
+
+    def letters(self, account: "Account") -> list[Mail]:
+        """The mails to the account's first owner, without that of the registration."""
+        with self.app.app_context(), transaction() as session:
+            found = select(Mail).where(
+                Mail.recipient == account.email, ~Mail.subject.startswith("Confirm")
+            )
+            return list(session.scalars(found.order_by(Mail.id)))
 
     def plan(self, account: "Account") -> str:
         """The plan that a request with the account's key is on now; asking counts against no rate

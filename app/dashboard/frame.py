@@ -71,7 +71,8 @@ class AccountFrame:
 @dataclass(frozen=True)
 class Frame:
     """What ``dashboard/layout.html`` shows. ``used`` and ``limit`` count the month's live images;
-    ``limit`` is None without a limit. ``notices`` are about payments."""
+    ``limit`` is None without a limit. ``notices`` are about payments. ``may_delete`` is whether the
+    person may take a deletion back."""
 
     person: Person
     organization: Belonging
@@ -83,6 +84,7 @@ class Frame:
     resets: str
     notices: list[Notice]
     may_pay: bool
+    may_delete: bool = False
 
 
 def page_of(template: str, **values: Any) -> Response:
@@ -114,6 +116,7 @@ def _frame() -> Frame:
         resets=f"{month.reset_date.day} {month.reset_date:%b}",
         notices=notices_of(place.organization, place.account, now()),
         may_pay=who.may(Action.MANAGE_BILLING),
+        may_delete=who.may(Action.DELETE),
     )
 
 

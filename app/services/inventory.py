@@ -19,8 +19,16 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from app.adapters.storage.interface import Storage, Stored
 from app.extensions import transaction
-from app.models import Asset, DiscardedObject, Export, IdempotentRequest, Rendition, Upload
-from app.services.exports import export_jobs
+from app.models import (
+    Asset,
+    DataExport,
+    DiscardedObject,
+    Export,
+    IdempotentRequest,
+    Rendition,
+    Upload,
+)
+from app.services.exports import data_exports, export_jobs
 from app.services.library import ingest
 from app.services.library.ingest import INCOMING
 from app.tenancy import TenantSession, unscoped
@@ -64,6 +72,7 @@ OBJECT_REFERENCES = (
         "renditions", Rendition.storage_key, Rendition.created_at, Rendition.ready.is_(True)
     ),
     ObjectReference.of("exports", Export.storage_key, Export.finished_at),
+    ObjectReference.of("data-exports", DataExport.storage_key, DataExport.created_at),
     ObjectReference.of("idempotency", IdempotentRequest.body_key, IdempotentRequest.created_at),
 )
 
@@ -145,6 +154,10 @@ def _expected_keys(session: TenantSession, keys: Sequence[str], org_ids: set[str
     )
     known = {key for upload in session.scalars(uploads) for key in ingest.objects(upload)}
     known |= {export_jobs.zip_key(export, export.attempt) for export in session.scalars(exports)}
+    data = select(DataExport).where(
+        DataExport.org_id.in_(org_ids), DataExport.status.in_(data_exports.UNFINISHED)
+    )
+    known |= {data_exports.zip_key(export) for export in session.scalars(data)}
     for column in (Rendition.storage_key, DiscardedObject.storage_key):
         known.update(
             session.scalars(

@@ -17,7 +17,7 @@ from app.models import DiscardedObject
 from app.services import idempotency, outbox, usage
 from app.services.accounts import invitations, mailed_links, sign_ins
 from app.services.billing import inbox
-from app.services.exports import export_jobs
+from app.services.exports import data_exports, export_jobs
 from app.services.library import assets, ingest, kept_renditions
 from app.tenancy import TenantSession, unscoped
 
@@ -49,6 +49,7 @@ SWEEPERS = (
     Sweeper("uploads", ingest.partitions_with_expired, ingest.release_expired),
     Sweeper("renditions", kept_renditions.partitions_with_expired, kept_renditions.release_expired),
     Sweeper("exports", export_jobs.partitions_with_expired, export_jobs.release_expired),
+    Sweeper("data exports", data_exports.organizations_with_expired, data_exports.release_expired),
     Sweeper("answers", idempotency.partitions_with_expired, idempotency.release_expired),
     Sweeper("test assets", assets.partitions_with_expired, assets.release_expired),
     Sweeper("invitations", invitations.organizations_with_expired, invitations.release_expired),

@@ -36,6 +36,11 @@ const reveal = (button) => {
   input.focus();
 };
 
+const showDialog = (dialog) => {
+  dialog.showModal();
+  dialog.querySelector("input:not([type=hidden]), select, textarea")?.focus();
+};
+
 const closeDialog = (dialog) => {
   dialog.close();
   const address = new URL(location.href);
@@ -62,7 +67,7 @@ addEventListener("click", (event) => {
   if (asked) {
     event.preventDefault();
     opener.closest("details")?.removeAttribute("open");
-    return asked.showModal();
+    return showDialog(asked);
   }
   const closer = event.target.closest("dialog [data-close]");
   if (closer) {
@@ -100,7 +105,7 @@ const prepare = (root) => {
     hidden.hidden = false;
   for (const dialog of root.querySelectorAll("dialog[open]:not(:modal)")) {
     dialog.removeAttribute("open");
-    dialog.showModal();
+    showDialog(dialog);
   }
   root.querySelectorAll(".toast").forEach(leave);
   for (const box of root.querySelectorAll(".compare")) {

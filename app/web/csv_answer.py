@@ -1,25 +1,24 @@
 """Tables as CSV files (RFC 4180) that spreadsheets open without running what is in them."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
 
-from flask import Response
+from flask import Response, stream_with_context
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+BYTE_ORDER_MARK = "\ufeff"
+"""Excel reads UTF-8 only behind it."""
 
 
 def csv_answer(filename: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
-    """A download of a table whose texts may be anybody's."""
-    text = StringIO()
-    writer = csv.writer(text)
-    writer.writerow([cell(value) for value in head])
-    writer.writerows([cell(value) for value in row] for row in rows)
-    return Response(
-        text.getvalue(),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{filename}"'},
+    """A download of a table whose texts may be anybody's, sent row by row as ``rows`` come."""
+    response = Response(
+        stream_with_context(_lines(head, rows)), content_type="text/csv; charset=utf-8"
     )
+    response.headers["Content-Disposition"] = f'attachment; filename="{filename}"'
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def cell(value: object) -> object:
@@ -27,3 +26,15 @@ def cell(value: object) -> object:
     injection); numbers stay numbers."""
     is_formula = isinstance(value, str) and value.lstrip(" ").startswith(FORMULA_STARTS)
     return f"'{value}" if is_formula else value
+
+
+def _lines(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    yield BYTE_ORDER_MARK + _line(head)
+    for row in rows:
+        yield _line(row)
+
+
+def _line(row: Sequence[object]) -> str:
+    text = StringIO()
+    csv.writer(text).writerow([cell(value) for value in row])
+    return text.getvalue()

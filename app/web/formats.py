@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from zlib import crc32
+from zoneinfo import ZoneInfo
 
 from flask import Flask
 
@@ -20,6 +21,7 @@ def init_app(app: Flask) -> None:
         "day": day,
         "exact": exact,
         "iso": iso,
+        "local": local,
         "relative": relative,
         "initials": initials,
         "hue": hue,
@@ -65,6 +67,12 @@ def day(moment: date) -> str:
 def exact(moment: datetime) -> str:
     """``24 Nov 2026, 16:05 UTC``."""
     return f"{day(moment)}, {moment.astimezone(UTC):%H:%M} UTC"
+
+
+def local(moment: datetime, zone: str) -> str:
+    """``24 Nov 2026, 17:05`` in a time zone of the IANA database."""
+    there = moment.astimezone(ZoneInfo(zone))
+    return f"{there.day} {there:%b %Y, %H:%M}"
 
 
 def iso(moment: datetime) -> str:

@@ -34,7 +34,9 @@ def next_path(url: str | None) -> str:
     """Return path and query of a page of this server, for redirects to where a visitor came from.
     For anything else, and for what browsers may read as another host, the dashboard (CWE-601)."""
     whole = urljoin(request.host_url, url or HOME)
-    if own_path(whole) is None or re.search(r"[\\\x00-\x20]|^[^?#]*[^:]//", whole):
+    if not (own_path(whole) or "").startswith("/") or re.search(
+        r"[\\\x00-\x20]|^[^?#]*[^:]//", whole
+    ):
         return HOME
     there = urlsplit(whole)
     return urlunsplit(("", "", there.path, there.query, ""))

@@ -12,7 +12,13 @@ from redis import Redis
 from rq import Queue
 
 from app import jobs
-from app.adapters.queue import enqueue_billing, enqueue_export, enqueue_mails
+from app.adapters.queue import (
+    enqueue_billing,
+    enqueue_data_export,
+    enqueue_deletions,
+    enqueue_export,
+    enqueue_mails,
+)
 from app.worker import __main__ as worker
 from app.worker.scheduler import Schedule
 from tests.clock import real_now
@@ -40,6 +46,8 @@ def test_the_worker_serves_every_queue(
     """It starts a process for each queue that anything of ours enqueues to, and every kind of job
     is enqueued here."""
     enqueue_export(connection, "org", "live", "exp", "exp-0")
+    enqueue_data_export(connection, "org", "data", "data-0")
+    enqueue_deletions(connection)
     enqueue_billing(connection)
     enqueue_mails(connection)
     schedule = Schedule(connection)

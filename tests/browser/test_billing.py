@@ -8,10 +8,14 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.audit import audit
 from tests.conftest import Service, wait_until
 from tests.dev.test_serve import register
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("service")]
+PASSWORD = "a lamp in the hallway"
+WAIT = 60_000
+"""Milliseconds in which news of a payment arrives on a busy machine."""
 PAUSE = 0.5
 """A FREE key may ask twice a second."""
 
@@ -96,3 +100,51 @@ def test_from_free_to_business_and_back(page: Page, service: Service) -> None:
     page.get_by_role("button", name="End the current period").click()
     expect(page.get_by_role("button", name="End the current period")).to_be_hidden()
     customer.gets_plan("FREE", 100, 402)
+
+
+@pytest.mark.slow
+def test_on_pages_from_free_to_team_and_back(tab: Page, page: Page, service: Service) -> None:
+    service.flask("users", "create", "pays@example.com", "--password", PASSWORD)
+    page.goto("/login")
+    page.get_by_label("E-mail").fill("pays@example.com")
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.wait_for_url("**/dashboard/pays")
+    tab.context.add_cookies(page.context.cookies())  # type: ignore[arg-type]  # what it returned
+    billing = "/dashboard/pays/billing"
+    audit(tab, billing)
+    audit(tab, f"{billing}/return?checkout=cancelled")
+
+    page.goto(f"{billing}?interval=year")
+    page.get_by_role("button", name="Buy Team").click()
+    page.get_by_role("button", name="Subscribe").click()
+    expect(page.get_by_text("You are on the Team plan")).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text("0 of 20,000")).to_be_visible()
+    page.get_by_role("link", name="See plan and invoices").click()
+    expect(page.get_by_text("$290 a year.")).to_be_visible()
+    audit(tab, billing)
+    with page.context.expect_page() as opened:
+        page.get_by_role("rowheader").get_by_role("link").click()
+    expect(opened.value.get_by_text("$290.00, paid")).to_be_visible()
+
+    page.get_by_role("button", name="Manage card and plan").click()
+    page.get_by_role("link", name="Cancel subscription").click()
+    page.get_by_role("button", name="Cancel subscription").click()
+    page.get_by_role("link", name="Back to the shop").click()
+    expect(page.get_by_text("Welcome back.")).to_be_visible()
+    is_told(page, "You have cancelled: the Team plan lasts until")
+    audit(tab, billing)
+    page.get_by_role("button", name="Keep the plan").click()
+    page.get_by_role("button", name="End the current period").click()
+    page.get_by_role("link", name="Back to the shop").click()
+    is_told(page, "Nothing to pay.")
+
+
+def is_told(page: Page, words: str) -> None:
+    """Look again until the news has arrived."""
+
+    def says() -> bool:
+        page.reload()
+        return page.get_by_text(words).first.is_visible()
+
+    wait_until(says, words, pause=PAUSE)

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, Route, expect
 from app.dashboard.frame import ORGANIZATION_PAGES, Entry, Frame, Group
 from app.services.accounts.memberships import Belonging
 from app.services.accounts.sign_ins import Person
+from app.services.billing.notices import Notice
 from app.web.pages import page as render
 from app.web.static_files import asset
 from tests.browser.audit import audit
@@ -78,6 +79,8 @@ def a_frame(clock: Clock) -> Frame:
         used=14210,
         limit=20000,
         resets="1 Dec",
+        notices=[Notice("bad", "The last payment failed.", "Pay or change the card")],
+        may_pay=True,
     )
 
 
@@ -192,6 +195,7 @@ def test_a_dialog_asks_before_something_is_lost(
         gallery.get_by_role("link", name="Delete", exact=True).click()
     expect(dialog).to_be_visible()
     assert dialog.evaluate("dialog => dialog.matches(':modal')")
+    expect(dialog.get_by_label("Type the name to confirm")).to_be_focused()
     close(gallery)
     expect(dialog).to_be_hidden()
     assert "confirm" not in gallery.url

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, select, update
+from sqlalchemy import event, update
 
 from app.adapters.payments.interface import Invoice
 from app.errors import DependencyDown
 from app.extensions import db, transaction
-from app.models import Mail, Organization, Role
+from app.models import Organization, Role
 from app.services.billing.prices import Prices
 from app.settings_types import PlanPrice
 from tests.architecture.test_pages import SAME_SITE
@@ -66,12 +66,6 @@ def subscription_of(billing_env: BillingEnv, account: Account) -> str:
     return billing_env.billing(account).subscription_id or ""
 
 
-def mails_to(email: str) -> list[Mail]:
-    with transaction() as session:
-        found = select(Mail).where(Mail.recipient == email, ~Mail.subject.startswith("Confirm"))
-        return list(session.scalars(found.order_by(Mail.id)))
-
-
 # The journey
 
 
@@ -91,10 +85,10 @@ def test_upgrade_wait_change_and_cancel(
     assert "You are on the Team plan" in owner.get(back).text
     assert billing_env.plan(payer) == "TEAM"
 
-    page = text_of(owner.get(billing_of(payer)))
-    assert "Team Your plan" in page
-    assert "The next is due on 20 Dec 2026 : $29 a month." in page
-    assert "$29 Paid" in page
+    text = text_of(owner.get(billing_of(payer)))
+    assert "Team Your plan" in text
+    assert "The next is due on 20 Dec 2026 : $29 a month." in text
+    assert "$29 Paid" in text
 
     change = ask(owner, payer, plan="BUSINESS", interval="month")
     billing_env.stripe.portal.confirm(
@@ -108,15 +102,15 @@ def test_upgrade_wait_change_and_cancel(
     subscription = subscription_of(billing_env, payer)
     billing_env.stripe.subscriptions.cancel(subscription, at_period_end=True)
     billing_env.catch_up()
-    page = text_of(owner.get(portal["return_url"]))
-    assert "Welcome back." in page
-    assert "the Business plan lasts until 20 Dec 2026, then you are on Free" in page
+    text = text_of(owner.get(portal["return_url"]))
+    assert "Welcome back." in text
+    assert "the Business plan lasts until 20 Dec 2026, then you are on Free" in text
     assert billing_env.plan(payer) == "BUSINESS"
 
     billing_env.stripe.subscriptions.end_period(subscription)
     billing_env.catch_up()
     assert billing_env.plan(payer) == "FREE"
-    assert [mail.subject.partition(" ")[2] for mail in mails_to(payer.email)] == [
+    assert [mail.subject.partition(" ")[2] for mail in billing_env.letters(payer)] == [
         "is on the Team plan",
         "is on the Business plan",
         f"Business plan of {billing_env.organization(payer).name} has ended",
@@ -201,8 +195,7 @@ def test_an_organization_s_name_is_text(
     paths = (billing_of(payer), f"{billing_of(payer)}/return?plan={hostile}&interval={hostile}")
     for path in paths:
         assert "<script>alert" not in owner.get(path).text
-    with app.app_context():
-        (mail,) = mails_to(payer.email)
+    (mail,) = billing_env.letters(payer)
     assert "<script>alert" not in str(mail.html)
 
 

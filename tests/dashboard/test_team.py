@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import event
 
-from app.extensions import transaction
+from app.extensions import db, transaction
 from app.models import ApiKey, Mode, Organization, Role, User
 from app.services import audit
 from tests.client import Answer, ApiClient, bearer
@@ -16,7 +17,7 @@ from tests.clock import Clock
 from tests.conftest import PATIENCE_SECONDS, Account, KeyMaker, SignIn
 from tests.databases import on_both_databases
 from tests.forms import post, text_of
-from tests.team import add_member, audited, email_of, mails_to, roles
+from tests.team import add_invitation, add_member, audited, email_of, mails_to, roles
 
 SCRIPT = "<script>alert(1)</script>"
 PAUSE_SECONDS = 0.5
@@ -80,9 +81,36 @@ def test_the_list_has_pages_and_is_searched(app: Flask, acme: Account, sign_in: 
     found = viewer.get(f"{team(acme)}?q=COLLEAGUE+100%25+07")
     assert "1 person found" in found.text
     assert "Colleague 100% 08" not in found.text
-    assert "Nobody's name" in text_of(viewer.get(f"{team(acme)}?q=Colleague%25"))
+    for wildcard in ("Colleague%25", "_", "%25@"):
+        assert "Nobody's name" in text_of(viewer.get(f"{team(acme)}?q={wildcard}"))
     for odd in ("page=0", "page=-1", "page=x", "page=99999999999999999999", f"q={'x' * 3000}"):
         assert viewer.get(f"{team(acme)}?{odd}").status_code == 200
+
+
+def statements_of(app: Flask, client: ApiClient, path: str) -> int:
+    heard: list[object] = []
+
+    def hear(*arguments: object) -> None:
+        heard.append(arguments)
+
+    with app.app_context():
+        event.listen(db.engine, "before_cursor_execute", hear)
+        try:
+            assert client.get(path).status_code == 200
+        finally:
+            event.remove(db.engine, "before_cursor_execute", hear)
+    return len(heard)
+
+
+def test_the_page_takes_as_many_statements_for_many_people_as_for_few(
+    app: Flask, acme: Account, owner: ApiClient
+) -> None:
+    owner.get(team(acme))  # what the first visit writes
+    few = statements_of(app, owner, team(acme))
+    for _ in range(20):
+        add_member(app, acme)
+        add_invitation(app, acme)
+    assert statements_of(app, owner, team(acme)) == few
 
 
 def test_a_role_is_changed_and_holds_from_the_next_click_on(

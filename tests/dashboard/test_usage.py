@@ -35,7 +35,7 @@ def rename(app: Flask, account: Account, name: str) -> None:
 
 def table_of(answer: Answer) -> Sequence[Sequence[str]]:
     assert answer.status_code == 200
-    return list(csv.reader(answer.text.splitlines()))
+    return list(csv.reader(answer.text.removeprefix("\ufeff").splitlines()))
 
 
 def save(client: ApiClient, account: Account, path: str = "cap", **form: str) -> Answer:

@@ -206,7 +206,7 @@ def test_rotation_keeps_the_count_and_the_cap(account: Account, clock: Clock) ->
     make(principal, 2, clock)
     cap_key(principal, 5, clock())
     for images in (2, 1):
-        with transaction() as session:
+        with transaction(principal.org_id) as session:
             new_key = keys.rotate(session, principal, clock())
         principal = key_of(new_key, clock)
         make(principal, images, clock)
@@ -296,7 +296,7 @@ def test_whatever_happens_all_figures_agree(
             cap = None
             cap_key(principal, None, now)
         elif action == "rotate":
-            with transaction() as session:
+            with transaction(principal.org_id) as session:
                 new_key = keys.rotate(session, principal, now)
             principal = key_of(new_key, clock)
             line.add(principal.actor.id)

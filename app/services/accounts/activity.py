@@ -80,11 +80,6 @@ class Activity:
         """The action in words: ``settings.changed`` is "Settings changed"."""
         return words_of(self.action)
 
-    @property
-    def changes(self) -> list[tuple[str, Any, Any]]:
-        """What changed, as (name, before, after)."""
-        return [(name, self.before.get(name), value) for name, value in self.after.items()]
-
 
 @dataclass(frozen=True)
 class ActivityPage:

@@ -205,7 +205,6 @@ def _set_role(
 ) -> None:
     before, email = membership.role, session.get_one(User, membership.user_id).email
     membership.role = role
-    session.flush()
     after = {"member": email, "role": role.value}
     audit.record(session, principal.actor, "member.role_changed", {"role": before}, after, now)
 
@@ -217,7 +216,6 @@ def _end(
     email = session.get_one(User, membership.user_id).email
     before = {"member": email, "role": membership.role}
     session.delete(membership)
-    session.flush()
     audit.record(session, principal.actor, action, before, {"member": None, "role": None}, now)
 
 

@@ -1,6 +1,7 @@
 """The organizations that a person belongs to."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import select
 
@@ -10,19 +11,21 @@ from app.tenancy import TenantSession
 
 @dataclass(frozen=True)
 class Belonging:
-    """An organization as its members' switcher shows it."""
+    """An organization as its members' switcher shows it. ``delete_at`` is set while it is being
+    deleted."""
 
     id: str
     name: str
     slug: str
+    delete_at: datetime | None = None
 
 
 def organizations_of(session: TenantSession, user_id: str) -> list[Belonging]:
     """The organizations of a person, by name."""
     rows = session.execute(
-        select(Organization.id, Organization.name, Organization.slug)
+        select(Organization.id, Organization.name, Organization.slug, Organization.delete_at)
         .join(Membership, Membership.org_id == Organization.id)
         .where(Membership.user_id == user_id, Organization.slug.is_not(None))
         .order_by(Organization.name, Organization.id)
     )
-    return [Belonging(row.id, row.name, row.slug) for row in rows]
+    return [Belonging(row.id, row.name, row.slug, row.delete_at) for row in rows]

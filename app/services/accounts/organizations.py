@@ -112,14 +112,15 @@ def plain_slug(slug: str) -> str:
 
 def _move(session: TenantSession, organization: Organization, slug: str) -> None:
     if slug in slugs.RESERVED or slugs.holder(session, slug) not in (None, organization.id):
-        raise Conflict("This path is taken.", errors=["slug: This path is taken. Try another one."])
+        raise _conflict_of_slug("This path is taken. Try another one.")
     own = session.get(FormerSlug, slug)
     former = select(func.count()).where(FormerSlug.org_id == organization.id)
     if own:
         session.delete(own)
     elif (session.scalar(former) or 0) >= MOST_FORMER_SLUGS:
-        problem = f"This organization had {MOST_FORMER_SLUGS} other paths. Go back to one of them."
-        raise Conflict(problem, errors=[f"slug: {problem}"])
+        raise _conflict_of_slug(
+            f"This organization had {MOST_FORMER_SLUGS} other paths. Go back to one of them."
+        )
     if organization.slug:
         session.add(FormerSlug(slug=organization.slug, org_id=organization.id))
     organization.slug = slug
@@ -135,3 +136,7 @@ def _owned_by(user_id: str) -> Select[Organization]:
 
 def _of_field(field: str, problem: str) -> BadRequest:
     return BadRequest(problem, errors=[f"{field}: {problem}"])
+
+
+def _conflict_of_slug(problem: str) -> Conflict:
+    return Conflict(problem, errors=[f"slug: {problem}"])

@@ -223,7 +223,9 @@ def _entries(
     for item, outcome in outcomes:
         if isinstance(outcome, Rendered):
             name = names.unique(item.name, outcome.format.extension)
-            yield zip_stream.Entry(name, now, outcome.size, outcome.crc32, _consumed(outcome.path))
+            yield zip_stream.Entry(
+                name, now, outcome.size, outcome.crc32, zip_stream.consumed(outcome.path)
+            )
         else:
             progress.failures.append(
                 {"assetId": item.asset_id, "name": item.name, "error": outcome.message}
@@ -232,10 +234,3 @@ def _entries(
     if progress.failures:
         content = json.dumps(progress.failures, indent=2, ensure_ascii=False).encode()
         yield zip_stream.Entry.of_bytes(ERRORS, now, content)
-
-
-def _consumed(path: Path) -> Iterator[bytes]:
-    """Yield a file's bytes. The file is removed as soon as it is open."""
-    with path.open("rb") as file:
-        path.unlink()
-        yield from zip_stream.chunks_of(file)

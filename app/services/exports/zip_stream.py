@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import BinaryIO, Self
 
 from stream_zip import NO_COMPRESSION_32, NO_COMPRESSION_64, MemberFile, Method, _flush, stream_zip
@@ -50,6 +51,22 @@ def stream(entries: Iterable[Entry]) -> Iterator[bytes]:
 def chunks_of(file: BinaryIO) -> Iterator[bytes]:
     """The rest of ``file`` in chunks that ``stream`` does not copy."""
     return iter(partial(file.read, CHUNK_BYTES), b"")
+
+
+def measured(path: Path) -> tuple[int, int]:
+    """The size in bytes and the CRC-32 of a file."""
+    size = crc32 = 0
+    with path.open("rb") as file:
+        for chunk in chunks_of(file):
+            size, crc32 = size + len(chunk), zlib.crc32(chunk, crc32)
+    return size, crc32
+
+
+def consumed(path: Path) -> Iterator[bytes]:
+    """Yield a file's bytes. The file is removed as soon as it is open."""
+    with path.open("rb") as file:
+        path.unlink()
+        yield from chunks_of(file)
 
 
 def _members(entries: Iterable[Entry]) -> Iterator[MemberFile]:

@@ -13,7 +13,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from app.errors import NotFound, Unprocessable
 from app.extensions import transaction
-from app.models import Asset
+from app.models import Asset, Organization
 from app.services.library.images import ImageFile
 from app.tenancy import TenantSession, unscoped
 
@@ -39,11 +39,15 @@ def unpublish(session: TenantSession, asset: Asset) -> None:
 
 
 def find(token: str) -> ImageFile | None:
-    """The image at an address, of any organization."""
+    """The image at an address, of any organization that is not being deleted."""
     if not TOKEN.fullmatch(token):
         return None
     with transaction() as session, unscoped(session, "a published image"):
-        asset = session.scalar(select(Asset).where(Asset.public_token == token))
+        asset = session.scalar(
+            select(Asset)
+            .join(Organization, Organization.id == Asset.org_id)
+            .where(Asset.public_token == token, Organization.delete_at.is_(None))
+        )
         return ImageFile.of(asset) if asset else None
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 import stripe
@@ -17,6 +18,7 @@ from app.adapters.payments import stripe as adapter
 from app.adapters.payments.interface import (
     CustomerGone,
     InvalidSignature,
+    Price,
     PriceLine,
     Subscription,
     SubscriptionItem,
@@ -124,6 +126,17 @@ def test_all_calls_over_a_real_connection(clock: Clock, caplog: pytest.LogCaptur
 
         state.subscriptions.cancel(bought.id, at_period_end=True)
         assert payments.subscriptions_of(customer)[0].cancel_at == bought.items[0].period_end
+        assert payments.price("price_team_year") == Price(29000, "usd")
+        assert payments.price(METERED).cents is None
+        latest, first_one = payments.invoices(customer)
+        assert payments.invoices(customer, limit=1) == [latest]
+        assert (first_one.cents, first_one.status) == (2900, "paid")
+        assert latest.number.endswith("-0002")
+        assert latest.issued_at <= clock()
+        assert str(latest.pdf_url) == f"{latest.url}/pdf"
+        with urlopen(str(latest.pdf_url)) as file:
+            assert file.read().startswith(b"%PDF-1.4")
+
         for subscription_id in (bought.id, bought.id, "sub_never_was"):
             payments.cancel(subscription_id)
         assert payments.subscriptions_of(customer) == []
@@ -233,6 +246,29 @@ def test_a_customer_may_stand_there_whole(impatient: None) -> None:
             assert payments.customer_of_charge("ch_1") == "cus_1"
     with answering(says({"id": "ch_1", "object": "charge", "customer": None})) as payments:
         assert payments.customer_of_charge("ch_1") is None
+
+
+@pytest.mark.parametrize(
+    ("total", "currency", "cents"), [(2900, "usd", 2900), (-150, "eur", -150), (900, "jpy", 90000)]
+)
+def test_invoices_are_in_hundredths_and_no_drafts(total: int, currency: str, cents: int) -> None:
+    invoice = {
+        "id": "in_1", "object": "invoice", "number": None, "created": MOMENT, "total": total,
+        "currency": currency, "status": "open", "hosted_invoice_url": None, "invoice_pdf": None,
+    }  # fmt: skip
+    listed = [invoice | {"status": "draft"}, invoice]
+    body = {"object": "list", "url": "/v1/invoices", "has_more": False, "data": listed}
+    with running_stripe(says(body)) as server, client_of(server.url) as payments:
+        (read,) = payments.invoices("cus_1", limit=7)
+        (asked,) = server.requests
+    assert (read.cents, read.currency, read.status, read.number) == (
+        cents,
+        currency,
+        "open",
+        "in_1",
+    )
+    assert (read.issued_at, read.url, read.pdf_url) == (moment(MOMENT), None, None)
+    assert (asked.path, asked.sent) == ("/v1/invoices", {"customer": "cus_1", "limit": "7"})
 
 
 @contextmanager

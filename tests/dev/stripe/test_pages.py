@@ -420,7 +420,7 @@ def test_pages_run_nothing_and_load_nothing_from_elsewhere(
         )
         assert answer.headers["Referrer-Policy"] == "no-referrer"
         loaded = re.findall(r'<(?:link|img|script)[^>]+(?:href|src)="([^"]+)', answer.text)
-        assert len(loaded) == 3
+        assert len(loaded) == 2
         assert all(page_driver.client.get(link).status_code == 200 for link in loaded)
 
 
@@ -442,3 +442,23 @@ def test_what_a_change_means(state: FakeStripe, customer_id: str) -> None:
     assert describe_state(state.subscriptions.find(paid["id"])).endswith(
         "It ends on 20 December 2026."
     )
+
+
+def test_a_change_ends_where_its_flow_says(
+    state: FakeStripe, page_driver: PageDriver, customer_id: str
+) -> None:
+    subscription = state.subscriptions.create(customer_id, ["price_team_month"])
+    flow = {
+        "type": "subscription_update_confirm",
+        "subscription_update_confirm": {
+            "subscription": subscription["id"],
+            "items": [
+                {"id": subscription["items"]["data"][0]["id"], "price": "price_business_month"}
+            ],
+        },
+        "after_completion": {"type": "redirect", "redirect": {"return_url": f"{SHOP}/done"}},
+    }
+    page_driver.visit(a_portal(state, customer_id, flow=flow))
+    assert page_driver.page.links["Back"] == f"{SHOP}/account"
+    page_driver.press("Confirm")
+    assert page_driver.answer.location == f"{SHOP}/done"

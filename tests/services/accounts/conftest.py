@@ -11,6 +11,8 @@ from sqlalchemy import select
 from app.errors import AppError
 from app.extensions import transaction
 from app.models import Mail, User, new_id
+from app.services.accounts import sign_ins
+from app.services.accounts.sign_ins import Device
 from tests.clock import Clock
 
 SITE = "https://lightwell.example.com"
@@ -34,6 +36,19 @@ def user(app: Flask, clock: Clock, context: None) -> User:
 
 
 other_user = user
+
+
+def signed_in(user: User, clock: Clock) -> None:
+    """Begin a session of the user."""
+    with transaction() as session:
+        device = Device("127.0.0.1", "A browser")
+        sign_ins.begin(session, user.id, device, clock(), second_factor=False)
+
+
+def sessions(user: User, clock: Clock) -> int:
+    """How many sessions of the user there are."""
+    with transaction() as session:
+        return len(sign_ins.list_of(session, user.id, clock()))
 
 
 def subjects(email: str) -> list[str]:

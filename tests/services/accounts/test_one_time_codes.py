@@ -1,5 +1,6 @@
 """Codes of an authenticator app, and recovery codes: each good once."""
 
+import re
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,7 +15,7 @@ from app.models import RecoveryCode, User
 from app.services.accounts import one_time_codes
 from tests.clock import NOON, Clock
 from tests.databases import on_both_databases
-from tests.services.accounts.conftest import SITE, race, subjects
+from tests.services.accounts.conftest import SITE, race, sessions, signed_in, subjects
 
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
@@ -93,8 +94,15 @@ def test_other_texts_are_no_codes(app: Flask, user: User, clock: Clock, code: st
 
 
 def test_a_person_without_an_app_has_no_codes(app: Flask, user: User, clock: Clock) -> None:
-    with pytest.raises(BadRequest):
-        check(user, code_at(NOON), clock)
+    for nobody in (user, User(id="user_gone")):
+        with pytest.raises(BadRequest):
+            check(nobody, code_at(NOON), clock)
+
+
+def test_turning_on_ends_the_sessions_without_it(app: Flask, user: User, clock: Clock) -> None:
+    signed_in(user, clock)
+    turn_on(user, clock)
+    assert sessions(user, clock) == 0
 
 
 @on_both_databases
@@ -111,6 +119,7 @@ def test_of_parallel_uses_of_a_code_one_succeeds(
 def test_recovery_codes_are_used_up(app: Flask, user: User, clock: Clock) -> None:
     codes = turn_on(user, clock)
     assert len(set(codes)) == left(user) == 10
+    assert all(re.fullmatch("[a-z2-7]{4}(-[a-z2-7]{4}){3}", code) for code in codes)
     check(user, codes[3].upper().replace("-", " "), clock)
     assert left(user) == 9
     assert subjects(user.email)[-1] == "A recovery code was used, 9 left"
@@ -156,10 +165,11 @@ def test_new_recovery_codes_replace_the_old(app: Flask, user: User, clock: Clock
 
 def test_turning_off_takes_the_recovery_codes_too(app: Flask, user: User, clock: Clock) -> None:
     codes = turn_on(user, clock)
+    signed_in(user, clock)
     for _ in range(2):  # as a retry would
         with transaction() as session:
             one_time_codes.turn_off(session, user.id, SITE, clock())
-    assert left(user) == 0
+    assert left(user) == sessions(user, clock) == 0
     clock.advance(minutes=5)
     for code in (codes[0], code_at(NOON + timedelta(minutes=5))):
         with pytest.raises(BadRequest):

@@ -16,7 +16,7 @@ from app.services.accounts.passkeys import MOST_PASSKEYS, RelyingParty
 from tests.authenticator import PRESENT, Authenticator
 from tests.clock import Clock
 from tests.databases import on_both_databases
-from tests.services.accounts.conftest import SITE, race, subjects
+from tests.services.accounts.conftest import SITE, race, sessions, signed_in, subjects
 
 PARTY = RelyingParty("localhost", "http://localhost:8000")
 CHALLENGE = b"a challenge of the server's making"
@@ -194,10 +194,14 @@ def test_twenty_passkeys_are_the_most(app: Flask, user: User, clock: Clock) -> N
         register(user, clock, Authenticator())
 
 
-def test_the_person_is_told(app: Flask, user: User, clock: Clock) -> None:
+def test_the_person_is_told_and_a_removal_ends_sessions(
+    app: Flask, user: User, clock: Clock
+) -> None:
     register(user, clock, device := Authenticator())
+    signed_in(user, clock)
     with transaction() as session:
         passkeys.remove(session, user.id, device.passkey_id, SITE, clock())
+    assert sessions(user, clock) == 0
     assert subjects(user.email) == [
         "The passkey “Laptop” was added",
         "The passkey “Laptop” was removed",
@@ -229,9 +233,11 @@ def test_the_last_way_in_stays(app: Flask, user: User, clock: Clock) -> None:
         passkeys.remove_password(session, user.id, SITE, clock())
     register(user, clock, first := Authenticator())
     register(user, clock, second := Authenticator(), name="Phone")
+    signed_in(user, clock)
     for _ in range(2):  # as a retry would
         with transaction() as session:
             passkeys.remove_password(session, user.id, SITE, clock())
+    assert sessions(user, clock) == 0
     with transaction() as session:
         passkeys.remove(session, user.id, first.passkey_id, SITE, clock())
     with pytest.raises(Conflict, match="Set a password first"), transaction() as session:
