@@ -45,7 +45,6 @@ def audit(page: Page, url: str, *, status: int = 200) -> None:
 
 
 def _findings(page: Page) -> list[str]:
-    page.evaluate("document.fonts.ready.then(() => true)")  # or the next page ends their loading
     found: dict[str, Any] = page.evaluate(f"{AXE}; axe.run()")
     problems = [
         f"{violation['id']}: {node['html'][:160]} {node['failureSummary']}"

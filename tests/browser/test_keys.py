@@ -46,6 +46,7 @@ def test_a_key_is_made_rotated_and_revoked(tab: Page, service: Service) -> None:
     audit(tab, home)
 
     tab.get_by_role("link", name="Web shop").click()
+    tab.wait_for_load_state()
     page_of_key = tab.url
     audit(tab, page_of_key)
     audit(tab, f"{page_of_key}/rotate")
@@ -88,6 +89,7 @@ def test_the_mailbox_of_development(tab: Page, service: Service) -> None:
     tab.request.post("/auth/register", data={"email": "mailbox@example.com"})
     audit(tab, "/dev/mail")
     tab.get_by_role("row").filter(has_text="mailbox@example.com").get_by_role("link").click()
+    tab.wait_for_load_state()
     audit(tab, tab.url)
     tab.frame_locator("iframe").get_by_role("link", name="Confirm address").click()
     expect(tab).to_have_url(re.compile(r"/confirm/"))
