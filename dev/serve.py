@@ -29,13 +29,13 @@ WEB_STOP_SECONDS = 25
 BANNER = """
   Lightwell is listening.
 
-    Address        {url}
+    Dashboard      {url}
     Documentation  {url}/docs
     Data           {data_dir}
     Payments       {payments}
     Mail           {mail}
 
-  Get a key:
+  Sign up there, or get a key at once:
 
     curl -X POST {url}/auth/register -H 'Content-Type: application/json' -d '{{"email":"{email}"}}'
 
@@ -100,12 +100,13 @@ def valkey(folder: Path, url: str) -> Iterator[None]:
 
 
 def _announce(settings: Settings, payments: str) -> None:
-    """Print the addresses once the server answers."""
-    url = f"http://{settings.host}:{settings.port}"
+    """Print the addresses once the server answers. Browsers make passkeys for ``localhost``, not
+    for 127.0.0.1."""
+    listening = f"http://{settings.host}:{settings.port}"
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(f"{url}/readyz", timeout=2):
+            with urllib.request.urlopen(f"{listening}/readyz", timeout=2):
                 break
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
@@ -114,10 +115,10 @@ def _announce(settings: Settings, payments: str) -> None:
     email = f"you+{datetime.now(UTC):%H%M%S}@example.com"
     print(
         BANNER.format(
-            url=url,
+            url=settings.site,
             data_dir=settings.data_dir,
             payments=payments,
-            mail=_mail(settings, url),
+            mail=_mail(settings),
             email=email,
         ),
         flush=True,
@@ -130,10 +131,12 @@ def _payments(settings: Settings, services: Mapping[str, str]) -> str:
     return settings.stripe_api_base if settings.stripe_secret_key else "none"
 
 
-def _mail(settings: Settings, url: str) -> str:
+def _mail(settings: Settings) -> str:
     if settings.smtp_url:
         return f"by {settings.smtp_url.host}"
-    return f"{url}/dev/mail: none is sent" if settings.app_env == "development" else "none"
+    if settings.app_env == "development":
+        return f"{settings.site}/dev/mail: none is sent"
+    return "none"
 
 
 if __name__ == "__main__":

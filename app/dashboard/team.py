@@ -11,7 +11,7 @@ from app.dashboard.frame import page_of
 from app.errors import BadRequest, Conflict, RateLimited
 from app.extensions import transaction
 from app.models import Role
-from app.services.accounts import invitations, members
+from app.services.accounts import invitations, members, permissions
 from app.services.accounts.permissions import Action
 from app.web.context import container, now, principal
 from app.web.requirements import Member, requires
@@ -161,7 +161,7 @@ def _member(user_id: str, refusal: str = "") -> Page:
         is_me=found.user_id == person().user_id,
         may_change=found.role is not Role.OWNER or principal().may(Action.TRANSFER),
         may_transfer=principal().may(Action.TRANSFER),
-        roles=members.ASSIGNABLE,
+        roles={role: permissions.added_by(role) for role in members.ASSIGNABLE},
         refusal=refusal,
     )
 

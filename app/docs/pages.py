@@ -18,6 +18,7 @@ blueprint = Blueprint("pages", __name__)
 ROBOTS = """User-agent: *
 Disallow: /account
 Disallow: /auth/
+Disallow: /dashboard
 Disallow: /compress/
 Disallow: /usage
 Disallow: /billing/

@@ -1,27 +1,34 @@
 // What pages do beyond plain HTML. Every page works without it.
 
-const say = (button, text) => {
-  const before = button.getAttribute("aria-label");
-  button.classList.add("said");
-  button.setAttribute("aria-label", text);
-  setTimeout(() => {
-    button.classList.remove("said");
-    before === null ? button.removeAttribute("aria-label") : button.setAttribute("aria-label", before);
-  }, 2000);
+// A toast goes by itself, but not while it is pointed at or holds the focus.
+const leave = (toast) =>
+  setTimeout(() => (toast.matches(":hover, :focus-within") ? leave(toast) : toast.remove()), 6000);
+
+const announce = (text) => {
+  const place = document.querySelector(".toasts") ?? document.createElement("div");
+  place.className = "toasts";
+  document.body.append(place);
+  const toast = document.createElement("div");
+  toast.className = "toast plain";
+  toast.role = "status";
+  place.append(toast);
+  toast.textContent = text;
+  leave(toast);
 };
 
 const copied = async (button) => {
   try {
     await navigator.clipboard.writeText(button.dataset.copy);
-    say(button, "Copied");
+    announce("Copied.");
   } catch {
-    say(button, "Select the text and copy it");
+    announce("The browser does not let us copy. Select the text and copy it.");
   }
 };
 
 const switchTheme = () => {
   const root = document.documentElement;
-  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  const dark = (root.dataset.theme ?? system) === "dark";
   root.dataset.theme = dark ? "light" : "dark";
   document.body.classList.toggle("dark-mode", !dark); // the API playground's own names
   document.body.classList.toggle("light-mode", dark);
@@ -39,6 +46,12 @@ const reveal = (button) => {
 const showDialog = (dialog) => {
   dialog.showModal();
   dialog.querySelector("input:not([type=hidden]), select, textarea")?.focus();
+};
+
+// A click beside a dialog is one on its backdrop, which counts as the dialog itself.
+const isOutside = (dialog, { clientX: x, clientY: y }) => {
+  const box = dialog.getBoundingClientRect();
+  return x < box.left || x > box.right || y < box.top || y > box.bottom;
 };
 
 const closeDialog = (dialog) => {
@@ -74,7 +87,7 @@ addEventListener("click", (event) => {
     event.preventDefault();
     return closeDialog(closer.closest("dialog"));
   }
-  if (event.target.matches("dialog")) closeDialog(event.target);
+  if (event.target.matches("dialog") && isOutside(event.target, event)) closeDialog(event.target);
   for (const menu of document.querySelectorAll("details.menu[open]")) {
     if (!menu.contains(event.target)) menu.open = false;
   }
@@ -96,13 +109,11 @@ addEventListener("keydown", (event) => {
   }
 });
 
-// A toast goes by itself, but not while it is pointed at or holds the focus.
-const leave = (toast) =>
-  setTimeout(() => (toast.matches(":hover, :focus-within") ? leave(toast) : toast.remove()), 6000);
+// Buttons that would do nothing without this file come hidden.
+const SCRIPTED = "[data-copy], [data-reveal], [data-theme-switch]";
 
 const prepare = (root) => {
-  for (const hidden of root.querySelectorAll("[data-copy][hidden], [data-reveal][hidden], [data-theme-switch][hidden]"))
-    hidden.hidden = false;
+  for (const button of root.querySelectorAll(SCRIPTED)) button.hidden = false;
   for (const dialog of root.querySelectorAll("dialog[open]:not(:modal)")) {
     dialog.removeAttribute("open");
     showDialog(dialog);
@@ -119,6 +130,16 @@ const prepare = (root) => {
   }
 };
 
-addEventListener("cancel", (event) => event.target.matches("dialog") && (event.preventDefault(), closeDialog(event.target)), true);
+addEventListener(
+  "cancel",
+  (event) => {
+    if (!event.target.matches("dialog")) return;
+    event.preventDefault();
+    closeDialog(event.target);
+  },
+  true,
+);
 prepare(document);
-document.addEventListener("htmx:load", (event) => event.detail.elt !== document.body && prepare(event.detail.elt));
+document.addEventListener("htmx:load", ({ detail }) => {
+  if (detail.elt !== document.body) prepare(detail.elt);
+});

@@ -1,6 +1,5 @@
 """HTML pages, which may load files from this server only and run no script in the page itself."""
 
-from collections.abc import Sequence
 from secrets import token_urlsafe
 from typing import Any
 
@@ -37,8 +36,3 @@ def theme() -> str:
     """The theme that the visitor has chosen; empty where the system's holds."""
     chosen = request.cookies.get("theme", "")
     return chosen if chosen in THEMES else ""
-
-
-def form_targets(origins: Sequence[str]) -> dict[str, str]:
-    """The policy for a page whose forms may lead to other servers, such as that of payments."""
-    return {"form-action": " ".join(["'self'", *origins])}

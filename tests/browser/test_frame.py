@@ -228,5 +228,6 @@ def test_a_key_is_copied(gallery: Page) -> None:
     gallery.context.grant_permissions(["clipboard-read", "clipboard-write"])
     gallery.goto("/gallery")
     gallery.get_by_role("group", name="The new key").get_by_role("button", name="Copy").click()
+    expect(gallery.get_by_role("status").filter(has_text="Copied.")).to_be_visible()
     copied = gallery.evaluate("navigator.clipboard.readText()")
     assert str(copied).startswith("ak_live_8sKp2vQ1")

@@ -24,6 +24,7 @@ from app.models import (
     Role,
     User,
 )
+from app.services import inventory
 from app.services.accounts.keys import digest, parse
 from app.services.deletion import rows
 from app.services.exports import data_export_worker
@@ -305,3 +306,17 @@ def test_it_is_written_down(case: Case) -> None:
             session.scalars(select(AuditEntry.action).order_by(AuditEntry.id))
         )
     assert actions[-2:] == ["data_export.requested", "data_export.fetched"]
+
+
+def test_the_nightly_comparison_knows_its_zip(file_time: None, case: Case) -> None:
+    def differences() -> list[str]:
+        with case.app.app_context():
+            found = inventory.compare(case.container.storage, case.clock())
+            return [one.key for one in found if case.account.org_id in one.key]
+
+    case.ask()
+    key = str(case.work().storage_key)
+    case.clock.advance(hours=2)
+    assert differences() == []
+    case.container.storage.delete([key])
+    assert differences() == [key]

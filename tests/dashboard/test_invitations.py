@@ -222,7 +222,12 @@ def test_expired_invitations_go_after_a_month(app: Flask, acme: Account, clock: 
 
 
 def test_fifty_are_open_at_most(
-    app: Flask, acme: Account, admin: ApiClient, stranger: str, monkeypatch: pytest.MonkeyPatch
+    app: Flask,
+    acme: Account,
+    admin: ApiClient,
+    stranger: str,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(invitations, "MOST_OPEN", 2)
     for _ in range(2):
@@ -231,6 +236,8 @@ def test_fifty_are_open_at_most(
     assert answer.status_code == 409
     assert "Revoke some" in answer.text
     assert mails_to(app, stranger) == []
+    clock.advance(days=8)
+    assert invite(admin, acme, stranger) == 303, "expired ones are not open"
 
 
 def test_mails_of_a_day_are_limited(

@@ -138,13 +138,13 @@ def test_revoking_says_what_will_stop(
 
 @on_both_databases
 def test_an_organization_has_a_hundred_keys(
-    app: Flask, acme: Account, admin: ApiClient, client: ApiClient, make_key: KeyMaker
+    app: Flask, acme: Account, admin: ApiClient, client: ApiClient, clock: Clock
 ) -> None:
     with app.app_context(), transaction() as session:
         for number in range(MOST_KEYS - 2):
             session.add(
                 ApiKey(
-                    id=new_id("key", NOON), org_id=acme.org_id, name=f"{number}", prefix="live_",
+                    id=new_id("key", clock()), org_id=acme.org_id, name=f"{number}", prefix="live_",
                     secret_sha256=f"{acme.org_id}{number}", last4="abcd", mode=Mode.LIVE,
                     scopes=["read"], created_at=NOON,
                 )

@@ -80,7 +80,6 @@ def rename(
     if slug != organization.slug:
         _move(session, organization, slug)
     organization.name = name
-    session.flush()
     after = {"name": name, "slug": slug}
     audit.record(session, principal.actor, "organization.renamed", before, after, now)
 

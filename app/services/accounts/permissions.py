@@ -43,3 +43,8 @@ LOWEST_ROLES = {
 
 def may(role: Role, action: Action) -> bool:
     return role.includes(LOWEST_ROLES[action])
+
+
+def added_by(role: Role) -> list[Action]:
+    """What this role may do and the next lower one may not."""
+    return [action for action, lowest in LOWEST_ROLES.items() if lowest is role]

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from app.models import BillingAccount, Organization
+from app.models import FREE, BillingAccount, Organization
 from app.services.billing import review_flags
-from app.services.billing.subscriptions import PAYING
 
 
 @dataclass(frozen=True)
@@ -73,9 +72,9 @@ def _stopped(account: BillingAccount) -> Notice | None:
 
 
 def _ending(organization: Organization, account: BillingAccount) -> Notice | None:
-    if account.cancel_at is None or account.plan_code is None or account.status not in PAYING:
+    if account.cancel_at is None or account.plan_code is None:
         return None
-    plan, next_plan = account.plan_code, organization.granted_plan_code or "Free"
+    plan, next_plan = account.plan_code, organization.granted_plan_code or FREE
     return Notice(
         "light",
         f"You have cancelled: the {plan.capitalize()} plan lasts until {_day(account.cancel_at)}, "

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from sqlalchemy import or_, select
 
 from app.models import BillingAccount, Organization, Plan
-from app.services.billing.subscriptions import PAYING
 from app.tenancy import TenantSession
 
 
@@ -20,11 +19,7 @@ class Standing:
     def pays_for(self, plan: str, interval: str) -> bool:
         """Whether the plan is paid for by this interval. A payment may be overdue."""
         paid = self.account
-        return (
-            paid is not None
-            and (paid.plan_code, paid.interval) == (plan, interval)
-            and paid.status in PAYING
-        )
+        return paid is not None and (paid.plan_code, paid.interval) == (plan, interval)
 
 
 def read(session: TenantSession) -> Standing:

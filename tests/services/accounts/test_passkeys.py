@@ -211,9 +211,10 @@ def test_the_person_is_told_and_a_removal_ends_sessions(
 def test_names_are_shown_safely(app: Flask, user: User, clock: Clock) -> None:
     register(user, clock, device := Authenticator(), name="a\r\nBcc: b\x00\u202e" + "x" * 100)
     assert names(user) == ["aBcc: b" + "x" * 57]
+    register(user, clock, Authenticator(), name=" ")
     with transaction() as session:
         passkeys.rename(session, user.id, device.passkey_id, "  My phone ")
-    assert names(user) == ["My phone"]
+    assert names(user) == ["My phone", "unnamed"]
 
 
 def test_another_person_s_passkeys_are_not_there(

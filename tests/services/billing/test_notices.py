@@ -31,6 +31,7 @@ def test_who_pays_in_time_reads_nothing() -> None:
     [
         ({"plan_lapses_at": NOW + WEEK}, "Pay by 27 Nov 2026, or the Team plan stops then."),
         ({"plan_lapses_at": NOW}, "your paid plan has stopped"),
+        ({"plan_lapses_at": NOW - WEEK}, "your paid plan has stopped"),
         (
             {"plan_lapses_at": NOW + WEEK, "granted_plan_code": "TEAM"},
             "The card is tried again during the next days.",
@@ -50,6 +51,7 @@ def test_a_plan_that_was_cancelled() -> None:
     assert text.startswith("light: You have cancelled: the Team plan lasts until 27 Nov 2026, then")
     assert "you are on Free." in text
     assert button == "Keep the plan"
+    assert said(account("unpaid", cancel_at=NOW + WEEK)) == []
     ((text, _),) = said(leaving, granted_plan_code="TEAM")
     assert "you are on Team." in text
 
