@@ -1,16 +1,14 @@
 """The billing page and the way to the payment provider and back."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, update
+from sqlalchemy import update
 
 from app.adapters.payments.interface import Invoice
 from app.errors import DependencyDown
-from app.extensions import db, transaction
+from app.extensions import transaction
 from app.models import Organization, Role
 from app.services.billing.prices import Prices
 from app.settings_types import PlanPrice
@@ -19,7 +17,7 @@ from tests.billing import BillingEnv, open_billing_env
 from tests.client import Answer, ApiClient
 from tests.clock import Clock
 from tests.conftest import Account, AccountMaker, SignIn
-from tests.databases import on_both_databases
+from tests.databases import on_both_databases, statements
 from tests.dev.stripe.page_driver import Page
 
 TEAM = {"plan": "TEAM", "interval": "month"}
@@ -120,27 +118,12 @@ def test_upgrade_wait_change_and_cancel(
 # What the page shows
 
 
-@contextmanager
-def statements() -> Iterator[list[str]]:
-    told: list[str] = []
-
-    def hear(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        told.append(statement)
-
-    event.listen(db.engine, "before_cursor_execute", hear)
-    try:
-        yield told
-    finally:
-        event.remove(db.engine, "before_cursor_execute", hear)
-
-
-@pytest.mark.usefixtures("context")
 def test_the_page_takes_few_statements(
-    billing_env: BillingEnv, payer: Account, owner: ApiClient
+    app: Flask, billing_env: BillingEnv, payer: Account, owner: ApiClient
 ) -> None:
     buy(billing_env, owner, payer)
     billing_env.catch_up()
-    with statements() as told:
+    with statements(app) as told:
         assert owner.get(billing_of(payer)).status_code == 200
     assert len(told) <= 10, told
 
@@ -316,6 +299,18 @@ def test_buying_asks_for_the_password_again(
         assert answer.status_code == 303
         assert answer.headers["Location"].startswith("/login/again?")
     assert billing_env.stripe.customers.all() == []
+
+
+def test_an_organization_that_is_being_deleted_buys_nothing(
+    billing_env: BillingEnv, payer: Account, owner: ApiClient
+) -> None:
+    name = payer.email.partition("@")[0]
+    owner.post(f"{payer.home}/settings/delete", headers=SAME_SITE, data={"name": name})
+    answer = ask(owner, payer, **TEAM)
+    assert answer.status_code == 409
+    assert "This organization is being deleted." in text_of(answer)
+    owner.post(f"{payer.home}/settings/delete/undo", headers=SAME_SITE)
+    assert ask(owner, payer, **TEAM).status_code == 200
 
 
 # The return

@@ -4,15 +4,15 @@ import re
 
 import pytest
 from flask import Flask
-from sqlalchemy import event
 
 from app.dashboard.frame import DOCS, ORGANIZATION_PAGES
-from app.extensions import db, transaction
+from app.extensions import transaction
 from app.models import Organization, Role
 from app.services.accounts import identity
 from tests.client import ApiClient
 from tests.clock import Clock
 from tests.conftest import Account, AccountMaker, SignIn
+from tests.databases import statements
 from tests.images import encoded
 
 PATHS = [path for pages in ORGANIZATION_PAGES.values() for _, _, path in pages if path != DOCS]
@@ -84,19 +84,11 @@ def test_the_frame_takes_as_many_statements_for_one_organization_as_for_many(
     app: Flask, clock: Clock, acme: Account, sign_in: SignIn
 ) -> None:
     member = sign_in(acme)
-    with app.app_context():
-        engine = db.engine
-    statements: list[str] = []
-
-    def listen(*call: object) -> None:
-        statements.append(str(call[2]))
 
     def count() -> int:
-        statements.clear()
-        event.listen(engine, "before_cursor_execute", listen)
-        assert member.get(f"/dashboard/{acme.slug}/team").status_code == 200
-        event.remove(engine, "before_cursor_execute", listen)
-        return len(statements)
+        with statements(app) as sent:
+            assert member.get(f"/dashboard/{acme.slug}/team").status_code == 200
+        return len(sent)
 
     count()  # remembers which organization was seen last
     before = count()

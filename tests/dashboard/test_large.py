@@ -2,19 +2,16 @@
 few statements, by indexes, and none of them reads the ledger or the assets."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection
 
 from app.extensions import db
 from app.models import Role
 from tests.client import ApiClient
 from tests.conftest import Account, AccountMaker, SignIn
-from tests.databases import on_both_databases
+from tests.databases import Statement, on_both_databases, statements
 
 pytestmark = [pytest.mark.slow, on_both_databases]
 PAGES = ("", "?days=90", "/usage", "/usage?by=key&days=90", "/usage.csv?by=key&days=90")
@@ -71,24 +68,6 @@ def large(app: Flask, make_account: AccountMaker) -> Account:
             fill(connection, account.org_id)
         connection.exec_driver_sql("ANALYZE")
     return accounts[0]
-
-
-Statement = tuple[str, Any]
-
-
-@contextmanager
-def statements(app: Flask) -> Iterator[list[Statement]]:
-    """What is sent to the database meanwhile."""
-    sent: list[Statement] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, _x: Any, _many: bool) -> None:
-        sent.append((statement, parameters))
-
-    with app.app_context():
-        engine = db.engine
-    event.listen(engine, "before_cursor_execute", note)
-    yield sent
-    event.remove(engine, "before_cursor_execute", note)
 
 
 def plan_of(app: Flask, statement: Statement) -> str:

@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import event
 
-from app.extensions import db, transaction
+from app.extensions import transaction
 from app.models import ApiKey, Mode, Organization, Role, User
 from app.services import audit
 from tests.client import Answer, ApiClient, bearer
 from tests.clock import Clock
 from tests.conftest import PATIENCE_SECONDS, Account, KeyMaker, SignIn
-from tests.databases import on_both_databases
+from tests.databases import on_both_databases, statements
 from tests.forms import post, text_of
 from tests.team import add_invitation, add_member, audited, email_of, mails_to, roles
 
@@ -88,18 +87,9 @@ def test_the_list_has_pages_and_is_searched(app: Flask, acme: Account, sign_in: 
 
 
 def statements_of(app: Flask, client: ApiClient, path: str) -> int:
-    heard: list[object] = []
-
-    def hear(*arguments: object) -> None:
-        heard.append(arguments)
-
-    with app.app_context():
-        event.listen(db.engine, "before_cursor_execute", hear)
-        try:
-            assert client.get(path).status_code == 200
-        finally:
-            event.remove(db.engine, "before_cursor_execute", hear)
-    return len(heard)
+    with statements(app) as sent:
+        assert client.get(path).status_code == 200
+    return len(sent)
 
 
 def test_the_page_takes_as_many_statements_for_many_people_as_for_few(

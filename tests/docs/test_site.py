@@ -4,12 +4,12 @@ import re
 
 import pytest
 from flask import Flask
-from sqlalchemy import event
 
-from app.extensions import db, transaction
+from app.extensions import transaction
 from app.models import Plan
 from tests.client import ApiClient, client_of
 from tests.conftest import Account, AccountMaker, AppMaker, SignIn
+from tests.databases import statements
 
 
 def cells(page: str) -> list[list[str]]:
@@ -54,15 +54,9 @@ def test_the_page_about_plans_says_how_fast_one_may_ask(
 
 
 def test_the_page_about_plans_asks_the_database_once(app: Flask, client: ApiClient) -> None:
-    statements: list[str] = []
-    with app.app_context():
-        engine = db.engine
-    event.listen(
-        engine, "before_cursor_execute", listener := lambda *call: statements.append(call[2])
-    )
-    client.get("/plans")
-    event.remove(engine, "before_cursor_execute", listener)
-    assert len(statements) == 1
+    with statements(app) as sent:
+        client.get("/plans")
+    assert len(sent) == 1
 
 
 @pytest.mark.parametrize(

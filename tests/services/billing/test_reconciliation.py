@@ -2,20 +2,19 @@
 repaired."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, func, select, update
+from sqlalchemy import func, select, update
 
 from app.adapters.payments import stripe as adapter
 from app.adapters.payments.interface import Subscription
 from app.adapters.payments.stripe import StripePayments
 from app.errors import DependencyDown
-from app.extensions import db, transaction
+from app.extensions import transaction
 from app.models import FREE, BillingAccount, Organization
 from app.services.billing import plans, reconciliation, subscriptions
 from app.services.billing.prices import Prices
@@ -25,7 +24,7 @@ from tests.actors import TEST, system
 from tests.billing import ACCOUNT, METERED, SECRETS, BillingEnv, open_billing_env
 from tests.clock import Clock
 from tests.conftest import Account, AccountMaker
-from tests.databases import on_both_databases
+from tests.databases import on_both_databases, statements
 from tests.services.billing.faults import forget_everybody
 from tests.webhooks.events import NOWHERE
 
@@ -313,24 +312,12 @@ def test_nothing_differs_where_plans_were_granted(
     assert differences(billing_env) == []
 
 
-@contextmanager
-def statements() -> Iterator[list[str]]:
-    """What is asked of the database."""
-    asked: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        asked.append(statement)
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    try:
-        yield asked
-    finally:
-        event.remove(db.engine, "before_cursor_execute", note)
-
-
 @on_both_databases
 def test_the_work_does_not_grow_with_the_organizations(
-    billing_env: BillingEnv, make_account: AccountMaker, monkeypatch: pytest.MonkeyPatch
+    app: Flask,
+    billing_env: BillingEnv,
+    make_account: AccountMaker,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One query for all, read in parts, as are the provider's lists."""
     monkeypatch.setattr(reconciliation, "BATCH_SIZE", 3)
@@ -339,7 +326,7 @@ def test_the_work_does_not_grow_with_the_organizations(
     for accounts in (1, 7):
         for _ in range(accounts):
             subscribe(billing_env, make_account(plan="FREE"))
-        with statements() as asked:
+        with statements(app) as asked:
             differences(billing_env)
         counts.append(len(asked))
     assert counts[0] == counts[1]

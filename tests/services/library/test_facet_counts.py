@@ -10,13 +10,13 @@ import pytest
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, event, select
+from sqlalchemy import delete, select
 
-from app.extensions import db, transaction
+from app.extensions import transaction
 from app.models import Asset, AssetCount, MediaType
 from app.services.library import facet_counts
 from tests.conftest import Account
-from tests.databases import on_both_databases
+from tests.databases import on_both_databases, statements
 from tests.library import make_asset
 
 pytestmark = [on_both_databases, pytest.mark.usefixtures("context")]
@@ -122,22 +122,17 @@ def test_numbers_are_told_in_the_order_asked_and_zero_for_the_unknown(acme: Acco
         ]
 
 
-def test_fifty_tags_take_few_statements(acme: Account) -> None:
+def test_fifty_tags_take_few_statements(app: Flask, acme: Account) -> None:
     first, second = (
         {"all", *(f"tag:{word}{number}" for number in range(50))} for word in ("old", "new")
     )
     shift(acme, set(), first)
-    statements = []
-    listen = lambda *arguments: statements.append(arguments[2])  # noqa: E731
-    event.listen(db.engine, "before_cursor_execute", listen)
-    try:
+    with statements(app) as sent:
         shift(acme, first, second)
-        most = len(statements)
+        most = len(sent)
         shift(acme, second, second)
-    finally:
-        event.remove(db.engine, "before_cursor_execute", listen)
     assert most <= 7
-    assert len(statements) == most, "what stays as it is needs no statement"
+    assert len(sent) == most, "what stays as it is needs no statement"
 
 
 @pytest.mark.parametrize("shared", [True, False], ids=["first-asset-at-once", "own-tags"])

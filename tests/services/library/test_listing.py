@@ -10,18 +10,19 @@ from itertools import product
 from typing import Any
 
 import pytest
+from flask import Flask
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, event, select
+from sqlalchemy import delete, select
 
 from app.errors import BadRequest
-from app.extensions import db, transaction
+from app.extensions import transaction
 from app.models import Asset, Collection, MediaType
 from app.services.library import asset_query, facet_counts
 from app.services.library.cursor import Place, decode, encode
 from app.services.library.listing import AssetPage, Filter, Sort, page_of
 from tests.conftest import Account
-from tests.databases import on_both_databases
+from tests.databases import on_both_databases, statements
 from tests.library import MOMENT, empty, make_asset, make_collection, store
 
 pytestmark = [on_both_databases, pytest.mark.usefixtures("context")]
@@ -500,7 +501,7 @@ def test_long_names_have_cursors_too(
 
 
 def test_a_page_takes_few_statements_however_large(
-    shelf: Callable[..., None], ask: Callable[..., AssetPage]
+    app: Flask, shelf: Callable[..., None], ask: Callable[..., AssetPage]
 ) -> None:
     shelf(
         *(
@@ -513,14 +514,9 @@ def test_a_page_takes_few_statements_however_large(
         (Filter(tags=("sea",)), 2),
         (Filter(q="quay 1", tags=("sea", "sun")), 4),
     ):
-        statements: list[str] = []
-        listen = lambda *arguments: statements.append(arguments[2])  # noqa: B023, E731
-        event.listen(db.engine, "before_cursor_execute", listen)
-        try:
+        with statements(app) as sent:
             assert ask(chosen, size=60).assets[0].tags == ["sea", "sun"]
-        finally:
-            event.remove(db.engine, "before_cursor_execute", listen)
-        assert len(statements) <= most, statements
+        assert len(sent) <= most, sent
 
 
 @pytest.mark.slow
