@@ -17,7 +17,8 @@ from app.web.sessions import person
 blueprint = Blueprint("account_sessions", __name__)
 BROWSERS = {
     "Edg": "Edge", "OPR": "Opera", "SamsungBrowser": "Samsung Internet", "Firefox": "Firefox",
-    "FxiOS": "Firefox", "CriOS": "Chrome", "Chrome": "Chrome", "Safari": "Safari", "curl": "curl",
+    "FxiOS": "Firefox", "CriOS": "Chrome", "Chrome": "Chrome", "HeadlessChrome": "Chrome",
+    "Safari": "Safari", "curl": "curl",
 }  # fmt: skip
 """What a user agent says → the browser's name. The first that is found counts, because most say
 the names of others too."""

@@ -17,6 +17,7 @@ from app.services.accounts import organizations, settings
 from app.services.accounts.permissions import Action
 from app.services.accounts.settings import Preferences
 from app.services.library import allowed_hosts
+from app.web import links
 from app.web.context import now, principal
 from app.web.requirements import Member, requires
 
@@ -89,6 +90,7 @@ def _page(refusal: AppError | None = None, **typed: str) -> Response:
         "dashboard/settings/index.html",
         organization=organization,
         values=_values(organization) | typed,
+        address=links.absolute(url_for("dashboard.overview.show", slug=organization.slug)),
         problems=_problems(refusal),
         hosts=hosts,
         time_zones=[(zone, zone.replace("_", " ")) for zone in settings.time_zones()],

@@ -134,6 +134,7 @@ def _team(refusal: str = "", form: Mapping[str, str] = EMPTY_FORM) -> Page:
     with transaction(principal().org_id) as session:
         found, count = members.search(session, text, page)
         invited = invitations.all_of(session)
+        is_only_owner = members.is_only_owner(session, person().user_id)
     return page_of(
         "dashboard/team/index.html",
         members=found,
@@ -145,6 +146,7 @@ def _team(refusal: str = "", form: Mapping[str, str] = EMPTY_FORM) -> Page:
         invitations=invited,
         now=now(),
         may_manage=principal().may(Action.MANAGE_TEAM),
+        is_only_owner=is_only_owner,
         me=person().user_id,
         form=form,
         refusal=refusal,

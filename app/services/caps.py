@@ -205,7 +205,9 @@ def of_keys(session: TenantSession, org_id: str, period: date, now: datetime) ->
         .order_by(ApiKey.id)
     )
     newest = {
-        row.first_id: LiveKey(row.id, f"{row.name} (…{row.last4})", row.image_cap, row.taken or 0)
+        row.first_id: LiveKey(
+            row.id, keys.label(row.name, row.last4), row.image_cap, row.taken or 0
+        )
         for row in rows
     }
     return sorted(newest.values(), key=lambda key: (key.left, key.label))

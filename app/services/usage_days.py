@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from sqlalchemy import ColumnElement, Row, and_, case, func, select
 
 from app.models import Actor, ActorKind, ApiKey, Mode, UsageDay, User
+from app.services.accounts import keys
 from app.tenancy import TenantSession, insert_or_add
 
 SURFACES = {"compress": "Compress", "image": "Images API", "rendition": "Workspace"}
@@ -128,7 +129,7 @@ def _line() -> ColumnElement[str]:
 
 def _name(kind: ActorKind, key_name: str | None, last4: str | None, person: str | None) -> str:
     if kind is ActorKind.KEY:
-        return f"{key_name} (…{last4})" if key_name else "A deleted key"
+        return keys.label(key_name, last4) if key_name and last4 else "A deleted key"
     return person or ("Someone who left" if kind is ActorKind.USER else "Lightwell")
 
 

@@ -83,6 +83,8 @@ def test_a_browser_may_call_itself_anything(app: Flask, someone: Someone) -> Non
          "Gecko) CriOS/142.0 Mobile/15E148 Safari/604.1", "Chrome on iPhone"),
         ("Mozilla/5.0 (Linux; Android 15; K) AppleWebKit/537.36 (KHTML, like Gecko) "
          "Chrome/142.0.0.0 Mobile Safari/537.36", "Chrome on Android"),
+        ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+         "HeadlessChrome/142.0.0.0 Safari/537.36", "Chrome on Linux"),
         ("curl/8.14", "curl"),
         ("", "A browser"),
     ],

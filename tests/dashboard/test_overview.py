@@ -62,10 +62,10 @@ def test_what_a_key_did_stands_on_the_overview(
 
 
 def test_people_of_other_roles_see_what_they_may_do(acme: Account, sign_in: SignIn) -> None:
-    assert "Make a key</a>" in text_of(sign_in(acme, Role.ADMIN), acme.home)
+    assert "Create key</a>" in text_of(sign_in(acme, Role.ADMIN), acme.home)
     assert "Change plan" not in text_of(sign_in(acme, Role.ADMIN), acme.home)
     assert "Change plan" in text_of(sign_in(acme, Role.OWNER), acme.home)
-    assert "Make a key</a>" not in text_of(sign_in(acme, Role.VIEWER), acme.home)
+    assert "Create key</a>" not in text_of(sign_in(acme, Role.VIEWER), acme.home)
 
 
 @on_both_databases

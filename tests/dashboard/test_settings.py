@@ -79,6 +79,7 @@ def test_what_is_wrong_stands_at_its_field(
 
 
 def test_renaming_leads_to_the_new_path(app: Flask, acme: Account, owner: ApiClient) -> None:
+    assert f"http://localhost{acme.home}." in owner.get(f"{acme.home}/settings").text
     slug = f"new-{acme.slug[5:25]}"
     answer = post(owner, f"{acme.home}/settings/name", name="Globex & Sons", slug=slug)
     assert (answer.status_code, answer.headers["Location"]) == (303, f"/dashboard/{slug}/settings")

@@ -175,7 +175,11 @@ def test_people_leave(app: Flask, acme: Account, sign_in: SignIn) -> None:
 
 
 def test_the_last_owner_stays(app: Flask, acme: Account, owner: ApiClient) -> None:
+    assert "Leave organization" in owner.get(team(acme)).text
     end_other_ownership(app, acme, owner)
+    page = text_of(owner.get(team(acme)))
+    assert "Leave organization" not in page
+    assert "You are the only owner, so you can't leave." in page
     before = roles(app, acme)
     own = f"{team(acme)}/{owner.user_id}"
     for answer in (

@@ -82,6 +82,19 @@ def test_images_are_shown_by_day_by_api_and_by_key(
     assert "usage.csv?days=90&amp;by=key" in page
 
 
+def test_a_long_name_leaves_the_last_digits_in_sight(
+    app: Flask, client: ApiClient, make_account: AccountMaker, make_key: KeyMaker, sign_in: SignIn
+) -> None:
+    acme = make_account()
+    key = make_key(acme)
+    rename(app, acme, "a" * 48)
+    client.compress(key, PICTURE)
+    viewer = sign_in(acme, Role.VIEWER)
+    assert f"{'a' * 48} (…{key[-4:]})" in viewer.get(f"{acme.home}/usage").text
+    rename(app, acme, "a" * 49)
+    assert f">{'a' * 47}… (…{key[-4:]})<" in viewer.get(f"{acme.home}/usage").text
+
+
 @on_both_databases
 def test_more_than_three_keys_are_shown_with_the_rest_as_one(
     client: ApiClient, make_account: AccountMaker, make_key: KeyMaker, sign_in: SignIn

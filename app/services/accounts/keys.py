@@ -39,6 +39,7 @@ PREFIXES = {Mode.LIVE: "ak_live_", Mode.TEST: "test_"}
 """The prefixes of keys that people make."""
 LAST_USED_RESOLUTION = timedelta(minutes=1)
 CALL_CHARACTERS = 120
+LABEL_CHARACTERS = 48
 
 _KEY = re.compile(
     rf"({'|'.join(PREFIX_MODES)})([0-9A-Za-z]{{{RANDOM_CHARACTERS + CHECKSUM_CHARACTERS}}})",
@@ -49,6 +50,12 @@ _KEY = re.compile(
 def checksum(random_part: str) -> str:
     """CRC-32 of ``random_part`` in six base62 digits."""
     return digits_of(zlib.crc32(random_part.encode()), BASE62, CHECKSUM_CHARACTERS)
+
+
+def label(name: str, last4: str) -> str:
+    """A key's name beside figures. A long one is cut, so that its last digits stay in sight."""
+    short = name if len(name) <= LABEL_CHARACTERS else f"{name[: LABEL_CHARACTERS - 1]}…"
+    return f"{short} (…{last4})"
 
 
 def new_secret() -> str:

@@ -184,6 +184,10 @@ def owners_of(session: TenantSession) -> list[User]:
     return list(session.scalars(owners.order_by(User.id)))
 
 
+def is_only_owner(session: TenantSession, user_id: str) -> bool:
+    return {owner.id for owner in owners_of(session)} == {user_id}
+
+
 def _manageable(session: TenantSession, principal: Principal, user_id: str) -> Membership:
     """The membership, if the principal may change it."""
     principal.require(Action.MANAGE_TEAM)
@@ -196,7 +200,7 @@ def _manageable(session: TenantSession, principal: Principal, user_id: str) -> M
 def _keep_an_owner(session: TenantSession, leaving: Membership) -> None:
     """Raises Conflict if nobody but ``leaving`` owns the organization. The caller holds the
     lock."""
-    if {owner.id for owner in owners_of(session)} == {leaving.user_id}:
+    if is_only_owner(session, leaving.user_id):
         raise Conflict("An organization needs an owner. Make somebody else an owner first.")
 
 
