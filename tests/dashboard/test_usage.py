@@ -87,11 +87,11 @@ def test_a_long_name_leaves_the_last_digits_in_sight(
 ) -> None:
     acme = make_account()
     key = make_key(acme)
-    rename(app, acme, "a" * 49)
+    rename(app, acme, "a" * 41)
     client.compress(key, PICTURE)
     page = sign_in(acme, Role.VIEWER).get(f"{acme.home}/usage").text
-    assert f"{'a' * 47}… (…{key[-4:]})" in page
-    assert "a" * 48 not in page
+    assert f"{'a' * 39}… (…{key[-4:]})" in page
+    assert "a" * 40 not in page
 
 
 @on_both_databases

@@ -39,7 +39,7 @@ PREFIXES = {Mode.LIVE: "ak_live_", Mode.TEST: "test_"}
 """The prefixes of keys that people make."""
 LAST_USED_RESOLUTION = timedelta(minutes=1)
 CALL_CHARACTERS = 120
-LABEL_CHARACTERS = 48
+LABEL_CHARACTERS = 40
 
 _KEY = re.compile(
     rf"({'|'.join(PREFIX_MODES)})([0-9A-Za-z]{{{RANDOM_CHARACTERS + CHECKSUM_CHARACTERS}}})",
