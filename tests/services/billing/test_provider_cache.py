@@ -21,7 +21,7 @@ from app.settings_types import PlanPrice
 from tests.billing import METERED, SITE
 from tests.clock import NOON
 
-INVOICE = Invoice("A-1", NOON, 2900, "usd", "paid", "https://pay.example/1", None)
+INVOICE = Invoice("in_1", "A-1", NOON, 2900, "usd", "paid", "https://pay.example/1", None)
 
 
 @dataclass
