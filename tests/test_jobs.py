@@ -14,9 +14,9 @@ from app.adapters.queue import DEFAULT
 from app.extensions import transaction
 from app.jobs import billing, compare_storage, mails, resume_mails, sweep
 from app.models import Mail
-from app.services import usage
 from app.services.accounts import keys
 from app.services.billing.prices import Prices
+from app.services.usage import reservations
 from app.settings_types import MailServer, PlanPrice
 from tests.adapters.mail_server import running_mail_server
 from tests.billing import ACCOUNT, METERED, BillingEnv, open_billing_env
@@ -56,7 +56,8 @@ def test_the_sweep_reports_usage_and_asks_about_what_was_not_heard(
         billing_env.catch_up()
         with app.app_context(), transaction(account.org_id) as session:
             principal = keys.authenticate(account.key, clock())
-            usage.settle(session, usage.reserve(session, principal, "test", 3, clock()), 3)
+            reserved = reservations.reserve(session, principal, "test", 3, clock())
+            reservations.settle(session, reserved, 3)
         sweep()
         assert [event["payload"]["value"] for event in billing_env.stripe.meter.all()] == ["3"]
         billing_env.stripe.subscriptions.cancel(subscription)
