@@ -16,6 +16,7 @@ from tests.clock import Clock
 from tests.conftest import PATIENCE_SECONDS, Account, KeyMaker, SignIn
 from tests.databases import on_both_databases, statements
 from tests.forms import post, text_of
+from tests.people import new_email
 from tests.team import add_invitation, add_member, audited, email_of, mails_to, roles
 
 SCRIPT = "<script>alert(1)</script>"
@@ -261,13 +262,13 @@ def test_names_are_text_on_every_page_and_in_every_mail(
     rename_person(app, owner.user_id, SCRIPT)
     with app.app_context(), transaction() as session:
         session.get_one(Organization, acme.org_id).name = SCRIPT
-    email = email_of(app, member)
-    post(owner, f"{team(acme)}/invitations", email="new@example.com", role="viewer")
+    email, invited = email_of(app, member), new_email()
+    post(owner, f"{team(acme)}/invitations", email=invited, role="viewer")
     post(owner, f"{team(acme)}/{member}/role", role="admin")
     post(owner, f"{team(acme)}/{member}/owner")
     pages = [owner.get(team(acme)), owner.get(f"{team(acme)}/{member}")]
     post(owner, f"{team(acme)}/{member}/remove")
-    letters = mails_to(app, email) + mails_to(app, "new@example.com")
+    letters = mails_to(app, email) + mails_to(app, invited)
     assert len(letters) == 4
     for html in [page.text for page in pages] + [str(letter.html) for letter in letters]:
         assert SCRIPT not in html

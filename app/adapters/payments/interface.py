@@ -62,6 +62,7 @@ class Invoice:
     """An invoice, as the provider has it now. ``cents`` is negative for a credit; ``status`` is one
     of Stripe's. ``url`` is a page of the provider's, ``pdf_url`` a file."""
 
+    id: str
     number: str
     issued_at: datetime
     cents: int

@@ -231,6 +231,7 @@ def _subscription(given: stripe.Subscription) -> Subscription:
 
 def _invoice(given: stripe.Invoice) -> Invoice:
     return Invoice(
+        id=given.id,
         number=given.number or given.id,
         issued_at=_moment(given.created),
         cents=_cents(given.total, given.currency),

@@ -101,7 +101,7 @@ def _begin(session: TenantSession, org_id: str, now: datetime) -> bool:
 
 
 def _end_billing(org_id: str, provider: Provider | None, now: datetime) -> None:
-    """Cancel the subscriptions, and note their ids and the numbers of the invoices. Raises
+    """Cancel the subscriptions, and note their ids and those of the invoices. Raises
     DependencyDown."""
     with transaction(org_id) as session:
         customer_id = session.scalar(select(BillingAccount.customer_id))
@@ -111,7 +111,7 @@ def _end_billing(org_id: str, provider: Provider | None, now: datetime) -> None:
             subscriptions = [one.id for one in provider.payments.subscriptions_of(customer_id)]
             for subscription_id in subscriptions:
                 provider.payments.cancel(subscription_id)
-            invoices = [one.number for one in provider.payments.invoices(customer_id, limit=100)]
+            invoices = [one.id for one in provider.payments.invoices(customer_id, limit=100)]
         except CustomerGone:
             log.info("deletion.customer_gone", org_id=org_id, customer=customer_id)
     elif customer_id:

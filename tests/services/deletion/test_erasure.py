@@ -229,7 +229,7 @@ def test_the_subscription_is_cancelled_and_its_ids_stay(
     assert set(kept) == {"subscription.changed", "billing.ended", "organization.deleted"}
     ended = kept["billing.ended"].after
     assert (ended["customer"], ended["subscriptions"]) == (customer, [made["id"]])
-    assert len(ended["invoices"]) == 1
+    assert [one[:3] for one in ended["invoices"]] == ["in_"]
     assert not any(entry.address for entry in kept.values())
     billing_env.catch_up()
     assert set(count(acme.org_id)) == KEPT
