@@ -98,6 +98,7 @@ def test_what_the_operator_has_set_is_left_to_him(tmp_path: Path) -> None:
 OWN = {"APP_ENV": "production", "SECRET_KEY": "s" * 32, "REDIS_URL": "redis://127.0.0.1:9/0"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "said"),
     [

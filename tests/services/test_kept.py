@@ -131,6 +131,7 @@ STEPS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @on_both_databases
 def test_the_sum_is_counted_and_never_passes_the_share(
     app: Flask, make_account: AccountMaker, clock: Clock
