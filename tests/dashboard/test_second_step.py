@@ -5,10 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pyotp
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.extensions import transaction
 from app.models import Mail, User
+from app.services.accounts import sign_ins
+from app.services.accounts.sign_ins import Device
 from app.web.requirements import Member
 from app.web.requirements import User as Person
 from tests.architecture.test_pages import SAME_SITE, call, pages, path_of
@@ -237,3 +239,23 @@ def test_the_session_is_not_one_that_was_planted(app: Flask, person: ApiClient) 
     assert use_passkey(browser, device).status_code == 303
     with browser.session_transaction() as session:
         assert session["_user_id"] != "a planted token"
+
+
+def test_a_password_alone_gives_staff_no_other_factor(
+    app: Flask, acme: Account, sign_in: SignInMaker, clock: Clock
+) -> None:
+    staff = sign_in(acme, is_staff=True, second_factor=True)
+    device = add_passkey(staff)
+    thief = client_of(app)
+    with app.app_context(), transaction() as session:
+        session.change(update(User).where(User.id == staff.user_id).values(password_hash="a hash"))
+        by_password = sign_ins.begin(
+            session, staff.user_id, Device("192.0.2.1", ""), clock(), second_factor=False
+        )
+    with thief.session_transaction() as cookie:
+        cookie["_user_id"] = by_password
+    for path in ("passkeys/options", "passkeys", f"passkeys/{device.passkey_id}/remove", "app"):
+        answer = thief.post(f"{HOME}/{path}", headers=SAME_SITE)
+        assert (answer.status_code, "your passkey first" in answer.text) == (403, True), path
+    use_passkey(thief, device, "/login/again/passkey")
+    assert thief.post(f"{HOME}/passkeys/options", headers=SAME_SITE).status_code == 200
