@@ -28,9 +28,9 @@ def keep_staff_s_factor() -> None:
     """A password alone adds and removes nothing of staff who have a second factor. Otherwise who
     knows it could add a factor of their own, and would count as staff. Raises Forbidden."""
     who = sessions.person()
-    if request.method not in READING and who.is_staff and who.has_second_factor:
-        if who.second_factor_at is None:
-            raise Forbidden("Sign in with your passkey first. Staff need it for this change.")
+    is_protected = who.is_staff and who.has_second_factor and who.second_factor_at is None
+    if is_protected and request.method not in READING:
+        raise Forbidden("Sign in with your passkey first. Staff need it for this change.")
 
 
 @blueprint.get("")

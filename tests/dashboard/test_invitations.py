@@ -1,5 +1,6 @@
 """Invitations: from the team page by mail to a new member."""
 
+import re
 from uuid import uuid4
 
 import pytest
@@ -248,6 +249,20 @@ def test_mails_of_a_day_are_limited(
     assert statuses == [303, 303, 429]
     clock.advance(days=1, minutes=1)
     assert invite(admin, acme, f"{uuid4().hex}@example.com") == 303
+
+
+def test_organizations_together_send_an_address_five_invitations_an_hour(
+    app: Flask, acme: Account, globex: Account, sign_in: SignIn, stranger: str
+) -> None:
+    """Also if they revoke it and invite again."""
+    statuses = []
+    for account in (acme, globex) * 3:
+        admin, team = sign_in(account, Role.ADMIN), f"{account.home}/team"
+        statuses.append(invite(admin, account, stranger))
+        for invitation_id in re.findall("invite_[a-z0-9]+", admin.get(team).text):
+            post(admin, f"{team}/invitations/{invitation_id}/revoke")
+    assert statuses == [303] * 5 + [429]
+    assert len(mails_to(app, stranger)) == 5
 
 
 def test_the_page_of_a_stranger_shows_names_as_text(
