@@ -70,6 +70,11 @@ def address() -> Subject:
     return Subject(_network(), keep=HOUR, shared=True)
 
 
+def session(sign_in_id: str) -> Subject:
+    """The password that a session asks for again. Whoever guesses elsewhere can't make it wait."""
+    return Subject(f"session:{sign_in_id}")
+
+
 def code(user_id: str) -> Subject:
     """The one-time and recovery codes of a person who has shown their password."""
     return Subject(f"code:{user_id}")
