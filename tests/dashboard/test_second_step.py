@@ -21,6 +21,8 @@ from tests.conftest import Account
 from tests.conftest import SignIn as SignInMaker
 from tests.dashboard.test_security import HOME, add_passkey, sessions_of, turn_on
 from tests.databases import on_both_databases
+from tests.people import PASSWORD, last_link, mails_to, send
+from tests.team import email_of
 
 NEXT = "/account/security"
 
@@ -221,6 +223,17 @@ def test_a_passkey_shows_again_who_is_there(
     assert person.get(f"{HOME}/app").status_code == 303
     assert use_passkey(person, device, "/login/again/passkey").headers["Location"] == NEXT
     assert person.get(f"{HOME}/app").status_code == 200
+
+
+def test_who_has_only_passkeys_is_told_of_a_password_that_is_set_by_mail(
+    app: Flask, person: ApiClient
+) -> None:
+    add_passkey(person)
+    email = email_of(app, person.user_id)
+    send(client_of(app), "/forgot", email=email)
+    send(client_of(app), last_link(app, email), password=PASSWORD)
+    assert mails_to(app, email)[-1].subject == "Your password was changed"
+    assert not is_signed_in(person)
 
 
 @pytest.mark.parametrize("target", ["https://a.example/", "//a.example", "/\\a.example"])
