@@ -146,7 +146,11 @@ def find(session: TenantSession, token: str, now: datetime) -> Invited:
             select(Invitation, Organization, User)
             .join(Organization, Organization.id == Invitation.org_id)
             .outerjoin(User, User.id == Invitation.invited_by)
-            .where(Invitation.digest == digest(token), Invitation.expires_at > now)
+            .where(
+                Invitation.digest == digest(token),
+                Invitation.expires_at > now,
+                Organization.deleted_at.is_(None),
+            )
         ).one_or_none()
     if row is None:
         raise NotFound(GONE)

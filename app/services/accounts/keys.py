@@ -276,7 +276,7 @@ def replace(
 
 
 def is_of_an_owner(session: TenantSession, key_id: str) -> bool:
-    """Whether a key may do what only owners may: one of them made it, or it came with the account."""
+    """Whether an owner made the key, or it came with the account: only those look after billing."""
     is_owner = exists().where(
         Membership.org_id == ApiKey.org_id,
         Membership.user_id == ApiKey.created_by,
