@@ -16,6 +16,7 @@ from tests.clock import Clock
 from tests.conftest import Account, SignIn
 from tests.databases import on_both_databases
 from tests.forms import post, text_of
+from tests.people import last_link
 from tests.team import add_invitation, audited, email_of, link_to, mails_to, roles
 
 PASSWORD = "a lamp in the hallway"
@@ -63,6 +64,17 @@ def test_a_stranger_joins_with_a_new_account(
     assert visitor.get(f"{acme.home}/team").status_code == 200
     assert audited(app, acme)[-1] == ("member.joined", {"member": stranger, "role": "viewer"})
     assert open_ones(app, acme) == []
+
+
+def test_a_sign_up_that_nobody_confirmed_keeps_nobody_out(
+    app: Flask, acme: Account, admin: ApiClient, stranger: str
+) -> None:
+    post(client_of(app), "/signup", email=stranger, password="a lamp of somebody else")
+    theirs = last_link(app, stranger)
+    invite(admin, acme, stranger)
+    answer = post(client_of(app), link_to(app, stranger), password=PASSWORD)
+    assert answer.headers["Location"] == acme.home
+    assert client_of(app).get(theirs).status_code == 404
 
 
 def test_a_link_is_good_once(app: Flask, acme: Account, admin: ApiClient, stranger: str) -> None:
