@@ -8,11 +8,12 @@ from app.adapters.queue import DEFAULT, EXPORTS
 from app.config import Settings
 from app.extensions import transaction
 from app.factory import create_app
-from app.services import errors_by_day, inventory, outbox, usage_notices
+from app.services import inventory, outbox
 from app.services.billing import inbox, metering, plans, subscriptions
 from app.services.deletion import erasure
 from app.services.exports import data_export_worker, data_exports, export_jobs, export_worker
 from app.services.sweep import sweep as sweep_all
+from app.services.usage import notices, refusals
 from app.tenancy import unscoped
 
 QUEUES = (DEFAULT, EXPORTS)
@@ -32,8 +33,8 @@ def sweep() -> None:
     with app.app_context():
         sweep_all(container.storage, container.settings.spool_dir, container.clock())
         plans.lapse_due(container.settings.site, container.clock())
-        errors_by_day.flush(container.redis)
-        usage_notices.send_due(container.settings.site, container.clock())
+        refusals.flush(container.redis)
+        notices.send_due(container.settings.site, container.clock())
         if container.provider:
             subscriptions.synchronise_due(container.provider)
             metering.report(container.provider)

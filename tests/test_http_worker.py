@@ -15,7 +15,8 @@ from app.http_worker import HttpConnection
 from app.server.thread_pools import HEALTH, HEAVY, ThreadPools
 
 LONG = re.compile(
-    r"processing|imaging|background|\.image_work|\.outbound_calls|fetcher|painter|storage\.put|_made\("
+    r"processing|imaging|background|\.image_work|\.outbound_calls|fetcher|painter|storage\.put|"
+    r"\b_made\(|\b_cache\("
 )
 """What views do that takes long: images, other servers, large files."""
 

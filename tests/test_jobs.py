@@ -7,17 +7,18 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from rq import Queue
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from app.adapters.mail import SmtpMailer
 from app.adapters.queue import DEFAULT
 from app.extensions import transaction
 from app.jobs import billing, compare_storage, mails, resume_mails, sweep
-from app.models import Mail
-from app.services import usage
+from app.models import BillingAccount, Mail
 from app.services.accounts import keys
 from app.services.billing.prices import Prices
+from app.services.usage import reservations
 from app.settings_types import MailServer, PlanPrice
+from app.tenancy import unscoped
 from tests.adapters.mail_server import running_mail_server
 from tests.billing import ACCOUNT, METERED, BillingEnv, open_billing_env
 from tests.clock import Clock
@@ -56,10 +57,14 @@ def test_the_sweep_reports_usage_and_asks_about_what_was_not_heard(
         billing_env.catch_up()
         with app.app_context(), transaction(account.org_id) as session:
             principal = keys.authenticate(account.key, clock())
-            usage.settle(session, usage.reserve(session, principal, "test", 3, clock()), 3)
+            reserved = reservations.reserve(session, principal, "test", 3, clock())
+            reservations.settle(session, reserved, 3)
         sweep()
         assert [event["payload"]["value"] for event in billing_env.stripe.meter.all()] == ["3"]
         billing_env.stripe.subscriptions.cancel(subscription)
+        with app.app_context(), transaction() as session, unscoped(session, "other tests' checks"):
+            others = BillingAccount.org_id != account.org_id
+            session.change(update(BillingAccount).where(others).values(check_at=None))
         clock.advance(days=32)
         sweep()
         assert billing_env.plan(account) == "FREE"

@@ -8,8 +8,8 @@ from pydantic import BaseModel, Field
 
 from app.api.schema import SECURITY, answer, errors
 from app.extensions import transaction
-from app.services import usage_limits
-from app.services.usage_limits import Summary
+from app.services.usage import limits
+from app.services.usage.limits import Summary
 from app.web.context import now, principal
 from app.web.requirements import Key, requires
 
@@ -51,7 +51,7 @@ class Month(UsageNow):
 def show() -> Response:
     """Live images of the running calendar month (UTC), for the whole organization."""
     with transaction(principal().org_id) as session:
-        summary = usage_limits.summarise(session, principal(), now())
+        summary = limits.summarise(session, principal(), now())
     month = Month(
         plan=summary.plan, resetDate=summary.reset_date, **UsageNow.of(summary).model_dump()
     )

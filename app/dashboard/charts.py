@@ -6,8 +6,8 @@ from urllib.parse import urlencode
 from flask import request
 
 from app.models import Mode
-from app.services.periods import day_of
-from app.services.usage_days import Chart
+from app.services.usage.days import Chart
+from app.services.usage.periods import day_of
 from app.web.context import now, principal
 
 PERIODS = (30, 90)

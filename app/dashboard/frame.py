@@ -8,13 +8,13 @@ from werkzeug.exceptions import HTTPException
 
 from app.extensions import transaction
 from app.models import Mode
-from app.services import usage_limits
 from app.services.accounts import memberships
 from app.services.accounts.memberships import Belonging
 from app.services.accounts.permissions import Action
 from app.services.accounts.sign_ins import Person
 from app.services.billing import standing
 from app.services.billing.notices import Notice, notices_of
+from app.services.usage import limits
 from app.web.context import now, principal
 from app.web.pages import page
 from app.web.requirements import Member
@@ -102,7 +102,7 @@ def _frame() -> Frame:
     who = principal()
     with transaction(*who.partition) as session:
         organizations = memberships.organizations_of(session, person().user_id)
-        month = usage_limits.summarise(session, who, now())
+        month = limits.summarise(session, who, now())
         place = standing.read(session)
     organization = next(one for one in organizations if one.id == who.org_id)
     return Frame(

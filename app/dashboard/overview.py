@@ -6,17 +6,12 @@ from werkzeug.wrappers import Response as BaseResponse
 from app.dashboard import charts
 from app.dashboard.frame import page_of
 from app.extensions import transaction
-from app.services import (
-    caps,
-    errors_by_day,
-    getting_started,
-    usage_days,
-    usage_limits,
-    usage_notices,
-)
+from app.services.accounts import getting_started
 from app.services.accounts.permissions import Action
 from app.services.library import storage_quota
-from app.services.periods import period_of
+from app.services.usage import caps, limits, notices, refusals
+from app.services.usage import days as usage_days
+from app.services.usage.periods import period_of
 from app.web.context import container, now, principal
 from app.web.requirements import Member, requires
 from app.web.sessions import person
@@ -35,14 +30,14 @@ def show(**_path: str) -> Response:
     a_month_ago = charts.window(30)[0]
     period = period_of(moment)
     with transaction(*who.partition) as session:
-        month = usage_limits.summarise(session, who, moment)
+        month = limits.summarise(session, who, moment)
         found_caps = caps.of_everybody(session, who.org_id, period, moment)
         chart = usage_days.by_surface(session, who.mode, first, today)
         values = {
-            "marks": usage_notices.marks(month, found_caps),
-            "tests_left": usage_limits.left_today(session, who, moment),
+            "marks": notices.marks(month, found_caps),
+            "tests_left": limits.left_today(session, who, moment),
             "stored": storage_quota.used(session),
-            "refusals": errors_by_day.totals(session, who.mode, a_month_ago, today),
+            "refusals": refusals.totals(session, who.mode, a_month_ago, today),
             "consumers": usage_days.consumers(session, who.mode, period, today, MOST_CONSUMERS),
             "reminders": getting_started.key_reminders(session, who.org_id, moment),
             "steps": getting_started.steps(session, who, person()),

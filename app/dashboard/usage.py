@@ -9,10 +9,11 @@ from app.dashboard import charts
 from app.dashboard.frame import page_of
 from app.errors import BadRequest, NotFound
 from app.extensions import transaction
-from app.services import caps, usage_days, usage_limits
 from app.services.accounts.permissions import Action
-from app.services.periods import period_of
-from app.services.usage_days import Chart, Consumer
+from app.services.usage import caps, limits
+from app.services.usage import days as usage_days
+from app.services.usage.days import Chart, Consumer
+from app.services.usage.periods import period_of
 from app.tenancy import TenantSession
 from app.web.context import now, principal
 from app.web.csv_answer import csv_answer
@@ -92,7 +93,7 @@ def _page(problem: Problem | None = None) -> Response:
     who, moment = principal(), now()
     with transaction(*who.partition) as session:
         figures = _figures(session)
-        month = usage_limits.summarise(session, who, moment)
+        month = limits.summarise(session, who, moment)
         cap = caps.of_organization(session, who.org_id, period_of(moment))
         keys = caps.of_keys(session, who.org_id, period_of(moment), moment)
     answer = page_of(

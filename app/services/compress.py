@@ -11,11 +11,11 @@ from pathlib import Path
 from app.errors import AppError, MonthlyLimitReached, Overloaded, TooLarge, Unprocessable
 from app.extensions import transaction
 from app.imaging import ImagingInterrupted, Picture, Transform, Turn
-from app.services import usage, usage_limits
 from app.services.accounts.principal import Principal
 from app.services.processing_context import ProcessingContext, busy
-from app.services.usage import Reservation
-from app.services.usage_limits import Summary
+from app.services.usage import limits, reservations
+from app.services.usage.limits import Summary
+from app.services.usage.reservations import Reservation
 
 IN_FLIGHT_PER_PROCESS = 2
 """Files of one batch that are in the pool at one time. The rest waits here, so that batches take
@@ -81,7 +81,7 @@ def compress(
     Overloaded or ImagingInterrupted if the server gave up. Then nothing is charged.
     """
     with transaction(principal.org_id) as session:
-        reservation = usage.reserve(
+        reservation = reservations.reserve(
             session,
             principal,
             "compress",
@@ -99,11 +99,11 @@ def compress(
         if failures and not (partial and results):
             raise _refusal(failures)
         with transaction(principal.org_id) as session:
-            usage.settle(session, reservation, len(results))
-            summary = usage_limits.summarise(session, principal, context.clock())
+            reservations.settle(session, reservation, len(results))
+            summary = limits.summarise(session, principal, context.clock())
     except BaseException:
         with transaction(principal.org_id) as session:
-            usage.release(session, reservation)
+            reservations.release(session, reservation)
         raise
     return Batch(results, failures, summary, len(results) if principal.is_live else 0)
 
@@ -132,7 +132,7 @@ def _work(
             if now - renewed >= HEARTBEAT:
                 renewed = now
                 with transaction(principal.org_id) as session:
-                    usage.extend(session, reservation, now)
+                    reservations.extend(session, reservation, now)
     return [outcomes[number] for number in range(len(uploads))]
 
 

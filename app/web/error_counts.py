@@ -6,7 +6,7 @@ from redis.exceptions import RedisError
 
 from app.errors import AppError
 from app.models import ActorKind
-from app.services import errors_by_day
+from app.services.usage import refusals
 from app.web.context import container, now
 
 log = structlog.get_logger()
@@ -18,6 +18,6 @@ def count(error: AppError) -> None:
     if who is None or who.actor.kind is not ActorKind.KEY:
         return
     try:
-        errors_by_day.count(container().redis, who.org_id, who.mode, error.code, now())
+        refusals.count(container().redis, who.org_id, who.mode, error.code, now())
     except RedisError as failure:
         log.warning("error_counts.redis_down", error=str(failure))

@@ -229,7 +229,8 @@ def _is_unlimited() -> bool:
 
     The payment provider sends events in bursts from few addresses.
     """
-    return required() is None or request.blueprint in UNLIMITED
+    surface = (request.blueprint or "").partition(".")[0]
+    return required() is None or surface in UNLIMITED
 
 
 def init_app(app: Flask) -> None:

@@ -12,7 +12,7 @@ from tests.browser.audit import audit
 from tests.conftest import Service, wait_until
 from tests.dev.test_serve import register
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("service")]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.xdist_group("service")]
 PASSWORD = "a lamp in the hallway"
 WAIT = 60_000
 """Milliseconds in which news of a payment arrives on a busy machine."""

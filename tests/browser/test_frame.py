@@ -19,7 +19,7 @@ from tests.browser.audit import audit
 from tests.clock import Clock
 from tests.conftest import Service
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("service")]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.xdist_group("service")]
 
 TEMPLATES = Path(__file__).with_name("templates")
 PHONE = (390, 844)

@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from app.extensions import transaction
 from app.models import ApiKey, Role
-from app.services import errors_by_day
+from app.services.usage import refusals
 from tests.client import ApiClient, bearer
 from tests.clock import Clock
 from tests.conftest import Account, AccountMaker, KeyMaker, SignIn
@@ -27,7 +27,7 @@ def text_of(client: ApiClient, path: str) -> str:
 
 def flush(app: Flask) -> int:
     with app.app_context():
-        return errors_by_day.flush(app.extensions["lightwell"].redis)
+        return refusals.flush(app.extensions["lightwell"].redis)
 
 
 @on_both_databases

@@ -4,7 +4,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Event
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from flask import Flask
@@ -17,6 +16,7 @@ from tests.clock import Clock
 from tests.conftest import PATIENCE_SECONDS, Account, KeyMaker, SignIn
 from tests.databases import on_both_databases, statements
 from tests.forms import post, text_of
+from tests.people import new_email
 from tests.team import add_invitation, add_member, audited, email_of, link_to, mails_to, roles
 
 SCRIPT = "<script>alert(1)</script>"
@@ -172,9 +172,9 @@ def test_who_may_not_invite_any_more_has_no_way_back_in(
     app: Flask, acme: Account, sign_in: SignIn, owner: ApiClient, how: str
 ) -> None:
     """By an invitation to another address of theirs."""
-    rogue, second = sign_in(acme, Role.ADMIN), f"{uuid4().hex}@example.com"
+    rogue, second = sign_in(acme, Role.ADMIN), new_email()
     post(rogue, f"{team(acme)}/invitations", email=second, role="admin")
-    post(owner, f"{team(acme)}/invitations", email=f"{uuid4().hex}@example.com", role="member")
+    post(owner, f"{team(acme)}/invitations", email=new_email(), role="member")
     post(owner, f"{team(acme)}/{rogue.user_id}/{how}", role="member")
     assert client_of(app).get(link_to(app, second)).status_code == 404
     assert owner.get(team(acme)).text.count("/revoke") == 1
@@ -273,13 +273,13 @@ def test_names_are_text_on_every_page_and_in_every_mail(
     rename_person(app, owner.user_id, SCRIPT)
     with app.app_context(), transaction() as session:
         session.get_one(Organization, acme.org_id).name = SCRIPT
-    email = email_of(app, member)
-    post(owner, f"{team(acme)}/invitations", email="new@example.com", role="viewer")
+    email, invited = email_of(app, member), new_email()
+    post(owner, f"{team(acme)}/invitations", email=invited, role="viewer")
     post(owner, f"{team(acme)}/{member}/role", role="admin")
     post(owner, f"{team(acme)}/{member}/owner")
     pages = [owner.get(team(acme)), owner.get(f"{team(acme)}/{member}")]
     post(owner, f"{team(acme)}/{member}/remove")
-    letters = mails_to(app, email) + mails_to(app, "new@example.com")
+    letters = mails_to(app, email) + mails_to(app, invited)
     assert len(letters) == 4
     for html in [page.text for page in pages] + [str(letter.html) for letter in letters]:
         assert SCRIPT not in html

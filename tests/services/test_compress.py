@@ -20,11 +20,11 @@ from app.imaging import (
     UnreadableImage,
 )
 from app.services import compress as service
-from app.services import usage, usage_limits
 from app.services.accounts import keys
 from app.services.accounts.principal import Principal
 from app.services.compress import Failure, Result, SourceFile, compress
 from app.services.processing_context import ProcessingContext
+from app.services.usage import limits, reservations
 from tests.clock import Clock
 from tests.conftest import AccountMaker
 
@@ -85,7 +85,7 @@ def make_context(clock: Clock, tmp_path: Path) -> Callable[..., Room]:
 
 def left(principal: Principal, now: datetime) -> tuple[int, int | None]:
     with transaction(principal.org_id) as session:
-        summary = usage_limits.summarise(session, principal, now)
+        summary = limits.summarise(session, principal, now)
     return summary.used, summary.remaining
 
 
@@ -137,7 +137,7 @@ def test_long_work_keeps_its_reservation(
     def slowly(_pool: ScriptedPool, future: Turn[Picture]) -> None:
         clock.advance(minutes=2)
         with transaction(principal.org_id) as session:
-            assert usage.release_expired(session, clock()) == 0
+            assert reservations.release_expired(session, clock()) == 0
         future.set_result(PICTURE)
 
     assert len(compress(principal, uploads, Transform(), make_context(slowly)).results) == 7
@@ -216,7 +216,7 @@ def test_a_batch_that_was_begun_is_no_longer_hurried(
         turn.begun = True
 
     room = make_context(processing, max_wait=0.0)
-    extend = usage.extend
+    extend = reservations.extend
     beats = []
 
     def heartbeat(*arguments: Any) -> None:
@@ -227,6 +227,6 @@ def test_a_batch_that_was_begun_is_no_longer_hurried(
         extend(*arguments)
 
     monkeypatch.setattr(service, "HEARTBEAT", service.HEARTBEAT * 0)
-    monkeypatch.setattr(usage, "extend", heartbeat)
+    monkeypatch.setattr(reservations, "extend", heartbeat)
     assert len(compress(principal, uploads[:2], Transform(), room).results) == 2
     assert beats

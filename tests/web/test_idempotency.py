@@ -15,8 +15,9 @@ from sqlalchemy import select
 from app.extensions import transaction
 from app.imaging import Picture, Turn
 from app.models import IdempotentRequest, Kept
-from app.services import idempotency, kept, usage
+from app.services import idempotency, kept
 from app.services.sweep import sweep
+from app.services.usage import reservations
 from app.web.idempotency import HEARTBEAT
 from tests.client import Answer, ApiClient, bearer, client_of
 from tests.clock import Clock
@@ -143,7 +144,7 @@ def test_a_crash_before_the_charge_is_charged_once(
 ) -> None:
     with monkeypatch.context() as dying:
         for name in ("settle", "release"):
-            dying.setattr(usage, name, die)
+            dying.setattr(reservations, name, die)
         dying.setattr(idempotency, "forget", die)
         with pytest.raises(SystemExit):
             client.compress(acme.key, encoded(), headers=once())

@@ -22,13 +22,13 @@ from app.errors import AppError, BadRequest, NotFound, Unprocessable
 from app.extensions import transaction
 from app.imaging import Format, Transform
 from app.models import Asset, MediaType
-from app.services import usage_limits
 from app.services.accounts.principal import Principal
 from app.services.exports import zip_stream
 from app.services.filenames import Names
 from app.services.library import assets, kept_renditions, renditions
 from app.services.library.renditions import RenditionRequest, RenditionSource
 from app.services.processing_context import ProcessingContext
+from app.services.usage import limits
 from app.tenancy import TenantSession
 
 PER_PROCESS = 2
@@ -105,7 +105,7 @@ def check(
         kept_renditions.count_missing(session, principal, part, config.transform)
         for part in assets.batches(asset_ids)
     )
-    usage_limits.check(session, principal, needed, now)
+    limits.check(session, principal, needed, now)
 
 
 def zip_of(

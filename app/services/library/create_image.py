@@ -22,7 +22,7 @@ from app.extensions import transaction
 from app.imaging import Derivation, Format, Painting, Transform, Turn, UnsupportedImage
 from app.imaging.errors import UNSUPPORTED
 from app.models import AllowedHost, Asset, Upload
-from app.services import idempotency, usage
+from app.services import idempotency
 from app.services.accounts.principal import MEGABYTE, Principal
 from app.services.filenames import Names, clean_name
 from app.services.idempotency import RequestClaim
@@ -31,7 +31,8 @@ from app.services.library.assets import Label
 from app.services.library.images import ImageFile
 from app.services.library.ingest import ExaminedFile
 from app.services.processing_context import ProcessingContext
-from app.services.usage import Reservation
+from app.services.usage import reservations
+from app.services.usage.reservations import Reservation
 
 PAINTED_TRANSFORM = Transform(Format.JPEG, quality=90)
 SEEDS = 2**32
@@ -156,7 +157,7 @@ def _begin(job: ImageRequest, context: ProcessingContext) -> Iterator["_Creation
     fails."""
     with transaction(*job.principal.partition) as session:
         reference = job.request.id if job.request else None
-        reservation = usage.reserve(
+        reservation = reservations.reserve(
             session, job.principal, "image", job.images, context.clock(), reference
         )
     try:
@@ -164,7 +165,7 @@ def _begin(job: ImageRequest, context: ProcessingContext) -> Iterator["_Creation
             yield _Creation(job, reservation, folder, context)
     except BaseException:
         with transaction(*job.principal.partition) as session:
-            usage.release(session, reservation)
+            reservations.release(session, reservation)
         raise
 
 
@@ -242,7 +243,7 @@ class _Creation:
                     )
                 # No client has a URL for this upload, so its row need not stay.
                 session.change(delete(Upload).where(Upload.id == upload.id))
-                usage.settle(session, self.reservation, self.job.images)
+                reservations.settle(session, self.reservation, self.job.images)
                 idempotency.remember(session, self.job.request, asset.id)
         except BaseException:
             ingest.abandon(principal, upload)
@@ -251,4 +252,4 @@ class _Creation:
 
     def _renew(self) -> None:
         with transaction(*self.job.principal.partition) as session:
-            usage.extend(session, self.reservation, self.context.clock())
+            reservations.extend(session, self.reservation, self.context.clock())

@@ -18,12 +18,13 @@ from app.errors import NotFound, Overloaded, QuotaExceeded, Unprocessable
 from app.extensions import transaction
 from app.imaging import Format, Picture, Transform
 from app.models import Asset, Kept, Rendition, new_id
-from app.services import discarded_objects, kept, usage
+from app.services import discarded_objects, kept
 from app.services.accounts.principal import MEGABYTE, Principal
 from app.services.checksums import crc32_of
 from app.services.library import kept_renditions
 from app.services.processing_context import ProcessingContext
-from app.services.usage import Reservation
+from app.services.usage import reservations
+from app.services.usage.reservations import Reservation
 from app.tenancy import TenantSession, insert_if_absent
 
 LEASE = timedelta(seconds=10)
@@ -157,7 +158,7 @@ def _find_or_claim(
     if row is not None:
         discarded_objects.discard(session, [row.storage_key])
     return RenditionClaim(
-        rendition_id, token, key, usage.reserve(session, principal, "rendition", 1, now)
+        rendition_id, token, key, reservations.reserve(session, principal, "rendition", 1, now)
     )
 
 
@@ -275,12 +276,12 @@ class _Rendering:
                 discarded_objects.discard(session, [self.claim.storage_key])
             else:
                 return False
-            usage.settle(session, self.claim.reservation, 1)
+            reservations.settle(session, self.claim.reservation, 1)
             return True
 
     def _give_up(self) -> None:
         with transaction(*self.wanted.principal.partition) as session:
-            usage.release(session, self.claim.reservation)
+            reservations.release(session, self.claim.reservation)
             session.change(delete(Rendition).where(self._is_held))
             discarded_objects.discard(session, [self.claim.storage_key])
 

@@ -15,10 +15,10 @@ from app.adapters.payments.stripe import StripePayments
 from app.errors import DependencyDown
 from app.extensions import transaction
 from app.models import EntryState, MeterEvent, UsageEntry
-from app.services import usage
 from app.services.accounts import keys
 from app.services.billing import metering
 from app.services.billing.prices import Prices
+from app.services.usage import reservations
 from app.settings_types import PlanPrice
 from tests.billing import ACCOUNT, METERED, BillingEnv, open_billing_env
 from tests.client import ApiClient
@@ -71,15 +71,15 @@ def buy(billing_env: BillingEnv, account: Account) -> str:
     return str(subscription)
 
 
-def reserve(key: str, images: int, clock: Clock) -> usage.Reservation:
+def reserve(key: str, images: int, clock: Clock) -> reservations.Reservation:
     principal = keys.authenticate(key, clock())
     with transaction(principal.org_id) as session:
-        return usage.reserve(session, principal, "test", images, clock())
+        return reservations.reserve(session, principal, "test", images, clock())
 
 
-def settle(account: Account, reservation: usage.Reservation, images: int) -> None:
+def settle(account: Account, reservation: reservations.Reservation, images: int) -> None:
     with transaction(account.org_id) as session:
-        usage.settle(session, reservation, images)
+        reservations.settle(session, reservation, images)
 
 
 def spend(account: Account, images: int, clock: Clock) -> str:

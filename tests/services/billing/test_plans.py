@@ -12,11 +12,11 @@ from flask import Flask
 from app.errors import BadRequest
 from app.extensions import transaction
 from app.models import Actor, new_id
-from app.services import periods, usage, usage_limits
 from app.services.accounts import keys
 from app.services.accounts.principal import MEGABYTE
 from app.services.billing import plans
 from app.services.library import storage_quota
+from app.services.usage import limits, periods, reservations
 from tests.actors import OPERATOR, STAFF, TEST, system
 from tests.billing import SITE, BillingEnv
 from tests.client import ApiClient, bearer
@@ -44,7 +44,8 @@ def grant(account: Account, plan: str, clock: Clock, actor: Actor = OPERATOR) ->
 def spend(account: Account, images: int, clock: Clock) -> None:
     principal = keys.authenticate(account.key, clock())
     with transaction(account.org_id) as session:
-        usage.settle(session, usage.reserve(session, principal, "test", images, clock()), images)
+        reserved = reservations.reserve(session, principal, "test", images, clock())
+        reservations.settle(session, reserved, images)
 
 
 def some_image(account: Account, clock: Clock) -> str:
@@ -59,7 +60,7 @@ def month(account: Account, clock: Clock) -> tuple[int, int | None]:
     """Images used and left."""
     principal = keys.authenticate(account.key, clock())
     with transaction(account.org_id) as session:
-        summary = usage_limits.summarise(session, principal, clock())
+        summary = limits.summarise(session, principal, clock())
     return summary.used, summary.remaining
 
 

@@ -121,7 +121,7 @@ def test_what_another_version_has_kept_is_asked_for_again(redis: Redis) -> None:
 
 def test_without_redis_everybody_asks() -> None:
     payments, place = Asked(), standing()
-    with Redis(host="127.0.0.1", port=1) as nobody:
+    with Redis(host="127.0.0.1", port=1, retry=None) as nobody:
         for _ in range(2):
             assert cache_of(payments, nobody).invoices(place) == [INVOICE]
     assert len(payments.asked) == 2

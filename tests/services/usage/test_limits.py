@@ -10,9 +10,9 @@ from sqlalchemy import select
 from app.errors import CapReached, QuotaExceeded
 from app.extensions import transaction
 from app.models import Role, UsageEntry
-from app.services import caps, usage, usage_limits
 from app.services.accounts import keys
 from app.services.accounts.principal import Principal
+from app.services.usage import caps, limits, reservations
 from tests.clock import Clock
 from tests.conftest import Account, AccountMaker
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("context")
 
 def check(principal: Principal, images: int, now: datetime) -> None:
     with transaction(principal.org_id) as session:
-        usage_limits.check(session, principal, images, now)
+        limits.check(session, principal, images, now)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_what_fits_is_let_through_and_what_does_not_is_told(
 
 def test_work_under_way_counts(principal: Principal, clock: Clock) -> None:
     with transaction(principal.org_id) as session:
-        usage.reserve(session, principal, "test", 3, clock())
+        reservations.reserve(session, principal, "test", 3, clock())
     check(principal, 2, clock())
     with pytest.raises(QuotaExceeded, match="2 of 5 are left"):
         check(principal, 3, clock())
@@ -61,24 +61,24 @@ def test_plans_without_a_limit_are_never_full(principal: Principal, clock: Clock
 
 def test_more_is_never_settled_than_was_reserved(principal: Principal, clock: Clock) -> None:
     with transaction(principal.org_id) as session:
-        reserved = usage.reserve(session, principal, "test", 2, clock())
+        reserved = reservations.reserve(session, principal, "test", 2, clock())
         with pytest.raises(ValueError, match="more images settled than reserved"):
-            usage.settle(session, reserved, 3)
-        usage.settle(session, reserved, 2)
-        assert usage_limits.summarise(session, principal, clock()).used == 2
+            reservations.settle(session, reserved, 3)
+        reservations.settle(session, reserved, 2)
+        assert limits.summarise(session, principal, clock()).used == 2
 
 
 def test_what_was_paid_before_is_neither_paid_nor_given_back_again(
     principal: Principal, clock: Clock
 ) -> None:
     with transaction(principal.org_id) as session:
-        first = usage.reserve(session, principal, "test", 2, clock(), "a request")
-        usage.settle(session, first, 2)
-        again = usage.reserve(session, principal, "test", 2, clock(), "a request")
+        first = reservations.reserve(session, principal, "test", 2, clock(), "a request")
+        reservations.settle(session, first, 2)
+        again = reservations.reserve(session, principal, "test", 2, clock(), "a request")
         assert again == replace(first, already_paid=True, metered=again.metered)
-        usage.settle(session, again, 2)
-        usage.release(session, again)
-        summary = usage_limits.summarise(session, principal, clock())
+        reservations.settle(session, again, 2)
+        reservations.release(session, again)
+        summary = limits.summarise(session, principal, clock())
     assert (summary.used, summary.remaining) == (2, 3)
 
 
@@ -91,10 +91,10 @@ def test_a_refused_key_does_not_wait_for_a_reservation_that_is_ended_just_now(
     owner = replace(principal, role=Role.OWNER)
     with transaction(account.org_id) as session:
         caps.set_for_key(session, owner, principal.actor.id, 3, clock())
-        usage.reserve(session, principal, "test", 3, clock())
+        reservations.reserve(session, principal, "test", 3, clock())
     clock.advance(minutes=6)
     with transaction(account.org_id) as worker, transaction(account.org_id) as session:
         assert worker.scalars(select(UsageEntry).with_for_update()).all()
         session.connection().exec_driver_sql("SET LOCAL lock_timeout = '3s'")
         with pytest.raises(CapReached):
-            usage.reserve(session, principal, "test", 1, clock())
+            reservations.reserve(session, principal, "test", 1, clock())

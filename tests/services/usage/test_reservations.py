@@ -14,10 +14,10 @@ from sqlalchemy import func, select
 from app.errors import DependencyDown, QuotaExceeded, RateLimited
 from app.extensions import transaction
 from app.models import DailyCounter, EntryState, UsageCounter, UsageEntry
-from app.services import periods, usage, usage_limits
 from app.services.accounts import keys
 from app.services.accounts.principal import Principal
 from app.services.sweep import sweep
+from app.services.usage import limits, periods, reservations
 from tests.clock import Clock
 from tests.conftest import AccountMaker
 from tests.databases import on_both_databases
@@ -32,19 +32,19 @@ def principal(context: None, make_account: AccountMaker, clock: Clock) -> Princi
 
 def reserve(
     principal: Principal, images: int, now: datetime, reference: str | None = None
-) -> usage.Reservation:
+) -> reservations.Reservation:
     with transaction(principal.org_id) as session:
-        return usage.reserve(session, principal, "compress", images, now, reference)
+        return reservations.reserve(session, principal, "compress", images, now, reference)
 
 
-def settle(principal: Principal, reservation: usage.Reservation, images: int) -> None:
+def settle(principal: Principal, reservation: reservations.Reservation, images: int) -> None:
     with transaction(principal.org_id) as session:
-        usage.settle(session, reservation, images)
+        reservations.settle(session, reservation, images)
 
 
-def month(principal: Principal, now: datetime) -> usage_limits.Summary:
+def month(principal: Principal, now: datetime) -> limits.Summary:
     with transaction(principal.org_id) as session:
-        return usage_limits.summarise(session, principal, now)
+        return limits.summarise(session, principal, now)
 
 
 def test_sixty_four_parallel_requests_never_pass_the_limit(
@@ -87,7 +87,7 @@ def test_settling_or_releasing_twice_changes_nothing(principal: Principal, clock
     with pytest.raises(DependencyDown):
         settle(principal, reservation, 5)
     with transaction(principal.org_id) as session:
-        usage.release(session, reservation)
+        reservations.release(session, reservation)
     assert (month(principal, clock()).used, month(principal, clock()).remaining) == (5, 95)
     with pytest.raises(ValueError):
         settle(principal, reserve(principal, 1, clock()), 2)
@@ -121,7 +121,7 @@ def test_a_heartbeat_keeps_long_work_alive(
     reservation = reserve(principal, 7, clock())
     clock.advance(minutes=4)
     with transaction(principal.org_id) as session:
-        usage.extend(session, reservation, clock())
+        reservations.extend(session, reservation, clock())
     clock.advance(minutes=4)
     sweep(app.extensions["lightwell"].storage, tmp_path, clock())
     settle(principal, reservation, 7)
@@ -181,7 +181,7 @@ def test_sixty_four_parallel_test_requests_never_pass_the_days_limit(
                 return 0
             if number % 5 == 0:
                 with transaction(tester.org_id) as session:
-                    usage.release(session, reservation)
+                    reservations.release(session, reservation)
                 return 0
             settle(tester, reservation, 2)
             return 2
@@ -217,12 +217,12 @@ def test_the_day_of_test_keys_ends_at_midnight(tester: Principal, clock: Clock) 
     assert "until 2026-07-01T00:00:00Z" in refusal.value.message
     assert 28 <= int(refusal.value.headers["Retry-After"]) <= 30
     with pytest.raises(RateLimited), transaction(tester.org_id) as session:
-        usage_limits.check(session, tester, 1, clock())
+        limits.check(session, tester, 1, clock())
     clock.advance(seconds=31)
     settle(tester, reservation, 1)
     assert today(tester, datetime(2026, 6, 30, tzinfo=UTC)) == (99, 0)
     with transaction(tester.org_id) as session:
-        usage_limits.check(session, tester, 100, clock())
+        limits.check(session, tester, 100, clock())
     reserve(tester, 100, clock())
     assert today(tester, clock()) == (0, 100)
 
@@ -269,7 +269,7 @@ def test_whatever_happens_the_ledger_adds_up(
         elif action == "sweep":
             now += timedelta(minutes=6)
             with transaction(principal.org_id) as session:
-                assert usage.release_expired(session, now) == len(open_reservations)
+                assert reservations.release_expired(session, now) == len(open_reservations)
             open_reservations.clear()
         elif open_reservations:
             reservation = open_reservations.pop(number % len(open_reservations))
@@ -279,7 +279,7 @@ def test_whatever_happens_the_ledger_adds_up(
                 counted += images
             elif action == "release":
                 with transaction(principal.org_id) as session:
-                    usage.release(session, reservation)
+                    reservations.release(session, reservation)
             else:
                 open_reservations.append(reservation)
     with transaction(principal.org_id) as session:

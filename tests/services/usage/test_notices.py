@@ -8,13 +8,13 @@ from sqlalchemy import select
 
 from app.extensions import transaction
 from app.models import Mail, Role, UsageCounter
-from app.services import caps, usage, usage_notices
 from app.services.accounts import keys
 from app.services.accounts.principal import Principal
+from app.services.usage import caps, notices, reservations
 from tests.clock import Clock
 from tests.conftest import Account, AccountMaker, SignIn
 from tests.databases import on_both_databases
-from tests.services.test_caps import owner_of
+from tests.services.usage.test_caps import owner_of
 
 pytestmark = [on_both_databases, pytest.mark.usefixtures("context")]
 SITE = "https://lightwell.example"
@@ -28,13 +28,14 @@ def account(context: None, make_account: AccountMaker) -> Account:
 def use(account: Account, images: int, clock: Clock) -> Principal:
     principal = keys.authenticate(account.key, clock())
     with transaction(account.org_id) as session:
-        usage.settle(session, usage.reserve(session, principal, "image", images, clock()), images)
+        reserved = reservations.reserve(session, principal, "image", images, clock())
+        reservations.settle(session, reserved, images)
     return principal
 
 
 def mails(account: Account, clock: Clock) -> list[str]:
     """The subjects of what its owner got, after a sweep."""
-    usage_notices.send_due(SITE, clock())
+    notices.send_due(SITE, clock())
     with transaction() as session:
         found = session.scalars(
             select(Mail.subject)
@@ -90,7 +91,7 @@ def test_all_owners_are_told_and_only_they(
     use(account, 8, clock)
     with transaction() as session:
         before = session.scalars(select(Mail.id)).all()
-    usage_notices.send_due(SITE, clock())
+    notices.send_due(SITE, clock())
     with transaction() as session:
         new = session.scalars(select(Mail).where(Mail.id.not_in(before))).all()
         mine = [mail for mail in new if account.slug in (mail.text or "")]
@@ -107,8 +108,8 @@ def test_two_sweeps_at_once_send_one_mail(account: Account, clock: Clock) -> Non
     use(account, 8, clock)
     with transaction(account.org_id) as session:
         assert session.scalar(select(UsageCounter.used)) == 8
-    mark = usage_notices.Due(account.org_id, "plan 80", None, 8, 10)
+    mark = notices.Due(account.org_id, "plan 80", None, 8, 10)
     for told in (1, 0):
         with transaction(account.org_id) as session:
-            assert usage_notices.tell(session, [mark], SITE, clock()) == told
+            assert notices.tell(session, [mark], SITE, clock()) == told
     assert len(mails(account, clock)) == 1

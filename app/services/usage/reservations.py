@@ -2,7 +2,7 @@
 
 Live images are counted by the month, against the plan; images of an organization's test keys by the
 day, only to limit them. One conditional UPDATE raises the counter, so that parallel requests never
-exceed the limit on any database; the spend caps (``services/caps``) are held in the same way. Every
+exceed the limit on any database; the spend caps (``caps``) are held in the same way. Every
 reservation is a ledger entry with a lease. After a crash it is released once the lease has ended,
 by the sweep or by the next request that would otherwise be refused.
 """
@@ -28,10 +28,10 @@ from app.models import (
     UsageEntry,
     new_id,
 )
-from app.services import caps, usage_days, usage_limits
 from app.services.accounts.principal import Principal
-from app.services.periods import day_of, period_of
-from app.services.usage_limits import Refusal
+from app.services.usage import caps, days, limits
+from app.services.usage.limits import Refusal
+from app.services.usage.periods import day_of, period_of
 from app.tenancy import TenantSession, insert_if_absent
 
 LEASE = timedelta(minutes=5)
@@ -91,7 +91,7 @@ def reserve(
     if not _set_aside(session, principal, period, images):
         release_expired(session, now)
         if not _set_aside(session, principal, period, images):
-            raise usage_limits.refusal(session, principal, images, now, otherwise)
+            raise limits.refusal(session, principal, images, now, otherwise)
     entry = ledger.entry(
         id=new_id("use", now),
         actor=principal.actor,
@@ -206,7 +206,7 @@ def _close(
     if images:
         # By the day of the reservation, so that the days of a month add up to its counter.
         day = day_of(ended.created_at)
-        usage_days.add(session, day, reservation.mode, ended.kind, actor, images)
+        days.add(session, day, reservation.mode, ended.kind, actor, images)
     return True
 
 

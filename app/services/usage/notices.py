@@ -27,9 +27,9 @@ from app.models import (
     User,
 )
 from app.services import mail
-from app.services.caps import Cap
-from app.services.periods import next_period, period_of
-from app.services.usage_limits import Summary
+from app.services.usage.caps import Cap
+from app.services.usage.limits import Summary
+from app.services.usage.periods import next_period, period_of
 from app.tenancy import TenantSession, insert_if_absent, unscoped
 
 LETTER = "usage-notice"

@@ -15,10 +15,10 @@ from app.errors import (
     RateLimited,
 )
 from app.models import DailyCounter, UsageCounter
-from app.services import caps
 from app.services.accounts.principal import Principal
-from app.services.caps import Cap
-from app.services.periods import day_of, next_period, period_of
+from app.services.usage import caps
+from app.services.usage.caps import Cap
+from app.services.usage.periods import day_of, next_period, period_of
 from app.tenancy import TenantSession
 
 Refusal = type[MonthlyLimitReached] | type[QuotaExceeded]

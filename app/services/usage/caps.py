@@ -1,8 +1,8 @@
 """Spend caps: ceilings of live images a month that an organization gives itself or one of its keys.
 
-The organization's cap is a part of the conditional UPDATE of its counter (``services/usage``). A
-key with a cap has a counter of its own for the month, shared by all keys that it was rotated into:
-the *line*, named by its first key, whose cap counts.
+The organization's cap is a part of the conditional UPDATE of its counter (``reservations``). A key
+with a cap has a counter of its own for the month, shared by all keys that it was rotated into: the
+*line*, named by its first key, whose cap counts.
 
 The counter of a line is made from what the month has used, when the cap is set or at the first use
 in a new month. Whoever makes or raises it has locked the organization's counter of that month
@@ -35,7 +35,7 @@ from app.services import audit
 from app.services.accounts import keys
 from app.services.accounts.permissions import Action
 from app.services.accounts.principal import Principal
-from app.services.periods import next_period, period_of
+from app.services.usage.periods import next_period, period_of
 from app.tenancy import TenantSession, insert_if_absent
 
 HIGHEST = 1_000_000_000

@@ -9,8 +9,8 @@ from redis.exceptions import ConnectionError as RedisDown
 
 from app.extensions import transaction
 from app.models import Mode
-from app.services import errors_by_day
-from app.services.errors_by_day import Refused
+from app.services.usage import refusals
+from app.services.usage.refusals import Refused
 from tests.client import ApiClient, bearer
 from tests.clock import NOON, Clock
 from tests.conftest import Account
@@ -23,18 +23,18 @@ TODAY = NOON.date()
 @pytest.fixture
 def redis(app: Flask) -> Redis:
     redis: Redis = app.extensions["lightwell"].redis
-    redis.delete(errors_by_day.COUNTED, errors_by_day.MOVING, errors_by_day.LOCK)
+    redis.delete(refusals.COUNTED, refusals.MOVING, refusals.LOCK)
     return redis
 
 
 def totals(app: Flask, account: Account, mode: Mode = Mode.LIVE) -> list[Refused]:
     with app.app_context(), transaction(account.org_id) as session:
-        return errors_by_day.totals(session, mode, TODAY, TODAY)
+        return refusals.totals(session, mode, TODAY, TODAY)
 
 
 def flush(app: Flask, redis: Redis) -> int:
     with app.app_context():
-        return errors_by_day.flush(redis)
+        return refusals.flush(redis)
 
 
 def test_refusals_of_keys_are_counted(
@@ -60,16 +60,16 @@ def test_refusals_of_keys_are_counted(
 def test_what_a_killed_sweep_left_is_moved_by_the_next(
     app: Flask, acme: Account, redis: Redis, clock: Clock
 ) -> None:
-    errors_by_day.count(redis, acme.org_id, Mode.LIVE, "not_found", clock())
-    redis.rename(errors_by_day.COUNTED, errors_by_day.MOVING)
-    errors_by_day.count(redis, acme.org_id, Mode.LIVE, "not_found", clock())
+    refusals.count(redis, acme.org_id, Mode.LIVE, "not_found", clock())
+    redis.rename(refusals.COUNTED, refusals.MOVING)
+    refusals.count(redis, acme.org_id, Mode.LIVE, "not_found", clock())
     assert flush(app, redis) == 2
     assert totals(app, acme) == [Refused("not_found", 2)]
 
 
 def test_one_sweep_moves_at_a_time(app: Flask, acme: Account, redis: Redis, clock: Clock) -> None:
-    errors_by_day.count(redis, acme.org_id, Mode.LIVE, "not_found", clock())
-    with redis.lock(errors_by_day.LOCK, timeout=60):
+    refusals.count(redis, acme.org_id, Mode.LIVE, "not_found", clock())
+    with redis.lock(refusals.LOCK, timeout=60):
         assert flush(app, redis) == 0
     assert flush(app, redis) == 1
 
@@ -78,19 +78,19 @@ def test_counts_of_a_deleted_organization_hinder_no_others(
     app: Flask, acme: Account, redis: Redis, clock: Clock
 ) -> None:
     for org_id in ("org_gone", acme.org_id):
-        errors_by_day.count(redis, org_id, Mode.LIVE, "not_found", clock())
+        refusals.count(redis, org_id, Mode.LIVE, "not_found", clock())
     assert flush(app, redis) == 1
-    assert not redis.exists(errors_by_day.MOVING)
+    assert not redis.exists(refusals.MOVING)
     assert totals(app, acme) == [Refused("not_found", 1)]
 
 
 def test_days_are_kept_apart(app: Flask, acme: Account, redis: Redis, clock: Clock) -> None:
     for _ in range(2):
-        errors_by_day.count(redis, acme.org_id, Mode.LIVE, "not_found", clock())
+        refusals.count(redis, acme.org_id, Mode.LIVE, "not_found", clock())
         clock.advance(days=1)
     flush(app, redis)
     with app.app_context(), transaction(acme.org_id) as session:
-        both = errors_by_day.totals(session, Mode.LIVE, TODAY, date.max)
+        both = refusals.totals(session, Mode.LIVE, TODAY, date.max)
     assert both == [Refused("not_found", 2)]
     assert totals(app, acme) == [Refused("not_found", 1)]
 
@@ -101,6 +101,6 @@ def test_an_answer_comes_without_the_count_when_redis_is_down(
     def down(*_arguments: object) -> None:
         raise RedisDown("gone")
 
-    monkeypatch.setattr(errors_by_day, "count", down)
+    monkeypatch.setattr(refusals, "count", down)
     answer = client.get("/v1/images/image_unknown", headers=bearer(acme.key))
     assert (answer.status_code, answer.json["code"]) == (404, "not_found")

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.extensions import transaction
 from app.models import ErrorDay, Mode
-from app.services.periods import day_of
+from app.services.usage.periods import day_of
 from app.tenancy import TenantSession, insert_or_add
 
 COUNTED = "lightwell:refused"

@@ -32,9 +32,9 @@ from app.models import (
     UsageDay,
     UsageEntry,
 )
-from app.services import caps, usage, usage_limits
 from app.services.accounts import keys
 from app.services.accounts.principal import Principal
+from app.services.usage import caps, limits, reservations
 from tests.clock import Clock
 from tests.conftest import Account, AccountMaker, KeyMaker
 from tests.databases import on_both_databases
@@ -77,14 +77,14 @@ Capper = Callable[[Principal, int | None, datetime], None]
 each_cap = pytest.mark.parametrize("set_cap", [cap_organization, cap_key])
 
 
-def reserve(principal: Principal, images: int, now: datetime) -> usage.Reservation:
+def reserve(principal: Principal, images: int, now: datetime) -> reservations.Reservation:
     with transaction(principal.org_id) as session:
-        return usage.reserve(session, principal, "image", images, now)
+        return reservations.reserve(session, principal, "image", images, now)
 
 
-def settle(principal: Principal, reservation: usage.Reservation, images: int) -> None:
+def settle(principal: Principal, reservation: reservations.Reservation, images: int) -> None:
     with transaction(principal.org_id) as session:
-        usage.settle(session, reservation, images)
+        reservations.settle(session, reservation, images)
 
 
 def make(principal: Principal, images: int, clock: Clock) -> None:
@@ -144,14 +144,14 @@ def test_a_refusal_names_the_narrowest(
     account: Account,
     clock: Clock,
     set_cap: Capper,
-    plan_s: usage_limits.Refusal,
+    plan_s: limits.Refusal,
     cap_s: type[CapReached],
 ) -> None:
     principal = key_of(account.key, clock)
 
     def refusal(images: int) -> AppError:
         with pytest.raises(AppError) as refused, transaction(principal.org_id) as session:
-            usage.reserve(session, principal, "image", images, clock(), otherwise=plan_s)
+            reservations.reserve(session, principal, "image", images, clock(), otherwise=plan_s)
         return refused.value
 
     set_cap(principal, 101, clock())
@@ -169,9 +169,9 @@ def test_what_exceeds_a_cap_is_refused_before_it_begins(
     principal = key_of(account.key, clock)
     set_cap(principal, 5, clock())
     with transaction(principal.org_id) as session:
-        usage_limits.check(session, principal, 5, clock())
+        limits.check(session, principal, 5, clock())
         with pytest.raises(CapReached):
-            usage_limits.check(session, principal, 6, clock())
+            limits.check(session, principal, 6, clock())
 
 
 @each_cap
@@ -196,9 +196,9 @@ def test_a_refused_key_leaves_the_month_as_it_was(account: Account, clock: Clock
     principal = key_of(account.key, clock)
     cap_key(principal, 2, clock())
     with transaction(principal.org_id) as session, pytest.raises(CapReached):
-        usage.reserve(session, principal, "image", 3, clock())
+        reservations.reserve(session, principal, "image", 3, clock())
     with transaction(principal.org_id) as session:
-        assert usage_limits.summarise(session, principal, clock()).remaining == 100
+        assert limits.summarise(session, principal, clock()).remaining == 100
 
 
 def test_rotation_keeps_the_count_and_the_cap(account: Account, clock: Clock) -> None:
@@ -280,7 +280,7 @@ def test_whatever_happens_all_figures_agree(
 ) -> None:
     """The days of a month add up to its counter; a key's counter to its line's entries."""
     principal = key_of(make_account(monthly_images=100).key, clock)
-    now, under_way, line = clock(), list[usage.Reservation](), {principal.actor.id}
+    now, under_way, line = clock(), list[reservations.Reservation](), {principal.actor.id}
     cap: int | None = None
     for action, number in steps:
         if action == "reserve":
@@ -303,7 +303,7 @@ def test_whatever_happens_all_figures_agree(
         elif action == "expire":
             now += timedelta(minutes=6)
             with transaction(principal.org_id) as session:
-                usage.release_expired(session, now)
+                reservations.release_expired(session, now)
             under_way.clear()
         elif under_way:
             one = under_way.pop(number % len(under_way))
@@ -311,7 +311,7 @@ def test_whatever_happens_all_figures_agree(
                 settle(principal, one, min(number, one.images))
             else:
                 with transaction(principal.org_id) as session:
-                    usage.release(session, one)
+                    reservations.release(session, one)
     agree(figures(principal, line), sum(one.images for one in under_way))
 
 
