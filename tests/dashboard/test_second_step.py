@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 
 from app.extensions import transaction
 from app.models import Mail, User
-from app.services.accounts import sign_ins
+from app.services.accounts import one_time_codes, sign_ins
 from app.services.accounts.sign_ins import Device
 from app.web.requirements import Member
 from app.web.requirements import User as Person
@@ -21,7 +21,7 @@ from tests.conftest import Account
 from tests.conftest import SignIn as SignInMaker
 from tests.dashboard.test_security import HOME, add_passkey, sessions_of, turn_on
 from tests.databases import on_both_databases
-from tests.people import PASSWORD, last_link, mails_to, send
+from tests.people import PASSWORD, last_link, mails_to, make_someone, send
 from tests.team import email_of
 
 NEXT = "/account/security"
@@ -103,6 +103,20 @@ def test_the_step_is_for_who_has_shown_a_password_within_ten_minutes(
         ):
             assert (answer.status_code, answer.headers["Location"]) == (303, "/login")
         assert not is_signed_in(client)
+
+
+def test_a_password_that_was_changed_is_half_of_nothing(
+    app: Flask, visitor: ApiClient, clock: Clock
+) -> None:
+    """Whoever knew the old one may still have the page for the code open."""
+    secret = one_time_codes.new_secret()
+    someone = make_someone(app, clock, totp_secret=secret)
+    send(visitor, "/login", email=someone.email, password=PASSWORD)
+    assert visitor.get("/login/code").status_code == 200
+    send(client_of(app), "/forgot", email=someone.email)
+    send(client_of(app), last_link(app, someone.email), password="another lamp in the cellar")
+    assert enter(visitor, pyotp.TOTP(secret).at(clock())).headers["Location"] == "/login"
+    assert not is_signed_in(visitor)
 
 
 def test_who_is_half_signed_in_sees_no_page_of_a_person(
