@@ -246,7 +246,7 @@ def directives(answer: Answer) -> dict[str, list[str]]:
 def test_pages_are_framed_by_nobody_kept_by_nobody_and_run_our_scripts_only(
     app: Flask, acme: Account, sign_in: SignIn
 ) -> None:
-    for kind in (User, Member):
+    for kind in (Visitor, User, Member):
         for rule, method in pages(app, kind):
             client = sign_in(acme, Role.OWNER)
             ids = SAMPLES[rule.endpoint](app, acme) if rule.endpoint in SAMPLES else {}
