@@ -145,8 +145,11 @@ def _add_surfaces(app: OpenAPI, settings: Settings) -> None:
 
 
 def _engine_options(settings: Settings) -> dict[str, object]:
-    """Connections are held for short transactions only, so a few serve many threads."""
+    """Connections are held for short transactions only, so a few serve many threads. Errors do not
+    tell the parameters of their statement, because errors are logged and parameters hold secrets,
+    such as the links in mails."""
     options: dict[str, object] = {
+        "hide_parameters": True,
         "pool_size": 8,
         "max_overflow": settings.web_threads,
         "pool_timeout": 5,

@@ -8,6 +8,8 @@ from pydantic import BaseModel, Field
 
 from app.api.schema import SECURITY, Body, Printable, answer, errors
 from app.errors import Forbidden
+from app.extensions import transaction
+from app.services.accounts import keys
 from app.services.billing.checkout import open_checkout, open_portal
 from app.services.billing.provider import Provider
 from app.web import links
@@ -18,7 +20,7 @@ blueprint = APIBlueprint(
     "billing",
     __name__,
     url_prefix="/billing",
-    abp_tags=[Tag(name="Billing", description="Plans and payments.")],
+    abp_tags=[Tag(name="Billing", description="Plans and payments, for keys of owners.")],
 )
 
 
@@ -75,8 +77,12 @@ def portal() -> Response:
 
 
 def _provider() -> Provider:
+    """Raises Forbidden for keys that must not spend money: only owners look after billing."""
     if not principal().is_live:
         raise Forbidden("A test key spends no money: send a live key.")
+    with transaction() as session:
+        if not keys.is_of_an_owner(session, principal().actor.id):
+            raise Forbidden("This key was made by somebody who is no owner: send an owner's key.")
     return require_provider()
 
 

@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response
 from app.dashboard.door import wanted_path
 from app.dashboard.forms import problems_of, refused
 from app.dashboard.frame import account_page
-from app.errors import AppError, BadRequest
+from app.errors import AppError, BadRequest, RateLimited
 from app.extensions import transaction
 from app.services.accounts import profile, sign_up
 from app.web import sessions, throttle
@@ -47,9 +47,10 @@ def show_email() -> Response:
 def ask_for_email() -> Response:
     try:
         email = profile.read_email(person(), request.form.get("email", ""))
-    except BadRequest as refusal:
+        throttle.check_mails()
+    except (BadRequest, RateLimited) as refusal:
         return _email_form(refusal)
-    if throttle.may_mail(email):
+    if throttle.may_mail(email, about="new address"):
         with transaction() as session:
             profile.ask_for_email(session, person(), email, container().settings.site, now())
     flash(f"We have sent a mail to {email}. The link in it changes your address.")

@@ -70,9 +70,9 @@ def show_again() -> Response:
 @blueprint.post("/login/again")
 @requires(User())
 def sign_in_again() -> Response:
-    tries = throttle.account(person().email), throttle.address()
+    tries = throttle.session(person().sign_in_id)
     try:
-        throttle.attempt(*tries)
+        throttle.attempt(tries)
     except RateLimited as refusal:
         return _again_form(refusal)
     with transaction() as session:
@@ -82,7 +82,7 @@ def sign_in_again() -> Response:
         return _again_form(
             BadRequest("The password is wrong.", errors=["password: is not the account's."])
         )
-    throttle.succeeded(*tries)
+    throttle.succeeded(tries)
     sessions.renew()
     return redirect(wanted_path(), 303)
 

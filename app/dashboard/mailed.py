@@ -132,7 +132,8 @@ def reset(token: str) -> Response:
 def _send_reset_link(template: str) -> Response:
     try:
         email = identity.normalise_email(request.form.get("email", ""))
-    except BadRequest as refusal:
+        throttle.check_mails()
+    except (BadRequest, RateLimited) as refusal:
         return _form(template, refusal)
     if throttle.may_mail(email):
         with transaction() as opened:

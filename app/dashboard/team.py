@@ -13,6 +13,7 @@ from app.extensions import transaction
 from app.models import Role
 from app.services.accounts import invitations, members, permissions
 from app.services.accounts.permissions import Action
+from app.web import throttle
 from app.web.context import container, now, principal
 from app.web.requirements import Member, requires
 from app.web.sessions import person
@@ -41,6 +42,7 @@ def invite(slug: str) -> Response:
             raise BadRequest("The e-mail address is too long.")
         with transaction(principal().org_id) as session:
             invitations.invite(session, principal(), email, role, _site(), now())
+            _check_mails(email)
     except (BadRequest, Conflict, RateLimited) as refusal:
         form = {"email": email[:EMAIL_LENGTH], "role": role, "problem": refusal.message}
         return refused(_team(form=form), refusal)
@@ -53,6 +55,7 @@ def invite(slug: str) -> Response:
 def resend(slug: str, invitation_id: str) -> Response:
     with transaction(principal().org_id) as session:
         email = invitations.resend(session, principal(), invitation_id, _site(), now())
+        _check_mails(email)
     flash(f"Invitation sent to {email} again, with a new link.")
     return _to_team()
 
@@ -170,6 +173,13 @@ def _member(user_id: str, refusal: str = "") -> Page:
 
 def _to_team() -> Response:
     return redirect(url_for(".show", slug=principal().slug), 303)
+
+
+def _check_mails(email: str) -> None:
+    """Raises RateLimited, which sends nothing: all organizations together may send an address five
+    invitations an hour."""
+    if not throttle.may_mail(email, about="invitation"):
+        raise RateLimited("This address got too many invitations. Try again in an hour.")
 
 
 def _site() -> str:

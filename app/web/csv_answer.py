@@ -1,12 +1,13 @@
 """Tables as CSV files (RFC 4180) that spreadsheets open without running what is in them."""
 
 import csv
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
 
 from flask import Response, stream_with_context
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 BYTE_ORDER_MARK = "\ufeff"
 """Excel reads UTF-8 only behind it."""
 
@@ -23,8 +24,10 @@ def csv_answer(filename: str, head: Sequence[str], rows: Iterable[Sequence[objec
 
 def cell(value: object) -> object:
     """A text that a spreadsheet would take for a formula gets an apostrophe before it (OWASP, CSV
-    injection); numbers stay numbers."""
-    is_formula = isinstance(value, str) and value.lstrip(" ").startswith(FORMULA_STARTS)
+    injection), also where it begins with their wide forms; numbers stay numbers."""
+    is_formula = isinstance(value, str) and (
+        unicodedata.normalize("NFKC", value).lstrip(" ").startswith(FORMULA_STARTS)
+    )
     return f"'{value}" if is_formula else value
 
 

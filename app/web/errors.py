@@ -10,7 +10,7 @@ from gunicorn.http.errors import ParseException
 from psycopg.errors import ForeignKeyViolation, UniqueViolation
 from pydantic import ConfigDict, Field, ValidationError
 from redis.exceptions import RedisError
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import ClientDisconnected, HTTPException
 
@@ -80,6 +80,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(RedisError, _dependency_down)
     app.register_error_handler(OperationalError, _dependency_down)
     app.register_error_handler(IntegrityError, _changed_meanwhile)
+    app.register_error_handler(DataError, _unfit_text)
     app.register_error_handler(PoolTimeoutError, _dependency_down)
     app.register_error_handler(Exception, _defect)
 
@@ -204,6 +205,13 @@ def _changed_meanwhile(error: IntegrityError) -> Response:
             "Another request changed the same thing at the same moment. Look again, then repeat it."
         )
     )
+
+
+def _unfit_text(error: DataError) -> Response:
+    """PostgreSQL has no NUL in texts. People don't type one; whoever sends it gets no defect."""
+    if "NUL" not in str(error.orig):
+        return _defect(error)
+    return render(BadRequest("The request holds a NUL character. Send it without."))
 
 
 def _sqlite_code(cause: BaseException | None) -> int | None:

@@ -9,7 +9,7 @@ from flask_limiter.util import get_remote_address
 from flask_login import LoginManager, UserMixin, current_user, login_user
 
 from app.extensions import transaction
-from app.services.accounts import sign_ins
+from app.services.accounts import credentials, sign_ins
 from app.services.accounts.sign_ins import Device, Person
 from app.web.context import now
 
@@ -110,15 +110,24 @@ def begin_half(user_id: str, next_path: str) -> None:
     """Remember who has shown their password, until they show the one-time code. Nothing else of the
     visitor's cookie stays."""
     session.clear()
-    session[HALF] = {"user_id": user_id, "at": now().isoformat(), "next": next_path}
+    half = {"user_id": user_id, "at": now().isoformat(), "next": next_path}
+    session[HALF] = {**half, "password": _password_mark(user_id)}
 
 
 def half_signed_in() -> HalfSignedIn | None:
-    """Who has shown their password in the last 10 minutes and still has to show a code."""
+    """Who has shown their password in the last 10 minutes, which is still theirs, and has to show a
+    code yet."""
     half = session.get(HALF)
     if half is None or datetime.fromisoformat(half["at"]) + HALF_LASTS <= now():
         return None
+    if half.get("password") != _password_mark(half["user_id"]):
+        return None
     return HalfSignedIn(half["user_id"], half["next"])
+
+
+def _password_mark(user_id: str) -> str | None:
+    with transaction() as opened:
+        return credentials.password_mark(opened, user_id)
 
 
 def end() -> None:

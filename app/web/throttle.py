@@ -22,6 +22,7 @@ HOUR, DAY = 60 * 60, 24 * 60 * 60
 KNOWN_FOR = 90 * DAY
 """Seconds for which a network counts as one of a person's own after they have signed in there."""
 MAILS_AN_HOUR = 5
+MAILS_OF_A_NETWORK = 50
 PREFIX = "lightwell:throttle"
 
 SCRIPT = b"""
@@ -69,6 +70,11 @@ def address() -> Subject:
     return Subject(_network(), keep=HOUR, shared=True)
 
 
+def session(sign_in_id: str) -> Subject:
+    """The password that a session asks for again. Whoever guesses elsewhere can't make it wait."""
+    return Subject(f"session:{sign_in_id}")
+
+
 def code(user_id: str) -> Subject:
     """The one-time and recovery codes of a person who has shown their password."""
     return Subject(f"code:{user_id}")
@@ -111,14 +117,30 @@ def remember_network(email: str) -> None:
     container().redis.set(_known(email), 1, ex=KNOWN_FOR)
 
 
-def may_mail(email: str) -> bool:
-    """Whether a stranger may cause one more mail to the mailbox of this address: five an hour."""
-    key = f"{PREFIX}:mails:{_digest(_mailbox(email))}"
+def check_mails() -> None:
+    """Count a mail that somebody causes to whatever address: 50 an hour from one network. Raises
+    RateLimited."""
+    if _count(f"mails-from:{_network()}") > MAILS_OF_A_NETWORK:
+        raise RateLimited(
+            "Too many mails were asked for from your network. Try again in an hour.",
+            headers={"Retry-After": str(HOUR)},
+        )
+
+
+def may_mail(email: str, about: str = "account") -> bool:
+    """Whether a stranger may cause one more mail to the mailbox of this address: five an hour. What
+    it is ``about`` counts on its own, so that no other mails use up those to a forgetful owner."""
+    return _count(f"mails:{about}:{_digest(_mailbox(email))}") <= MAILS_AN_HOUR
+
+
+def _count(name: str) -> int:
+    """Count one more in this hour, and return how many there are."""
+    key = f"{PREFIX}:{name}"
     with container().redis.pipeline() as pipeline:
         pipeline.set(key, 0, nx=True, ex=HOUR)
         pipeline.incr(key)
-        _, sent = pipeline.execute()
-    return int(sent) <= MAILS_AN_HOUR
+        _, count = pipeline.execute()
+    return int(count)
 
 
 def _known(email: str) -> str:

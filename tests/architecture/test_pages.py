@@ -3,14 +3,17 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 from werkzeug.routing import Rule
 
+from app import models
 from app.extensions import transaction
-from app.models import ApiKey, Passkey, Role, new_id
+from app.models import ApiKey, Mode, Passkey, Role, new_id
+from app.services import audit
 from app.services.accounts import permissions, sign_ins
 from app.services.accounts.permissions import Action
 from app.web.requirements import Key, Member, Nothing, Staff, User, Visitor
@@ -18,6 +21,7 @@ from tests.architecture.test_routes import requirement_of, rules
 from tests.client import Answer, ApiClient, bearer, unmarked
 from tests.clock import NOON
 from tests.conftest import Account, SignIn
+from tests.library import make_asset, store
 from tests.people import last_link, new_email
 from tests.team import add_invitation, add_member
 
@@ -231,6 +235,56 @@ def test_nothing_that_changes_is_open_to_everybody_s_browser(app: Flask) -> None
         rule.endpoint for rule, method in pages(app, Nothing) if method not in ("GET", "HEAD")
     }
     assert writing <= {"account.register", "webhooks.receive", "delivery.upload"}
+
+
+def directives(answer: Answer) -> dict[str, list[str]]:
+    """The Content-Security-Policy: directive → sources."""
+    parts = [part.split() for part in answer.headers["Content-Security-Policy"].split(";")]
+    return {name: sources for name, *sources in parts}
+
+
+def test_pages_are_framed_by_nobody_kept_by_nobody_and_run_our_scripts_only(
+    app: Flask, acme: Account, sign_in: SignIn
+) -> None:
+    for kind in (Visitor, User, Member):
+        for rule, method in pages(app, kind):
+            client = sign_in(acme, Role.OWNER)
+            ids = SAMPLES[rule.endpoint](app, acme) if rule.endpoint in SAMPLES else {}
+            ids |= PERSONAL[rule.endpoint](client) if rule.endpoint in PERSONAL else {}
+            answer = call(client, method, path_of(app, rule, slug=acme.slug, **ids))
+            policy = directives(answer)
+            assert policy["frame-ancestors"] == ["'none'"], f"{method} {rule}"
+            scripts = policy.get("script-src", policy["default-src"])
+            assert not {"'unsafe-inline'", "'unsafe-eval'", "*"} & {*scripts}, f"{method} {rule}"
+            assert answer.headers["Cache-Control"] == "no-store", f"{method} {rule}"
+
+
+ATTACK = '"><img src=x onerror=1>'
+
+
+def call_all_by(name: str, app: Flask, account: Account, user_id: str) -> None:
+    """Name organization, person, keys, an asset and a host, past all checks."""
+    with app.app_context(), transaction(account.org_id, Mode.LIVE) as session:
+        session.get_one(models.Organization, account.org_id).name = name
+        session.get_one(models.User, user_id).name = name
+        session.change(update(ApiKey).where(ApiKey.org_id == account.org_id).values(name=name))
+        store(session, [make_asset(f"asset_{uuid4().hex[:24]}", name, original_name=name)])
+        session.add(models.AllowedHost(host=name))
+        actor = models.Actor(models.ActorKind.USER, user_id, name)
+        audit.record(session, actor, name, {name: name}, {name: [name]}, NOON)
+
+
+def test_names_run_nothing_on_any_page(app: Flask, acme: Account, sign_in: SignIn) -> None:
+    owner, shown = sign_in(acme, Role.OWNER), 0
+    call_all_by(ATTACK, app, acme, owner.user_id)
+    for rule, method in pages(app, Member):
+        if method == "GET":
+            ids = SAMPLES[rule.endpoint](app, acme) if rule.endpoint in SAMPLES else {}
+            page = owner.get(path_of(app, rule, slug=acme.slug, **ids))
+            if page.mimetype == "text/html":
+                assert "<img src=x" not in page.text, f"{method} {rule}"
+                shown += "&lt;img src=x" in page.text
+    assert shown > 10
 
 
 def test_every_action_of_the_table_is_asked_for() -> None:

@@ -3,6 +3,7 @@
 import pytest
 from flask import Flask
 
+from app.web import throttle
 from tests.client import ApiClient
 from tests.clock import Clock
 from tests.databases import on_both_databases
@@ -110,6 +111,29 @@ def test_an_address_that_somebody_has_stays_theirs_and_is_not_given_away(
     assert mail.subject == "This address has an account already"
     assert "/account/email/" not in str(mail.text)
     sign_in(visitor_of(app), other.email)
+
+
+def test_who_types_another_s_address_uses_up_none_of_the_owner_s_mails(
+    app: Flask, signed_in: ApiClient, someone: Someone, clock: Clock
+) -> None:
+    other = make_someone(app, clock)
+    for _ in range(7):
+        send(signed_in, "/account/email", email=other.email)
+    assert len(mails_to(app, other.email)) == 5
+    send(visitor_of(app), "/forgot", email=other.email)
+    assert last_link(app, other.email).startswith("/reset/")
+
+
+def test_one_network_can_t_mail_many_addresses(
+    app: Flask, signed_in: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throttle, "MAILS_OF_A_NETWORK", 3)
+    paths = ("/account/email", "/forgot", "/claim", "/account/email", "/forgot")
+    answers = [send(signed_in, path, email=new_email()) for path in paths]
+    assert [answer.status_code for answer in answers] == [303] * 3 + [429] * 2
+    assert answers[-1].headers["Retry-After"] == "3600"
+    assert "Try again in an hour." in answers[-1].text
+    assert send(visitor_of(app), "/forgot", email=new_email()).status_code == 303
 
 
 def test_an_address_that_was_taken_meanwhile_is_refused(

@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 
 from app.dashboard.account_sessions import device_name
+from app.services.accounts import sign_ins
 from tests.client import ApiClient
 from tests.clock import Clock
 from tests.databases import on_both_databases
@@ -54,6 +55,20 @@ def test_all_others_or_all(app: Flask, someone: Someone, clock: Clock) -> None:
     assert answer.headers["Location"] == "/login"
     assert [is_signed_in(client) for client in (here, there, bystander)] == [False, False, True]
     assert "You are signed out everywhere." in here.get("/login").text
+
+
+@on_both_databases
+def test_one_session_too_many_ends_the_one_that_was_not_used_for_longest(
+    app: Flask, someone: Someone, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sign_ins, "MOST", 2)
+    bystander = browser(app, make_someone(app, clock))
+    first, second = browser(app, someone), browser(app, someone)
+    clock.advance(minutes=5)
+    assert is_signed_in(first)
+    third = browser(app, someone)
+    clients = (first, second, third, bystander)
+    assert [is_signed_in(client) for client in clients] == [True, False, True, True]
 
 
 def test_a_session_of_somebody_else_does_not_end(

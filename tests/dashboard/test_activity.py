@@ -18,7 +18,8 @@ from tests.databases import on_both_databases
 from tests.forms import post, text_of
 
 SCRIPT = "<script>alert(1)</script>"
-FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1")
+FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "  =1",
+            "\uff1d1+1", "\u3000@SUM(A1)")  # fmt: skip
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from tests.conftest import Account, SignIn
 from tests.databases import on_both_databases
 from tests.forms import post, text_of
 from tests.images import encoded
-from tests.team import email_of, mails_to
+from tests.people import PASSWORD
+from tests.team import add_invitation, email_of, mails_to
 from tests.workspace import upload
 
 
@@ -176,6 +177,15 @@ def test_once_begun_it_is_not_taken_back(case: Case, clock: Clock) -> None:
     assert answer.status_code == 303
     assert "can't be taken back" in text_of(case.owner.get(answer.headers["Location"]))
     assert case.delete_at is not None
+
+
+def test_nobody_joins_once_it_has_begun(case: Case, client: ApiClient, clock: Clock) -> None:
+    token = add_invitation(case.app, case.account)
+    assert client.get(f"/invitations/{token}").status_code == 200
+    with case.app.app_context(), transaction() as session:
+        session.get_one(Organization, case.account.org_id).deleted_at = clock()
+    answer = post(client, f"/invitations/{token}", password=PASSWORD)
+    assert (answer.status_code, "ask for a new one" in answer.text) == (404, True)
 
 
 def test_deletion_asks_for_the_password_again(case: Case, clock: Clock) -> None:

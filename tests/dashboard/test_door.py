@@ -15,7 +15,7 @@ from app.models import SignIn
 from app.services.accounts import passwords, sign_ins
 from app.services.accounts.sign_ins import Device
 from app.web import links
-from tests.client import ApiClient, unmarked
+from tests.client import ApiClient, client_of, unmarked
 from tests.clock import Clock
 from tests.databases import on_both_databases
 from tests.people import (
@@ -244,6 +244,18 @@ def test_guesses_at_the_password_that_is_asked_again_are_slowed_down(
         assert send(visitor, "/login/again", password="not this one").status_code == 400
     answer = send(visitor, "/login/again", password=PASSWORD)
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
+
+
+def test_who_guesses_elsewhere_keeps_nobody_from_showing_their_password_again(
+    app: Flask, visitor: ApiClient, someone: Someone
+) -> None:
+    sign_in(visitor, someone.email)
+    neighbour = client_of(app)
+    neighbour.environ_base["REMOTE_ADDR"] = visitor.environ_base["REMOTE_ADDR"]
+    for _ in range(10):
+        sign_in(neighbour, someone.email, "not this one")
+    assert sign_in(neighbour, someone.email, "not this one").status_code == 429
+    assert send(visitor, "/login/again", password=PASSWORD).status_code == 303
 
 
 def test_forms_set_nothing_that_they_do_not_show(

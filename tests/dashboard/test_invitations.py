@@ -1,5 +1,6 @@
 """Invitations: from the team page by mail to a new member."""
 
+import re
 from uuid import uuid4
 
 import pytest
@@ -15,6 +16,7 @@ from tests.clock import Clock
 from tests.conftest import Account, SignIn
 from tests.databases import on_both_databases
 from tests.forms import post, text_of
+from tests.people import last_link
 from tests.team import add_invitation, audited, email_of, link_to, mails_to, roles
 
 PASSWORD = "a lamp in the hallway"
@@ -62,6 +64,17 @@ def test_a_stranger_joins_with_a_new_account(
     assert visitor.get(f"{acme.home}/team").status_code == 200
     assert audited(app, acme)[-1] == ("member.joined", {"member": stranger, "role": "viewer"})
     assert open_ones(app, acme) == []
+
+
+def test_a_sign_up_that_nobody_confirmed_keeps_nobody_out(
+    app: Flask, acme: Account, admin: ApiClient, stranger: str
+) -> None:
+    post(client_of(app), "/signup", email=stranger, password="a lamp of somebody else")
+    theirs = last_link(app, stranger)
+    invite(admin, acme, stranger)
+    answer = post(client_of(app), link_to(app, stranger), password=PASSWORD)
+    assert answer.headers["Location"] == acme.home
+    assert client_of(app).get(theirs).status_code == 404
 
 
 def test_a_link_is_good_once(app: Flask, acme: Account, admin: ApiClient, stranger: str) -> None:
@@ -248,6 +261,20 @@ def test_mails_of_a_day_are_limited(
     assert statuses == [303, 303, 429]
     clock.advance(days=1, minutes=1)
     assert invite(admin, acme, f"{uuid4().hex}@example.com") == 303
+
+
+def test_organizations_together_send_an_address_five_invitations_an_hour(
+    app: Flask, acme: Account, globex: Account, sign_in: SignIn, stranger: str
+) -> None:
+    """Also if they revoke it and invite again."""
+    statuses = []
+    for account in (acme, globex) * 3:
+        admin, team = sign_in(account, Role.ADMIN), f"{account.home}/team"
+        statuses.append(invite(admin, account, stranger))
+        for invitation_id in re.findall("invite_[a-z0-9]+", admin.get(team).text):
+            post(admin, f"{team}/invitations/{invitation_id}/revoke")
+    assert statuses == [303] * 5 + [429]
+    assert len(mails_to(app, stranger)) == 5
 
 
 def test_the_page_of_a_stranger_shows_names_as_text(

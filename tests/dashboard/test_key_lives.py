@@ -10,7 +10,7 @@ from sqlalchemy import update
 from app.extensions import transaction
 from app.models import ApiKey, Mode, Organization, Role, new_id
 from app.services.accounts.key_management import MOST_KEYS
-from tests.client import ApiClient, bearer
+from tests.client import ApiClient, bearer, client_of
 from tests.clock import NOON, Clock
 from tests.conftest import Account, KeyMaker
 from tests.conftest import SignIn as SignInMaker
@@ -74,6 +74,22 @@ def test_a_rotated_key_works_as_long_as_was_chosen(
     assert after.original_key_id == before.id
     assert str(after.expires_at).startswith("2027-02-18")
     assert audited(app, acme)[-1][0] == "key.rotated"
+
+
+@on_both_databases
+def test_keys_of_admins_do_not_look_after_billing(
+    app: Flask, acme: Account, admin: ApiClient, sign_in: SignInMaker
+) -> None:
+    """Only owners do, on the pages too; 501 is what the server says without a payment provider."""
+
+    def portal(key: str) -> int:
+        return client_of(app).post("/billing/portal", headers=bearer(key)).status_code
+
+    assert portal(acme.key) == 501
+    assert portal(shown_key(create(sign_in(acme, Role.OWNER), acme))) == 501
+    assert portal(shown_key(create(admin, acme))) == 403
+    (of_owner, _) = rows(app, acme)
+    assert portal(shown_key(rotate(admin, acme, of_owner.id, "none"))) == 403
 
 
 def test_rotation_does_not_lengthen_a_life(

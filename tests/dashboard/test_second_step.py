@@ -5,10 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pyotp
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.extensions import transaction
 from app.models import Mail, User
+from app.services.accounts import one_time_codes, sign_ins
+from app.services.accounts.sign_ins import Device
 from app.web.requirements import Member
 from app.web.requirements import User as Person
 from tests.architecture.test_pages import SAME_SITE, call, pages, path_of
@@ -19,6 +21,8 @@ from tests.conftest import Account
 from tests.conftest import SignIn as SignInMaker
 from tests.dashboard.test_security import HOME, add_passkey, sessions_of, turn_on
 from tests.databases import on_both_databases
+from tests.people import PASSWORD, last_link, mails_to, make_someone, send
+from tests.team import email_of
 
 NEXT = "/account/security"
 
@@ -99,6 +103,20 @@ def test_the_step_is_for_who_has_shown_a_password_within_ten_minutes(
         ):
             assert (answer.status_code, answer.headers["Location"]) == (303, "/login")
         assert not is_signed_in(client)
+
+
+def test_a_password_that_was_changed_is_half_of_nothing(
+    app: Flask, visitor: ApiClient, clock: Clock
+) -> None:
+    """Whoever knew the old one may still have the page for the code open."""
+    secret = one_time_codes.new_secret()
+    someone = make_someone(app, clock, totp_secret=secret)
+    send(visitor, "/login", email=someone.email, password=PASSWORD)
+    assert visitor.get("/login/code").status_code == 200
+    send(client_of(app), "/forgot", email=someone.email)
+    send(client_of(app), last_link(app, someone.email), password="another lamp in the cellar")
+    assert enter(visitor, pyotp.TOTP(secret).at(clock())).headers["Location"] == "/login"
+    assert not is_signed_in(visitor)
 
 
 def test_who_is_half_signed_in_sees_no_page_of_a_person(
@@ -221,6 +239,17 @@ def test_a_passkey_shows_again_who_is_there(
     assert person.get(f"{HOME}/app").status_code == 200
 
 
+def test_who_has_only_passkeys_is_told_of_a_password_that_is_set_by_mail(
+    app: Flask, person: ApiClient
+) -> None:
+    add_passkey(person)
+    email = email_of(app, person.user_id)
+    send(client_of(app), "/forgot", email=email)
+    send(client_of(app), last_link(app, email), password=PASSWORD)
+    assert mails_to(app, email)[-1].subject == "Your password was changed"
+    assert not is_signed_in(person)
+
+
 @pytest.mark.parametrize("target", ["https://a.example/", "//a.example", "/\\a.example"])
 def test_a_passkey_leads_to_own_pages_only(app: Flask, person: ApiClient, target: str) -> None:
     device, browser = add_passkey(person), client_of(app)
@@ -237,3 +266,23 @@ def test_the_session_is_not_one_that_was_planted(app: Flask, person: ApiClient) 
     assert use_passkey(browser, device).status_code == 303
     with browser.session_transaction() as session:
         assert session["_user_id"] != "a planted token"
+
+
+def test_a_password_alone_gives_staff_no_other_factor(
+    app: Flask, acme: Account, sign_in: SignInMaker, clock: Clock
+) -> None:
+    staff = sign_in(acme, is_staff=True, second_factor=True)
+    device = add_passkey(staff)
+    thief = client_of(app)
+    with app.app_context(), transaction() as session:
+        session.change(update(User).where(User.id == staff.user_id).values(password_hash="a hash"))
+        by_password = sign_ins.begin(
+            session, staff.user_id, Device("192.0.2.1", ""), clock(), second_factor=False
+        )
+    with thief.session_transaction() as cookie:
+        cookie["_user_id"] = by_password
+    for path in ("passkeys/options", "passkeys", f"passkeys/{device.passkey_id}/remove", "app"):
+        answer = thief.post(f"{HOME}/{path}", headers=SAME_SITE)
+        assert (answer.status_code, "your passkey first" in answer.text) == (403, True), path
+    use_passkey(thief, device, "/login/again/passkey")
+    assert thief.post(f"{HOME}/passkeys/options", headers=SAME_SITE).status_code == 200

@@ -11,13 +11,13 @@ from flask import Flask
 from app.extensions import transaction
 from app.models import ApiKey, Mode, Organization, Role, User
 from app.services import audit
-from tests.client import Answer, ApiClient, bearer
+from tests.client import Answer, ApiClient, bearer, client_of
 from tests.clock import Clock
 from tests.conftest import PATIENCE_SECONDS, Account, KeyMaker, SignIn
 from tests.databases import on_both_databases, statements
 from tests.forms import post, text_of
 from tests.people import new_email
-from tests.team import add_invitation, add_member, audited, email_of, mails_to, roles
+from tests.team import add_invitation, add_member, audited, email_of, link_to, mails_to, roles
 
 SCRIPT = "<script>alert(1)</script>"
 PAUSE_SECONDS = 0.5
@@ -164,6 +164,21 @@ def test_a_removed_member_is_out_at_once_and_their_keys_stay(
     assert ("member.removed", {"member": None, "role": None}) in audited(app, acme)
     assert mails_to(app, email)[-1].subject.startswith("You were removed")
     assert post(owner, f"{team(acme)}/{member.user_id}/remove").status_code == 404
+
+
+@on_both_databases
+@pytest.mark.parametrize("how", ["remove", "role"])
+def test_who_may_not_invite_any_more_has_no_way_back_in(
+    app: Flask, acme: Account, sign_in: SignIn, owner: ApiClient, how: str
+) -> None:
+    """By an invitation to another address of theirs."""
+    rogue, second = sign_in(acme, Role.ADMIN), new_email()
+    post(rogue, f"{team(acme)}/invitations", email=second, role="admin")
+    post(owner, f"{team(acme)}/invitations", email=new_email(), role="member")
+    post(owner, f"{team(acme)}/{rogue.user_id}/{how}", role="member")
+    assert client_of(app).get(link_to(app, second)).status_code == 404
+    assert owner.get(team(acme)).text.count("/revoke") == 1
+    assert ("invitation.revoked", {"email": None, "role": None}) in audited(app, acme)
 
 
 def test_people_leave(app: Flask, acme: Account, sign_in: SignIn) -> None:

@@ -8,11 +8,11 @@ from traceback import format_exception
 import pytest
 from sqlalchemy import select, update
 
-from app.models import ApiKey, UsageCounter
+from app.models import ApiKey, Role, UsageCounter
 from app.services.library import collections
 from app.tenancy import TenantSession
 from tests.client import Answer, ApiClient, bearer
-from tests.conftest import Account
+from tests.conftest import Account, SignIn
 from tests.databases import on_both_databases
 from tests.services.billing.faults import told
 
@@ -72,7 +72,9 @@ def test_what_another_request_can_have_caused_is_a_409(
 ) -> None:
     answer = ask(rule)
     assert (answer.status_code, answer.json["code"]) == (409, "conflict")
-    assert [(level, event) for level, event, _ in logged(caplog)] == [("WARNING", "conflict")]
+    [(level, event, error)] = logged(caplog)
+    assert (level, event) == ("WARNING", "conflict")
+    assert "parameters hidden" in str(error), "parameters hold secrets"
 
 
 @pytest.mark.parametrize("rule", [without_a_name, fewer_than_none])
@@ -87,3 +89,18 @@ def test_what_only_a_defect_can_have_caused_is_a_500_and_logged(
     assert (level, event) == ("ERROR", "defect")
     assert rule.__name__ in "".join(format_exception(error))
     assert "constraint" not in answer.text.lower()
+
+
+def test_a_nul_is_refused_wherever_a_page_takes_text(
+    acme: Account, sign_in: SignIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    owner = sign_in(acme, Role.OWNER)
+    for path in (
+        "/dashboard/a%00b",
+        f"{acme.home}/keys/a%00b",
+        f"{acme.home}/keys?before=a%00b",
+        f"{acme.home}/team?q=a%00b",
+        f"{acme.home}/team/a%00b",
+    ):
+        assert owner.get(path).status_code < 500, path
+    assert not logged(caplog)

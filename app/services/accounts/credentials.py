@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from app.models import User
 from app.services.accounts import identity, passwords
+from app.services.accounts.keys import digest
 from app.tenancy import TenantSession
 
 
@@ -30,3 +31,9 @@ def check(session: TenantSession, email: str, password: str) -> Proven | None:
 def is_own_password(session: TenantSession, user_id: str, password: str) -> bool:
     """Whether a signed-in person has typed their password."""
     return passwords.is_right(password, session.get_one(User, user_id).password_hash)
+
+
+def password_mark(session: TenantSession, user_id: str) -> str | None:
+    """A text that changes with the password and does not tell it; None without a password."""
+    user = session.get(User, user_id)
+    return digest(user.password_hash) if user and user.password_hash else None

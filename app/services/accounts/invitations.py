@@ -5,7 +5,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, exists, func, select
 
 from app.errors import Conflict, Forbidden, NotFound, RateLimited
 from app.models import (
@@ -20,7 +20,7 @@ from app.models import (
     new_id,
 )
 from app.services import audit, mail
-from app.services.accounts import identity, members, passwords
+from app.services.accounts import identity, mailed_links, members, passwords
 from app.services.accounts.keys import digest
 from app.services.accounts.permissions import Action
 from app.services.accounts.principal import Principal
@@ -44,7 +44,8 @@ GONE = (
 
 @dataclass(frozen=True)
 class Invited:
-    """An invitation as its reader sees it. ``has_account`` is whether the address has one."""
+    """An invitation as its reader sees it. ``has_account`` is whether the address has an account
+    that is more than an unconfirmed sign-up."""
 
     org_id: str
     organization: str
@@ -146,11 +147,16 @@ def find(session: TenantSession, token: str, now: datetime) -> Invited:
             select(Invitation, Organization, User)
             .join(Organization, Organization.id == Invitation.org_id)
             .outerjoin(User, User.id == Invitation.invited_by)
-            .where(Invitation.digest == digest(token), Invitation.expires_at > now)
+            .where(
+                Invitation.digest == digest(token),
+                Invitation.expires_at > now,
+                Organization.deleted_at.is_(None),
+            )
         ).one_or_none()
     if row is None:
         raise NotFound(GONE)
     invitation, organization, inviter = row
+    user = identity.find_user(session, invitation.email)
     return Invited(
         org_id=organization.id,
         organization=organization.name,
@@ -159,7 +165,7 @@ def find(session: TenantSession, token: str, now: datetime) -> Invited:
         role=Role(invitation.role),
         invited_by=inviter.display_name if inviter else None,
         expires_at=invitation.expires_at,
-        has_account=identity.find_user(session, invitation.email) is not None,
+        has_account=user is not None and not _is_vacant(session, user),
     )
 
 
@@ -195,9 +201,28 @@ def open_account(
         session, email, now, password_hash=password_hash, confirmed_at=now
     )
     if user_id is None:
-        raise Conflict("This address has an account by now. Sign in to accept the invitation.")
+        user_id = _take_vacant(session, email, password_hash, now)
     accept(session, token, user_id, address, now)
     return user_id
+
+
+def _take_vacant(session: TenantSession, email: str, password_hash: str, now: datetime) -> str:
+    """Give a vacant account to who has the mailbox. Returns the user's id. Raises Conflict if it
+    is not vacant."""
+    user = identity.find_user(session, email)
+    if user is None or not _is_vacant(session, user):
+        raise Conflict("This address has an account by now. Sign in to accept the invitation.")
+    user.email, user.password_hash, user.confirmed_at = email, password_hash, now
+    mailed_links.withdraw(session, user.id)
+    return user.id
+
+
+def _is_vacant(session: TenantSession, user: User) -> bool:
+    """Whether somebody has typed the address at sign-up, and nobody has confirmed it: a stranger's
+    sign-up must not keep the owner of the mailbox out."""
+    is_member = exists().where(Membership.user_id == user.id)
+    nobody_s = user.confirmed_at is None and user.password_hash is None
+    return nobody_s and not session.scalar(select(is_member))
 
 
 def organizations_with_expired(session: TenantSession, now: datetime) -> set[tuple[str]]:

@@ -12,12 +12,22 @@ import string
 import zlib
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, update
 
 from app.config import TEST_IMAGES_PER_DAY
 from app.errors import EmailUnconfirmed, Unauthenticated
 from app.extensions import transaction
-from app.models import Actor, ActorKind, ApiKey, Mode, Organization, Plan, new_id
+from app.models import (
+    Actor,
+    ActorKind,
+    ApiKey,
+    Membership,
+    Mode,
+    Organization,
+    Plan,
+    Role,
+    new_id,
+)
 from app.models.types import digits_of
 from app.services import audit
 from app.services.accounts.principal import Allowance, Principal
@@ -243,13 +253,15 @@ def replace(
     now: datetime,
 ) -> ApiKey | None:
     """Make a key with the name, scopes, mode and expiry of ``old``, and its rate limit. The old key
-    works for ``overlap`` still. None if it was replaced or revoked, or has expired."""
+    works for ``overlap`` still. A live key counts as made by the person who replaces it, because
+    they know the new secret. None if it was replaced or revoked, or has expired."""
     ends = {"expires_at": min(old.expires_at or now + overlap, now + overlap)}
     ended = update(ApiKey).where(ApiKey.id == old.id, ApiKey.replaced_at.is_(None), is_usable(now))
     if not session.change(
         ended.values(replaced_at=now, **(ends if overlap else {"revoked_at": now}))
     ):
         return None
+    is_taken_over = actor.kind is ActorKind.USER and old.mode == Mode.LIVE
     new = ApiKey(
         id=new_id("key", now),
         org_id=old.org_id,
@@ -258,7 +270,7 @@ def replace(
         mode=old.mode,
         scopes=old.scopes,
         created_at=now,
-        created_by=old.created_by,
+        created_by=actor.id if is_taken_over else old.created_by,
         expires_at=old.expires_at,
         original_key_id=old.original_key_id or old.id,
         **stored(secret),
@@ -268,6 +280,19 @@ def replace(
     rotation = {"key": new.id, "replaces": old.id, "name": new.name, "oldKeyEnds": now + overlap}
     audit.record(session, actor, "key.rotated", {}, rotation, now)
     return new
+
+
+def is_of_an_owner(session: TenantSession, key_id: str) -> bool:
+    """Whether an owner made the key, or it came with the account: only those look after billing."""
+    is_owner = exists().where(
+        Membership.org_id == ApiKey.org_id,
+        Membership.user_id == ApiKey.created_by,
+        Membership.role == Role.OWNER,
+    )
+    trusted = select(ApiKey.id).where(
+        ApiKey.id == key_id, or_(ApiKey.created_by.is_(None), is_owner)
+    )
+    return session.scalar(trusted) is not None
 
 
 def is_usable(now: datetime) -> ColumnElement[bool]:

@@ -6,9 +6,9 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, case, exists, func, or_, select, update
 
 from app.errors import BadRequest, Conflict, NotFound, RoleTooLow
-from app.models import Membership, Organization, Passkey, Role, SignIn, User
+from app.models import Invitation, Membership, Organization, Passkey, Role, SignIn, User
 from app.services import audit, mail
-from app.services.accounts.permissions import Action
+from app.services.accounts.permissions import Action, may
 from app.services.accounts.principal import Principal
 from app.tenancy import TenantSession
 
@@ -112,8 +112,9 @@ def _members(session: TenantSession, condition: ColumnElement[bool], page: int) 
 def change_role(
     session: TenantSession, principal: Principal, user_id: str, role: str, site: str, now: datetime
 ) -> None:
-    """Give a member one of the ``ASSIGNABLE`` roles and tell them by mail. Raises NotFound,
-    BadRequest, RoleTooLow, and Conflict for the last owner."""
+    """Give a member one of the ``ASSIGNABLE`` roles and tell them by mail. With a role that may not
+    invite, the invitations that they sent end. Raises NotFound, BadRequest, RoleTooLow, and
+    Conflict for the last owner."""
     principal = lock(session, principal)
     membership = _manageable(session, principal, user_id)
     chosen = assignable(role)
@@ -121,6 +122,8 @@ def change_role(
         return
     _keep_an_owner(session, membership)
     _set_role(session, principal, membership, chosen, now)
+    if not may(chosen, Action.MANAGE_TEAM):
+        _revoke_invitations_by(session, principal, user_id, now)
     if user_id != principal.actor.id:
         link = f"{site}/dashboard/{principal.slug}"
         _tell(session, principal, user_id, "role_changed", now, role=role, link=link)
@@ -160,11 +163,13 @@ def make_owner(
 
 
 def remove(session: TenantSession, principal: Principal, user_id: str, now: datetime) -> None:
-    """Remove a member and tell them by mail. The keys that they made stay, because those are the
-    organization's. Raises NotFound, RoleTooLow, and Conflict for the last owner."""
+    """Remove a member and tell them by mail. The invitations that they sent end. The keys that they
+    made stay, because those are the organization's. Raises NotFound, RoleTooLow, and Conflict for
+    the last owner."""
     principal = lock(session, principal)
     membership = _manageable(session, principal, user_id)
     _end(session, principal, membership, "member.removed", now)
+    _revoke_invitations_by(session, principal, user_id, now)
     _tell(session, principal, user_id, "removed", now)
 
 
@@ -221,6 +226,18 @@ def _end(
     before = {"member": email, "role": membership.role}
     session.delete(membership)
     audit.record(session, principal.actor, action, before, {"member": None, "role": None}, now)
+
+
+def _revoke_invitations_by(
+    session: TenantSession, principal: Principal, user_id: str, now: datetime
+) -> None:
+    """End the invitations of who may not invite any more: one may be to an address of their own."""
+    sent = session.scalars(select(Invitation).where(Invitation.invited_by == user_id)).all()
+    for invitation in sent:
+        before = {"email": invitation.email, "role": invitation.role}
+        after = dict.fromkeys(before)
+        session.delete(invitation)
+        audit.record(session, principal.actor, "invitation.revoked", before, after, now)
 
 
 def _tell(

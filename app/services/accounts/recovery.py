@@ -4,9 +4,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.models import LinkPurpose
+from app.models import LinkPurpose, User
 from app.services import mail
-from app.services.accounts import identity, mailed_links, passwords, sign_ins, sign_up
+from app.services.accounts import identity, mailed_links, passkeys, passwords, sign_ins, sign_up
 from app.services.accounts.confirmation import mark_confirmed
 from app.tenancy import TenantSession
 
@@ -32,7 +32,7 @@ def send_link(session: TenantSession, email: str, site: str, now: datetime) -> N
         mail.queue(session, email, "no-account", now, email=email, url=f"{site}/signup")
         return
     token = mailed_links.issue(session, user, LinkPurpose.RESET, now)
-    letter = "reset" if user.password_hash else "claim"
+    letter = "claim" if _is_unclaimed(session, user) else "reset"
     mail.queue(session, user.email, letter, now, email=user.email, url=f"{site}/reset/{token}")
 
 
@@ -43,7 +43,7 @@ def reset(session: TenantSession, token: str, password: str, site: str, now: dat
     password_hash = passwords.hashed(password, user.email)
     mailed_links.use(session, link)
     mailed_links.withdraw(session, user.id)
-    is_claim = user.password_hash is None
+    is_claim = _is_unclaimed(session, user)
     user.password_hash = password_hash
     mark_confirmed(session, user.id, now)
     sign_up.ensure_organization(session, user, now)
@@ -51,6 +51,11 @@ def reset(session: TenantSession, token: str, password: str, site: str, now: dat
     if not is_claim:
         tell_password_changed(session, user.email, site, now)
     return Reset(user.id, needs_code=user.totp_secret is not None, is_claim=is_claim)
+
+
+def _is_unclaimed(session: TenantSession, user: User) -> bool:
+    """Whether nobody can sign in yet: there is neither a password nor a passkey."""
+    return user.password_hash is None and not passkeys.list_of(session, user.id)
 
 
 def tell_password_changed(session: TenantSession, email: str, site: str, now: datetime) -> None:

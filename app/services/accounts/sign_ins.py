@@ -16,6 +16,8 @@ from app.tenancy import TenantSession
 IDLE = timedelta(days=14)
 """A session ends when it was not used for this long."""
 LONGEST = timedelta(days=90)
+MOST = 100
+"""Sessions of a person. One more ends the one that was not used for longest."""
 SEEN_RESOLUTION = timedelta(minutes=5)
 """``last_seen_at`` is written at most this often."""
 RECENT = timedelta(minutes=10)
@@ -78,6 +80,9 @@ def begin(
         )
     )
     session.flush()
+    newest = select(SignIn.id).where(SignIn.user_id == user_id)
+    kept = newest.order_by(SignIn.last_seen_at.desc(), SignIn.id.desc()).limit(MOST)
+    session.change(delete(SignIn).where(SignIn.user_id == user_id, SignIn.id.not_in(kept)))
     return token
 
 
