@@ -8,6 +8,8 @@ from uuid import uuid4
 
 import pytest
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from app.adapters.payments.interface import CustomerGone, Invoice, Price
 from app.adapters.payments.stripe import StripePayments
@@ -121,7 +123,7 @@ def test_what_another_version_has_kept_is_asked_for_again(redis: Redis) -> None:
 
 def test_without_redis_everybody_asks() -> None:
     payments, place = Asked(), standing()
-    with Redis(host="127.0.0.1", port=1, retry=None) as nobody:
+    with Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0)) as nobody:
         for _ in range(2):
             assert cache_of(payments, nobody).invoices(place) == [INVOICE]
     assert len(payments.asked) == 2
