@@ -49,7 +49,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "tests/services/accounts/test_passkeys.py"),
     "app/services/accounts/getting_started.py": ("tests/dashboard/test_overview.py",),
     "app/services/accounts/security.py": ("tests/dashboard/test_security.py",),
-    "app/services/accounts/invitations.py": ("tests/dashboard/test_invitations.py",),
+    "app/services/accounts/invitations.py": ("tests/dashboard/test_invitations.py",
+    "tests/dashboard/test_deletion.py"),
     "app/services/accounts/members.py": ("tests/dashboard/test_team.py",
     "tests/services/accounts/test_members.py"),
     "app/services/accounts/organizations.py": ("tests/dashboard/test_organizations.py",),
@@ -57,6 +58,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "app/services/accounts/keys.py": (
         "tests/services/accounts/test_keys.py", "tests/services/accounts/test_key_use.py",
         "tests/web/test_requirements.py", "tests/api/test_account.py",
+        "tests/dashboard/test_key_lives.py",
     ),
     "app/dashboard/keys.py": (
         "tests/dashboard/test_keys.py", "tests/dashboard/test_key_lives.py",
@@ -64,14 +66,16 @@ TESTS: dict[str, tuple[str, ...]] = {
     "app/services/accounts/key_management.py": (
         "tests/dashboard/test_keys.py", "tests/dashboard/test_key_lives.py",
     ),
-    "app/services/accounts/credentials.py": ("tests/dashboard/test_door.py",),
+    "app/services/accounts/credentials.py": ("tests/dashboard/test_door.py",
+    "tests/dashboard/test_second_step.py"),
     "app/services/accounts/mailed_links.py": ("tests/dashboard/test_mailed.py",
     "tests/dashboard/test_account.py"),
     "app/services/accounts/passwords.py": ("tests/services/accounts/test_passwords.py",
     "tests/dashboard/test_mailed.py",
     "tests/dashboard/test_door.py"),
     "app/services/accounts/profile.py": ("tests/dashboard/test_account.py",),
-    "app/services/accounts/recovery.py": ("tests/dashboard/test_mailed.py",),
+    "app/services/accounts/recovery.py": ("tests/dashboard/test_mailed.py",
+    "tests/dashboard/test_second_step.py"),
     "app/services/accounts/sign_ins.py": ("tests/dashboard/test_account_sessions.py",
     "tests/dashboard/test_door.py", "tests/web/test_sessions.py"),
     "app/services/accounts/sign_up.py": ("tests/dashboard/test_mailed.py",),
@@ -94,7 +98,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "app/web/challenges.py": ("tests/dashboard/test_security.py",
     "tests/dashboard/test_second_step.py"),
     "app/web/limits.py": ("tests/web/test_limits.py",),
-    "app/web/throttle.py": ("tests/dashboard/test_door.py", "tests/dashboard/test_mailed.py"),
+    "app/web/throttle.py": ("tests/dashboard/test_door.py", "tests/dashboard/test_mailed.py",
+    "tests/dashboard/test_account.py"),
 }  # fmt: skip
 """Module → the tests that should notice its mistakes, the quickest first."""
 LIBRARIES = (
