@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import ConsoleMessage, Page, Response, ViewportSize
+from playwright.sync_api import ConsoleMessage, Page, Request, Response, ViewportSize
 
 AXE = Path(__file__).with_name("axe.min.js").read_text()
 """axe-core 4.14.1 (npm), MPL-2.0: see axe.LICENSE.txt."""
@@ -29,9 +29,13 @@ def audit(page: Page, url: str, *, status: int = 200) -> None:
         if answer.status >= 400 and not answer.request.is_navigation_request():
             problems.append(f"{answer.status} {answer.url}")
 
+    def fail(asked: Request) -> None:
+        if asked.failure != "net::ERR_ABORTED":  # the page was left before its icon had come
+            problems.append(f"{asked.failure}: {asked.url}")
+
     page.on("console", hear)
     page.on("response", look)
-    page.on("requestfailed", lambda asked: problems.append(f"failed: {asked.url}"))
+    page.on("requestfailed", fail)
     page.on("pageerror", lambda error: problems.append(f"script: {error}"))
     for screen in SCREENS:
         for scheme in ("light", "dark"):
