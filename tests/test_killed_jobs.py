@@ -125,7 +125,10 @@ def test_a_data_export_whose_worker_is_killed_ends_whole(service: Service) -> No
     def state(column: str) -> Any:
         return ask(service, f"SELECT {column} FROM data_exports WHERE id = ?", export_id)[0]
 
-    wait_until(lambda: state("processed") > 0, "the export to be under way", PATIENCE_SECONDS)
+    wait_until(
+        lambda: state("status") == "running", "the export to be under way", PATIENCE_SECONDS, 0.005
+    )
+    assert kill(service, "app.worker.job_process")
     assert kill(service, "app.worker")
     assert state("status") == "running"
     wait_until(lambda: state("status") == "done", "the export to be done", PATIENCE_SECONDS)
