@@ -78,9 +78,7 @@ def main() -> int:
         server = stack.enter_context(postgresql_server(folder))
         databases = _databases(stack, folder, server, redis_url, options.assets)
         for database, app in databases.items():
-            empty, large = (
-                _organization(app, f"{size} organization") for size in ("An", "A large")
-            )
+            empty, large = _organization(app, "empty"), _organization(app, "large")
             _fill(app, large)
             tell(f"{database} is filled")
             timings = _measure(app, empty, large, options.rounds)
