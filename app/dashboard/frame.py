@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Response, current_app, request
-from werkzeug.exceptions import HTTPException
+from flask import Response, current_app, request, url_for
 
 from app.extensions import transaction
 from app.models import Mode
@@ -22,28 +21,28 @@ from app.web.sessions import person
 
 ORGANIZATION_PAGES = {
     "": (
-        ("Overview", "layout-dashboard", ""),
-        ("Usage", "chart-column", "/usage"),
-        ("Playground", "sparkles", "/playground"),
-        ("Library", "images", "/library"),
-        ("Presets", "sliders-horizontal", "/presets"),
-        ("Exports", "package", "/exports"),
+        ("Overview", "layout-dashboard", "dashboard.overview.show"),
+        ("Usage", "chart-column", "dashboard.usage.show"),
     ),
-    "Build": (("API keys", "key-round", "/keys"), ("Documentation", "book-open", "/docs")),
+    "Build": (
+        ("API keys", "key-round", "dashboard.keys.index"),
+        ("Documentation", "book-open", "docs.pages.playground"),
+    ),
     "Organization": (
-        ("Team", "users", "/team"),
-        ("Billing", "credit-card", "/billing"),
-        ("Settings", "settings", "/settings"),
-        ("Audit log", "scroll-text", "/activity"),
+        ("Team", "users", "dashboard.team.show"),
+        ("Billing", "credit-card", "dashboard.billing.show"),
+        ("Settings", "settings", "dashboard.settings.show"),
+        ("Audit log", "scroll-text", "dashboard.activity.show"),
     ),
 }
-"""Group → pages as text, icon and path below ``/dashboard/<slug>``; ``/docs`` is the site's own."""
+"""Group → pages as text, icon and endpoint: of the organization, or of the site."""
+HOME = "dashboard.overview.show"
+"""All other pages stand below this one."""
 PERSONAL_PAGES = (
     ("Profile", "circle-user", "/account"),
     ("Security", "shield", "/account/security"),
     ("Sessions", "monitor", "/account/sessions"),
 )
-DOCS = "/docs"
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ def _frame() -> Frame:
         organization=organization,
         organizations=organizations,
         plan=month.plan,
-        navigation=_navigation(f"/dashboard/{organization.slug}"),
+        navigation=_navigation(organization.slug),
         used=month.used,
         limit=month.limit,
         resets=f"{month.reset_date.day} {month.reset_date:%b}",
@@ -120,32 +119,25 @@ def _frame() -> Frame:
     )
 
 
-def _navigation(home: str) -> list[Group]:
-    """The pages that are there and that the person's role may see."""
-    query = "?mode=test" if principal().mode is Mode.TEST else ""
-    groups = []
-    for title, pages in ORGANIZATION_PAGES.items():
-        entries = [
-            Entry(text, icon, path, is_current=False)
-            if path == DOCS
-            else Entry(text, icon, f"{home}{path}{query}", _is_current(home, path))
-            for text, icon, path in pages
-            if path == DOCS or _may_open(f"{home}{path}")
-        ]
-        groups.append(Group(title, entries))
-    return groups
+def _navigation(slug: str) -> list[Group]:
+    """The pages that the person's role may see."""
+    return [
+        Group(title, [entry for page in pages if (entry := _entry(slug, *page))])
+        for title, pages in ORGANIZATION_PAGES.items()
+    ]
 
 
-def _is_current(home: str, path: str) -> bool:
-    below = request.path.removeprefix(home)
-    return below == path or (path != "" and below.startswith(f"{path}/"))
-
-
-def _may_open(path: str) -> bool:
-    """Whether the view of the path lets the person in."""
-    try:
-        endpoint, _ = current_app.create_url_adapter(request).match(path, method="GET")  # type: ignore[union-attr]  # there is a request
-    except HTTPException:
-        return False
+def _entry(slug: str, text: str, icon: str, endpoint: str) -> Entry | None:
+    """The link to a page, or None if its view would not let the person in."""
     requirement = getattr(current_app.view_functions[endpoint], "requirement", None)
-    return isinstance(requirement, Member) and principal().may(requirement.action)
+    if not isinstance(requirement, Member):
+        return Entry(text, icon, url_for(endpoint), is_current=False)
+    if not principal().may(requirement.action):
+        return None
+    path = url_for(endpoint, slug=slug)
+    query = "?mode=test" if principal().mode is Mode.TEST else ""
+    return Entry(text, icon, path + query, _is_current(path, url_for(HOME, slug=slug)))
+
+
+def _is_current(path: str, home: str) -> bool:
+    return request.path == path or (path != home and request.path.startswith(f"{path}/"))

@@ -67,7 +67,13 @@ def a_frame(clock: Clock) -> Frame:
         Belonging("org_2", "W" * 255, "long"),
     ]
     navigation = [
-        Group(title, [Entry(text, icon, f"#{path}", path == "/keys") for text, icon, path in pages])
+        Group(
+            title,
+            [
+                Entry(text, icon, f"#{endpoint}", endpoint == "dashboard.keys.index")
+                for text, icon, endpoint in pages
+            ],
+        )
         for title, pages in ORGANIZATION_PAGES.items()
     ]
     return Frame(
