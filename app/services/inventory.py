@@ -157,7 +157,7 @@ def _expected_keys(session: TenantSession, keys: Sequence[str], org_ids: set[str
     data = select(DataExport).where(
         DataExport.org_id.in_(org_ids), DataExport.status.in_(data_exports.UNFINISHED)
     )
-    known |= {data_exports.zip_key(export) for export in session.scalars(data)}
+    known |= {data_exports.zip_key(export, export.attempts) for export in session.scalars(data)}
     for column in (Rendition.storage_key, DiscardedObject.storage_key):
         known.update(
             session.scalars(

@@ -2,8 +2,12 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from io import BytesIO
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 from urllib.parse import urlsplit
 from zipfile import ZipFile
@@ -23,11 +27,12 @@ from app.models import (
     Mode,
     Role,
     User,
+    new_id,
 )
 from app.services import inventory
 from app.services.accounts.keys import digest, parse
 from app.services.deletion import rows
-from app.services.exports import data_export_worker
+from app.services.exports import data_export_worker, data_exports
 from app.services.exports.data_export_worker import MAX_ATTEMPTS
 from app.services.exports.leased_zips import LEASE
 from app.services.sweep import sweep
@@ -212,6 +217,25 @@ def test_one_runs_at_a_time_and_a_new_one_replaces_the_last(case: Case) -> None:
     )
 
 
+@on_both_databases
+def test_of_two_requests_at_one_moment_one_makes_an_export(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = Barrier(2)
+
+    def meet(prefix: str, now: datetime) -> str:
+        """Wait until both have seen that there is no export, if both get so far."""
+        with suppress(BrokenBarrierError):
+            both.wait(0.5)
+        return new_id(prefix, now)
+
+    monkeypatch.setattr(data_exports, "new_id", meet)
+    with ThreadPoolExecutor(2) as threads:
+        answers = list(threads.map(lambda _: case.ask(), range(2)))
+    assert [answer.status_code for answer in answers] == [303, 303]
+    assert len(case.exports()) == 1
+
+
 def test_who_asked_gets_a_mail(case: Case) -> None:
     case.ask()
     case.work()
@@ -265,6 +289,7 @@ def test_another_worker_goes_on_where_one_died(case: Case) -> None:
     done = case.work()
     assert (done.status, done.attempts) == ("done", 2)
     assert str(done.storage_key).endswith("-2.zip")
+    assert case.discarded() == [f"data-exports/{case.account.org_id}/{row.id}-1.zip"]
 
 
 def test_who_lost_the_lease_finishes_nothing(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:

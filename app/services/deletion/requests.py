@@ -21,6 +21,7 @@ from app.models import (
     User,
 )
 from app.services import audit, mail
+from app.services.accounts import members
 from app.services.accounts.permissions import Action
 from app.services.accounts.principal import Principal
 from app.services.library import facet_counts, storage_quota
@@ -73,8 +74,9 @@ def ask(
 
     Raises RoleTooLow, and BadRequest unless ``typed_name`` is the organization's name.
     """
+    principal = members.lock(session, principal)
     principal.require(Action.DELETE)
-    organization = session.get_one(Organization, principal.org_id, with_for_update=True)
+    organization = session.get_one(Organization, principal.org_id)
     if organization.delete_at:
         return
     if typed_name.split() != organization.name.split():
@@ -92,8 +94,9 @@ def take_back(session: TenantSession, principal: Principal, site: str, now: date
 
     Raises RoleTooLow, and Conflict once the worker has begun.
     """
+    principal = members.lock(session, principal)
     principal.require(Action.DELETE)
-    organization = session.get_one(Organization, principal.org_id, with_for_update=True)
+    organization = session.get_one(Organization, principal.org_id)
     planned = organization.delete_at
     if planned is None:
         return

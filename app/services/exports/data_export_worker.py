@@ -72,7 +72,10 @@ def _claim(session: TenantSession, export_id: str, now: datetime) -> DataExport 
         )
     ):
         return None
-    return session.scalars(select(DataExport).where(DataExport.id == export_id)).one()
+    claimed = session.scalars(select(DataExport).where(DataExport.id == export_id)).one()
+    if claimed.attempts > 1:
+        discarded_objects.discard(session, [zip_key(claimed, claimed.attempts - 1)])
+    return claimed
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,10 @@ class _Packing:
     def run(self) -> None:
         claimed, storage = self.claimed, self.context.storage
         archive = data_export_files.zip_of(claimed.org_id, self.context, self.progress)
+        key = zip_key(claimed, claimed.attempts)
         try:
-            LeasedZip(storage, zip_key(claimed), self._renew).put(archive)
-            self._finish(storage.size(zip_key(claimed)) or 0)
+            LeasedZip(storage, key, self._renew).put(archive)
+            self._finish(key, storage.size(key) or 0)
         except LeaseLost:
             log.info("data_export.lost", export_id=claimed.id, attempt=claimed.attempts)
 
@@ -99,10 +103,10 @@ class _Packing:
         with transaction(self.claimed.org_id) as session:
             return session.change(self._mine.values(**lease, **self._counts)) == 1
 
-    def _finish(self, size: int) -> None:
+    def _finish(self, key: str, size: int) -> None:
         """Mark the export done and mail who asked for it. If it was claimed by another worker
         meanwhile, discard the ZIP."""
-        now, key = self.context.clock(), zip_key(self.claimed)
+        now = self.context.clock()
         done = {
             "status": DataExportStatus.DONE,
             "storage_key": key,

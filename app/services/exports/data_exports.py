@@ -17,6 +17,7 @@ from app.adapters.storage.interface import Storage
 from app.errors import Conflict, NotFound
 from app.models import DataExport, DataExportStatus, Organization, new_id
 from app.services import audit, discarded_objects
+from app.services.accounts import members
 from app.services.accounts.permissions import Action
 from app.services.accounts.principal import Principal
 from app.services.exports.leased_zips import LEASE
@@ -50,9 +51,9 @@ def create(session: TenantSession, principal: Principal, now: datetime) -> DataE
 
     Raises RoleTooLow, and Conflict while another export is unfinished.
     """
-    principal.require(Action.EXPORT_DATA)
     # The lock lets parallel requests see each other's exports.
-    session.get_one(Organization, principal.org_id, with_for_update=True)
+    principal = members.lock(session, principal)
+    principal.require(Action.EXPORT_DATA)
     if session.scalar(select(DataExport.id).where(DataExport.status.in_(UNFINISHED))):
         raise Conflict("A data export is being made. Wait for it, then ask for the next one.")
     for earlier in session.scalars(select(DataExport)).all():
@@ -124,9 +125,8 @@ def organizations_with_expired(session: TenantSession, now: datetime) -> set[tup
     return {(org_id,) for org_id in session.scalars(org_ids)}
 
 
-def zip_key(export: DataExport) -> str:
-    """Where the present attempt stores the ZIP."""
-    return f"data-exports/{export.org_id}/{export.id}-{export.attempts}.zip"
+def zip_key(export: DataExport, attempt: int) -> str:
+    return f"data-exports/{export.org_id}/{export.id}-{attempt}.zip"
 
 
 def _remove(session: TenantSession, export: DataExport) -> None:
