@@ -181,6 +181,7 @@ def leave(session: TenantSession, principal: Principal, now: datetime) -> None:
 
 
 def owners_of(session: TenantSession) -> list[User]:
+    """The owners of the session's organization, who has had an account longest first."""
     owners = (
         select(User)
         .join(Membership, Membership.user_id == User.id)

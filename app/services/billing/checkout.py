@@ -9,8 +9,9 @@ from sqlalchemy import select, update
 from app.adapters.payments.interface import ChangeRefused, CustomerGone, Subscription
 from app.errors import BadRequest, Conflict, DependencyDown
 from app.extensions import transaction
-from app.models import Actor, BillingAccount, Membership, Organization, Plan, Role, User
+from app.models import Actor, BillingAccount, Organization, Plan
 from app.services import audit
+from app.services.accounts import members
 from app.services.accounts.principal import BY_PORTAL
 from app.services.billing import plans, subscriptions
 from app.services.billing.prices import UnknownPrice
@@ -164,16 +165,12 @@ def _ensure_customer(provider: Provider, org_id: str, actor: Actor) -> str:
         insert_if_absent(session, BillingAccount, customers=0, revision=0)
         account = session.scalars(select(BillingAccount)).one()
         organization = session.get_one(Organization, org_id)
-        email = session.scalar(
-            select(User.email)
-            .join(Membership, Membership.user_id == User.id)
-            .where(Membership.org_id == org_id, Membership.role == Role.OWNER)
-            .order_by(User.created_at, User.id)
-        )
+        owner = next(iter(members.owners_of(session)), None)
     if account.customer_id:
         return account.customer_id
     number = account.customers + 1
-    made = provider.payments.create_customer(org_id, number, organization.name, email or "")
+    email = owner.email if owner else ""
+    made = provider.payments.create_customer(org_id, number, organization.name, email)
     with transaction(org_id) as session:
         unclaimed = update(BillingAccount).where(BillingAccount.customers == account.customers)
         if session.change(unclaimed.values(customer_id=made, customers=number)):

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
-
-from app.models import Membership, Organization, Plan, Role, User
+from app.models import Organization, Plan
 from app.services import mail
+from app.services.accounts import members
 from app.tenancy import TenantSession
 
 State = Mapping[str, Any]
@@ -28,16 +27,10 @@ def tell_owners(
     if letter is None:
         return
     plan = session.get_one(Plan, after["plan"])
-    owners = (
-        select(User.email)
-        .join(Membership, Membership.user_id == User.id)
-        .where(Membership.org_id == organization.id, Membership.role == Role.OWNER)
-        .order_by(User.email)
-    )
-    for email in session.scalars(owners):
+    for owner in members.owners_of(session):
         mail.queue(
             session,
-            email,
+            owner.email,
             letter,
             now,
             organization=organization.name,

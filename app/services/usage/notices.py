@@ -6,7 +6,7 @@ sweep that is repeated, or runs on two machines, sends none twice; the mail is w
 transaction. Where use passes both marks between two sweeps, only the mail for 100 % is sent.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
 from itertools import groupby
 from operator import attrgetter
@@ -18,15 +18,13 @@ from app.extensions import transaction
 from app.models import (
     ApiKey,
     KeyCounter,
-    Membership,
     Organization,
     Plan,
-    Role,
     UsageCounter,
     UsageNotice,
-    User,
 )
 from app.services import mail
+from app.services.accounts import members
 from app.services.usage.caps import Cap
 from app.services.usage.limits import Summary
 from app.services.usage.periods import next_period, period_of
@@ -148,11 +146,11 @@ def tell(session: TenantSession, marks: Sequence[Due], site: str, now: datetime)
     if not new:
         return 0
     organization = session.get_one(Organization, new[0].org_id)
-    for owner in _owners(session, organization.id):
+    for owner in members.owners_of(session):
         for one in new:
             mail.queue(
                 session,
-                owner,
+                owner.email,
                 LETTER,
                 now,
                 notice=one,
@@ -161,15 +159,3 @@ def tell(session: TenantSession, marks: Sequence[Due], site: str, now: datetime)
                 link=f"{site}/dashboard/{organization.slug}/usage",
             )
     return len(new)
-
-
-def _owners(session: TenantSession, org_id: str) -> Iterator[str]:
-    """The addresses of the organization's owners."""
-    return iter(
-        session.scalars(
-            select(User.email)
-            .join(Membership, Membership.user_id == User.id)
-            .where(Membership.org_id == org_id, Membership.role == Role.OWNER)
-            .order_by(User.id)
-        ).all()
-    )
