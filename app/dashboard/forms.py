@@ -1,8 +1,13 @@
-"""Forms that come back with what is wrong at their fields."""
+"""Forms that come back with what is wrong at their fields, and values that a form brings back."""
+
+from datetime import datetime, timedelta
 
 from flask import Response
+from itsdangerous import BadData, URLSafeSerializer
 
 from app.errors import AppError
+from app.web.context import container, now
+from app.web.sessions import person
 
 
 def problems_of(refusal: AppError | None) -> dict[str, str]:
@@ -24,3 +29,25 @@ def refused(response: Response, refusal: AppError | None) -> Response:
         response.status_code = refusal.status
         response.headers.update(refusal.headers)
     return response
+
+
+def sign(purpose: str, valid: timedelta, *values: str) -> str:
+    """Values for a hidden field, which only this person's form of this purpose brings back, and
+    only for a time. They are signed, not hidden."""
+    until = now() + valid
+    return _serializer(purpose).dumps([person().user_id, until.isoformat(), *values])
+
+
+def signed(purpose: str, text: str) -> list[str] | None:
+    """The values of a field that ``sign`` made; None for anybody else's, an old one, or any other
+    text."""
+    try:
+        user_id, until, *values = _serializer(purpose).loads(text)
+    except BadData:
+        return None
+    is_valid = user_id == person().user_id and datetime.fromisoformat(until) > now()
+    return values if is_valid else None
+
+
+def _serializer(purpose: str) -> URLSafeSerializer:
+    return URLSafeSerializer(container().settings.secret_key, salt=purpose)

@@ -6,15 +6,14 @@ a reload or a double click, shows the same key again and makes no second one.
 """
 
 import hmac
-from datetime import datetime, timedelta
+from datetime import timedelta
 from secrets import token_urlsafe
 
 from flask import Blueprint, flash, redirect, request
 from flask import Response as Page
-from itsdangerous import BadData, URLSafeSerializer
 from werkzeug.wrappers import Response
 
-from app.dashboard.forms import problems_of, refused
+from app.dashboard.forms import problems_of, refused, sign, signed
 from app.dashboard.frame import page_of
 from app.errors import AppError, BadRequest, Conflict
 from app.models import ApiKey
@@ -26,7 +25,7 @@ from app.web.requirements import Member, requires
 
 blueprint = Blueprint("keys", __name__, url_prefix="/dashboard/<slug>/keys")
 
-FORM_VALID = timedelta(hours=1)
+FORM, FORM_VALID = "api key form", timedelta(hours=1)
 MANAGE = Action.MANAGE_OWN_TEST_KEYS
 """What members may do; the services ask for more where a key is not a member's own test key."""
 
@@ -149,26 +148,14 @@ def _overlap() -> timedelta:
 
 
 def _new_token() -> str:
-    until = now() + FORM_VALID
-    return _tokens().dumps([*_owner(), token_urlsafe(32), until.isoformat()])
+    return sign(FORM, FORM_VALID, principal().org_id, token_urlsafe(32))
 
 
 def _secret() -> str:
     """The secret that follows from the form. Raises BadRequest for a form of somebody else, or an
     old one."""
-    try:
-        *owner, number, until = _tokens().loads(request.form.get("once", ""))
-    except BadData:
-        owner, number, until = [], "", now().isoformat()
-    if owner != _owner() or datetime.fromisoformat(until) <= now():
+    org_id, number = signed(FORM, request.form.get("once", "")) or ("", "")
+    if org_id != principal().org_id:
         raise BadRequest("This form was open for too long. Send it again.")
     signing = container().settings.secret_key.encode()
     return keys.secret_from(hmac.digest(signing, f"api key {number}".encode(), "sha256"))
-
-
-def _owner() -> list[str]:
-    return [principal().org_id, principal().actor.id]
-
-
-def _tokens() -> URLSafeSerializer:
-    return URLSafeSerializer(container().settings.secret_key, salt="api key form")

@@ -1,13 +1,12 @@
 """``/account/security``: how the signed-in person proves who they are."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import segno
 from flask import Blueprint, Response, flash, redirect, request, url_for
-from itsdangerous import BadData, URLSafeSerializer
 from werkzeug.wrappers import Response as BaseResponse
 
-from app.dashboard.forms import refused
+from app.dashboard.forms import refused, sign, signed
 from app.dashboard.frame import account_page
 from app.errors import AppError, BadRequest, Conflict, Forbidden
 from app.extensions import transaction
@@ -18,7 +17,9 @@ from app.web.requirements import READING, User, requires
 
 blueprint = Blueprint("security", __name__, url_prefix="/account/security")
 
-ENROLMENT_VALID = timedelta(minutes=10)
+ENROLMENT, ENROLMENT_VALID = "authenticator app", timedelta(minutes=10)
+"""The form holds the secret of an app that is not confirmed yet. It shows the secret anyway, so the
+server need not keep it."""
 INK, PAPER = "#1b1611", "#ffffff"
 """Apps read dark codes on a light ground only, in dark themes too."""
 
@@ -116,26 +117,14 @@ def _app_page(secret: str, refusal: BadRequest | None = None) -> Response:
         picture=segno.make_qr(uri).svg_data_uri(scale=4, dark=INK, light=PAPER),
         uri=uri,
         secret=secret,
-        enrolment=_enrolments().dumps(
-            [sessions.person().user_id, secret, (now() + ENROLMENT_VALID).isoformat()]
-        ),
+        enrolment=sign(ENROLMENT, ENROLMENT_VALID, secret),
         error=refusal.message if refusal else "",
     )
     return refused(form, refusal)
 
 
-def _enrolments() -> URLSafeSerializer:
-    """Signs the secret of an app that is not confirmed yet. The form holds it, which shows it
-    anyway, so that the server need not keep it."""
-    return URLSafeSerializer(container().settings.secret_key, salt="authenticator app")
-
-
 def _secret_of(enrolment: str) -> str:
     """The secret that this person's form was made with. Raises BadRequest."""
-    try:
-        user_id, secret, until = _enrolments().loads(enrolment)
-    except BadData:
-        user_id, secret, until = "", "", now().isoformat()
-    if user_id != sessions.person().user_id or datetime.fromisoformat(until) <= now():
+    if (values := signed(ENROLMENT, enrolment)) is None:
         raise BadRequest("Setting up the app took too long. Begin again.")
-    return str(secret)
+    return values[0]
