@@ -1,37 +1,14 @@
 """The fake Stripe's invoices, as a page and as a file."""
 
-import pytest
 from flask import Flask
 
 from dev.stripe.catalogue import PRICES
-from dev.stripe.factory import create_fake_stripe
 from dev.stripe.invoice_pages import pdf
 from dev.stripe.payment_objects import InvoiceLine
 from dev.stripe.state import FakeStripe
-from tests.clock import Clock
 from tests.dev.stripe.page_driver import PageDriver
 
 A_LINE = InvoiceLine(PRICES["price_team_month"], "si_1", "A line", 2900, 0, 1)
-
-
-@pytest.fixture
-def fake_stripe(clock: Clock) -> Flask:
-    return create_fake_stripe("sk_test_x", "whsec_x", None, None, clock)
-
-
-@pytest.fixture
-def state(fake_stripe: Flask) -> FakeStripe:
-    return fake_stripe.extensions["state"]
-
-
-@pytest.fixture
-def page_driver(fake_stripe: Flask) -> PageDriver:
-    return PageDriver(fake_stripe.test_client())
-
-
-@pytest.fixture
-def customer_id(state: FakeStripe) -> str:
-    return state.customers.create("olga@example.com")["id"]
 
 
 def test_an_invoice_has_a_page_and_a_file(

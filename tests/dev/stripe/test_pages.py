@@ -1,14 +1,12 @@
 """The fake Stripe's Checkout and portal, as a person uses them."""
 
 import re
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from flask import Flask
 
 from dev.stripe.catalogue import PRICES
-from dev.stripe.factory import create_fake_stripe
 from dev.stripe.formatting import describe_state, effect_of_change, money, rate
 from dev.stripe.sessions import CheckoutOrder
 from dev.stripe.state import FakeStripe
@@ -17,28 +15,6 @@ from tests.clock import Clock
 from tests.dev.stripe.page_driver import PageDriver
 
 SHOP = "https://shop.example"
-NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def fake_stripe(clock: Clock) -> Flask:
-    clock.set(NOON)
-    return create_fake_stripe("sk_test_x", "whsec_x", None, None, clock)
-
-
-@pytest.fixture
-def state(fake_stripe: Flask) -> FakeStripe:
-    return fake_stripe.extensions["state"]
-
-
-@pytest.fixture
-def page_driver(fake_stripe: Flask) -> PageDriver:
-    return PageDriver(fake_stripe.test_client())
-
-
-@pytest.fixture
-def customer_id(state: FakeStripe) -> str:
-    return state.customers.create("olga@example.com")["id"]
 
 
 def an_order(
