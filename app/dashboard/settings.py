@@ -1,13 +1,12 @@
 """``/dashboard/<slug>/settings``: what owners and admins choose for the organization."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, flash, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from app.dashboard import data_export
-from app.dashboard.forms import refused
+from app.dashboard.forms import problems_of, refused
 from app.dashboard.frame import page_of
 from app.errors import AppError, BadRequest, Conflict
 from app.extensions import transaction
@@ -91,7 +90,7 @@ def _page(refusal: AppError | None = None, **typed: str) -> Response:
         organization=organization,
         values=_values(organization) | typed,
         address=links.absolute(url_for("dashboard.overview.show", slug=organization.slug)),
-        problems=_problems(refusal),
+        problems=problems_of(refusal),
         hosts=hosts,
         time_zones=[(zone, zone.replace("_", " ")) for zone in settings.time_zones()],
         formats=[("", "As the original"), *((one.value, one.name) for one in Format)],
@@ -113,14 +112,6 @@ def _values(organization: Organization) -> dict[str, Any]:
         "format": organization.default_format or "",
         "host": "",
     }
-
-
-def _problems(refusal: AppError | None) -> Mapping[str, str]:
-    """The sentences by field. A refusal that names none is about the host."""
-    if refusal is None:
-        return {}
-    parts = [error.partition(": ") for error in refusal.errors]
-    return {field: problem for field, _, problem in parts} or {"host": refusal.message}
 
 
 def _typed(name: str, length: int = MAX_TEXT) -> str:

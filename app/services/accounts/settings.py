@@ -29,11 +29,11 @@ class Preferences:
         """What was typed into a form. Raises BadRequest with the problem of each field."""
         problems = []
         if time_zone not in time_zones():
-            problems.append("timeZone: Choose a time zone of the list, such as Europe/Madrid.")
+            problems.append("timeZone: choose a time zone of the list, such as Europe/Madrid")
         if not (quality.isascii() and quality.isdigit() and 1 <= int(quality[:4]) <= 100):
-            problems.append("quality: Choose a whole number from 1 to 100.")
+            problems.append("quality: choose a whole number from 1 to 100")
         if chosen_format and chosen_format not in list(Format):
-            problems.append("format: Choose one of the list.")
+            problems.append("format: choose one of the list")
         if problems:
             raise BadRequest.of_fields(problems, "Some settings can't be saved.")
         return cls(time_zone, int(quality), Format(chosen_format) if chosen_format else None)
