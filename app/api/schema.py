@@ -1,7 +1,6 @@
 """Models and types that all endpoints share."""
 
 import json
-import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
@@ -20,6 +19,7 @@ from pydantic import (
 
 from app.errors import BadRequest
 from app.imaging import Format, Transform
+from app.services.filenames import has_controls
 from app.web.described import Described
 from app.web.errors import ErrorBody
 from app.web.forms import NULL_VALUES
@@ -117,7 +117,7 @@ BREAKS = str.maketrans("\n\r\t", "   ")
 
 
 def _printable(text: str) -> str:
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+    if has_controls(text):
         raise ValueError("must not have control characters")
     return text
 

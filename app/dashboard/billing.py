@@ -20,7 +20,7 @@ from app.services.billing.provider_cache import ProviderCache
 from app.services.billing.standing import Standing
 from app.web import links
 from app.web.context import container, now, principal, require_provider
-from app.web.pages import page
+from app.web.pages import STOP_POLLING, page
 from app.web.requirements import Member, requires
 
 blueprint = Blueprint("billing", __name__, url_prefix="/dashboard/<slug>/billing")
@@ -32,8 +32,6 @@ NOT_SOLD = Prices((), ())
 QUICK_SECONDS = 10
 """For so long after the return from the provider the page looks every second, then every three."""
 PATIENCE_SECONDS = 60
-STOP_POLLING = "286 Stop polling"
-"""To htmx: swap this in, and ask no more (https://htmx.org/docs/#polling)."""
 
 
 @blueprint.get("")

@@ -12,13 +12,11 @@ from app.services.accounts.permissions import Action
 from app.services.exports import data_exports
 from app.services.exports.data_exports import UNFINISHED
 from app.web.context import container, now, principal
-from app.web.pages import page
+from app.web.pages import STOP_POLLING, page
 from app.web.requirements import Member, requires
 
 blueprint = Blueprint("data_export", __name__, url_prefix="/dashboard/<slug>/settings/data-export")
 
-STOP_POLLING = 286
-"""The status by which htmx stops to ask again."""
 SOON = timedelta(seconds=15)
 """For this long the page asks each second, then every three."""
 
@@ -32,7 +30,7 @@ def progress(slug: str) -> BaseResponse:
     state = values()
     response = page("dashboard/settings/data_export.html", slug=slug, **state)
     if not state["is_running"]:
-        response.status_code = STOP_POLLING
+        response.status = STOP_POLLING
     return response
 
 

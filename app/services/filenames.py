@@ -33,12 +33,17 @@ def clean_name(name: str) -> str:
     return without_controls(base)[:MAX_NAME_LENGTH].strip() or UNNAMED
 
 
+def has_controls(text: str) -> bool:
+    """Whether a text holds control characters or halves of surrogate pairs."""
+    return any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
+
+
 def without_controls(text: str) -> str:
     """The text without control characters and direction marks, safe to show on one line."""
     kept = [
         character
         for character in text
-        if unicodedata.category(character) not in ("Cc", "Cs") and character not in BIDI_CONTROLS
+        if not has_controls(character) and character not in BIDI_CONTROLS
     ]
     return "".join(kept)
 

@@ -16,6 +16,9 @@ POLICY = {
     "base-uri": "'none'",
     "frame-ancestors": "'none'",
 }
+STOP_POLLING = "286 Stop polling"
+"""The status of a part of a page that tells htmx: swap this in, and ask no more
+(https://htmx.org/docs/#polling)."""
 THEMES = frozenset({"light", "dark"})
 
 

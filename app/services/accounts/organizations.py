@@ -1,7 +1,6 @@
 """The organizations of a person: create one, rename it, and which one comes first."""
 
 import re
-import unicodedata
 from datetime import datetime, timedelta
 
 from sqlalchemy import Select, func, select, update
@@ -13,6 +12,7 @@ from app.services.accounts import identity, members, slugs
 from app.services.accounts.permissions import Action
 from app.services.accounts.principal import Principal
 from app.services.accounts.sign_ins import Person
+from app.services.filenames import has_controls
 from app.tenancy import TenantSession, bind_org
 
 NAME_LENGTH = 100
@@ -92,7 +92,7 @@ def plain_name(name: str) -> str:
         raise _of_field("name", "Enter a name.")
     if len(plain) > NAME_LENGTH:
         raise _of_field("name", f"Choose a name of at most {NAME_LENGTH} characters.")
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in plain):
+    if has_controls(plain):
         raise _of_field("name", "The name holds control characters. Type it anew.")
     return plain
 

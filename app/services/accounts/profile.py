@@ -1,6 +1,5 @@
 """What people change about themselves: name, e-mail address, password."""
 
-import unicodedata
 from datetime import datetime
 
 from sqlalchemy import or_, select
@@ -10,6 +9,7 @@ from app.models import LinkPurpose, MailedLink, User
 from app.services import mail
 from app.services.accounts import identity, mailed_links, passwords, recovery, sign_ins
 from app.services.accounts.sign_ins import Person
+from app.services.filenames import has_controls
 from app.tenancy import TenantSession
 
 LONGEST_NAME = 120
@@ -21,7 +21,7 @@ def rename(session: TenantSession, user_id: str, name: str) -> None:
     if len(name) > LONGEST_NAME:
         problem = f"is too long: use at most {LONGEST_NAME} characters."
         raise BadRequest(f"The name {problem}", errors=[f"name: {problem}"])
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+    if has_controls(name):
         problem = "holds characters that can't be shown. Remove them."
         raise BadRequest(f"The name {problem}", errors=[f"name: {problem}"])
     session.get_one(User, user_id).name = name or None
