@@ -139,7 +139,7 @@ def _tell(
     )
     values = {
         "organization": organization.name,
-        "asker": asker.name or asker.email,
+        "asker": asker.display_name,
         "delete_at": organization.delete_at,
         "url": f"{site}/dashboard/{organization.slug}/settings",
     }
