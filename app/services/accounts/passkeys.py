@@ -75,7 +75,7 @@ def creation_options(
         rp_name="Lightwell",
         user_id=user_id.encode(),
         user_name=user.email,
-        user_display_name=user.name or user.email,
+        user_display_name=user.display_name,
         challenge=challenge,
         authenticator_selection=AuthenticatorSelectionCriteria(
             resident_key=ResidentKeyRequirement.REQUIRED, user_verification=VERIFIED
