@@ -1,10 +1,8 @@
 """The worker's jobs: entry points that take ids, open an application context and call a service."""
 
 from collections.abc import Callable
-from datetime import datetime
 
 from flask import Flask
-from redis import Redis
 
 from app.adapters.queue import DEFAULT, EXPORTS
 from app.config import Settings
@@ -16,7 +14,7 @@ from app.services.deletion import erasure
 from app.services.exports import data_export_worker, data_exports, export_jobs, export_worker
 from app.services.sweep import sweep as sweep_all
 from app.services.usage import notices, refusals
-from app.tenancy import TenantSession, unscoped
+from app.tenancy import unscoped
 
 QUEUES = (DEFAULT, EXPORTS)
 """Each queue has its own process, so that exports, which may take an hour, do not delay other
@@ -114,32 +112,34 @@ def resume_exports(app: Flask) -> None:
 
 def resume_deletions(app: Flask) -> None:
     """Enqueue the job of deletions if some are due."""
-    _enqueue_if_due(app, erasure.has_due, erasure.enqueue)
+    container = app.extensions["lightwell"]
+    with transaction() as session:
+        is_due = erasure.has_due(session, container.clock())
+    if is_due:
+        erasure.enqueue(container.redis)
 
 
 def resume_billing(app: Flask) -> None:
     """Enqueue the inbox job if events are due: their job was lost, or they are to be retried."""
-    if app.extensions["lightwell"].provider:
-        _enqueue_if_due(app, inbox.has_due, inbox.enqueue)
+    container = app.extensions["lightwell"]
+    if container.provider is None:
+        return
+    with transaction() as session:
+        is_due = inbox.has_due(session, container.clock())
+    if is_due:
+        inbox.enqueue(container.redis)
 
 
 def resume_mails(app: Flask) -> None:
     """Enqueue the job that sends mails if any are due. Nothing else enqueues it: a mail is due from
     the commit that writes it."""
-    if app.extensions["lightwell"].mailer:
-        _enqueue_if_due(app, outbox.has_due, outbox.enqueue)
-
-
-def _enqueue_if_due(
-    app: Flask,
-    has_due: Callable[[TenantSession, datetime], bool],
-    enqueue: Callable[[Redis], None],
-) -> None:
     container = app.extensions["lightwell"]
+    if container.mailer is None:
+        return
     with transaction() as session:
-        is_due = has_due(session, container.clock())
+        is_due = outbox.has_due(session, container.clock())
     if is_due:
-        enqueue(container.redis)
+        outbox.enqueue(container.redis)
 
 
 PERIODIC: tuple[Callable[[Flask], None], ...] = (
