@@ -13,6 +13,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.xdist_group("se
 EMAIL, PASSWORD = "keyholder@example.com", "a lamp beside the door"
 
 
+@pytest.fixture(autouse=True, scope="module")
+def account(service: Service) -> None:
+    service.flask("users", "create", EMAIL, "--password", PASSWORD)
+
+
 def sign_in(page: Page) -> None:
     page.goto("/login")
     page.get_by_label("E-mail").fill(EMAIL)
@@ -30,7 +35,6 @@ def works(page: Page, key: str) -> bool:
 
 
 def test_a_key_is_made_rotated_and_revoked(tab: Page, service: Service) -> None:
-    service.flask("users", "create", EMAIL, "--password", PASSWORD)
     sign_in(tab)
     home = f"{tab.url.rstrip('/')}/keys"
     audit(tab, home)
