@@ -14,6 +14,7 @@ from tests.clock import NOON
 CHOSEN: dict[str, Any] = {
     "role": "viewer", "status": "done", "state": "settled", "actor_kind": "system",
     "media_type": "IMAGE", "kind": "jpeg", "action": "thing.changed",
+    "origin": "upload", "deleted_by_kind": "user",
 }  # fmt: skip
 """Values of columns that a check constraint restricts, or that mean something."""
 BY_TYPE: dict[type, Any] = {

@@ -4,13 +4,13 @@ from flask import Response
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
-from app.api.schema import SECURITY, Body, answer, errors
 from app.extensions import transaction
 from app.services.accounts import identity, keys
 from app.web.context import container, now, principal, workspace_transaction
 from app.web.idempotency import never_stored
 from app.web.limits import opens_accounts, rotates_keys
 from app.web.requirements import Key, Nothing, requires
+from app.web.schema import SECURITY, Body, answer, errors
 
 blueprint = APIBlueprint(
     "account",

@@ -14,7 +14,16 @@ from pydantic import (
     field_validator,
 )
 
-from app.api.schema import (
+from app.models import Asset, MediaType
+from app.services.filenames import clean_name
+from app.services.library import assets, listing, uploads
+from app.services.library.assets import Label
+from app.services.library.listing import Filter, Sort
+from app.services.library.uploads import DeclaredFile
+from app.web.context import container, now, principal, processing, workspace_transaction
+from app.web.links import absolute, thumbnail
+from app.web.requirements import Workspace, requires
+from app.web.schema import (
     SECURITY,
     Body,
     ById,
@@ -29,15 +38,6 @@ from app.api.schema import (
     check_unchanged,
     errors,
 )
-from app.models import Asset, MediaType
-from app.services.filenames import clean_name
-from app.services.library import assets, listing, uploads
-from app.services.library.assets import Label
-from app.services.library.listing import Filter, Sort
-from app.services.library.uploads import DeclaredFile
-from app.web.context import container, now, principal, processing, workspace_transaction
-from app.web.links import absolute, thumbnail
-from app.web.requirements import Workspace, requires
 
 blueprint = APIBlueprint(
     "assets",

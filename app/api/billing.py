@@ -6,7 +6,6 @@ from flask import Response, url_for
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
-from app.api.schema import SECURITY, Body, Printable, answer, errors
 from app.errors import Forbidden
 from app.extensions import transaction
 from app.services.accounts import keys
@@ -15,6 +14,7 @@ from app.services.billing.provider import Provider
 from app.web import links
 from app.web.context import container, principal, require_provider
 from app.web.requirements import Key, requires
+from app.web.schema import SECURITY, Body, Printable, answer, errors
 
 blueprint = APIBlueprint(
     "billing",

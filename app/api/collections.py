@@ -6,7 +6,11 @@ from flask import Response
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
-from app.api.schema import (
+from app.models import Collection
+from app.services.library import collections
+from app.web.context import now, workspace_transaction
+from app.web.requirements import Workspace, requires
+from app.web.schema import (
     SECURITY,
     Body,
     ById,
@@ -20,10 +24,6 @@ from app.api.schema import (
     check_unchanged,
     errors,
 )
-from app.models import Collection
-from app.services.library import collections
-from app.web.context import now, workspace_transaction
-from app.web.requirements import Workspace, requires
 
 blueprint = APIBlueprint(
     "collections",

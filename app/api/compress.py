@@ -7,16 +7,16 @@ from flask import Response, g
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, BeforeValidator, Field
 
-from app.api import forms
-from app.api.schema import SECURITY, errors
 from app.api.usage import UsageNow
 from app.errors import TooLarge
 from app.imaging import Format, Transform, media
 from app.services.accounts.principal import Principal
 from app.services.compress import Batch, Failure, Result, SourceFile, compress
+from app.web import form_models
 from app.web.answers import Base64File, stream
 from app.web.context import container, principal, processing
 from app.web.requirements import Key, requires
+from app.web.schema import SECURITY, errors
 
 blueprint = APIBlueprint(
     "compress",
@@ -98,7 +98,7 @@ class CompressedBatch(BaseModel):
     )
 
 
-REQUEST_BODY = forms.body(
+REQUEST_BODY = form_models.body(
     FILES,
     {
         "type": "array",
@@ -125,7 +125,7 @@ def batch() -> Response:
     nothing comes back larger than it was. One unreadable file refuses the whole batch, free of
     charge, unless `partial` is true. Unknown text fields are ignored; `warnings` names them.
     """
-    form, who = forms.read(FILES, CompressForm), principal()
+    form, who = form_models.read(FILES, CompressForm), principal()
     _check_count(len(form.files), who)
     with processing(container().image_work) as context:
         done = compress(

@@ -8,7 +8,14 @@ from flask import Response, g, stream_with_context
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
-from app.api.schema import (
+from app.imaging import Transform
+from app.models import Export, ExportStatus
+from app.services.exports import export_jobs, exports
+from app.services.exports.exports import Config, Progress
+from app.web.context import container, now, principal, processing, workspace_transaction
+from app.web.links import download
+from app.web.requirements import Workspace, requires
+from app.web.schema import (
     SECURITY,
     Body,
     ById,
@@ -20,13 +27,6 @@ from app.api.schema import (
     at_most,
     errors,
 )
-from app.imaging import Transform
-from app.models import Export, ExportStatus
-from app.services.exports import export_jobs, exports
-from app.services.exports.exports import Config, Progress
-from app.web.context import container, now, principal, processing, workspace_transaction
-from app.web.links import download
-from app.web.requirements import Workspace, requires
 
 blueprint = APIBlueprint(
     "exports",

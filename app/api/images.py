@@ -11,8 +11,18 @@ from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
 from app.adapters.painter import ImagePrompt
-from app.api import forms
-from app.api.schema import (
+from app.errors import BadRequest
+from app.imaging import ImagingError
+from app.models import Asset
+from app.services.library import create_image, images, publishing
+from app.services.library.create_image import ImageRequest
+from app.services.library.images import ImageFile
+from app.web import form_models
+from app.web.context import container, principal, processing, workspace_transaction
+from app.web.files import send_image
+from app.web.links import absolute, own_path
+from app.web.requirements import Key, requires
+from app.web.schema import (
     SECURITY,
     Body,
     ById,
@@ -25,16 +35,6 @@ from app.api.schema import (
     at_most,
     errors,
 )
-from app.errors import BadRequest
-from app.imaging import ImagingError
-from app.models import Asset
-from app.services.library import create_image, images, publishing
-from app.services.library.create_image import ImageRequest
-from app.services.library.images import ImageFile
-from app.web.context import container, principal, processing, workspace_transaction
-from app.web.files import send_image
-from app.web.links import absolute, own_path
-from app.web.requirements import Key, requires
 
 blueprint = APIBlueprint(
     "images",
@@ -135,7 +135,7 @@ class UploadForm(BaseModel):
 
 
 CREATED: dict[int | str, Any] = {201: Image, **errors(400, 401, 402, 403, 404, 409, 413, 415, 422)}
-UPLOAD = forms.body(
+UPLOAD = form_models.body(
     "image",
     {"type": "string", "format": "binary", "description": "Told by its content."},
     UploadForm,
@@ -188,7 +188,7 @@ def upload() -> tuple[Response, int]:
 
     Unknown text fields are ignored; `warnings`, which is there only then, names them.
     """
-    form = forms.read("image", UploadForm)
+    form = form_models.read("image", UploadForm)
     if len(form.files) != 1:
         raise BadRequest("Send one image.", errors=["image: must be one file"])
     file = form.files[0]

@@ -6,12 +6,12 @@ from flask import Response
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
-from app.api.schema import SECURITY, Body, Moment, Name, TransformFields, answer, errors, shown
 from app.imaging import Transform
 from app.models import ExportPreset
 from app.services.exports import presets
 from app.web.context import now, workspace_transaction
 from app.web.requirements import Workspace, requires
+from app.web.schema import SECURITY, Body, Moment, Name, TransformFields, answer, errors, shown
 
 blueprint = APIBlueprint(
     "presets",

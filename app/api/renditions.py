@@ -8,17 +8,6 @@ from flask_openapi import APIBlueprint
 from pydantic import BaseModel, Field
 
 from app.api.assets import blueprint as assets_blueprint
-from app.api.schema import (
-    SECURITY,
-    ById,
-    Moment,
-    Name,
-    Query,
-    TransformFields,
-    answer,
-    errors,
-    shown,
-)
 from app.errors import BadRequest
 from app.imaging import Transform
 from app.models import MediaType
@@ -29,6 +18,17 @@ from app.services.library.renditions import ReadyRendition, RenditionRequest, Re
 from app.web.context import container, now, principal, processing, workspace_transaction
 from app.web.links import download
 from app.web.requirements import Workspace, requires
+from app.web.schema import (
+    SECURITY,
+    ById,
+    Moment,
+    Name,
+    Query,
+    TransformFields,
+    answer,
+    errors,
+    shown,
+)
 
 blueprint = APIBlueprint(
     "renditions", __name__, url_prefix="/api/v1/assets", abp_tags=assets_blueprint.abp_tags

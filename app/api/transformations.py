@@ -7,7 +7,13 @@ from flask_openapi import APIBlueprint
 
 from app.api.images import CREATED, created, image_request
 from app.api.images import blueprint as images_blueprint
-from app.api.operations import (
+from app.errors import BadRequest, NotConfigured
+from app.imaging import Format, Transform
+from app.imaging.model_files import missing_for_background
+from app.imaging.operations import RemoveBackground
+from app.services.library import create_image, images
+from app.web.context import container, processing, workspace_transaction
+from app.web.operations import (
     AskedOperation,
     BlurBody,
     ConvertBody,
@@ -23,14 +29,8 @@ from app.api.operations import (
     transform_of,
     watermark_ids,
 )
-from app.api.schema import SECURITY, ById, errors
-from app.errors import BadRequest, NotConfigured
-from app.imaging import Format, Transform
-from app.imaging.model_files import missing_for_background
-from app.imaging.operations import RemoveBackground
-from app.services.library import create_image, images
-from app.web.context import container, processing, workspace_transaction
 from app.web.requirements import Key, requires
+from app.web.schema import SECURITY, ById, errors
 
 blueprint = APIBlueprint(
     "transformations", __name__, url_prefix="/v1/images", abp_tags=images_blueprint.abp_tags

@@ -6,12 +6,12 @@ from flask import Response
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
-from app.api.schema import SECURITY, answer, errors
 from app.extensions import transaction
 from app.services.usage import limits
 from app.services.usage.limits import Summary
 from app.web.context import now, principal
 from app.web.requirements import Key, requires
+from app.web.schema import SECURITY, answer, errors
 
 blueprint = APIBlueprint(
     "usage",

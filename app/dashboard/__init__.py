@@ -6,25 +6,45 @@ from app.dashboard import (
     account,
     account_sessions,
     activity,
+    assets,
     billing,
+    collections,
     data_export,
     deletion,
     door,
+    editor,
+    exports,
     invitations,
     keys,
+    library,
     mailed,
     organizations,
     overview,
     passkeys,
+    playground,
+    presets,
     second_step,
     security,
     settings,
     team,
+    trash,
+    uploads,
     usage,
 )
 
 DOOR = (door, mailed, second_step, invitations)
 PERSON = (account, account_sessions, security)
+IMAGES = (
+    playground,
+    library,
+    uploads,
+    collections,
+    assets,
+    editor,
+    trash,
+    presets,
+    exports,
+)
 ORGANIZATION = (
     organizations,
     overview,
@@ -40,5 +60,5 @@ ORGANIZATION = (
 
 blueprint = Blueprint("dashboard", __name__)
 security.blueprint.register_blueprint(passkeys.blueprint)
-for section in (*DOOR, *PERSON, *ORGANIZATION):
+for section in (*DOOR, *PERSON, *IMAGES, *ORGANIZATION):
     blueprint.register_blueprint(section.blueprint)

@@ -22,6 +22,11 @@ from app.web.sessions import person
 ORGANIZATION_PAGES = {
     "": (
         ("Overview", "layout-dashboard", "dashboard.overview.show"),
+        ("Playground", "sparkles", "dashboard.playground.show"),
+        ("Library", "images", "dashboard.library.index"),
+        ("Presets", "sliders-horizontal", "dashboard.presets.index"),
+        ("Exports", "package", "dashboard.exports.index"),
+        ("Trash", "trash-2", "dashboard.trash.index"),
         ("Usage", "chart-column", "dashboard.usage.show"),
     ),
     "Build": (
@@ -71,7 +76,11 @@ class AccountFrame:
 class Frame:
     """What ``dashboard/layout.html`` shows. ``used`` and ``limit`` count the month's live images;
     ``limit`` is None without a limit. ``notices`` are about payments. ``may_delete`` is whether the
-    person may take a deletion back."""
+    person may take a deletion back.
+
+    ``query`` keeps the mode in links: empty, or ``?mode=test``. ``may_change`` is whether the
+    person may change images at all; ``has_workspace`` is whether the plan lets them upload and
+    organize, which test data needs no plan for."""
 
     person: Person
     organization: Belonging
@@ -83,6 +92,9 @@ class Frame:
     resets: str
     notices: list[Notice]
     may_pay: bool
+    query: str
+    may_change: bool
+    has_workspace: bool
     may_delete: bool = False
 
 
@@ -115,6 +127,9 @@ def _frame() -> Frame:
         resets=f"{month.reset_date.day} {month.reset_date:%b}",
         notices=notices_of(place.organization, place.account, now()),
         may_pay=who.may(Action.MANAGE_BILLING),
+        query="" if who.is_live else "?mode=test",
+        may_change=who.may(Action.CHANGE_IMAGES),
+        has_workspace=who.allowance.workspace_api or not who.is_live,
         may_delete=who.may(Action.DELETE),
     )
 

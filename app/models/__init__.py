@@ -24,7 +24,9 @@ from app.models.library import (
     Collection,
     DiscardedObject,
     MediaType,
+    Origin,
     StorageCounter,
+    TrashedAsset,
     Upload,
 )
 from app.models.mails import Mail
@@ -82,6 +84,7 @@ __all__ = [
     "MeterEvent",
     "Mode",
     "Organization",
+    "Origin",
     "Passkey",
     "Plan",
     "RecoveryCode",
@@ -90,6 +93,7 @@ __all__ = [
     "SignIn",
     "StorageCounter",
     "StripeEvent",
+    "TrashedAsset",
     "Upload",
     "UsageCounter",
     "UsageDay",

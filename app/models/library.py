@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -26,35 +27,19 @@ class MediaType(StrEnum):
     VIDEO = "VIDEO"
 
 
-class Asset(Partitioned, Base):
-    """A stored image or video. Its bytes never change; ``content`` is their SHA-256.
+class AssetFields:
+    """What is known of a stored image or video. Its bytes never change; ``content`` is their
+    SHA-256.
 
     ``kind`` is the format that was detected, ``mime_type`` the type that was declared; they agree.
     ``size`` is in bytes, ``width`` and ``height`` in pixels of the upright picture. ``sort_name``
-    is the case-folded name, ``search`` all case-folded text that is searched.
-    """
+    is what names are sorted by, ``search`` all folded text that is searched.
 
-    __tablename__ = "assets"
-    __table_args__ = (
-        UniqueConstraint("org_id", "id"),
-        UniqueConstraint("org_id", "storage_key"),
-        ForeignKeyConstraint(["org_id", "collection_id"], ["collections.org_id", "collections.id"]),
-        CheckConstraint("media_type IN ('IMAGE', 'VIDEO')", name="media_type"),
-        Index("ix_assets_uploaded", "org_id", "mode", "uploaded_at", "id"),
-        Index("ix_assets_name", "org_id", "mode", "sort_name", "id"),
-        Index("ix_assets_size", "org_id", "mode", "size", "id"),
-        Index("ix_assets_type_uploaded", "org_id", "mode", "media_type", "uploaded_at", "id"),
-        Index("ix_assets_type_name", "org_id", "mode", "media_type", "sort_name", "id"),
-        Index("ix_assets_type_size", "org_id", "mode", "media_type", "size", "id"),
-        Index(
-            "ix_assets_collection_uploaded", "org_id", "mode", "collection_id", "uploaded_at", "id"
-        ),
-        Index("ix_assets_collection_name", "org_id", "mode", "collection_id", "sort_name", "id"),
-        Index("ix_assets_collection_size", "org_id", "mode", "collection_id", "size", "id"),
-        Index("ix_assets_content", "org_id", "mode", "content"),
-        Index("ix_assets_thumbnail_key", "org_id", "thumbnail_key"),
-        Index("ix_assets_public_token", "public_token", unique=True),
-    )
+    ``origin`` is where it came from. An image made of another names that one in ``made_from``,
+    which may be gone by now, and in ``operations`` what was done, as the API writes it.
+    ``added_by_kind`` and ``added_by_id`` name the actor; they are unknown for old assets.
+    ``details`` are its colours and what metadata its file holds; None until somebody asks.
+    """
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     media_type: Mapped[str] = mapped_column(String(8))
@@ -78,6 +63,59 @@ class Asset(Partitioned, Base):
     location_y: Mapped[float]
     uploaded_at: Mapped[datetime] = mapped_column(UtcDateTime)
     public_token: Mapped[str | None] = mapped_column(String(32))
+    origin: Mapped[str] = mapped_column(String(16), server_default="upload")
+    made_from: Mapped[str | None] = mapped_column(String(32))
+    operations: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
+    added_by_kind: Mapped[str | None] = mapped_column(String(8))
+    added_by_id: Mapped[str | None] = mapped_column(String(32))
+    details: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
+class Asset(AssetFields, Partitioned, Base):
+    """A stored image or video that is not in the trash."""
+
+    __tablename__ = "assets"
+    __table_args__ = (
+        UniqueConstraint("org_id", "id"),
+        UniqueConstraint("org_id", "storage_key"),
+        ForeignKeyConstraint(["org_id", "collection_id"], ["collections.org_id", "collections.id"]),
+        CheckConstraint("media_type IN ('IMAGE', 'VIDEO')", name="media_type"),
+        Index("ix_assets_uploaded", "org_id", "mode", "uploaded_at", "id"),
+        Index("ix_assets_name", "org_id", "mode", "sort_name", "id"),
+        Index("ix_assets_size", "org_id", "mode", "size", "id"),
+        Index("ix_assets_type_uploaded", "org_id", "mode", "media_type", "uploaded_at", "id"),
+        Index("ix_assets_type_name", "org_id", "mode", "media_type", "sort_name", "id"),
+        Index("ix_assets_type_size", "org_id", "mode", "media_type", "size", "id"),
+        Index(
+            "ix_assets_collection_uploaded", "org_id", "mode", "collection_id", "uploaded_at", "id"
+        ),
+        Index("ix_assets_collection_name", "org_id", "mode", "collection_id", "sort_name", "id"),
+        Index("ix_assets_collection_size", "org_id", "mode", "collection_id", "size", "id"),
+        Index("ix_assets_content", "org_id", "mode", "content"),
+        Index("ix_assets_thumbnail_key", "org_id", "thumbnail_key"),
+        Index("ix_assets_public_token", "public_token", unique=True),
+        Index("ix_assets_made_from", "org_id", "mode", "made_from"),
+    )
+
+
+class TrashedAsset(AssetFields, Partitioned, Base):
+    """A deleted asset, as it was, which can be restored until it is purged. Its files stay and
+    count as storage; no list, search or URL knows it. ``collection_id`` may name a collection that
+    is gone."""
+
+    __tablename__ = "trashed_assets"
+    __table_args__ = (
+        UniqueConstraint("org_id", "id"),
+        Index("ix_trashed_assets_deleted", "org_id", "mode", "deleted_at", "id"),
+        Index("ix_trashed_assets_deleted_at", "deleted_at"),
+        Index("ix_trashed_assets_content", "org_id", "mode", "content"),
+        Index("ix_trashed_assets_storage_key", "org_id", "storage_key"),
+        Index("ix_trashed_assets_thumbnail_key", "org_id", "thumbnail_key"),
+    )
+
+    deleted_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    deleted_by_kind: Mapped[str] = mapped_column(String(8))
+    deleted_by_id: Mapped[str] = mapped_column(String(32))
 
 
 IS_TEST = Asset.mode == "test"
@@ -148,12 +186,21 @@ class Collection(Partitioned, Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class Origin(StrEnum):
+    """Where an asset came from."""
+
+    UPLOAD = "upload"
+    URL = "url"
+    PROMPT = "prompt"
+    IMAGE = "image"
+
+
 class Upload(Partitioned, Base):
     """A file that is being uploaded. Its bytes are reserved until it becomes an asset
     (``asset_id``) or is abandoned.
 
     The row stays as long as its URL is valid, even when the file was ``refused`` (the reason) or is
-    already an asset.
+    already an asset. ``multipart_id`` names an upload in parts, as the storage does.
     """
 
     __tablename__ = "uploads"
@@ -168,6 +215,7 @@ class Upload(Partitioned, Base):
     size: Mapped[int] = mapped_column(BigInteger)
     asset_id: Mapped[str | None] = mapped_column(String(32))
     refused: Mapped[str | None] = mapped_column(Text)
+    multipart_id: Mapped[str | None] = mapped_column(String(1024))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

@@ -16,6 +16,9 @@ const announce = (text) => {
   leave(toast);
 };
 
+// Scripts of single pages say what has happened by this event: new CustomEvent("announce", {detail: text}).
+document.addEventListener("announce", ({ detail }) => announce(detail));
+
 const copied = async (button) => {
   try {
     await navigator.clipboard.writeText(button.dataset.copy);

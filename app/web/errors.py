@@ -112,7 +112,8 @@ def as_page(error: AppError) -> Response:
 
 
 PAGES = frozenset({"dashboard"})
-"""Blueprints that answer people only."""
+"""Blueprints that answer people only, and the scripts of their pages, which accept nothing but
+JSON."""
 MIXED = frozenset({"docs", "mailbox", "static_files", ""})
 """Blueprints that answer browsers with pages, and programs with JSON; also no blueprint."""
 PEOPLE_S_PATHS = ("/account", "/dashboard")
@@ -127,7 +128,7 @@ API_PATHS = (
 def _wants_page() -> bool:
     surface = (request.blueprint or "").partition(".")[0]
     if surface in PAGES or (not surface and _is_below(PEOPLE_S_PATHS)):
-        return True
+        return request.accept_mimetypes.to_header() != "application/json"
     if surface not in MIXED or (not surface and _is_below(API_PATHS)):
         return False
     return "text/html" in request.accept_mimetypes.values()

@@ -1,17 +1,20 @@
-"""HTML pages, which may load files from this server only and run no script in the page itself."""
+"""HTML pages, which may load files from this server and its object store only, and run no script in
+the page itself."""
 
 from secrets import token_urlsafe
 from typing import Any
 
 from flask import Response, make_response, render_template, request
 
+from app.web.context import container
+
 POLICY = {
     "default-src": "'none'",
     "script-src": "'self' 'nonce-{nonce}'",
     "style-src": "'self'",
     "font-src": "'self'",
-    "img-src": "'self' data:",
-    "connect-src": "'self'",
+    "img-src": "'self' data: blob:{storage}",
+    "connect-src": "'self'{storage}",
     "form-action": "'self'",
     "base-uri": "'none'",
     "frame-ancestors": "'none'",
@@ -29,10 +32,15 @@ def page(template: str, *, policy: dict[str, str] | None = None, **values: Any) 
     directives = {**POLICY, **(policy or {})}
     response.headers["Content-Security-Policy"] = "; ".join(
         f"{name} {sources}" for name, sources in directives.items()
-    ).format(nonce=nonce)
+    ).format(nonce=nonce, storage=_storage_source())
     response.headers["Cache-Control"] = "no-store"
     response.vary.add("Cookie")
     return response
+
+
+def _storage_source() -> str:
+    origin = container().storage.origin
+    return f" {origin}" if origin else ""
 
 
 def theme() -> str:

@@ -93,12 +93,7 @@ class Workspace(Key):
     plan."""
 
     def authorize(self) -> None:
-        allowance = principal().allowance
-        if principal().is_live and not allowance.workspace_api:
-            raise UpgradeRequired(
-                f"The {allowance.plan} plan does not include the workspace API. Upgrade, "
-                f"or try a test key.{allowance.arrears}"
-            )
+        _require_workspace("try a test key")
         super().authorize()
 
 
@@ -137,10 +132,12 @@ class Member(User):
     get the same 404 as for an organization that does not exist. A former slug leads to the present
     one.
 
-    ``?mode=test`` asks for the organization's test data.
+    ``?mode=test`` asks for the organization's test data. ``workspace`` is whether the plan must
+    include the workspace API, as ``Workspace`` demands of keys; test data needs no plan.
     """
 
     action: Action = Action.VIEW
+    workspace: bool = False
 
     def identify(self) -> Principal:
         super().identify()
@@ -156,6 +153,8 @@ class Member(User):
     def authorize(self) -> None:
         principal().require(self.action)
         super().authorize()
+        if self.workspace:
+            _require_workspace("switch to test data")
 
 
 @dataclass(frozen=True)
@@ -237,6 +236,16 @@ def _sent_key() -> str | None:
     if scheme.lower() == "bearer" and credentials.strip():
         return credentials.strip()
     return request.headers.get("X-Api-Key")
+
+
+def _require_workspace(otherwise: str) -> None:
+    """Raises UpgradeRequired."""
+    allowance = principal().allowance
+    if principal().is_live and not allowance.workspace_api:
+        raise UpgradeRequired(
+            f"The {allowance.plan} plan does not include the workspace API. Upgrade, "
+            f"or {otherwise}.{allowance.arrears}"
+        )
 
 
 def _lead_to(path: str) -> BaseResponse:

@@ -87,6 +87,9 @@ def a_frame(clock: Clock) -> Frame:
         resets="1 Dec",
         notices=[Notice("bad", "The last payment failed.", "Pay or change the card")],
         may_pay=True,
+        query="",
+        may_change=True,
+        has_workspace=True,
     )
 
 

@@ -44,6 +44,11 @@ class Storage(Protocol):
     Every method that reaches a store over the network may raise DependencyDown.
     """
 
+    @property
+    def origin(self) -> str | None:
+        """The origin of the signed URLs, such as ``https://s3.example``, which pages must allow
+        browsers to ask; None if they are paths of this server."""
+
     def put(self, key: str, chunks: Iterable[bytes], content_type: str = OCTETS) -> None:
         """Store ``chunks`` as they come, in little memory. All or nothing: when ``chunks`` raises,
         nothing changes."""

@@ -29,6 +29,10 @@ class LocalStorage:
         self._uploads = SignedUrls(secret_key, "upload", UploadGrant)
         self._downloads = SignedUrls(secret_key, "download", DownloadGrant)
 
+    @property
+    def origin(self) -> None:
+        return None
+
     def put(self, key: str, chunks: Iterable[bytes], content_type: str = OCTETS) -> None:
         with self._replacing(key) as unfinished, unfinished.open("xb") as file:
             file.writelines(chunks)

@@ -57,6 +57,10 @@ class S3Storage:
         self._making_client = Lock()
         self._bucket_client: BucketClient | None = None
 
+    @property
+    def origin(self) -> str:
+        return self._presigner.origin
+
     def put(self, key: str, chunks: Iterable[bytes], content_type: str = OCTETS) -> None:
         self._upload(key, io.BufferedReader(Joined(iter(chunks))), content_type)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from botocore.auth import SIGV4_TIMESTAMP, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
@@ -32,6 +32,12 @@ class Presigner:
         self._bucket_url = bucket_url
         self._credentials = credentials
         self._region = region
+
+    @property
+    def origin(self) -> str:
+        """Scheme and host of the URLs."""
+        parts = urlsplit(self._bucket_url)
+        return f"{parts.scheme}://{parts.netloc}"
 
     def url(
         self,

@@ -9,7 +9,8 @@ class Action(StrEnum):
     """Something that a member of an organization does. The value says it in words, for the docs."""
 
     VIEW = "see the library, usage and exports"
-    CHANGE_IMAGES = "upload, change, export and delete images; make presets"
+    CHANGE_IMAGES = "upload, change, export and delete images; make presets and collections"
+    EMPTY_TRASH = "delete images in the trash for good"
     MANAGE_OWN_TEST_KEYS = "make, rotate and revoke test keys of one's own"
     MANAGE_KEYS = "make, rotate and revoke all keys, live ones too"
     MANAGE_HOSTS = "choose the hosts that images may be fetched from"
@@ -26,6 +27,7 @@ class Action(StrEnum):
 LOWEST_ROLES = {
     Action.VIEW: Role.VIEWER,
     Action.CHANGE_IMAGES: Role.MEMBER,
+    Action.EMPTY_TRASH: Role.ADMIN,
     Action.MANAGE_OWN_TEST_KEYS: Role.MEMBER,
     Action.MANAGE_KEYS: Role.ADMIN,
     Action.MANAGE_HOSTS: Role.ADMIN,

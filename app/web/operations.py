@@ -15,7 +15,6 @@ from pydantic import (
 )
 from tinycss2.color4 import Color, parse_color
 
-from app.api.schema import Body, Id, Name, Quality
 from app.errors import BadRequest
 from app.imaging import Format, Transform
 from app.imaging.operations import (
@@ -35,6 +34,7 @@ from app.imaging.operations import (
     Rotate,
     Watermark,
 )
+from app.web.schema import Body, Id, Name, Quality
 
 MAX_OPERATIONS = 20
 MAX_WATERMARKS = 5

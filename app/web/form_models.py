@@ -7,12 +7,12 @@ from typing import Any, Generic, TypeVar
 from flask import request
 from pydantic import BaseModel, ValidationError
 
-from app.api.schema import given
 from app.errors import BadRequest, UnsupportedMediaType
 from app.web.errors import invalid_request
 from app.web.forms import NULL_VALUES
 from app.web.media import FORM
 from app.web.request import SpooledFile, api_request
+from app.web.schema import given
 
 NUMBER = re.compile(r"\[\d*\]$")
 """How clients write that a field has several files: ``files[]``, ``files[0]``."""
