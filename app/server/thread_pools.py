@@ -19,6 +19,8 @@ HEAVY = frozenset(
         "dashboard.billing.checkout",
         "dashboard.billing.portal",
         "dashboard.billing.show",
+        "dashboard.uploads.complete",
+        "dashboard.uploads.finalize",
         "delivery.upload",
         "delivery.upload_part",
         "exports.create",
