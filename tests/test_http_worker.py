@@ -16,6 +16,7 @@ from app.server.thread_pools import HEALTH, HEAVY, ThreadPools
 
 LONG = re.compile(
     r"processing|imaging|background|\.image_work|\.outbound_calls|fetcher|painter|storage\.put|"
+    r"part_uploads\.complete|"
     r"\b_made\(|\b_cache\("
 )
 """What views do that takes long: images, other servers, large files."""

@@ -21,6 +21,8 @@ HEAVY = frozenset(
         "dashboard.billing.show",
         "dashboard.playground.compress_one",
         "dashboard.playground.show_original",
+        "dashboard.uploads.complete",
+        "dashboard.uploads.finalize",
         "delivery.upload",
         "delivery.upload_part",
         "docs.squeeze.compress_one",
