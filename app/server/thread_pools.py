@@ -22,6 +22,7 @@ HEAVY = frozenset(
         "dashboard.playground.compress_one",
         "dashboard.playground.show_original",
         "delivery.upload",
+        "delivery.upload_part",
         "docs.squeeze.compress_one",
         "docs.squeeze.show_original",
         "exports.create",
