@@ -59,6 +59,16 @@ def left() -> int | None:
     return max(0, FILES_A_DAY - len({*names} - {RUNS}))
 
 
+def count_run() -> None:
+    """Count a run of a file that is none of the visitor's own. Raises RateLimited."""
+    with container().redis.pipeline() as pipeline:
+        pipeline.hincrby(_key(), RUNS, 1)
+        pipeline.expire(_key(), KEPT_SECONDS)
+        runs, _ = pipeline.execute()
+    if runs > RUNS_A_DAY:
+        raise _too_often()
+
+
 def check_runs() -> None:
     """Raises RateLimited if the visitor has sent as much as one may in a day, whatever it is."""
     if int(container().redis.hget(_key(), RUNS) or 0) >= RUNS_A_DAY:
