@@ -7,15 +7,15 @@ while somebody types, scrolls or uploads; without them the same links lead to wh
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, request
 
+from app.dashboard.collections import tree_of
 from app.dashboard.frame import page_of
 from app.dashboard.library_filters import Chip, chips_of, fields_of
 from app.imaging.formats import Source
 from app.models import Asset
 from app.services.accounts.permissions import Action
-from app.services.library import assets, collection_tree, listing, storage_quota, tags
-from app.services.library.collection_tree import Tree
+from app.services.library import assets, bulk, collections, listing, storage_quota
 from app.services.library.listing import AssetPage, Sort
 from app.tenancy import TenantSession
 from app.web import links
@@ -29,7 +29,6 @@ blueprint = Blueprint("library", __name__, url_prefix="/dashboard/<slug>/library
 PAGE_SIZE = 60
 MOST_AT_ONCE = 200
 """Tiles that one request may name."""
-SUGGESTIONS = 20
 FILTERS = (
     "q", "type", "collectionId", "tags", "kind", "minSize", "maxSize", "uploadedAfter",
     "uploadedBefore", "published",
@@ -90,7 +89,7 @@ class View:
 def index(slug: str) -> Response:
     asked = AssetQuery.read(request.args)
     with workspace_transaction() as session:
-        tree = collection_tree.read(session)
+        tree = tree_of(session)
         node = tree.nodes.get(asked.collectionId or "")
         view = _view(session, asked, node.name if node else None)
     return page_of(
@@ -109,10 +108,9 @@ def results(slug: str) -> Response:
     """The page's results alone, for the same query."""
     asked = AssetQuery.read(request.args)
     with workspace_transaction() as session:
-        name = collections.name_of(session, asked.collectionId)
-        view = _view(session, asked, name)
+        view = _view(session, asked, collections.name_of(session, asked.collectionId))
     return page(
-        "dashboard/library/results.html", view=view, fields=fields_of(asked),
+        "dashboard/library/part.html", view=view, fields=fields_of(asked),
         site=container().settings.site,
     )  # fmt: skip
 
@@ -122,8 +120,9 @@ def results(slug: str) -> Response:
 def tiles(slug: str) -> Response:
     """The tiles of the assets that ``id`` names, those that are there; else of a page of a list."""
     if ids := request.args.getlist("id")[:MOST_AT_ONCE]:
+        bulk.check_ids(ids)
         with workspace_transaction() as session:
-            shown = assets.those(session, ids)
+            shown = bulk.of_ids(session, ids)
         return _tiles(shown)
     asked = AssetQuery.read(request.args)
     with workspace_transaction() as session:
@@ -139,13 +138,12 @@ def tile(slug: str, asset_id: str) -> Response:
         return _tiles([assets.get(session, asset_id)])
 
 
-@blueprint.get("/tags")
+@blueprint.get("/places")
 @requires(Member())
-def suggest_tags(slug: str) -> Response:
-    """Known tags that begin so, the most used first."""
-    beginning = request.args.get("beginning", "")[:64]
+def places(slug: str) -> Response:
+    """All collections, as options of a field."""
     with workspace_transaction() as session:
-        return jsonify(tags=tags.tags_of(session, beginning, SUGGESTIONS))
+        return page("dashboard/library/places.html", tree=tree_of(session))
 
 
 def _view(session: TenantSession, asked: AssetQuery, collection: str | None) -> View:
