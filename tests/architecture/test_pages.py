@@ -21,7 +21,7 @@ from tests.architecture.test_routes import requirement_of, rules
 from tests.client import Answer, ApiClient, bearer, unmarked
 from tests.clock import NOON
 from tests.conftest import Account, SignIn
-from tests.library import make_asset, store
+from tests.library import make_asset, make_collection, store
 from tests.people import last_link, new_email
 from tests.team import add_invitation, add_member
 
@@ -43,6 +43,13 @@ def a_key(app: Flask, account: Account) -> dict[str, str]:
     return {"key_id": str(found)}
 
 
+def a_collection(app: Flask, account: Account) -> dict[str, str]:
+    collection = make_collection(new_id("col", NOON))
+    with app.app_context(), transaction(account.org_id, Mode.LIVE) as session:
+        session.add(collection)
+    return {"collection_id": collection.id}
+
+
 SAMPLES: dict[str, Maker] = {
     "dashboard.keys.show": a_key,
     "dashboard.keys.ask_rotation": a_key,
@@ -54,6 +61,10 @@ SAMPLES: dict[str, Maker] = {
     "dashboard.team.remove": a_member,
     "dashboard.team.resend": an_invitation,
     "dashboard.team.revoke": an_invitation,
+    "dashboard.collections.show": a_collection,
+    "dashboard.collections.change": a_collection,
+    "dashboard.collections.move": a_collection,
+    "dashboard.collections.delete": a_collection,
 }
 """Endpoint → how to make in an organization what the ids in its path name, beside the slug."""
 
