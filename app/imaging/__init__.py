@@ -20,7 +20,7 @@ from app.imaging.media import accepted, is_video, matches
 from app.imaging.original import Original
 from app.imaging.pool.pool import ImagingPool
 from app.imaging.pool.supervisor_thread import Turn
-from app.imaging.transform import Derivation, Derived, Painting, Picture, Transform
+from app.imaging.transform import Derivation, Derived, Painting, Picture, Preview, Transform
 
 __all__ = [
     "Derivation",
@@ -36,6 +36,7 @@ __all__ = [
     "Original",
     "Painting",
     "Picture",
+    "Preview",
     "Transform",
     "Turn",
     "UnreadableImage",

@@ -1,5 +1,5 @@
-"""What a worker process does with a file: convert it, derive an image from it, examine it, describe
-it, or paint it."""
+"""What a worker process does with a file: convert it, derive an image from it, examine, describe or
+preview it, or paint it."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +14,7 @@ from app.imaging.engine.files import mapped, write
 from app.imaging.engine.inspection import HEADERS, inspect, measure
 from app.imaging.engine.painting import paint
 from app.imaging.engine.pipeline import steps
+from app.imaging.engine.previewing import quick_render
 from app.imaging.engine.rendering import NO_LAYERS, Rendering, finish, render
 from app.imaging.engine.sniff import identify, media_type
 from app.imaging.engine.strip import strip
@@ -28,7 +29,7 @@ from app.imaging.errors import (
 from app.imaging.formats import Format, Source
 from app.imaging.limits import Limits
 from app.imaging.original import Examination, Original
-from app.imaging.transform import Derivation, Derived, Painting, Picture, Transform
+from app.imaging.transform import Derivation, Derived, Painting, Picture, Preview, Transform
 from app.imaging.work import Result, Work
 
 THUMBNAIL = Transform(Format.WEBP, quality=75, max_width=480, max_height=480)
@@ -57,6 +58,8 @@ def perform(source: Path, target: Path, work: Work, limits: Limits) -> Result:
             return derive(source, target, work, limits)
         case Description(thumbnail):
             return describe(source, thumbnail)
+        case Preview():
+            return preview(source, target, work, limits)
         case Painting():
             return paint(target, work)
 
@@ -96,6 +99,17 @@ def derive(source: Path, target: Path, derivation: Derivation, limits: Limits) -
         shown = render(target, kind, header, THUMBNAIL, limits)
     write(derivation.thumbnail, shown.content)
     return Derived(picture, _picture(kind, shown, shown.content))
+
+
+def preview(source: Path, target: Path, order: Preview, limits: Limits) -> Picture:
+    """Write into ``target`` a small picture of what the operations make of ``source``. Raises what
+    ``convert`` raises."""
+    with worded_errors():
+        with mapped(source) as data:
+            kind, header = inspect(data, Format.PNG, limits)
+        rendering = quick_render(source, kind, header, order, limits)
+    write(target, rendering.content)
+    return _picture(kind, rendering, rendering.content)
 
 
 def examine(

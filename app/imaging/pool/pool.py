@@ -12,7 +12,7 @@ from app.imaging.pool import worker_main
 from app.imaging.pool.fair_queue import FairQueue
 from app.imaging.pool.supervisor_thread import FileJob, Outcome, SupervisorThread, Turn
 from app.imaging.pool.worker_main import Task
-from app.imaging.transform import Derivation, Derived, Painting, Picture, Transform
+from app.imaging.transform import Derivation, Derived, Painting, Picture, Preview, Transform
 
 
 class ImagingPool:
@@ -75,6 +75,11 @@ class ImagingPool:
         """Make a new image of ``source`` in ``target``, and its WebP thumbnail. The future is
         like that of ``submit``."""
         return self._put(FileJob[Derived](source, target, derivation, group))
+
+    def preview(self, source: Path, target: Path, order: Preview, group: str) -> Turn[Picture]:
+        """Write into ``target`` what the image ``source`` would become, small. The future is like
+        that of ``submit``."""
+        return self._put(FileJob[Picture](source, target, order, group))
 
     def paint(self, target: Path, painting: Painting, group: str) -> Turn[Picture]:
         """Draw a PNG into ``target``. The future is like that of ``submit``."""

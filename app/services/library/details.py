@@ -7,11 +7,13 @@ from typing import Any
 from sqlalchemy import update
 
 from app.extensions import transaction
-from app.imaging import ImagingError
+from app.imaging import ImageTooLarge, ImageTooSlow, UnreadableImage, UnsupportedImage
 from app.models import Asset, MediaType
 from app.services.accounts.principal import Principal
 from app.services.processing_context import ProcessingContext
 
+OF_THE_FILE = (ImageTooLarge, ImageTooSlow, UnreadableImage, UnsupportedImage)
+"""Refusals that the file would get again, unlike those of a server that is stopped."""
 UNREADABLE: dict[str, Any] = {"colours": [], "metadata": None}
 """Of a file whose metadata broke or delayed what reads it. It is not tried again."""
 
@@ -21,7 +23,7 @@ def find(principal: Principal, asset: Asset, context: ProcessingContext) -> dict
     ``metadata`` is None where the file can't be read. Of a video only the poster's colours are
     told.
 
-    Raises Overloaded, and FileNotFoundError if a file is missing in storage.
+    Raises Overloaded, ImagingInterrupted, and FileNotFoundError if a file is missing in storage.
     """
     if asset.details is not None:
         return asset.details
@@ -43,5 +45,5 @@ def _look(principal: Principal, asset: Asset, context: ProcessingContext) -> dic
             return asdict(
                 context.outcome(context.imaging.describe(source, thumbnail, principal.org_id))
             )
-        except ImagingError:
+        except OF_THE_FILE:
             return UNREADABLE
