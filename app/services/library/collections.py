@@ -107,9 +107,9 @@ def change(
     return collection
 
 
-def delete(session: TenantSession, collection_id: str) -> None:
-    """Delete a collection; its assets stay without one. Raises NotFound, Conflict if it has
-    sub-collections."""
+def delete(session: TenantSession, collection_id: str) -> str:
+    """Delete a collection; its assets stay without one. Returns its name. Raises NotFound, Conflict
+    if it has sub-collections."""
     _lock_tree(session)
     collection = get(session, collection_id)
     inside = session.scalar(
@@ -117,13 +117,15 @@ def delete(session: TenantSession, collection_id: str) -> None:
     )
     if inside:
         raise Conflict(
-            f"'{collection.name}' has {inside} collections in it: move or delete them first."
+            f"'{collection.name}' has {inside} collection{'s' * (inside != 1)} in it: move or delete "
+            "them first."
         )
     facet_counts.drop_collection(session, collection_id)
     session.change(
         update(Asset).where(Asset.collection_id == collection_id).values(collection_id=None)
     )
     session.delete(collection)
+    return collection.name
 
 
 def _place_of(parent_id: str | None, name: str) -> str:
