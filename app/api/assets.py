@@ -18,9 +18,11 @@ from app.models import Asset, MediaType
 from app.services.filenames import clean_name
 from app.services.library import assets, listing, uploads
 from app.services.library.assets import Label
+from app.services.library.labels import MAX_TAGS
 from app.services.library.listing import Filter, Sort
 from app.services.library.uploads import DeclaredFile
 from app.web.context import container, now, principal, processing, workspace_transaction
+from app.web.labels import Tags
 from app.web.links import absolute, thumbnail
 from app.web.requirements import Workspace, requires
 from app.web.schema import (
@@ -46,15 +48,8 @@ blueprint = APIBlueprint(
     abp_tags=[Tag(name="Assets", description="The workspace's images and videos.")],
 )
 
-MAX_TAGS = 50
 MAX_OFFSET = 1_000_000
 MAX_FILE_BYTES = 2**40
-OneTag = Annotated[str, Field(min_length=1, max_length=64), Printable]
-Tags = Annotated[
-    list[OneTag],
-    Field(max_length=MAX_TAGS),
-    AfterValidator(lambda tags: list(dict.fromkeys(tags))),
-]
 Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-1e12, le=1e12)]
 
 
