@@ -16,7 +16,7 @@ from pydantic import (
 
 from app.models import Asset, MediaType
 from app.services.filenames import clean_name
-from app.services.library import assets, listing, uploads
+from app.services.library import assets, listing, trash, uploads
 from app.services.library.assets import Label
 from app.services.library.labels import MAX_TAGS
 from app.services.library.listing import Filter, Sort
@@ -333,7 +333,8 @@ def update(path: ById, body: AssetChanges) -> Response:
 )
 @requires(Workspace("write"))
 def delete(path: ById) -> tuple[str, int]:
-    """Gone at once, with its renditions. Its files are removed from storage within minutes."""
+    """Gone at once, with its renditions, and its public URL. It is in the dashboard's trash for 30
+    days, where it can be restored, and counts as storage until then."""
     with workspace_transaction() as session:
-        assets.remove(session, path.id)
+        trash.put_one(session, principal().actor, path.id, now())
     return "", 204

@@ -28,6 +28,7 @@ from app.web.operations import (
     check_crops,
     transform_of,
     watermark_ids,
+    written,
 )
 from app.web.requirements import Key, requires
 from app.web.schema import SECURITY, ById, errors
@@ -107,7 +108,10 @@ def remove_background(path: ById, body: Named) -> tuple[Response, int]:
     wanted = Transform(Format.PNG, None, operations=(RemoveBackground(str(weights)),))
     asked = image_request(body.name or image.name, BACKGROUND_IMAGES)
     with processing(container().image_work, container().background) as context:
-        return created(create_image.from_image(asked, image, wanted, context), BACKGROUND_IMAGES)
+        made = create_image.from_image(
+            asked, image, wanted, context, operations=[{"remove-background": {}}]
+        )
+    return created(made, BACKGROUND_IMAGES)
 
 
 @blueprint.post(
@@ -145,8 +149,12 @@ def _make_image(
     check_crops(asked, image.width, image.height)
     wanted = transform_of(asked)
     with processing(container().image_work) as context:
-        return created(
-            create_image.from_image(
-                image_request(body.name or image.name), image, wanted, context, layers=layers
-            )
+        made = create_image.from_image(
+            image_request(body.name or image.name),
+            image,
+            wanted,
+            context,
+            operations=written(asked),
+            layers=layers,
         )
+    return created(made)
