@@ -99,5 +99,5 @@ WORDS: dict[str, Callable[[Fields], str]] = {
     "modulate": _changed,
     "watermark": _watermarked,
     "convert": _converted,
-    "remove_background": lambda fields: "Background removed",
+    "remove_background": lambda _fields: "Background removed",
 }
