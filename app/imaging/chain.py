@@ -64,20 +64,23 @@ def small_chain(
     small: Size,
     most: int,
     layers: Mapping[str, Size],
+    on_the_way: int = 0,
 ) -> SmallChain:
     """A chain for a picture of the size ``whole``, done to the same one of the size ``small``.
 
-    Nothing on the way is made larger than ``most`` pixels a side, and nothing larger than the
-    original chain would make it. ``layers`` are the sizes of the pictures that watermarks name.
+    Its result has at most ``most`` pixels a side, and what comes before that at most as many, or
+    ``on_the_way`` if that is more; nothing is larger than the original chain would make it.
+    ``layers`` are the sizes of the pictures that watermarks name.
     """
+    on_the_way = max(most, on_the_way)
     done: list[Operation] = []
     factor = max(small) / max(whole)
     for operation in operations:
         after = operation.size(*whole)
         if isinstance(operation, Resize):
             factor = min(1.0, most / max(after))
-        elif max(after) * factor > most:
-            factor = most / max(after)
+        elif max(after) * factor > on_the_way:
+            factor = on_the_way / max(after)
             across, down = times(*whole, factor)
             small = min(small[0], across), min(small[1], down)
             done.append(Resize(*small))
@@ -89,6 +92,17 @@ def small_chain(
     if max(small) > most:
         done.append(Resize(*fit(*small, most, most)))
     return SmallChain(tuple(done), *whole)
+
+
+def wanted_side(operations: Iterable[Operation], whole: Size, most: int) -> int:
+    """How many pixels the longer side of a picture must have for a result of ``most`` pixels a side
+    to be sharp: the more, the less of it a crop keeps."""
+    size = whole
+    for operation in operations:
+        if isinstance(operation, Resize):
+            break
+        size = operation.size(*size)
+    return min(max(whole), round(max(whole) * most / max(size)))
 
 
 def scaled(operation: Operation, factor: float, layers: Mapping[str, Size]) -> Operation:
