@@ -14,10 +14,10 @@ from app.adapters.painter import ImagePrompt
 from app.errors import BadRequest
 from app.imaging import ImagingError
 from app.models import Asset
-from app.services.library import create_image, images, publishing
+from app.services.library import create_image, images, publishing, trash
 from app.services.library.images import ImageFile
 from app.web import form_models
-from app.web.context import container, principal, processing, workspace_transaction
+from app.web.context import container, now, principal, processing, workspace_transaction
 from app.web.files import send_image
 from app.web.image_making import image_request
 from app.web.links import absolute, own_path
@@ -237,9 +237,11 @@ def show(path: ById) -> Response:
 )
 @requires(Key("write"))
 def delete(path: ById) -> tuple[str, int]:
-    """Gone at once, its public URL too. What was made of it stays."""
+    """Gone at once, its public URL too. What was made of it stays. It is in the dashboard's trash
+    for 30 days, where it can be restored, and counts as storage until then."""
     with workspace_transaction() as session:
-        images.remove(session, path.id)
+        image = images.get(session, path.id)
+        trash.put_one(session, principal().actor, image.id, now())
     return "", 204
 
 

@@ -20,6 +20,7 @@ HEAVY = frozenset(
         "dashboard.billing.portal",
         "dashboard.billing.show",
         "delivery.upload",
+        "delivery.upload_part",
         "exports.create",
         "images.create_from_url",
         "images.imagine",

@@ -18,7 +18,7 @@ from app.services import idempotency, outbox
 from app.services.accounts import invitations, mailed_links, sign_ins
 from app.services.billing import inbox
 from app.services.exports import data_exports, export_jobs
-from app.services.library import assets, ingest, kept_renditions
+from app.services.library import assets, ingest, kept_renditions, trash
 from app.services.usage import reservations
 from app.tenancy import TenantSession, unscoped
 
@@ -52,6 +52,7 @@ SWEEPERS = (
     Sweeper("exports", export_jobs.partitions_with_expired, export_jobs.release_expired),
     Sweeper("data exports", data_exports.organizations_with_expired, data_exports.release_expired),
     Sweeper("answers", idempotency.partitions_with_expired, idempotency.release_expired),
+    Sweeper("trash", trash.partitions_with_expired, trash.release_expired),
     Sweeper("test assets", assets.partitions_with_expired, assets.release_expired),
     Sweeper("invitations", invitations.organizations_with_expired, invitations.release_expired),
 )

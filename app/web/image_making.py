@@ -20,6 +20,7 @@ from app.web.operations import (
     check_crops,
     transform_of,
     watermark_ids,
+    written,
 )
 
 BACKGROUND_IMAGES = 2
@@ -75,6 +76,7 @@ def image_of_operations(image_id: str, name: str | None, asked: Sequence[AskedOp
             wanted.image,
             wanted.transform,
             context,
+            operations=written(asked),
             layers=wanted.layers,
         )
 
@@ -90,7 +92,9 @@ def image_without_background(image_id: str, name: str | None) -> Asset:
     wanted = Transform(Format.PNG, None, operations=(RemoveBackground(str(weights)),))
     asked = image_request(name or image.name, BACKGROUND_IMAGES)
     with processing(container().image_work, container().background) as context:
-        return create_image.from_image(asked, image, wanted, context)
+        return create_image.from_image(
+            asked, image, wanted, context, operations=[{"remove-background": {}}]
+        )
 
 
 def _check_sizes(asked: Sequence[AskedOperation], image: Asset, wanted: Transform) -> None:

@@ -483,6 +483,7 @@ def test_a_finalize_that_died_half_way_can_be_repeated(
 @on_both_databases
 def test_changes_hold_and_what_is_left_out_stays(client: ApiClient, acme: Account) -> None:
     asset = upload(client, acme.key, tags=["old"], locationX=1.5)
+    day = asset["uploadedAt"][:10]
     collection = client.post(
         "/api/v1/collections", headers=bearer(acme.key), json={"name": "Spring"}
     ).json
@@ -501,7 +502,10 @@ def test_changes_hold_and_what_is_left_out_stays(client: ApiClient, acme: Accoun
         ("tags=marketing,q2", True), ("tags=old", False), ("q=ünïcode", True), ("q=HERO", True),
         ("q=mark", True),
         (f"collectionId={collection['id']}", True), ("q=nothing", False),
-        ("tags=marketing,old", False),
+        ("tags=marketing,old", False), ('tags="marketing"&tags=q2', True), ("kind=jpg", True),
+        ("kind=png,webp", False), ("minSize=1&maxSize=1000000", True), ("minSize=1000000", False),
+        (f"uploadedAfter={day}&uploadedBefore={day}", True), ("uploadedBefore=2020-01-01", False),
+        ("published=false", True), ("published=true", False),
     ):  # fmt: skip
         listed = client.get(f"/api/v1/assets?{query}", headers=bearer(acme.key)).json
         assert (listed["total"], len(listed["items"])) == (int(found), int(found)), query

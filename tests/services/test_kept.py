@@ -104,7 +104,7 @@ class Tenant:
 
     def forget(self, _: int) -> None:
         with transaction(*self.who.partition) as session:
-            kept_renditions.remove_all(session, self.original.content)
+            kept_renditions.remove_all(session, [self.original.content])
             for export_id in session.scalars(select(Export.id)).all():
                 export_jobs.cancel_or_delete(session, export_id, self.clock())
 

@@ -10,7 +10,6 @@ from sqlalchemy import select, tuple_
 from app.errors import NotFound
 from app.imaging import Format
 from app.models import Asset, MediaType, moment_of
-from app.services.library import assets
 from app.tenancy import TenantSession
 
 
@@ -61,11 +60,6 @@ def among(session: TenantSession, image_ids: Iterable[str]) -> dict[str, Asset]:
     """The images of this workspace with these ids, by id."""
     wanted = select(Asset).where(Asset.id.in_(set(image_ids)), Asset.media_type == MediaType.IMAGE)
     return {image.id: image for image in session.scalars(wanted)}
-
-
-def remove(session: TenantSession, image_id: str) -> None:
-    """Raises NotFound."""
-    assets.remove(session, get(session, image_id).id)
 
 
 def page_of(session: TenantSession, take: int, first: str | None) -> ImagePage:

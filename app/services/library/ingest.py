@@ -23,6 +23,7 @@ from app.services.accounts.principal import Principal
 from app.services.checksums import sha256_of
 from app.services.library import assets, storage_quota
 from app.services.library.assets import Label
+from app.services.library.provenance import Provenance
 from app.services.processing_context import ProcessingContext
 from app.tenancy import TenantSession, partitions_with
 
@@ -126,6 +127,7 @@ def register(
     file: ExaminedFile,
     original_name: str,
     label: Label,
+    provenance: Provenance,
     now: datetime,
 ) -> Asset | None:
     """Add the asset of a stored file. Returns None if another attempt has added it or the upload
@@ -149,6 +151,7 @@ def register(
         thumbnail_key=thumbnail_key(upload),
         uploaded_at=assets.to_milliseconds(now),
     )
+    provenance.note(asset)
     if not session.change(
         update(Upload).where(Upload.id == upload.id, UNDECIDED).values(asset_id=asset.id)
     ):

@@ -16,12 +16,13 @@ from app.adapters.storage.interface import PresignedUpload, Storage
 from app.errors import AppError, BadRequest, Forbidden, NotFound, TooLarge, Unprocessable
 from app.extensions import transaction
 from app.imaging import media
-from app.models import Asset, Mode, Upload
+from app.models import Asset, Mode, Origin, Upload
 from app.services import discarded_objects
 from app.services.accounts.principal import MEGABYTE, Principal
-from app.services.library import collections, ingest
+from app.services.library import collections, ingest, trash
 from app.services.library.assets import Label
 from app.services.library.ingest import ExaminedFile, incoming
+from app.services.library.provenance import Provenance
 from app.services.processing_context import ProcessingContext
 from app.tenancy import TenantSession
 
@@ -125,6 +126,8 @@ def _upload_of(session: TenantSession, storage_key: str) -> Upload:
             "This storageKey belongs to another workspace. Use the one that presign gave you."
         )
     if upload := session.scalar(select(Upload).where(Upload.storage_key == storage_key)):
+        if upload.asset_id:
+            raise _deleted()
         if upload.refused:
             raise Unprocessable(
                 f"This upload was refused, and stays refused: {upload.refused} Begin again with "
@@ -135,6 +138,10 @@ def _upload_of(session: TenantSession, storage_key: str) -> Upload:
         "There is no upload with this storageKey, or it has expired. Begin again with mode "
         "'presign'."
     )
+
+
+def _deleted() -> NotFound:
+    return NotFound("The asset of this upload was deleted. Begin again with mode 'presign'.")
 
 
 def _fetch(upload: Upload, folder: Path, context: ProcessingContext) -> Path:
@@ -188,9 +195,12 @@ def _register(
 ) -> tuple[Asset, bool]:
     """Add the asset's row. Of parallel attempts one adds it and the others find it."""
     with transaction(*principal.partition) as session:
-        if asset := ingest.register(session, upload, file, original_name, label, now):
+        provenance = Provenance(principal.actor, Origin.UPLOAD)
+        if asset := ingest.register(session, upload, file, original_name, label, provenance, now):
             return asset, True
         if found := _asset_of(session, upload.storage_key):
             return found, False
+        if trash.holds_file(session, upload.storage_key):
+            raise _deleted()
         discarded_objects.discard(session, ingest.objects(upload))
     raise NotFound("The upload expired while it was finalized. Begin again with mode 'presign'.")
