@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -82,9 +82,9 @@ FREQUENT, SECOND = library.TOP_TAGS[:2]
 RARE, WORD = library.RARE_TAG, library.RARE_WORD
 LARGEST, SMALLEST = library.COLLECTIONS[0], library.COLLECTIONS[-1]
 YEAR = library.FIRST + timedelta(days=2 * 365)
-MONTH = {"uploaded_from": YEAR, "uploaded_before": YEAR + timedelta(days=30)}
-DAY = {"uploaded_from": YEAR, "uploaded_before": YEAR + timedelta(days=1)}
-EVERY_RANGE = {"kinds": ("jpeg",), "min_size": 5_000_000, **MONTH}
+MONTH = Filter(uploaded_from=YEAR, uploaded_before=YEAR + timedelta(days=30), kinds=("jpeg",))
+DAY = Filter(uploaded_from=YEAR, uploaded_before=YEAR + timedelta(days=1))
+LARGE = replace(MONTH, min_size=5_000_000)
 CASES = (
     Case("everything"),
     *(Case(f"everything, {sort}", sort=sort) for sort in Sort if sort != Sort.UPLOADED_DESC),
@@ -115,10 +115,10 @@ CASES = (
     Case("two words, the rarer in 3", Filter(q=f"{WORD} jpg")),
     Case("a kind", Filter(kinds=("jpeg",))),
     Case("two kinds", Filter(kinds=("webp", "mov"))),
-    Case("kind and month", Filter(kinds=("jpeg",), **MONTH)),
-    Case("kind, month and size", Filter(**EVERY_RANGE)),
-    Case("kind, month and size, name", Filter(**EVERY_RANGE), Sort.NAME),
-    Case("a day, -size", Filter(**DAY), Sort.SIZE_DESC),
+    Case("kind and month", MONTH),
+    Case("kind, month and size", LARGE),
+    Case("kind, month and size, name", LARGE, Sort.NAME),
+    Case("a day, -size", DAY, Sort.SIZE_DESC),
     Case("a year, size", Filter(uploaded_from=YEAR), Sort.SIZE),
     Case("the largest", Filter(min_size=50_000_000)),
     Case("the largest, name", Filter(min_size=50_000_000), Sort.NAME),

@@ -15,11 +15,12 @@ from pydantic import (
 
 from app.models import Asset, MediaType
 from app.services.filenames import clean_name
-from app.services.library import assets, listing, uploads
+from app.services.library import assets, listing, trash, uploads
 from app.services.library.assets import Label
 from app.services.library.uploads import DeclaredFile
-from app.web.asset_filters import MAX_TAGS, AssetQuery
+from app.web.asset_filters import AssetQuery
 from app.web.context import container, now, principal, processing, workspace_transaction
+from app.web.labels import Tags
 from app.web.links import absolute, thumbnail
 from app.web.requirements import Workspace, requires
 from app.web.schema import (
@@ -44,12 +45,6 @@ blueprint = APIBlueprint(
 )
 
 MAX_FILE_BYTES = 2**40
-OneTag = Annotated[str, Field(min_length=1, max_length=64), Printable]
-Tags = Annotated[
-    list[OneTag],
-    Field(max_length=MAX_TAGS),
-    AfterValidator(lambda tags: list(dict.fromkeys(tags))),
-]
 Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-1e12, le=1e12)]
 
 
@@ -287,7 +282,8 @@ def update(path: ById, body: AssetChanges) -> Response:
 )
 @requires(Workspace("write"))
 def delete(path: ById) -> tuple[str, int]:
-    """Gone at once, with its renditions. Its files are removed from storage within minutes."""
+    """Gone at once, with its renditions, and its public URL. It is in the dashboard's trash for 30
+    days, where it can be restored, and counts as storage until then."""
     with workspace_transaction() as session:
-        assets.remove(session, path.id)
+        trash.put_one(session, principal().actor, path.id, now())
     return "", 204

@@ -26,6 +26,7 @@ from app.models import (
     Export,
     IdempotentRequest,
     Rendition,
+    TrashedAsset,
     Upload,
 )
 from app.services.exports import data_exports, export_jobs
@@ -61,6 +62,11 @@ class ObjectReference:
     def org_id(self) -> Any:
         return self.key.class_.org_id
 
+    @property
+    def name(self) -> str:
+        """Tells apart references with the same prefix."""
+        return str(self.key)
+
     def settled(self, now: datetime) -> ColumnElement[bool]:
         return and_(self.there, self.since <= now - MIN_AGE)
 
@@ -68,6 +74,8 @@ class ObjectReference:
 OBJECT_REFERENCES = (
     ObjectReference.of("orgs", Asset.storage_key, Asset.uploaded_at),
     ObjectReference.of("thumbnails", Asset.thumbnail_key, Asset.uploaded_at),
+    ObjectReference.of("orgs", TrashedAsset.storage_key, TrashedAsset.uploaded_at),
+    ObjectReference.of("thumbnails", TrashedAsset.thumbnail_key, TrashedAsset.uploaded_at),
     ObjectReference(
         "renditions", Rendition.storage_key, Rendition.created_at, Rendition.ready.is_(True)
     ),
@@ -138,12 +146,13 @@ def _known_keys(
             )
             for org_id, key, since in rows:
                 known.add(key)
-                found_counts[reference.prefix, org_id] += since <= now - MIN_AGE
+                found_counts[reference.name, org_id] += since <= now - MIN_AGE
     return known if known.issuperset(keys) else known | _expected_keys(session, keys, org_ids)
 
 
 def _expected_keys(session: TenantSession, keys: Sequence[str], org_ids: set[str]) -> set[str]:
-    """The keys of uploads, renditions and exports that are being made, and of discarded objects."""
+    """The keys of uploads, renditions and exports that are being made, of discarded objects, and of
+    assets that were restored from the trash meanwhile."""
     names = [key.removeprefix(INCOMING) for key in keys]
     thumbnails = [PurePosixPath(key).stem for key in keys if key.startswith("thumbnails/")]
     uploads = select(Upload).where(
@@ -158,7 +167,8 @@ def _expected_keys(session: TenantSession, keys: Sequence[str], org_ids: set[str
         DataExport.org_id.in_(org_ids), DataExport.status.in_(data_exports.UNFINISHED)
     )
     known |= {data_exports.zip_key(export, export.attempts) for export in session.scalars(data)}
-    for column in (Rendition.storage_key, DiscardedObject.storage_key):
+    columns = (Rendition.storage_key, DiscardedObject.storage_key)
+    for column in (*columns, Asset.storage_key, Asset.thumbnail_key):
         known.update(
             session.scalars(
                 select(column).where(column.class_.org_id.in_(org_ids), column.in_(keys))
@@ -177,9 +187,7 @@ def _incomplete(
             .where(reference.settled(now))
             .group_by(reference.org_id)
         )
-        return [
-            org_id for org_id, count in needed if count > found_counts[reference.prefix, org_id]
-        ]
+        return [org_id for org_id, count in needed if count > found_counts[reference.name, org_id]]
 
 
 def _missing(

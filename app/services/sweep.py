@@ -18,12 +18,12 @@ from app.services import idempotency, outbox
 from app.services.accounts import invitations, mailed_links, sign_ins
 from app.services.billing import inbox
 from app.services.exports import data_exports, export_jobs
-from app.services.library import assets, ingest, kept_renditions
+from app.services.library import assets, ingest, kept_renditions, trash
 from app.services.usage import reservations
 from app.tenancy import TenantSession, unscoped
 
 ABANDONED_AFTER = timedelta(hours=1)
-"""A spool folder or a half-written object that was last written this long ago is abandoned."""
+"""A spool folder that was last written this long ago is abandoned."""
 BATCH_SIZE = 10_000
 """Objects that one sweep removes; the next sweep removes the rest."""
 
@@ -52,6 +52,7 @@ SWEEPERS = (
     Sweeper("exports", export_jobs.partitions_with_expired, export_jobs.release_expired),
     Sweeper("data exports", data_exports.organizations_with_expired, data_exports.release_expired),
     Sweeper("answers", idempotency.partitions_with_expired, idempotency.release_expired),
+    Sweeper("trash", trash.partitions_with_expired, trash.release_expired),
     Sweeper("test assets", assets.partitions_with_expired, assets.release_expired),
     Sweeper("invitations", invitations.organizations_with_expired, invitations.release_expired),
 )
@@ -70,7 +71,7 @@ def sweep(storage: Storage, spool_dir: Path, now: datetime) -> Counter[str]:
     swept["objects"] = (
         _remove_discarded(storage)
         + _remove_stale_uploads(storage)
-        + storage.cleanup(now - ABANDONED_AFTER)
+        + storage.cleanup(now - ingest.UNFINISHED_FOR)
     )
     swept["work folders"] = _sweep_spool(spool_dir, now)
     return swept

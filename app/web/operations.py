@@ -3,11 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BeforeValidator,
     Field,
+    PlainSerializer,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
@@ -40,6 +41,7 @@ MAX_OPERATIONS = 20
 MAX_WATERMARKS = 5
 MAX_SIDE = 10_000
 ANGLE_LIMIT = 3600
+OPAQUE = 255
 WRITTEN = Literal["jpeg", "jpg", "png", "webp", "avif", "gif"]
 
 
@@ -54,9 +56,15 @@ def _colour(text: object) -> Colour:
     return red, green, blue, alpha
 
 
+def _hex(colour: Colour) -> str:
+    """``#ff8800``, with two more digits where it is transparent."""
+    return "#" + bytes(colour[:3] if colour[3] == OPAQUE else colour).hex()
+
+
 AnyColour = Annotated[
     Colour,
     BeforeValidator(_colour),
+    PlainSerializer(_hex, when_used="json"),
     WithJsonSchema({"type": "string", "examples": ["#ff8800", "transparent"]}),
 ]
 Length = Annotated[int, Field(ge=1, le=MAX_SIDE)]
@@ -200,14 +208,18 @@ class Watermarking(Body):
         return Watermark(tuple(one.layer() for one in self.watermarks))
 
 
+def _format(name: str) -> Format:
+    return Format("jpeg" if name == "jpg" else name)
+
+
 class Conversion(Body):
-    format: WRITTEN
+    format: Annotated[WRITTEN, PlainSerializer(lambda name: _format(name).value, when_used="json")]
     quality: Quality | None = Field(
         None, description="1 is smallest, 100 is best. Without it, one that suits both formats."
     )
 
     def output(self) -> tuple[Format, int | None]:
-        return Format("jpeg" if self.format == "jpg" else self.format), self.quality
+        return _format(self.format), self.quality
 
 
 class Step(Body):
@@ -313,6 +325,24 @@ def transform_of(asked: Sequence[AskedOperation]) -> Transform:
         else:
             operations.append(one.step.operation())
     return Transform(*output, operations=tuple(operations))
+
+
+def written(asked: Sequence[AskedOperation]) -> list[dict[str, Any]]:
+    """The operations as a request of ``transform`` writes them, without what is the default
+    anyway: ``[{"resize": {"width": 800}}]``."""
+    names = {
+        model: name
+        for name, field in Step.model_fields.items()
+        for model in get_args(field.annotation)
+    }
+    return [
+        {
+            next(names[kind] for kind in type(one.step).__mro__ if kind in names): (
+                one.step.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
+            )
+        }
+        for one in asked
+    ]
 
 
 def watermark_ids(asked: Sequence[AskedOperation]) -> dict[str, str]:

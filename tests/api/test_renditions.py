@@ -402,7 +402,7 @@ def test_one_that_makes_room_while_it_is_exported_is_made_again(
         if key.startswith("renditions/"):
             monkeypatch.undo()
             with transaction(acme.org_id, "live") as session:
-                kept_renditions.remove_all(session, assets.get(session, asset["id"]).content)
+                kept_renditions.remove_all(session, [assets.get(session, asset["id"]).content])
             sweep(container.storage, container.settings.spool_dir, container.clock())
         fetch(storage, key, path)
 

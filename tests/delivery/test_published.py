@@ -16,9 +16,10 @@ from app.adapters.storage.local import LocalStorage
 from app.adapters.storage.s3 import S3Storage
 from app.extensions import transaction
 from app.models import Asset, new_id
-from app.services.library import assets, publishing
+from app.services.library import assets, publishing, trash
 from app.services.library.assets import Label
 from app.web.files import CHUNK_BYTES
+from tests.actors import TEST
 from tests.client import Answer, ApiClient
 from tests.clock import Clock
 from tests.conftest import Account
@@ -121,6 +122,7 @@ def test_the_life_of_an_address(
     make_image: Callable[..., str],
     publish: Callable[..., str],
     unpublish: Callable[[str], None],
+    clock: Clock,
 ) -> None:
     image = make_image(name='Ünser "Held".jpg')
     url = publish(image)
@@ -148,7 +150,7 @@ def test_the_life_of_an_address(
     assert again != url
     assert (client.get(url).status_code, client.get(again).status_code) == (404, 200)
     with app.app_context(), transaction(acme.org_id, "live") as session:
-        assets.remove(session, image)
+        trash.put_one(session, TEST, image, clock())
     assert client.get(again).status_code == 404
 
 

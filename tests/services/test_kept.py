@@ -74,7 +74,7 @@ class Tenant:
             claim = renditions._find_or_claim(session, wanted, self.clock())
         assert isinstance(claim, renditions.RenditionClaim)
         picture = Picture(Format.PNG, 1, 1, size, False, "jpeg", 1)
-        found = ReadyRendition(claim.storage_key, Format.PNG, size, 0, cached=False)
+        found = ReadyRendition(claim.storage_key, Format.PNG, size, 0, False, 1, 1)
         rendering = renditions._Rendering(wanted, claim, Path(), self.context)
         rendering._keep(picture, found)  # unless it was forgotten meanwhile
         return claim.storage_key
@@ -104,7 +104,7 @@ class Tenant:
 
     def forget(self, _: int) -> None:
         with transaction(*self.who.partition) as session:
-            kept_renditions.remove_all(session, self.original.content)
+            kept_renditions.remove_all(session, [self.original.content])
             for export_id in session.scalars(select(Export.id)).all():
                 export_jobs.cancel_or_delete(session, export_id, self.clock())
 

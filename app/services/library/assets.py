@@ -1,6 +1,7 @@
 """Assets: the uploaded originals of a workspace."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, literal, select
 
 from app.errors import NotFound
-from app.models import Asset, AssetTag, Mode
+from app.models import Asset, AssetFields, AssetTag, Mode
 from app.services import discarded_objects
 from app.services.library import (
     collections,
@@ -56,7 +57,7 @@ def add(session: TenantSession, asset: Asset, label: Label) -> None:
     set_texts(asset)
     session.add(asset)
     session.flush()
-    _write_tags(session, asset)
+    _write_tags(session, [asset])
     facet_counts.apply_change(session, set(), facet_counts.facets_of(asset))
 
 
@@ -74,30 +75,66 @@ def change(session: TenantSession, asset_id: str, changes: dict[str, Any]) -> As
     session.flush()
     if asset.tags != tags:
         session.change(delete(AssetTag).where(AssetTag.asset_id == asset_id))
-        _write_tags(session, asset)
+        _write_tags(session, [asset])
     facet_counts.apply_change(session, before, facet_counts.facets_of(asset))
     return asset
 
 
-def remove(session: TenantSession, asset_id: str) -> None:
-    """Delete an asset, and its renditions unless another asset has the same content. The sweep
-    removes the objects.
+def rewrite_tags(session: TenantSession, changed: Sequence[Asset]) -> None:
+    """Write assets whose tags are others than before, and the rows by which they are found. What
+    they count for is the caller's to change. At most ``BATCH_SIZE``."""
+    if not changed:
+        return
+    for asset in changed:
+        set_texts(asset)
+    session.flush()
+    session.change(delete(AssetTag).where(AssetTag.asset_id.in_([asset.id for asset in changed])))
+    _write_tags(session, changed)
 
-    Raises NotFound.
+
+def take_out(session: TenantSession, asset_ids: Sequence[str]) -> list[Asset]:
+    """Take assets out of the library, with their tags, their counts, and the renditions that no
+    other asset's content needs. Ids that are not there are ignored. Returns the assets, without a
+    session: their objects are the caller's to keep or to discard.
+
+    At most ``BATCH_SIZE`` ids.
     """
     facet_counts.lock(session)
-    asset = get(session, asset_id)
-    facet_counts.apply_change(session, facet_counts.facets_of(asset), set())
-    storage_quota.release(session, asset.size)
-    discarded_objects.discard(session, (asset.storage_key, asset.thumbnail_key))
-    session.delete(asset)
+    taken = list(session.scalars(select(Asset).where(Asset.id.in_(asset_ids))))
+    if not taken:
+        return []
+    for asset in taken:
+        session.expunge(asset)
+    lost = Counter(facet for asset in taken for facet in facet_counts.facets_of(asset))
+    facet_counts.add(session, {facet: -number for facet, number in lost.items()})
+    session.change(delete(Asset).where(Asset.id.in_([asset.id for asset in taken])))
+    contents = {asset.content for asset in taken}
+    needed = select(Asset.content).where(Asset.content.in_(sorted(contents))).distinct()
+    if unneeded := contents.difference(session.scalars(needed)):
+        kept_renditions.remove_all(session, unneeded)
+    return taken
+
+
+def put_back(session: TenantSession, taken: Sequence[Asset]) -> None:
+    """Put assets that were taken out into the library again, and count them."""
+    for asset in taken:
+        set_texts(asset)
+    session.add_all(taken)
     session.flush()
-    if not session.scalar(select(Asset.id).where(Asset.content == asset.content).limit(1)):
-        kept_renditions.remove_all(session, asset.content)
+    _write_tags(session, taken)
+    gained = Counter(facet for asset in taken for facet in facet_counts.facets_of(asset))
+    facet_counts.add(session, gained)
+
+
+def forget_files(session: TenantSession, gone: Iterable[AssetFields]) -> None:
+    """Release the space of assets that are gone for good. The sweep removes their objects."""
+    files = [(asset.size, asset.storage_key, asset.thumbnail_key) for asset in gone]
+    storage_quota.release(session, sum(size for size, *_ in files))
+    discarded_objects.discard(session, [key for _, *keys in files for key in keys])
 
 
 def release_expired(session: TenantSession, now: datetime) -> int:
-    """Remove expired assets of test keys as ``remove`` does, the oldest first, at most
+    """Remove expired assets of test keys for good, the oldest first, at most
     ``MAX_EXPIRED_PER_SWEEP``. Returns how many.
 
     Call it in a transaction of its own: it holds the counts' lock from the beginning.
@@ -109,9 +146,8 @@ def release_expired(session: TenantSession, now: datetime) -> int:
         .order_by(Asset.uploaded_at, Asset.id)
         .limit(MAX_EXPIRED_PER_SWEEP)
     )
-    expired = session.scalars(over).all()
-    for asset_id in expired:
-        remove(session, asset_id)
+    expired = take_out(session, session.scalars(over).all())
+    forget_files(session, expired)
     return len(expired)
 
 
@@ -161,8 +197,8 @@ def tag_rows(asset: Asset) -> list[AssetTag]:
     ]
 
 
-def _write_tags(session: TenantSession, asset: Asset) -> None:
-    session.add_all(tag_rows(asset))
+def _write_tags(session: TenantSession, written: Iterable[Asset]) -> None:
+    session.add_all(row for asset in written for row in tag_rows(asset))
     session.flush()
 
 

@@ -5,12 +5,12 @@ Each created image counts as usage, originals too; uploads to the workspace don'
 """
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import delete, select
@@ -21,7 +21,7 @@ from app.errors import NotConfigured, NotFound, Overloaded, TooLarge, Unprocessa
 from app.extensions import transaction
 from app.imaging import Derivation, Format, Painting, Transform, Turn, UnsupportedImage
 from app.imaging.errors import UNSUPPORTED
-from app.models import AllowedHost, Asset, Upload
+from app.models import Actor, AllowedHost, Asset, Origin, Upload
 from app.services import idempotency
 from app.services.accounts.principal import MEGABYTE, Principal
 from app.services.filenames import Names, clean_name
@@ -30,6 +30,7 @@ from app.services.library import ingest
 from app.services.library.assets import Label
 from app.services.library.images import ImageFile
 from app.services.library.ingest import ExaminedFile
+from app.services.library.provenance import Provenance
 from app.services.processing_context import ProcessingContext
 from app.services.usage import reservations
 from app.services.usage.reservations import Reservation
@@ -51,6 +52,10 @@ class ImageRequest:
     name: str
     request: RequestClaim | None = None
     images: int = 1
+
+    @property
+    def actor(self) -> Actor:
+        return self.principal.actor
 
 
 def once_per_request(
@@ -75,7 +80,7 @@ def from_upload(
     job: ImageRequest, path: Path, original_name: str, context: ProcessingContext
 ) -> Asset:
     """Create an image from a client's file, unchanged. Raises QuotaExceeded, ImagingError."""
-    with _begin(job, context) as creation:
+    with _begin(job, Provenance(job.actor, Origin.UPLOAD), context) as creation:
         return creation.add_file(path, original_name)
 
 
@@ -84,7 +89,7 @@ def from_url(job: ImageRequest, url: str, fetcher: Fetcher, context: ProcessingC
     """Create an image from a URL. Raises as ``from_upload`` and as ``Fetcher.fetch``."""
     with transaction(*job.principal.partition) as session:
         hosts = session.scalars(select(AllowedHost.host)).all()
-    with _begin(job, context) as creation:
+    with _begin(job, Provenance(job.actor, Origin.URL), context) as creation:
         path = creation.folder / "original"
         fetcher.fetch(url, path, most_bytes=job.principal.allowance.file_bytes, hosts=hosts)
         return creation.add_file(path, clean_name(unquote(urlsplit(url).path)))
@@ -98,7 +103,7 @@ def from_published(job: ImageRequest, image: ImageFile, context: ProcessingConte
     if image.size > most:
         problem = f"url: the file is larger than {most // MEGABYTE} MB, the most that is allowed"
         raise TooLarge(problem, errors=[problem])
-    with _begin(job, context) as creation:
+    with _begin(job, Provenance(job.actor, Origin.URL), context) as creation:
         path = creation.folder / "original"
         try:
             context.storage.fetch(image.storage_key, path)
@@ -121,7 +126,7 @@ def from_prompt(
         raise NotConfigured(
             "This server has no provider that paints images. With a test key there are samples."
         )
-    with _begin(job, context) as creation:
+    with _begin(job, Provenance(job.actor, Origin.PROMPT), context) as creation:
         path = creation.folder / "original"
         if job.principal.is_live and painter:
             painter.paint(wanted, path)
@@ -139,20 +144,25 @@ def from_image(
     wanted: Transform,
     context: ProcessingContext,
     *,
+    operations: Sequence[dict[str, Any]],
     layers: Mapping[str, Asset] | None = None,
 ) -> Asset:
-    """Create an image from ``image`` and the ``layers`` of a watermark.
+    """Create an image from ``image`` and the ``layers`` of a watermark. ``operations`` are what
+    ``wanted`` does, as the API writes it.
 
     Raises QuotaExceeded, ImagingError, NotFound where an image was deleted meanwhile.
     """
-    with _begin(job, context) as creation:
+    made = Provenance(job.actor, Origin.IMAGE, image.id, operations)
+    with _begin(job, made, context) as creation:
         source = creation.fetched(image)
         files = {layer_id: creation.fetched(layer) for layer_id, layer in (layers or {}).items()}
         return creation.derive(source, image.original_name, wanted, files)
 
 
 @contextmanager
-def _begin(job: ImageRequest, context: ProcessingContext) -> Iterator["_Creation"]:
+def _begin(
+    job: ImageRequest, provenance: Provenance, context: ProcessingContext
+) -> Iterator["_Creation"]:
     """Reserve the job's images and open its folder. The reservation is released if the block
     fails."""
     with transaction(*job.principal.partition) as session:
@@ -162,7 +172,7 @@ def _begin(job: ImageRequest, context: ProcessingContext) -> Iterator["_Creation
         )
     try:
         with context.folder() as folder:
-            yield _Creation(job, reservation, folder, context)
+            yield _Creation(job, provenance, reservation, folder, context)
     except BaseException:
         with transaction(*job.principal.partition) as session:
             reservations.release(session, reservation)
@@ -174,6 +184,7 @@ class _Creation:
     """One job, with the images reserved for it and a folder for its files."""
 
     job: ImageRequest
+    provenance: Provenance
     reservation: Reservation
     folder: Path
     context: ProcessingContext
@@ -224,18 +235,18 @@ class _Creation:
     def _store(self, file: ExaminedFile, original_name: str) -> Asset:
         """Store the file, then add its row and settle the usage in one transaction. Raises
         QuotaExceeded if storage is full."""
-        principal, now = self.job.principal, self.context.clock()
+        principal, clock = self.job.principal, self.context.clock
         with transaction(*principal.partition) as session:
             size = file.path.stat().st_size
             upload = ingest.reserve_upload(
-                session, principal, original_name, file.mime_type, size, now
+                session, principal, original_name, file.mime_type, size, clock()
             )
         try:
             ingest.store(upload, file, self.context)
             with transaction(*principal.partition) as session:
                 label = Label(self.job.name)
                 asset = ingest.register(
-                    session, upload, file, original_name, label, self.context.clock()
+                    session, upload, file, original_name, label, self.provenance, clock()
                 )
                 if asset is None:
                     raise Overloaded(

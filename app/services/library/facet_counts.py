@@ -6,15 +6,21 @@ ends, and changes other rows only after that. This prevents lost updates, and de
 no writer waits for anything else in between.
 """
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
+from itertools import islice
 
-from sqlalchemy import Update, delete, select, update
+from sqlalchemy import Update, case, delete, select, update
 
 from app.models import Asset, AssetCount
 from app.services.library.folding import tag_key
-from app.tenancy import TenantSession, insert_if_absent
+from app.tenancy import TenantSession, insert_if_absent, insert_or_add
 
 ALL = "all"
+TRASH = "trash"
+TRASH_BYTES = "trash:bytes"
+"""How many deleted assets the trash holds, and their bytes. They are in no other facet."""
+BATCH_SIZE = 500
+"""Facets in one statement."""
 
 
 def of_type(media_type: str) -> str:
@@ -64,6 +70,24 @@ def apply_change(session: TenantSession, before: Set[str], after: Set[str]) -> N
         session.change(_adding(lost, -1))
         session.change(
             delete(AssetCount).where(AssetCount.facet.in_(lost - {ALL}), AssetCount.count == 0)
+        )
+
+
+def add(session: TenantSession, changes: Mapping[str, int]) -> None:
+    """Add a number, which may be negative, to the count of each facet: for changes of many assets
+    at once. Rows of tags without assets are deleted."""
+    lock(session)
+    gained = ((facet, by) for facet, by in sorted(changes.items()) if by > 0)
+    lost = ((facet, by) for facet, by in sorted(changes.items()) if by < 0)
+    while part := dict(islice(gained, BATCH_SIZE)):
+        rows = [{"facet": facet, "count": by} for facet, by in part.items()]
+        insert_or_add(session, AssetCount, "count", rows)
+    while part := dict(islice(lost, BATCH_SIZE)):
+        here = AssetCount.facet.in_(part)
+        by_facet = case(part, value=AssetCount.facet, else_=0)
+        session.change(update(AssetCount).where(here).values(count=AssetCount.count + by_facet))
+        session.change(
+            delete(AssetCount).where(here, AssetCount.facet != ALL, AssetCount.count == 0)
         )
 
 

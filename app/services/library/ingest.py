@@ -23,6 +23,7 @@ from app.services.accounts.principal import Principal
 from app.services.checksums import sha256_of
 from app.services.library import assets, storage_quota
 from app.services.library.assets import Label
+from app.services.library.provenance import Provenance
 from app.services.processing_context import ProcessingContext
 from app.tenancy import TenantSession, partitions_with
 
@@ -31,6 +32,9 @@ URL_LIFETIME = timedelta(minutes=15)
 TRANSFER_GRACE = timedelta(hours=1)
 """How long after its URL has expired an upload may still become an asset, because a transfer that
 began in time may take long."""
+UNFINISHED_FOR = 2 * TRANSFER_GRACE
+"""How long storage keeps an object, or an upload in parts, that gets no more bytes. It is longer
+than a row outlives the last URL of a part, because rows lead and objects follow."""
 
 
 UNDECIDED = and_(Upload.asset_id.is_(None), Upload.refused.is_(None))
@@ -126,6 +130,7 @@ def register(
     file: ExaminedFile,
     original_name: str,
     label: Label,
+    provenance: Provenance,
     now: datetime,
 ) -> Asset | None:
     """Add the asset of a stored file. Returns None if another attempt has added it or the upload
@@ -149,6 +154,7 @@ def register(
         thumbnail_key=thumbnail_key(upload),
         uploaded_at=assets.to_milliseconds(now),
     )
+    provenance.note(asset)
     if not session.change(
         update(Upload).where(Upload.id == upload.id, UNDECIDED).values(asset_id=asset.id)
     ):

@@ -1,6 +1,6 @@
 """How long renditions are kept: while they are needed and fit (``services/kept``)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select
@@ -38,9 +38,9 @@ def count_missing(
     )
 
 
-def remove_all(session: TenantSession, content: str) -> None:
-    """Delete a content's renditions, including those that are being made."""
-    _forget(session, Rendition.content == content)
+def remove_all(session: TenantSession, contents: Iterable[str]) -> None:
+    """Delete the renditions of these contents, including those that are being made."""
+    _forget(session, Rendition.content.in_(sorted(contents)))
 
 
 def release_expired(session: TenantSession, now: datetime) -> int:

@@ -614,7 +614,7 @@ def test_large_libraries_are_walked_and_found_in_alike(
         Filter(q="pigeon"): 998, Filter(q="quetzal"): 2, Filter(q="quetzal", tags=("odd",)): 1,
         Filter(q="pigeon", tags=("rare",)): 3, Filter(tags=("rare",)): 4,
         Filter(tags=("bird", "rare")): 4,
-        Filter(tags=("odd",), media_type=MediaType.VIDEO): 0, Filter(q="n 00"): 10,
+        Filter(tags=("odd",), media_type=MediaType.VIDEO): 0, Filter(q="n 00"): 18,
         Filter(q="00"): 19,
         Filter(q="geon 1", tags=("bird",)): 100,
     }  # fmt: skip
