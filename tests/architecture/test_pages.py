@@ -12,10 +12,12 @@ from werkzeug.routing import Rule
 
 from app import models
 from app.extensions import transaction
+from app.imaging import Transform
 from app.models import ApiKey, Mode, Passkey, Role, new_id
 from app.services import audit
 from app.services.accounts import permissions, sign_ins
 from app.services.accounts.permissions import Action
+from app.services.exports import presets
 from app.web.requirements import Key, Member, Nothing, Staff, User, Visitor
 from tests.architecture.test_routes import requirement_of, rules
 from tests.client import Answer, ApiClient, bearer, unmarked
@@ -50,6 +52,12 @@ def a_collection(app: Flask, account: Account) -> dict[str, str]:
     return {"collection_id": collection.id}
 
 
+def a_preset(app: Flask, account: Account) -> dict[str, str]:
+    with app.app_context(), transaction(account.org_id, Mode.LIVE) as session:
+        preset, _ = presets.save(session, new_id("name", NOON), Transform(), NOON)
+    return {"preset_id": preset.id}
+
+
 SAMPLES: dict[str, Maker] = {
     "dashboard.keys.show": a_key,
     "dashboard.keys.ask_rotation": a_key,
@@ -65,6 +73,9 @@ SAMPLES: dict[str, Maker] = {
     "dashboard.collections.change": a_collection,
     "dashboard.collections.move": a_collection,
     "dashboard.collections.delete": a_collection,
+    "dashboard.presets.show": a_preset,
+    "dashboard.presets.change": a_preset,
+    "dashboard.presets.delete": a_preset,
 }
 """Endpoint → how to make in an organization what the ids in its path name, beside the slug."""
 

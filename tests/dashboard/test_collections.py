@@ -87,8 +87,8 @@ def test_it_is_renamed_coloured_moved_and_deleted(
 @pytest.mark.parametrize(
     ("path", "fields", "problem"),
     [
-        ("", {"name": " "}, "name"),
-        ("", {"name": "x" * 256}, "at most 255"),
+        ("", {}, "ive the collection a name of 1 to 255 characters"),
+        ("", {"name": "x" * 256}, "ive the collection a name of 1 to 255 characters"),
         ("/{inner}", {"name": "a\x07b"}, "control characters"),
         ("/{inner}", {"name": "Inner", "color": "red"}, "color"),
         ("/{inner}", {"name": "Twin"}, "There is a collection 'Twin' there already"),
