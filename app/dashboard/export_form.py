@@ -1,125 +1,114 @@
-"""The form of an export: which images, and what is done with them."""
+"""The form that makes a signed URL of a transformed copy, and says what it costs."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Self
-from urllib.parse import parse_qsl
+import json
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from typing import Self
+from urllib.parse import urlencode
 
-from werkzeug.datastructures import MultiDict
+from pydantic import ValidationError
 
-from app.dashboard import transform_form
-from app.dashboard.transform_form import FORMATS
-from app.errors import BadRequest
-from app.imaging import Transform
-from app.services.exports import export_choice, presets
-from app.services.exports.export_choice import Choice
-from app.services.exports.exports import Config
-from app.services.library import collections
+from app.dashboard.forms import problems_of
+from app.errors import AppError, BadRequest, NotFound
+from app.imaging import ImagingError
+from app.models import Asset, MediaType
+from app.services.processing_context import ProcessingContext
 from app.tenancy import TenantSession
-from app.web.asset_filters import AssetQuery
-from app.web.context import principal
-from app.web.schema import TransformFields
+from app.web import export_urls
+from app.web.context import container
+from app.web.errors import invalid_request
+from app.web.export_urls import ExportUrlQuery, MadeUrl
 
-__all__ = ["FORMATS", "Figures", "Wanted", "config", "figures", "images", "values_of", "words_of"]
-
-ID_LENGTH = 64
+FIELDS = tuple(ExportUrlQuery.model_fields)
+MAX_TEXT = 300
+KEY = "<key>"
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a form asks for: the images by their ``ids``, or by ``query``, the query string of a
-    list; empty means all. ``typed`` are its other fields; a form that begins has none."""
+class ExportForm:
+    """What was typed, as text by field; the query that it makes, unless it was ``refused``.
 
-    ids: tuple[str, ...] = ()
-    query: str | None = None
-    typed: Mapping[str, str] = field(default_factory=dict)
+    ``is_made`` says whether the copy is there already, None where nobody has looked; ``result`` is
+    the URL that was made."""
 
-    @classmethod
-    def of_list(cls, sent: MultiDict[str, str]) -> Self:
-        """Raises BadRequest."""
-        return cls(query=AssetQuery.read(sent).link())
-
-    @classmethod
-    def again(cls, session: TenantSession, export_id: str) -> Self:
-        return cls(ids=tuple(export_choice.of_export(session, export_id)))
+    typed: Mapping[str, str]
+    query: ExportUrlQuery | None = None
+    is_made: bool | None = None
+    result: MadeUrl | None = None
+    refusal: AppError | None = None
+    code: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, form: MultiDict[str, str]) -> Self:
-        """The ids may stand in one field, separated by commas, or in many."""
-        typed = form.to_dict() if "names" in form else {}
-        if "query" in form:
-            return cls(query=form["query"][:8192], typed=typed)
-        ids = (one.strip() for text in form.getlist("ids") for one in text.split(","))
-        return cls(tuple(one for one in ids if 0 < len(one) <= ID_LENGTH), typed=typed)
+    def read(cls, sent: Mapping[str, str]) -> Self:
+        typed = {name: sent[name].strip()[:MAX_TEXT] for name in FIELDS if sent.get(name)}
+        try:
+            return cls(typed, ExportUrlQuery.model_validate(typed))
+        except ValidationError as error:
+            try:
+                invalid_request(error)
+            except BadRequest as refusal:
+                return cls(typed, refusal=refusal)
+        return cls(typed)
 
     @property
-    def asked(self) -> AssetQuery:
-        """The list. Raises BadRequest."""
-        return AssetQuery.read(MultiDict(parse_qsl(self.query or "", keep_blank_values=True)))
+    def problems(self) -> dict[str, str]:
+        return problems_of(self.refusal)
 
+    @property
+    def saved(self) -> int | None:
+        """By how many percent the copy is smaller than the original; negative where it is
+        larger."""
+        if self.result is None:
+            return None
+        return round(100 * (1 - self.result.rendition.size / self.result.asset.size))
 
-@dataclass(frozen=True)
-class Figures:
-    """``images`` are exported, of which ``missing`` have to be made, and count. ``videos`` are left
-    out; ``gone`` were deleted meanwhile."""
+    def checked(self, session: TenantSession, asset: Asset) -> "ExportForm":
+        """With ``is_made`` and the code."""
+        if self.query is None or asset.media_type == MediaType.VIDEO:
+            return self
+        try:
+            is_made = export_urls.is_made(session, asset, self.query)
+        except NotFound as refusal:  # the preset
+            return replace(self, refusal=refusal)
+        return replace(self, is_made=is_made, code=self._code(asset.id))
 
-    images: int
-    missing: int
-    videos: int
-    gone: int
+    def made(
+        self, asset_id: str, admitted: Callable[[], AbstractContextManager[ProcessingContext]]
+    ) -> "ExportForm":
+        """With the result, or why there is none."""
+        if self.query is None:
+            return self
+        try:
+            result = export_urls.make(asset_id, self.query, admitted)
+        except (AppError, ImagingError) as refusal:
+            if isinstance(refusal, NotFound) and "preset" not in refusal.message:
+                raise
+            return replace(self, refusal=refusal)
+        return replace(self, is_made=True, result=result, code=self._code(asset_id))
 
-
-def figures(session: TenantSession, wanted: Wanted) -> Figures:
-    """Raises BadRequest, NotFound for a preset that is gone."""
-    choice, transform = _choice(session, wanted), config(session, wanted).transform
-    missing = export_choice.count_missing(session, principal(), choice, transform)
-    return Figures(len(choice.images), missing, choice.videos, choice.gone)
-
-
-def images(session: TenantSession, wanted: Wanted) -> list[str]:
-    """The ids of the export's images. Raises BadRequest."""
-    if not (found := _choice(session, wanted).images):
-        raise BadRequest("There is no image to export. Choose some in the library.")
-    return found
-
-
-def config(session: TenantSession, wanted: Wanted) -> Config:
-    """Raises BadRequest, NotFound for a preset that is gone."""
-    by_name = wanted.typed.get("names") == "name"
-    if preset_id := wanted.typed.get("preset"):
-        preset = presets.by_id(session, preset_id)
-        return Config(presets.transform_of(preset), by_name, preset.id)
-    return Config(_transform(session, wanted), by_name)
-
-
-def values_of(session: TenantSession, wanted: Wanted) -> dict[str, Any]:
-    """The values of the form's fields."""
-    chosen = {"preset": wanted.typed.get("preset", ""), "names": wanted.typed.get("names", "")}
-    if wanted.typed:
-        return chosen | transform_form.typed(wanted.typed)
-    return chosen | transform_form.values_of(transform_form.defaults(session))
-
-
-def words_of(session: TenantSession, wanted: Wanted) -> str:
-    """Where the images come from: ``The collection “Autumn”``."""
-    if wanted.query is None:
-        return "The chosen images"
-    asked = wanted.asked
-    rest = asked.link(collectionId=None, sort=None, pageSize=None)
-    if asked.collectionId is None:
-        return "What the search finds" if rest else "All images of the library"
-    name = collections.get(session, asked.collectionId).name
-    return f"The collection “{name}”" + (", as far as the search finds it" if rest else "")
-
-
-def _choice(session: TenantSession, wanted: Wanted) -> Choice:
-    if wanted.query is None:
-        return export_choice.of_ids(session, wanted.ids)
-    asked = wanted.asked
-    return export_choice.of_list(session, asked.filter, asked.sort)
-
-
-def _transform(session: TenantSession, wanted: Wanted) -> Transform:
-    if not wanted.typed:
-        return transform_form.defaults(session)
-    return transform_form.transform_of(transform_form.read(TransformFields, wanted.typed))
+    def _code(self, asset_id: str) -> dict[str, str]:
+        """The same as a request of the API, by language."""
+        url = f"{container().settings.site}/api/v1/assets/{asset_id}/export-url"
+        query = self.query.model_dump(mode="json", exclude_unset=True) if self.query else {}
+        query = {name: value for name, value in query.items() if value is not None}
+        if "format" in query:
+            query["format"] = query["format"].upper()
+        text = {name: str(value).lower() if isinstance(value, bool) else value
+                for name, value in query.items()}  # fmt: skip
+        whole = f"{url}?{urlencode(text)}" if text else url
+        params = f"    params={query!r},\n" if query else ""
+        return {
+            "curl": f"curl '{whole}' \\\n  -H 'Authorization: Bearer {KEY}'",
+            "Python": (
+                f"import requests\n\nanswer = requests.get(\n    {json.dumps(url)},\n{params}"
+                f'    headers={{"Authorization": "Bearer {KEY}"}},\n)\n'
+                'answer.raise_for_status()\nprint(answer.json()["url"])'
+            ),
+            "JavaScript": (
+                f"const answer = await fetch(\n  {json.dumps(whole)},\n"
+                f'  {{ headers: {{ Authorization: "Bearer {KEY}" }} }},\n);\n'
+                "if (!answer.ok) throw new Error((await answer.json()).error);\n"
+                "console.log((await answer.json()).url);"
+            ),
+        }

@@ -11,8 +11,8 @@ from flask import Blueprint, flash, redirect, request, url_for
 from flask import Response as Page
 from werkzeug.wrappers import Response
 
-from app.dashboard import export_form
-from app.dashboard.export_form import Wanted
+from app.dashboard import batch_form
+from app.dashboard.batch_form import Wanted
 from app.dashboard.forms import problems_of, refused, sign, signed
 from app.dashboard.frame import page_of
 from app.errors import (
@@ -81,7 +81,7 @@ def figures(slug: str) -> Page:
     try:
         wanted = Wanted.read(request.form)
         with workspace_transaction() as session:
-            values["figures"] = export_form.figures(session, wanted)
+            values["figures"] = batch_form.figures(session, wanted)
     except (BadRequest, NotFound) as refusal:
         values["problem"] = refusal.message
     return page("dashboard/library/exports/figures.html", is_live=principal().is_live, **values)
@@ -94,8 +94,8 @@ def create(slug: str) -> Response:
     try:
         export_id = _id_of_form()
         with workspace_transaction() as session:
-            ids = export_form.images(session, wanted)
-            config = export_form.config(session, wanted)
+            ids = batch_form.images(session, wanted)
+            config = batch_form.config(session, wanted)
             export = export_jobs.create(
                 session, principal(), ids, config, now(), export_id=export_id
             )
@@ -171,12 +171,12 @@ def _form(wanted: Wanted, refusal: AppError | None = None) -> Page:
     problem, found = refusal, None
     with workspace_transaction() as session:
         saved = presets.find(session)
-        values = export_form.values_of(session, wanted)
+        values = batch_form.values_of(session, wanted)
         try:
-            found = export_form.figures(session, wanted)
+            found = batch_form.figures(session, wanted)
         except (BadRequest, NotFound) as unfit:
             problem = problem or unfit
-        asked_for = export_form.words_of(session, wanted)
+        asked_for = batch_form.words_of(session, wanted)
     form = page_of(
         "dashboard/library/exports/new.html",
         wanted=wanted,
@@ -184,7 +184,7 @@ def _form(wanted: Wanted, refusal: AppError | None = None) -> Page:
         figures=found,
         values=values,
         presets=[("", "Own settings"), *((preset.id, preset.name) for preset in saved)],
-        formats=export_form.FORMATS,
+        formats=batch_form.FORMATS,
         problems=problems_of(problem),
         is_live=principal().is_live,
         once=sign(FORM, FORM_VALID, principal().org_id, new_id("exp", now())),

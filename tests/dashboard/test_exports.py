@@ -274,8 +274,10 @@ def test_it_is_cancelled_and_deleted(app: Flask, acme: Account, member: ApiClien
 def test_cancelling_one_that_has_ended_keeps_its_zip(
     app: Flask, acme: Account, member: ApiClient
 ) -> None:
-    done = {"status": ExportStatus.DONE, "storage_key": "exports/x", "size": 1}
-    until = {"finished_at": NOON, "expires_at": NOON + timedelta(days=1)}
+    done: dict[str, Any] = {
+        "status": ExportStatus.DONE, "storage_key": "exports/x", "size": 1,
+    }  # fmt: skip
+    until: dict[str, Any] = {"finished_at": NOON, "expires_at": NOON + timedelta(days=1)}
     export_id = add_export(app, acme, **done, **until)
     post(member, f"{home(acme)}/{export_id}/cancel")
     assert exports(app, acme)[0].storage_key == "exports/x"
@@ -285,7 +287,7 @@ def test_what_has_ended_says_why_and_is_asked_for_again(
     app: Flask, acme: Account, member: ApiClient, clock: Clock
 ) -> None:
     ids = fill(app, acme)
-    failed = {"status": ExportStatus.FAILED, "error": "The ZIP has more than 5 MB."}
+    failed: dict[str, Any] = {"status": ExportStatus.FAILED, "error": "The ZIP has more than 5 MB."}
     failed_id = add_export(app, acme, finished_at=NOON, **failed)
     assert "The ZIP has more than 5 MB." in member.get(f"{home(acme)}/{failed_id}").text
     gone: dict[str, Any] = {"status": ExportStatus.DONE, "finished_at": NOON}
@@ -303,7 +305,7 @@ def test_what_has_ended_says_why_and_is_asked_for_again(
 def test_failures_are_listed_up_to_a_hundred(app: Flask, acme: Account, member: ApiClient) -> None:
     failures = [{"assetId": f"image_{n}", "name": f"<b>{n}", "error": "No."} for n in range(100)]
     config = Config(Transform()).to_json() | {FAILURES: failures}
-    done = {"status": ExportStatus.DONE, "failed": 140, "finished_at": NOON}
+    done: dict[str, Any] = {"status": ExportStatus.DONE, "failed": 140, "finished_at": NOON}
     export_id = add_export(app, acme, config=config, expires_at=NOON, **done)
     page = member.get(f"{home(acme)}/{export_id}").text
     assert "The first 100 of 140" in page
