@@ -7,7 +7,6 @@ from flask_openapi import APIBlueprint, Tag
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     Field,
     RootModel,
     ValidationInfo,
@@ -18,9 +17,8 @@ from app.models import Asset, MediaType
 from app.services.filenames import clean_name
 from app.services.library import assets, listing, trash, uploads
 from app.services.library.assets import Label
-from app.services.library.labels import MAX_TAGS
-from app.services.library.listing import Filter, Sort
 from app.services.library.uploads import DeclaredFile
+from app.web.asset_filters import AssetQuery
 from app.web.context import container, now, principal, processing, workspace_transaction
 from app.web.labels import Tags
 from app.web.links import absolute, thumbnail
@@ -33,10 +31,8 @@ from app.web.schema import (
     Moment,
     Name,
     Printable,
-    Query,
     Unchangeable,
     answer,
-    at_most,
     check_unchanged,
     errors,
 )
@@ -48,7 +44,6 @@ blueprint = APIBlueprint(
     abp_tags=[Tag(name="Assets", description="The workspace's images and videos.")],
 )
 
-MAX_OFFSET = 1_000_000
 MAX_FILE_BYTES = 2**40
 Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-1e12, le=1e12)]
 
@@ -105,52 +100,6 @@ class AssetList(BaseModel):
     nextCursor: str | None = Field(
         description="Pass it as `cursor` for the next page; null at the end."
     )
-
-
-def _media_type(value: object) -> object:
-    return value.upper() if isinstance(value, str) else value
-
-
-def _listed(text: str) -> list[str]:
-    return [tag.strip() for tag in text.split(",") if tag.strip()]
-
-
-def _not_too_many(text: str) -> str:
-    if len(_listed(text)) > MAX_TAGS:
-        raise ValueError(f"at most {MAX_TAGS} tags")
-    return text
-
-
-class AssetQuery(Query):
-    q: Annotated[str, Field(max_length=200), Printable] = Field(
-        "", description="Finds in name, original name and tags."
-    )
-    type: Annotated[MediaType | None, BeforeValidator(_media_type)] = None
-    collectionId: Id | None = None
-    tags: Annotated[str, Printable, AfterValidator(_not_too_many)] = Field(
-        "", description="All of these; separate by commas."
-    )
-    sort: Sort = Field(Sort.UPLOADED_DESC, description="`-` for descending.")
-    pageSize: Annotated[int, Field(ge=1), at_most(200)] = Field(
-        50, description="More than 200 is 200."
-    )
-    page: int = Field(1, ge=1)
-    cursor: Annotated[str, Field(max_length=2048), Printable] | None = Field(
-        None,
-        description="The `nextCursor` of the page before, instead of `page`: as fast for the last "
-        "page as the first.",
-    )
-
-    @field_validator("page")
-    @classmethod
-    def _not_too_deep(cls, value: int, info: ValidationInfo) -> int:
-        if value * info.data.get("pageSize", 1) > MAX_OFFSET:
-            raise ValueError(f"pages end at item {MAX_OFFSET:,}; use cursor for more")
-        return value
-
-    @property
-    def filter(self) -> Filter:
-        return Filter(self.q or None, self.type, self.collectionId, tuple(_listed(self.tags)))
 
 
 class NewAsset(Body):

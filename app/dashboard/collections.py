@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 from flask import Blueprint, flash, jsonify, redirect, request, url_for
 from flask import Response as Page
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from werkzeug.wrappers import Response
 
 from app.dashboard.forms import problems_of, refused
@@ -34,14 +34,19 @@ COLORS = {
 }  # fmt: skip
 """The colours that the form offers; programs may give any."""
 Form = TypeVar("Form", bound=BaseModel)
-Trimmed = BeforeValidator(lambda text: text.strip())
 OrNone = BeforeValidator(lambda text: text or None)
+
+
+def _name(text: str) -> str:
+    if not 1 <= len(text.strip()) <= 255:
+        raise ValueError("give the collection a name of 1 to 255 characters")
+    return text.strip()
 
 
 class Label(BaseModel):
     """Name and colour, as forms send them."""
 
-    name: Annotated[Name, Trimmed]
+    name: Annotated[Name, BeforeValidator(_name)] = Field("", validate_default=True)
     color: Annotated[Color | None, OrNone] = None
 
 

@@ -1,7 +1,6 @@
 """Serves the signed URLs of local storage. With S3 storage, S3 serves its own URLs with the same
 guarantees."""
 
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -9,7 +8,8 @@ from flask import Blueprint, Response, request
 
 from app.adapters.storage.interface import content_disposition
 from app.adapters.storage.local import LocalStorage
-from app.adapters.storage.local_urls import DownloadGrant, UploadGrant
+from app.adapters.storage.local_parts import entity_tag
+from app.adapters.storage.local_urls import DownloadGrant, PartGrant, UploadGrant
 from app.errors import BadRequest, Forbidden, NotFound
 from app.web.admission import before_body
 from app.web.context import container, now
@@ -39,7 +39,30 @@ def upload(token: str) -> Response:
     storage, grant = _local_storage(), _read_grant(token)
     storage.put(grant.key, _body(grant.size), grant.content_type)
     response = Response(mimetype="text/plain")
-    response.set_etag(_entity_tag(storage.stat(grant.key)))
+    response.set_etag(entity_tag(storage.stat(grant.key)))
+    return response
+
+
+def _read_part_grant(token: str) -> PartGrant:
+    """Return the part that the URL was made for. Raises as ``_read_grant`` does."""
+    grant = _local_storage().read_part_token(token, now())
+    _check_length(grant.size)
+    request.max_content_length = grant.size
+    return grant
+
+
+@blueprint.put("/storage/parts/<token>")
+@before_body(_read_part_grant)
+@requires(Nothing())
+def upload_part(token: str) -> Response:
+    """Store the body as a part of an upload. It counts once its last byte is there."""
+    storage, grant = _local_storage(), _read_part_grant(token)
+    try:
+        part = storage.put_part(grant.key, grant.parts_id, grant.number, _body(grant.size))
+    except FileNotFoundError:
+        raise NotFound("This upload has ended. Begin again.") from None
+    response = Response(mimetype="text/plain")
+    response.set_etag(part.etag)
     return response
 
 
@@ -57,7 +80,7 @@ def download(token: str) -> Response:
         storage,
         grant.key,
         size=found.st_size,
-        etag=_entity_tag(found),
+        etag=entity_tag(found),
         modified=datetime.fromtimestamp(found.st_mtime, UTC),
         content_type=grant.content_type,
         disposition=content_disposition(grant.filename, inline=grant.inline),
@@ -77,12 +100,16 @@ def _check_headers(grant: UploadGrant) -> None:
     """Refuse a body that the URL was not made for, before reading it."""
     if request.headers.get("Content-Type", "").lower() != grant.content_type.lower():
         raise Forbidden(f"Send 'Content-Type: {grant.content_type}': the URL was made for it.")
+    _check_length(grant.size)
+
+
+def _check_length(size: int) -> None:
     if request.content_length is None:
-        raise BadRequest(f"Send 'Content-Length: {grant.size}', and the body not in chunks.")
-    if request.content_length != grant.size:
+        raise BadRequest(f"Send 'Content-Length: {size}', and the body not in chunks.")
+    if request.content_length != size:
         raise Forbidden(
             f"The body has {request.content_length} bytes, but the URL was made for "
-            f"{grant.size}. Send exactly those, or ask for a new URL."
+            f"{size}. Send exactly those, or ask for a new URL."
         )
 
 
@@ -96,12 +123,6 @@ def _body(size: int) -> Iterator[bytes]:
             raise BadRequest(f"The body ended {remaining} bytes early. Send it again.")
         remaining -= len(chunk)
         yield chunk
-
-
-def _entity_tag(found: os.stat_result) -> str:
-    """Every put creates a new file. Two within one tick of the file system's clock differ in their
-    inode."""
-    return f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
 
 
 def _seconds_left(grant: DownloadGrant) -> int:

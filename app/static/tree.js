@@ -101,13 +101,14 @@ const prepare = () => {
 // Forms: the same as without script, sent for JSON. What is wrong is said where it was typed.
 const refuse = (form, { error, errors }) => {
   form.querySelectorAll(".error").forEach((old) => old.remove());
-  const [name] = errors?.[0]?.split(": ", 1) ?? [];
+  const [, name, problem] = errors?.[0]?.match(/^(\w+): (.*)$/s) ?? [];
+  const told = problem && error === errors[0] ? `${problem[0].toUpperCase()}${problem.slice(1)}.` : error;
   const input = form.elements[name];
   const place = (input instanceof HTMLElement && input.closest(".field")) || form.querySelector(".field");
   const line = document.createElement("p");
   line.className = "error";
   line.role = "alert";
-  line.textContent = error;
+  line.textContent = told;
   place ? place.append(line) : form.prepend(line);
   input?.focus?.();
 };

@@ -90,7 +90,7 @@ def given(model: type[BaseModel], sent: dict[str, Any]) -> dict[str, Any]:
 
 class Query(Described):
     """A query string. Unknown parameters are ignored, and a value that stands for none counts as
-    absent."""
+    absent. A parameter that may be repeated is a list."""
 
     null_is_a_value: ClassVar[frozenset[str]] = frozenset()
     """Parameters for which ``null`` says something of its own."""
@@ -99,7 +99,13 @@ class Query(Described):
     @classmethod
     def _without_the_absent(cls, sent: dict[str, Any]) -> dict[str, Any]:
         said = {name: sent[name] for name in cls.null_is_a_value if sent.get(name) == "null"}
-        return given(cls, sent) | said
+        lists = {
+            name: [value for value in values if value not in NULL_VALUES]
+            for name, values in sent.items()
+            if isinstance(values, list)
+        }
+        single = {name: value for name, value in sent.items() if name not in lists}
+        return given(cls, single) | lists | said
 
 
 def at_most(most: int) -> AfterValidator:

@@ -13,7 +13,7 @@ from flask import Flask
 
 from app.adapters.storage.local import LocalStorage
 from app.extensions import transaction
-from app.services.library import storage_quota, uploads
+from app.services.library import storage_quota, trash, uploads
 from app.services.sweep import sweep
 from app.web.context import Container
 from tests.client import Answer, ApiClient, bearer, client_of
@@ -359,7 +359,7 @@ def test_parallel_presigns_never_pass_the_plan_s_storage(
 
 
 @on_both_databases
-def test_deleting_frees_space_and_abandoned_uploads_give_theirs_back(
+def test_purging_frees_space_and_abandoned_uploads_give_theirs_back(
     app: Flask,
     client: ApiClient,
     make_account: AccountMaker,
@@ -374,10 +374,12 @@ def test_deleting_frees_space_and_abandoned_uploads_give_theirs_back(
     assert presign(client, account.key, rest).status_code == 200
     full = presign(client, account.key, 1)
     assert (full.status_code, full.json["code"]) == (402, "quota_exceeded")
-    assert (
-        client.delete(f"/api/v1/assets/{asset['id']}", headers=bearer(account.key)).status_code
-        == 204
-    )
+    assert "trash" in full.json["error"]
+    deleted = client.delete(f"/api/v1/assets/{asset['id']}", headers=bearer(account.key))
+    assert deleted.status_code == 204
+    assert presign(client, account.key, len(data)).status_code == 402
+    with app.app_context(), transaction(account.org_id, "live") as session:
+        assert trash.purge(session, [asset["id"]]) == [asset["id"]]
     assert presign(client, account.key, len(data)).status_code == 200
     clock.advance(hours=1)
     run_sweep()
@@ -412,6 +414,9 @@ def test_the_sweep_removes_what_is_over_and_nothing_else(
     assert len(stored_files(tools, acme)) == 5
     client.delete(f"/api/v1/assets/{gone['id']}", headers=bearer(acme.key))
     clock.advance(hours=2)
+    run_sweep()
+    assert len(stored_files(tools, acme)) == 4
+    clock.advance(days=30)
     run_sweep()
     assert stored_files(tools, acme) == {
         kept["storageKey"],
@@ -483,6 +488,7 @@ def test_a_finalize_that_died_half_way_can_be_repeated(
 @on_both_databases
 def test_changes_hold_and_what_is_left_out_stays(client: ApiClient, acme: Account) -> None:
     asset = upload(client, acme.key, tags=["old"], locationX=1.5)
+    day = asset["uploadedAt"][:10]
     collection = client.post(
         "/api/v1/collections", headers=bearer(acme.key), json={"name": "Spring"}
     ).json
@@ -501,7 +507,10 @@ def test_changes_hold_and_what_is_left_out_stays(client: ApiClient, acme: Accoun
         ("tags=marketing,q2", True), ("tags=old", False), ("q=ünïcode", True), ("q=HERO", True),
         ("q=mark", True),
         (f"collectionId={collection['id']}", True), ("q=nothing", False),
-        ("tags=marketing,old", False),
+        ("tags=marketing,old", False), ('tags="marketing"&tags=q2', True), ("kind=jpg", True),
+        ("kind=png,webp", False), ("minSize=1&maxSize=1000000", True), ("minSize=1000000", False),
+        (f"uploadedAfter={day}&uploadedBefore={day}", True), ("uploadedBefore=2020-01-01", False),
+        ("published=false", True), ("published=true", False),
     ):  # fmt: skip
         listed = client.get(f"/api/v1/assets?{query}", headers=bearer(acme.key)).json
         assert (listed["total"], len(listed["items"])) == (int(found), int(found)), query

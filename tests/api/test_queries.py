@@ -7,16 +7,19 @@ import pytest
 from flask_openapi import OpenAPI
 from pydantic import BaseModel
 
-from app.api.assets import AssetQuery
 from app.api.exports import ExportQuery
 from app.api.images import ImageQuery
+from app.web.asset_filters import AssetQuery
 from tests.client import Answer, ApiClient, bearer
 from tests.conftest import Account
 from tests.workspace import upload
 
 PATHS = {
     "/v1/images": {"take", "from"},
-    "/api/v1/assets": {"q", "type", "collectionId", "tags", "sort", "pageSize", "page", "cursor"},
+    "/api/v1/assets": {
+        "q", "type", "collectionId", "tags", "kind", "minSize", "maxSize", "uploadedAfter",
+        "uploadedBefore", "published", "sort", "pageSize", "page", "cursor",
+    },
     "/api/v1/assets/{id}/export-url": {
         "format", "quality", "maxWidth", "maxHeight", "preserveAspect", "preset", "ttl",
     },

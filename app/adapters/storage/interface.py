@@ -26,8 +26,17 @@ class Stored:
 
 
 @dataclass(frozen=True)
+class StoredPart:
+    """A part of an upload, which has arrived whole. ``etag`` changes when it is sent again."""
+
+    number: int
+    size: int
+    etag: str
+
+
+@dataclass(frozen=True)
 class PresignedUpload:
-    """A URL that takes one PUT of one object.
+    """A URL that takes one PUT, of one object or of one part.
 
     ``url`` is absolute, or a path such as ``/storage/…`` that the surface completes with its own
     host. ``headers`` are those that the client must send.
@@ -103,9 +112,44 @@ class Storage(Protocol):
         Absolute, or a path, as in ``PresignedUpload``. Whether the object exists is not looked up.
         """
 
+    def begin_parts(self, key: str, content_type: str) -> str:
+        """Begin to receive the object in parts, which may arrive in any order and repeatedly.
+        Returns the id that names this upload, in at most 1,024 characters.
+
+        Nothing is visible under ``key`` before ``complete_parts``. Each part but the last must have
+        at least 5 MB, and there may be 10,000.
+        """
+
+    def presign_part(
+        self,
+        key: str,
+        parts_id: str,
+        number: int,
+        *,
+        size: int,
+        expires_at: datetime,
+        now: datetime,
+    ) -> PresignedUpload:
+        """A URL that takes part ``number``, from 1 on, of exactly ``size`` bytes, until it
+        expires."""
+
+    def parts(self, key: str, parts_id: str) -> list[StoredPart]:
+        """The parts that have arrived, by number. Raises FileNotFoundError after the upload was
+        completed or aborted."""
+
+    def complete_parts(self, key: str, parts_id: str, parts: Sequence[StoredPart]) -> None:
+        """Make the object of these parts, in little memory. All or nothing.
+
+        Raises FileNotFoundError if the upload has ended, or a part was sent again since it was
+        listed. Where it was completed before, it may do nothing instead, as S3 does.
+        """
+
+    def abort_parts(self, key: str, parts_id: str) -> None:
+        """Remove all parts. An upload that has ended is no error."""
+
     def cleanup(self, before: datetime) -> int:
-        """Remove what unfinished puts left behind and last wrote to before ``before``. Returns how
-        many."""
+        """Remove what unfinished puts and uploads in parts left behind and last wrote to before
+        ``before``. Returns how many."""
 
     def check(self) -> None:
         """Raise OSError unless objects can be stored and read now."""

@@ -12,13 +12,17 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Any, BinaryIO
 
-from app.adapters.storage.interface import OCTETS, PresignedUpload, Stored
-from app.adapters.storage.local_urls import DownloadGrant, SignedUrls, UploadGrant
+from app.adapters.storage.interface import OCTETS, PresignedUpload, Stored, StoredPart
+from app.adapters.storage.local_parts import PartFolders
+from app.adapters.storage.local_urls import DownloadGrant, PartGrant, SignedUrls, UploadGrant
 
 PAGE = 1000
 UNFINISHED = ".unfinished"
 """Where objects are written before they take their place: on the same file system, easy to clean
 up, under no key."""
+PARTS = ".parts"
+"""Where the parts of uploads wait for the last one, under no key."""
+RESERVED = frozenset({UNFINISHED, PARTS})
 
 
 class LocalStorage:
@@ -26,7 +30,9 @@ class LocalStorage:
 
     def __init__(self, root: Path, secret_key: str) -> None:
         self.root = root
+        self._parts = PartFolders(root / PARTS)
         self._uploads = SignedUrls(secret_key, "upload", UploadGrant)
+        self._part_uploads = SignedUrls(secret_key, "part", PartGrant, "/storage/parts/")
         self._downloads = SignedUrls(secret_key, "download", DownloadGrant)
 
     @property
@@ -34,11 +40,11 @@ class LocalStorage:
         return None
 
     def put(self, key: str, chunks: Iterable[bytes], content_type: str = OCTETS) -> None:
-        with self._replacing(key) as unfinished, unfinished.open("xb") as file:
+        with self._replacing(self._path(key)) as unfinished, unfinished.open("xb") as file:
             file.writelines(chunks)
 
     def put_file(self, key: str, path: Path, content_type: str) -> None:
-        with self._replacing(key) as unfinished:
+        with self._replacing(self._path(key)) as unfinished:
             _link_or_copy(path, unfinished)
 
     def open(self, key: str, start: int = 0, end: int | None = None) -> BinaryIO:
@@ -74,7 +80,7 @@ class LocalStorage:
         with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    if entry.path != str(self.root / UNFINISHED):
+                    if folder != self.root or entry.name not in RESERVED:
                         yield from self._walk(Path(entry.path))
                     continue
                 with suppress(FileNotFoundError):  # it was deleted just now
@@ -115,8 +121,49 @@ class LocalStorage:
         """What ``presign_get`` granted. Raises Forbidden."""
         return self._downloads.read(token, now)
 
+    def begin_parts(self, key: str, content_type: str) -> str:
+        self._path(key)
+        return self._parts.begin(key)
+
+    def presign_part(
+        self,
+        key: str,
+        parts_id: str,
+        number: int,
+        *,
+        size: int,
+        expires_at: datetime,
+        now: datetime,
+    ) -> PresignedUpload:
+        grant = PartGrant(int(expires_at.timestamp()), key, parts_id, number, size)
+        return PresignedUpload(self._part_uploads.url(grant), {})
+
+    def read_part_token(self, token: str, now: datetime) -> PartGrant:
+        """What ``presign_part`` granted. Raises Forbidden."""
+        return self._part_uploads.read(token, now)
+
+    def put_part(self, key: str, parts_id: str, number: int, chunks: Iterable[bytes]) -> StoredPart:
+        """Store a part as ``put`` stores an object. Raises FileNotFoundError if the upload has
+        ended."""
+        self._parts.check(key, parts_id)
+        path = self._parts.path(key, parts_id, number)
+        with self._replacing(path, new_folder=False) as unfinished, unfinished.open("xb") as file:
+            file.writelines(chunks)
+        return self._parts.part(key, parts_id, number)
+
+    def parts(self, key: str, parts_id: str) -> list[StoredPart]:
+        return self._parts.stored(key, parts_id)
+
+    def complete_parts(self, key: str, parts_id: str, parts: Sequence[StoredPart]) -> None:
+        with self._replacing(self._path(key)) as unfinished, unfinished.open("xb") as file:
+            self._parts.copy(key, parts_id, parts, file)
+        self._parts.end(key, parts_id)
+
+    def abort_parts(self, key: str, parts_id: str) -> None:
+        self._parts.end(key, parts_id)
+
     def cleanup(self, before: datetime) -> int:
-        removed = 0
+        removed = self._parts.cleanup(before)
         folder = self.root / UNFINISHED
         for path in folder.iterdir() if folder.is_dir() else ():
             with suppress(FileNotFoundError):  # it was finished just now
@@ -135,16 +182,17 @@ class LocalStorage:
         self.delete([key])
 
     @contextmanager
-    def _replacing(self, key: str) -> Iterator[Path]:
-        """A path to write to. Unless the block raises, the file becomes the object, durably."""
-        path = self._path(key)
+    def _replacing(self, path: Path, *, new_folder: bool = True) -> Iterator[Path]:
+        """A path to write to. Unless the block raises, the file takes its place at ``path``,
+        durably; in a folder that is made if need be, unless ``new_folder`` is False."""
         folder = self.root / UNFINISHED
         folder.mkdir(parents=True, exist_ok=True)
         unfinished = folder / secrets.token_hex(16)
         try:
             yield unfinished
             _sync(unfinished)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if new_folder:
+                path.parent.mkdir(parents=True, exist_ok=True)
             unfinished.replace(path)
             _sync(path.parent)
         finally:
@@ -152,7 +200,7 @@ class LocalStorage:
 
     def _path(self, key: str) -> Path:
         parts = key.split("/")
-        if parts[0] == UNFINISHED or any(part in ("", ".", "..") for part in parts):
+        if parts[0] in RESERVED or any(part in ("", ".", "..") for part in parts):
             raise ValueError("a storage key may not leave its folder")
         return self.root / key
 

@@ -1,5 +1,5 @@
-"""Signed URLs of a local folder, which have no host: ``/storage/<token>``. The token holds the
-whole grant."""
+"""Signed URLs of a local folder, which have no host: ``/storage/<token>``, and
+``/storage/parts/<token>`` for parts. The token holds the whole grant."""
 
 import hashlib
 import hmac
@@ -25,6 +25,17 @@ class UploadGrant:
 
 
 @dataclass(frozen=True)
+class PartGrant:
+    """What a PUT URL of a part grants: ``size`` bytes. ``expires`` is in seconds since 1970."""
+
+    expires: int
+    key: str
+    parts_id: str
+    number: int
+    size: int
+
+
+@dataclass(frozen=True)
 class DownloadGrant:
     """What a GET URL grants. ``expires`` is in seconds since 1970."""
 
@@ -35,15 +46,18 @@ class DownloadGrant:
     inline: bool
 
 
-Grant = TypeVar("Grant", bound=UploadGrant | DownloadGrant)
+Grant = TypeVar("Grant", bound=UploadGrant | PartGrant | DownloadGrant)
 
 
 class SignedUrls(Generic[Grant]):
     """Makes and reads the URLs of one kind. Each kind has its own salt, so that a token of one is
     no token of another."""
 
-    def __init__(self, secret_key: str, salt: str, kind: type[Grant]) -> None:
+    def __init__(
+        self, secret_key: str, salt: str, kind: type[Grant], path: str = "/storage/"
+    ) -> None:
         self._kind = kind
+        self._path = path
         self._signer = Signer(
             secret_key,
             salt=f"lightwell.storage.{salt}",
@@ -54,7 +68,7 @@ class SignedUrls(Generic[Grant]):
     def url(self, grant: Grant) -> str:
         # JSON's escapes would make a long file name longer than a request line may be.
         fields = json.dumps(astuple(grant), ensure_ascii=False, separators=(",", ":"))
-        return "/storage/" + self._signer.sign(base64_encode(fields)).decode()
+        return self._path + self._signer.sign(base64_encode(fields)).decode()
 
     def read(self, token: str, now: datetime) -> Grant:
         """The grant in a token. Raises Forbidden when it was altered or has expired."""

@@ -106,8 +106,8 @@ def preview(source: Path, target: Path, order: Preview, limits: Limits) -> Pictu
     ``convert`` raises."""
     with worded_errors():
         with mapped(source) as data:
-            kind, header = inspect(data, Format.PNG, limits)
-        rendering = quick_render(source, kind, header, order, limits)
+            kind, _ = inspect(data, Format.PNG, limits)
+        rendering = quick_render(source, kind, order, limits)
     write(target, rendering.content)
     return _picture(kind, rendering, rendering.content)
 

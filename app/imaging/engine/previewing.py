@@ -3,8 +3,8 @@ hurry."""
 
 from pathlib import Path
 
+from app.imaging.chain import check
 from app.imaging.engine import pipeline
-from app.imaging.engine.containers.header import Header
 from app.imaging.engine.decode import decode, forgiving
 from app.imaging.engine.encode import avif, jpeg
 from app.imaging.engine.rendering import Rendering, drawn
@@ -17,9 +17,7 @@ from app.imaging.transform import Preview
 QUALITY = 92
 
 
-def quick_render(
-    source: Path, kind: Source, header: Header | None, order: Preview, limits: Limits
-) -> Rendering:
+def quick_render(source: Path, kind: Source, order: Preview, limits: Limits) -> Rendering:
     """Decode, step, encode, as ``rendering.render`` does, the first frame only."""
     transform, shown_kind = order.transform, order.kind or kind
 
@@ -27,7 +25,7 @@ def quick_render(
         decoded = decode(source, kind, transform.first_size, limits, animated=False, strict=strict)
         limits.check(decoded)
         fitted = transform.fitted(decoded.width, decoded.height)
-        pipeline.check(transform.operations, *fitted, 1, limits)
+        check(transform.operations, *fitted, 1, limits)
         steps = pipeline.steps(transform, order.layers, limits)
         image, output = drawn(decoded, shown_kind, transform, steps)
         shown, content = _quickly(image, output, order.quality)

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
+from app.imaging.chain import check
 from app.imaging.engine import pipeline, quality
 from app.imaging.engine.containers.header import Header
 from app.imaging.engine.decode import decode, forgiving
@@ -64,7 +65,7 @@ def render(
         )
         limits.check(decoded)
         fitted = transform.fitted(decoded.width, decoded.height)
-        pipeline.check(transform.operations, *fitted, decoded.frames, limits)
+        check(transform.operations, *fitted, decoded.frames, limits)
         steps = pipeline.steps(transform, layers, limits)
         tables = _own_tables(source, kind, transform, decoded)
         return finish(decoded.first() if still else decoded, kind, header, transform, steps, tables)

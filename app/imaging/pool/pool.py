@@ -29,7 +29,7 @@ class ImagingPool:
 
     def __init__(self, processes: int, limits: Limits, task: Task = worker_main.run) -> None:
         self.processes = processes
-        self._limits = limits
+        self.limits = limits
         self._task = task
         self._lock = threading.Lock()
         self._closed = False
@@ -108,8 +108,7 @@ class ImagingPool:
             raise RuntimeError("the imaging pool is closed")
         if not self._supervisors:
             self._supervisors = [
-                SupervisorThread(self._jobs, self._task, self._limits)
-                for _ in range(self.processes)
+                SupervisorThread(self._jobs, self._task, self.limits) for _ in range(self.processes)
             ]
             for supervisor in self._supervisors:
                 supervisor.start()

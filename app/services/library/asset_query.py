@@ -7,6 +7,7 @@ none about the words that are searched.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -45,12 +46,19 @@ SORT_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
 @dataclass(frozen=True)
 class Filter:
     """Assets must match every field that is given. ``q`` is text anywhere in the name, the original
-    name or a tag, in any case."""
+    name or a tag, in any case. ``kinds`` are detected formats, of which one is enough; sizes are
+    bytes, both included; ``uploaded_before`` is the first moment that is too late."""
 
     q: str | None = None
     media_type: MediaType | None = None
     collection_id: str | None = None
     tags: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    min_size: int | None = None
+    max_size: int | None = None
+    uploaded_from: datetime | None = None
+    uploaded_before: datetime | None = None
+    is_published: bool | None = None
 
     @property
     def words(self) -> str:
@@ -64,6 +72,12 @@ class Filter:
         if self.collection_id is not None:
             facets.append(facet_counts.of_collection(self.collection_id))
         return facets + [facet_counts.of_tag(tag) for tag in dict.fromkeys(self.tags)]
+
+    @property
+    def has_more(self) -> bool:
+        """Whether it asks for something that no facet knows, besides words."""
+        others = (self.min_size, self.max_size, self.uploaded_from, self.uploaded_before)
+        return bool(self.kinds) or any(one is not None for one in (*others, self.is_published))
 
     @property
     def can_match(self) -> bool:
@@ -147,7 +161,13 @@ def _of_tag(tag: str, field: str, chosen: Filter) -> Select[Any]:
     by_upload = field == "uploadedAt"
     value = AssetTag.uploaded_at if by_upload else SORT_COLUMNS[field]
     statement = select(AssetTag.asset_id.label("id"), value.label("value")).select_from(AssetTag)
-    if not by_upload or chosen.words or chosen.media_type or chosen.collection_id:
+    if (
+        not by_upload
+        or chosen.words
+        or chosen.media_type
+        or chosen.collection_id
+        or chosen.has_more
+    ):
         statement = statement.join(Asset, Asset.id == AssetTag.asset_id)
     return statement.where(AssetTag.tag == _literal(tag))
 
@@ -166,6 +186,7 @@ def _conditions(
         yield (
             Asset.collection_id if leads else _unindexed(Asset.collection_id)
         ) == chosen.collection_id
+    yield from _more(chosen)
     for tag in chosen.tags:
         if facet_counts.of_tag(tag) != facet:
             other = aliased(AssetTag)
@@ -176,6 +197,29 @@ def _conditions(
                 other.asset_id == asset_id, other.tag == tag, other.uploaded_at == model.uploaded_at
             )
             yield carried.scalar_subquery().is_not(None)
+
+
+def _more(chosen: Filter) -> Iterator[ColumnElement[bool]]:
+    """The conditions that no facet knows."""
+    size, moment = _apart(Asset.size), _apart(Asset.uploaded_at)
+    if chosen.kinds:
+        yield _apart(Asset.kind).in_(chosen.kinds)
+    if chosen.min_size is not None:
+        yield size >= chosen.min_size
+    if chosen.max_size is not None:
+        yield size <= chosen.max_size
+    if chosen.uploaded_from is not None:
+        yield moment >= chosen.uploaded_from
+    if chosen.uploaded_before is not None:
+        yield moment < chosen.uploaded_before
+    if chosen.is_published is not None:
+        token = _apart(Asset.public_token)
+        yield token.is_not(None) if chosen.is_published else token.is_(None)
+
+
+def _apart(attribute: InstrumentedAttribute[Any]) -> ColumnElement[Any]:
+    """The attribute's value, which no index serves."""
+    return func.coalesce(attribute, attribute)
 
 
 def _literal(text: str) -> BindParameter[str]:

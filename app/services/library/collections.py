@@ -34,6 +34,13 @@ def get(session: TenantSession, collection_id: str) -> Collection:
     raise NotFound(f"Collection '{collection_id}' does not exist in this workspace.")
 
 
+def name_of(session: TenantSession, collection_id: str | None) -> str | None:
+    """The name of a collection; None if there is none such."""
+    if collection_id is None:
+        return None
+    return session.scalar(select(Collection.name).where(Collection.id == collection_id))
+
+
 def check(session: TenantSession, collection_id: str | None, field: str = "collectionId") -> None:
     """Raises BadRequest if the collection, named by ``field`` of a body, does not exist."""
     if collection_id is not None and not session.scalar(

@@ -84,7 +84,9 @@ class _Plan:
 def _plan(session: TenantSession, chosen: Filter) -> _Plan:
     numbers = facet_counts.of(session, [facet_counts.ALL, *chosen.facets])
     rarest = min(numbers, key=numbers.__getitem__)
-    if not numbers[rarest] or (not chosen.words and len(chosen.facets) <= 1):
+    if not numbers[rarest] or (
+        not chosen.words and not chosen.has_more and len(chosen.facets) <= 1
+    ):
         return _Plan(numbers, rarest, by_text=False, total=numbers[rarest], is_exact=True)
     by_text = asset_query.may_use_text_index(session, chosen, numbers[rarest])
     counted, most = (

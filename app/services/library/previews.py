@@ -7,11 +7,16 @@ until nobody has used it for an hour (``services/sweep``) or there are too many.
 
 import os
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import NotFound
-from app.imaging import Format, Preview
+from app.imaging import Format, Preview, Transform
+from app.imaging.chain import small_chain, wanted_side
+from app.imaging.formats import Source
+from app.imaging.geometry import fit
 from app.models import Asset
 from app.services.accounts.principal import MEGABYTE, Principal
 from app.services.processing_context import ProcessingContext
@@ -23,8 +28,21 @@ ANY = Format.PNG
 PREFIX = "preview-"
 MAX_BYTES = 2048 * MEGABYTE
 """What all small versions together may take on the disk of one machine."""
-PLAIN, MARKED = "plain", "marked"
-"""Names of the files in a folder: without and with the watermark of test data."""
+LARGE_SIDE, ON_THE_WAY = 4800, 2400
+"""Of a second version, for what is cropped so much that the first would be blurred; and of what is
+turned or blurred before such a crop."""
+PLAIN, LARGE, MARKED = "plain", "large", "marked"
+"""Names of the files in a folder. Only the last has the watermark of test data."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A preview as bytes; ``width`` and ``height`` are those of what it shows, in its true size."""
+
+    content: bytes
+    media_type: str
+    width: int
+    height: int
 
 
 def view_of(principal: Principal, asset: Asset, context: ProcessingContext) -> Path:
@@ -48,9 +66,51 @@ def media_type(path: Path) -> str:
         return "image/webp" if file.read(4) == b"RIFF" else "image/jpeg"
 
 
-def small_version(principal: Principal, asset: Asset, context: ProcessingContext) -> Path:
-    """The same without a watermark, which no page may show of test data. Raises as ``view_of``."""
-    path = _folder(principal, asset, context) / PLAIN
+def preview(
+    principal: Principal,
+    asset: Asset,
+    layers: Mapping[str, Asset],
+    wanted: Transform,
+    side: int,
+    context: ProcessingContext,
+) -> Shown:
+    """What ``wanted`` would make of an image and the ``layers`` of its watermarks, by the same
+    steps, at most ``side`` pixels a side. It has been checked that the operations fit.
+
+    Raises as ``view_of``.
+    """
+    whole = (asset.width, asset.height)
+    wants_more = wanted_side(wanted.operations, whole, side)
+    most = LARGE_SIDE if wants_more > SIDE else SIDE
+    source = small_version(principal, asset, context, most)
+    files = {name: small_version(principal, layer, context) for name, layer in layers.items()}
+    sizes = {name: (layer.width, layer.height) for name, layer in layers.items()}
+    small = fit(*whole, most, most)
+    on_the_way = min(wants_more, ON_THE_WAY)
+    chain = small_chain(wanted.operations, whole, small, side, sizes, on_the_way)
+    order = Preview(
+        # Not the fitted size: a first crop is cheaper than to fit everything.
+        LARGE_SIDE,
+        chain.operations,
+        wanted.format,
+        wanted.quality,
+        Source(asset.kind),
+        files,
+        watermarked_for_test=not principal.is_live,
+    )
+    with context.folder() as folder:
+        target = folder / "shown"
+        work = context.imaging.preview(source, target, order, principal.org_id)
+        made = context.outcome(work)
+        return Shown(target.read_bytes(), made.format.mime, chain.width, chain.height)
+
+
+def small_version(
+    principal: Principal, asset: Asset, context: ProcessingContext, side: int = SIDE
+) -> Path:
+    """The same without a watermark, which no page may show of test data, of at most ``side``
+    pixels: ``SIDE`` or ``LARGE_SIDE``. Raises as ``view_of``."""
+    path = _folder(principal, asset, context) / (PLAIN if side == SIDE else LARGE)
     if not _use(path):
         with context.folder() as folder:
             source = folder / "original"
@@ -58,7 +118,7 @@ def small_version(principal: Principal, asset: Asset, context: ProcessingContext
                 context.storage.fetch(asset.storage_key, source)
             except FileNotFoundError:
                 raise NotFound(f"Image '{asset.id}' was deleted.") from None
-            _make(principal, source, path, Preview(SIDE, format=ANY), context)
+            _make(principal, source, path, Preview(side, format=ANY), context)
     return path
 
 

@@ -280,7 +280,18 @@ def test_it_says_whether_it_is_usable(storage: Storage) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["../escape", "/etc/passwd", "a/../../escape", "a//b", "a/", "", ".", "./a", ".unfinished/a"],
+    [
+        "../escape",
+        "/etc/passwd",
+        "a/../../escape",
+        "a//b",
+        "a/",
+        "",
+        ".",
+        "./a",
+        ".unfinished/a",
+        ".parts/a",
+    ],
 )
 def test_no_key_leaves_the_folder(local: LocalStorage, key: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
@@ -292,6 +303,7 @@ def test_no_key_leaves_the_folder(local: LocalStorage, key: str, tmp_path: Path)
         lambda: local.fetch(key, tmp_path / "fetched"),
         lambda: local.size(key),
         lambda: local.delete([key]),
+        lambda: local.begin_parts(key, "image/jpeg"),
     ):
         with pytest.raises(ValueError, match="may not leave"):
             attempt()
@@ -353,6 +365,7 @@ CALLS: list[Callable[[Storage, Path], object]] = [
     lambda storage, _path: storage.delete(["key"]),
     lambda storage, _path: storage.cleanup(NOON),
     lambda storage, _path: list(storage.pages()),
+    lambda storage, _path: storage.begin_parts("key", "image/jpeg"),
 ]
 
 
