@@ -249,6 +249,12 @@ class RateLimited(AppError):
     )
 
 
+class TrialOver(RateLimited):
+    code = "trial_over"
+    title = "The files that one may try without an account are used up for today"
+    advice = "Open a free account and go on at once, or come back after midnight (UTC)."
+
+
 class MonthlyLimitReached(AppError):
     status = 429
     code = "monthly_limit_reached"

@@ -2,8 +2,9 @@
 
 from flask import Blueprint
 
-from app.docs import pages, site
+from app.docs import pages, site, squeeze
 
 blueprint = Blueprint("docs", __name__)
 blueprint.register_blueprint(site.blueprint)
+blueprint.register_blueprint(squeeze.blueprint)
 blueprint.register_blueprint(pages.blueprint)

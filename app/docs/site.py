@@ -6,6 +6,7 @@ from flask import Blueprint, Response, redirect, request, url_for
 from sqlalchemy import select
 from werkzeug.wrappers import Response as BaseResponse
 
+from app.docs import squeeze
 from app.extensions import transaction
 from app.models import Plan
 from app.web import static_files
@@ -40,6 +41,7 @@ def home() -> Response:
         before=static_files.size_of("pictures/lake.jpg"),
         after=static_files.size_of("pictures/lake.webp"),
         curl=CURL.format(host=request.host_url),
+        place=squeeze.place(),
     )
 
 

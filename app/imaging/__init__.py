@@ -5,6 +5,7 @@ The modules here are plain values. ``pool`` is what the web process loads to hav
 hangs after a fork, and no hostile file may meet a decoder in the process that serves others.
 """
 
+from app.imaging.details import Details
 from app.imaging.errors import (
     ImageTooLarge,
     ImageTooSlow,
@@ -24,6 +25,7 @@ from app.imaging.transform import Derivation, Derived, Painting, Picture, Previe
 __all__ = [
     "Derivation",
     "Derived",
+    "Details",
     "Format",
     "ImageTooLarge",
     "ImageTooSlow",

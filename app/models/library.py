@@ -150,6 +150,7 @@ class AssetTag(Partitioned, Base):
 
 class AssetCount(Partitioned, Base):
     """How many assets share a facet: ``all``, ``type:IMAGE``, ``collection:<id>``, ``tag:<tag>``.
+    The trash has facets of its own: ``trash``, and ``trash:bytes`` for the sum.
 
     Every change of assets updates it, so that a list knows its total without counting.
     """
@@ -221,7 +222,7 @@ class Upload(Partitioned, Base):
 
 
 class StorageCounter(OrgOwned, Base):
-    """The bytes of an organization's assets and of its reserved uploads."""
+    """The bytes of an organization's assets, also in the trash, and of its reserved uploads."""
 
     __tablename__ = "storage_counters"
     __table_args__ = (CheckConstraint("bytes >= 0", name="bytes"),)

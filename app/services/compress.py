@@ -108,6 +108,22 @@ def compress(
     return Batch(results, failures, summary, len(results) if principal.is_live else 0)
 
 
+def compress_uncharged(
+    upload: SourceFile, transform: Transform, context: ProcessingContext, group: str
+) -> Result:
+    """Compress one file that nobody is charged for. ``group`` is whom its turn in the pool counts
+    for.
+
+    Raises Overloaded, ImagingError and its subclasses, and ImagingInterrupted.
+    """
+    target = _target(upload)
+    try:
+        work = context.imaging.submit(upload.path, target, transform, group)
+        return Result(upload, context.outcome(work), target)
+    finally:
+        upload.path.unlink(missing_ok=True)
+
+
 def _work(
     principal: Principal,
     uploads: Sequence[SourceFile],

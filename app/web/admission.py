@@ -10,7 +10,7 @@ read the body while the application runs and do not need this.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from flask import Response, current_app, request
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -53,7 +53,8 @@ def begin() -> Response | None:
     if request.routing_exception:
         raise request.routing_exception
     identify()
-    authorize()
+    if led_elsewhere := authorize():
+        return cast(Response, led_elsewhere)
     media.check()
     check = getattr(current_app.view_functions[request.endpoint or ""], "before_body", None)
     if check:

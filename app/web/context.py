@@ -65,16 +65,17 @@ def container() -> Container:
 
 @contextmanager
 def processing(
-    limiter: ConcurrencyLimiter, pool: ImagingPool | None = None
+    limiter: ConcurrencyLimiter, pool: ImagingPool | None = None, *, group: str | None = None
 ) -> Iterator[ProcessingContext]:
     """Hold a place at ``limiter`` for the length of the block and yield the processing context.
     Views get the context only here.
 
-    ``pool`` replaces the default imaging pool. Raises Overloaded if no place becomes free in time;
-    work in the block raises it if its turn does not come within the remaining wait.
+    ``pool`` replaces the default imaging pool, ``group`` the caller's organization. Raises
+    Overloaded if no place becomes free in time; work in the block raises it if its turn does not
+    come within the remaining wait.
     """
     context = container().processing_context
-    with limiter.admitted(principal().org_id) as max_wait:
+    with limiter.admitted(group or principal().org_id) as max_wait:
         yield replace(context, imaging=pool or context.imaging, max_wait=max_wait)
 
 

@@ -31,6 +31,10 @@ KEPT_HEADERS = (
     "Content-Disposition",
     "Location",
     "X-Image-Processing-Usage",
+    "X-Image-Width",
+    "X-Image-Height",
+    "X-Kept-Original",
+    "X-Original-Ticket",
 )
 HEARTBEAT = "lightwell.claims"
 

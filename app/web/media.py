@@ -1,7 +1,8 @@
 """Checks the Content-Type of request bodies against the API's OpenAPI description."""
 
 import re
-from typing import cast
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 from flask import current_app, request
 from flask_openapi import OpenAPI
@@ -10,6 +11,13 @@ from app.errors import UnsupportedMediaType
 
 FORM = "multipart/form-data"
 JSON = "application/json"
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def takes_files(view: View) -> View:
+    """Mark a page's view, which no description names: it takes a form with files."""
+    view.takes_files = True  # type: ignore[attr-defined]  # read by taken()
+    return view
 
 
 def taken() -> frozenset[str]:
@@ -17,6 +25,8 @@ def taken() -> frozenset[str]:
     no body."""
     if request.url_rule is None:
         return frozenset()
+    if getattr(current_app.view_functions[request.endpoint or ""], "takes_files", False):
+        return frozenset({FORM}) if request.method == "POST" else frozenset()
     path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", request.url_rule.rule)
     paths = cast(OpenAPI, current_app).api_doc["paths"]
     operation = paths.get(path, {}).get(request.method.lower(), {})

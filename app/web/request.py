@@ -20,6 +20,7 @@ JSON_BYTES = 2 * MEGABYTE
 """The largest body that is not an upload. The ids of the largest export fit in it."""
 OTHER_FIELDS = 50
 """Form parts that a request may have in addition to its files."""
+OF_THE_PLAN = "that the plan allows"
 
 
 class SpooledFile:
@@ -27,15 +28,18 @@ class SpooledFile:
     use up file descriptors.
 
     ``name`` is the cleaned file name from the client, ``number`` the upload's index in the request.
-    Writing more than ``limit`` bytes raises TooLarge.
+    Writing more than ``limit`` bytes raises TooLarge, which says ``whose`` limit it is.
     """
 
-    def __init__(self, folder: Path, number: int, sent_name: str, limit: int) -> None:
+    def __init__(
+        self, folder: Path, number: int, sent_name: str, limit: int, whose: str = OF_THE_PLAN
+    ) -> None:
         self.number = number
         self.is_named = sent_name != ""
         self.name = clean_name(sent_name)
         self.path = folder / f"upload-{number}"
         self.limit = limit
+        self._whose = whose
         self.size = 0
         self._file = self.path.open("wb")
 
@@ -47,8 +51,7 @@ class SpooledFile:
         self.size += len(data)
         if self.size > self.limit:
             raise TooLarge(
-                f"{self.name} is larger than {self.limit // MEGABYTE} MB, the most that the plan "
-                "allows."
+                f"{self.name} is larger than {self.limit // MEGABYTE} MB, the most {self._whose}."
             )
         return self._file.write(data)
 
@@ -66,6 +69,7 @@ class ApiRequest(Request):
 
     form_data_parser_class = FormParser
     file_bytes = 0
+    whose_limits = OF_THE_PLAN
 
     @cached_property
     def id(self) -> str:
@@ -151,7 +155,9 @@ class ApiRequest(Request):
         filename: str | None = None,
         content_length: int | None = None,
     ) -> Any:
-        upload = SpooledFile(self.spool, len(self.uploads), filename or "", self.file_bytes)
+        upload = SpooledFile(
+            self.spool, len(self.uploads), filename or "", self.file_bytes, self.whose_limits
+        )
         self.uploads.append(upload)
         return upload
 

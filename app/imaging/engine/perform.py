@@ -1,5 +1,5 @@
-"""What a worker process does with a file: convert it, derive an image from it, examine it, preview
-it, or paint it."""
+"""What a worker process does with a file: convert it, derive an image from it, examine, describe or
+preview it, or paint it."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.errors import AppError
+from app.imaging.details import Description, Details
+from app.imaging.engine import colours, metadata
 from app.imaging.engine.decode import video
 from app.imaging.engine.files import mapped, write
 from app.imaging.engine.inspection import HEADERS, inspect, measure
@@ -54,6 +56,8 @@ def perform(source: Path, target: Path, work: Work, limits: Limits) -> Result:
             return examine(source, target, limits, watermarked_for_test=watermarked)
         case Derivation():
             return derive(source, target, work, limits)
+        case Description(thumbnail):
+            return describe(source, thumbnail)
         case Preview():
             return preview(source, target, work, limits)
         case Painting():
@@ -127,6 +131,15 @@ def examine(
             raise UnsupportedImage(UNSUPPORTED_MEDIA) from error
     write(target, content)
     return original
+
+
+def describe(source: Path, thumbnail: Path) -> Details:
+    """Tell what metadata the file ``source`` holds, and the colours of its ``thumbnail``. Raises
+    UnsupportedImage and UnreadableImage."""
+    with worded_errors():
+        with mapped(source) as data:
+            found = metadata.read(data, identify(data))
+        return Details(colours.dominant(thumbnail.read_bytes()), found)
 
 
 def _examined(source: Path, limits: Limits, small: Transform) -> tuple[Original, bytes]:

@@ -5,6 +5,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from app.imaging.details import Description, Details
 from app.imaging.limits import Limits
 from app.imaging.original import Examination, Original
 from app.imaging.pool import worker_main
@@ -62,6 +63,11 @@ class ImagingPool:
         return self._put(
             FileJob[Original](source, target, Examination(watermarked_for_test), group)
         )
+
+    def describe(self, source: Path, thumbnail: Path, group: str) -> Turn[Details]:
+        """Tell the metadata of the file ``source`` and the colours of its WebP ``thumbnail``. The
+        future is like that of ``submit``."""
+        return self._put(FileJob[Details](source, source, Description(thumbnail), group))
 
     def derive(
         self, source: Path, target: Path, derivation: Derivation, group: str

@@ -43,10 +43,12 @@ ERRORS = "errors.json"
 @dataclass(frozen=True)
 class Config:
     """How the assets of an export are transformed and named. If ``by_name`` is False, they get
-    their original names."""
+    their original names. ``preset_id`` is of the preset that the transformation came from, if it
+    was chosen by one."""
 
     transform: Transform
     by_name: bool = False
+    preset_id: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         values = asdict(self)
@@ -58,7 +60,11 @@ class Config:
     def from_json(cls, values: dict[str, Any]) -> "Config":
         transform = values["transform"]
         chosen = Format(transform["format"]) if transform["format"] else None
-        return cls(Transform(**{**transform, "format": chosen}), values["by_name"])
+        return cls(
+            Transform(**{**transform, "format": chosen}),
+            values["by_name"],
+            values.get("preset_id"),
+        )
 
 
 @dataclass

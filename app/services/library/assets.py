@@ -74,6 +74,18 @@ def change(session: TenantSession, asset_id: str, changes: dict[str, Any]) -> As
     return asset
 
 
+def rewrite_tags(session: TenantSession, changed: Sequence[Asset]) -> None:
+    """Write assets whose tags are others than before, and the rows by which they are found. What
+    they count for is the caller's to change. At most ``BATCH_SIZE``."""
+    if not changed:
+        return
+    for asset in changed:
+        _set_search_columns(asset)
+    session.flush()
+    session.change(delete(AssetTag).where(AssetTag.asset_id.in_([asset.id for asset in changed])))
+    _write_tags(session, changed)
+
+
 def take_out(session: TenantSession, asset_ids: Sequence[str]) -> list[Asset]:
     """Take assets out of the library, with their tags, their counts, and the renditions that no
     other asset's content needs. Ids that are not there are ignored. Returns the assets, without a

@@ -128,3 +128,11 @@ def left_today(session: TenantSession, principal: Principal, now: datetime) -> i
         DailyCounter.period == day_of(now)
     )
     return max(0, principal.allowance.test_images - (session.scalar(today) or 0))
+
+
+def left(session: TenantSession, principal: Principal, now: datetime) -> int | None:
+    """How many images the principal may still make, this month or, in test mode, today. None
+    without a limit."""
+    if principal.is_live:
+        return summarise(session, principal, now).remaining
+    return left_today(session, principal, now)
