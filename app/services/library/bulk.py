@@ -53,7 +53,7 @@ def move(session: TenantSession, asset_ids: Sequence[str], collection_id: str | 
     collections.check(session, collection_id)
     facet_counts.lock(session)
     rows = session.execute(select(Asset.id, Asset.collection_id).where(Asset.id.in_(asset_ids)))
-    before: dict[str, str | None] = dict(rows.tuples().all())
+    before: dict[str, str | None] = dict(rows.all())
     changed = [asset_id for asset_id, place in before.items() if place != collection_id]
     if changed:
         moved = update(Asset).where(Asset.id.in_(changed)).values(collection_id=collection_id)

@@ -22,7 +22,7 @@ from app.services.library.asset_query import SORT_COLUMNS
 from app.services.library.cursor import Place, Sort
 from app.tenancy import TenantSession
 
-__all__ = ["AssetPage", "Filter", "Sort", "page_of"]
+__all__ = ["AssetPage", "Filter", "Sort", "count", "ids_of", "page_of"]
 
 DENSE_SHARE = 0.1
 """If at least this share of the assets match, walking fills a page sooner than finding reads all
@@ -68,6 +68,21 @@ def page_of(
         total_is_exact=plan.is_exact,
         next_cursor=cursors.encode(sort, _place_of(assets[size - 1], sort)) if has_more else None,
     )
+
+
+def ids_of(session: TenantSession, chosen: Filter, sort: Sort, most: int) -> list[str]:
+    """The ids of the assets that match, in their order, at most ``most``."""
+    plan = _plan(session, chosen) if chosen.can_match else None
+    if plan is None or not plan.total:
+        return []
+    rows = _rows(session, chosen, sort.field, plan)
+    key = (rows.selected_columns.value, rows.selected_columns.id)
+    return list(session.scalars(rows.order_by(*_directed(key, sort)).limit(most)))
+
+
+def count(session: TenantSession, chosen: Filter) -> int:
+    """How many assets match, up to 10,000 where several conditions have to be counted."""
+    return _plan(session, chosen).total if chosen.can_match else 0
 
 
 @dataclass(frozen=True)
