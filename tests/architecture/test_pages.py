@@ -61,6 +61,8 @@ def a_preset(app: Flask, account: Account) -> dict[str, str]:
 
 def an_export(app: Flask, account: Account) -> dict[str, str]:
     return {"export_id": add_export(app, account)}
+
+
 def an_image(app: Flask, account: Account) -> dict[str, str]:
     """Its file is nowhere."""
     image = make_asset(new_id("image", NOON))

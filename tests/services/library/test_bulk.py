@@ -13,6 +13,7 @@ from app.errors import BadRequest
 from app.extensions import transaction
 from app.models import Asset, AssetCount, AssetTag
 from app.services.library import assets, bulk, facet_counts
+from app.services.library.folding import tag_key
 from tests.conftest import Account
 from tests.databases import on_both_databases, statements
 from tests.library import empty, make_asset, make_collection, store
@@ -49,7 +50,9 @@ def fill(account: Account, had: list[tuple[list[str], str | None]]) -> tuple[lis
         session.add_all(make_collection(f"col_{own}_{name}") for name in "ab")
         session.flush()
         made = [
-            make_asset(f"ast_{own}_{number}", tags=tags, collection_id=place and f"col_{own}_{place}")
+            make_asset(
+                f"ast_{own}_{number}", tags=tags, collection_id=place and f"col_{own}_{place}"
+            )
             for number, (tags, place) in enumerate(had)
         ]
         ids = [asset.id for asset in made]
@@ -81,16 +84,16 @@ def one_by_one(
             if how == "move":
                 assets.change(session, asset_id, {"collection_id": place})
             elif how == "add":
-                known = {tag.casefold() for tag in own}
+                known = {tag_key(tag) for tag in own}
                 new = list(own)
                 for tag in tags:
-                    if tag.casefold() not in known:
+                    if tag_key(tag) not in known:
                         new.append(tag)
-                        known.add(tag.casefold())
+                        known.add(tag_key(tag))
                 assets.change(session, asset_id, {"tags": new})
             else:
-                gone = {tag.casefold() for tag in tags}
-                kept = [tag for tag in own if tag.casefold() not in gone]
+                gone = {tag_key(tag) for tag in tags}
+                kept = [tag for tag in own if tag_key(tag) not in gone]
                 assets.change(session, asset_id, {"tags": kept})
 
 

@@ -30,6 +30,7 @@ from app.services.accounts import keys
 from app.services.accounts.principal import MEGABYTE
 from app.services.library import assets, collections, listing, publishing, storage_quota, trash
 from app.services.library.assets import Label
+from app.services.library.folding import tag_key
 from app.services.library.listing import Filter, Sort
 from app.services.library.trash import RETENTION, Totals
 from app.tenancy import TenantSession
@@ -229,9 +230,11 @@ def test_after_any_actions_the_rest_is_as_if_nothing_had_been_deleted(
             bin = set()
     left = library.state()
     assert {row["id"]: row for row in left["assets"]} == {one: rows[one] for one in here}
-    facets = Counter(f"tag:{tag}" for one in here for tag in rows[one]["tags"])
-    assert left["counts"] == +(facets + Counter({"all": len(here), "type:IMAGE": len(here)}))
-    assert left["tags"] == {(one, tag) for one in here for tag in rows[one]["tags"]}
+    tagged = {(one, tag_key(tag)) for one in here for tag in rows[one]["tags"]}
+    facets = Counter(f"tag:{key}" for _, key in tagged)
+    of_all = Counter(dict.fromkeys(("all", "type:IMAGE", "kind:jpeg"), len(here)))
+    assert left["counts"] == +(facets + of_all)
+    assert left["tags"] == tagged
     assert left["found"][0] == [one for one in ids if one in here]
     assert (library.totals, set(library.trashed)) == (Totals(len(bin), SIZE * len(bin)), bin)
     assert library.stored == SIZE * len(here | bin)
