@@ -26,7 +26,11 @@ pytestmark = pytest.mark.usefixtures("context")
 @pytest.fixture
 def run_sweep(app: Flask, clock: Clock) -> Callable[[], None]:
     container = app.extensions["lightwell"]
-    return lambda: sweep(container.storage, container.settings.spool_dir, clock()) and None
+
+    def run() -> None:
+        sweep(container.storage, container.settings.spool_dir, clock())
+
+    return run
 
 
 def restore(account: Account, asset_id: str) -> None:

@@ -34,8 +34,8 @@ class Trash:
         ids = [new_id("image", self.clock()) for _ in names]
         with self.app.app_context(), transaction(self.account.org_id, self.mode) as session:
             for asset_id, name in zip(ids, names, strict=True):
-                fields = {"size": SIZE, "uploaded_at": self.clock()}
-                assets.add(session, make_asset(asset_id, **fields), Label(name))
+                asset = make_asset(asset_id, size=SIZE, uploaded_at=self.clock())
+                assets.add(session, asset, Label(name))
                 _reserve(session)
                 trash.put_one(session, A_KEY, asset_id, self.clock())
         return ids
