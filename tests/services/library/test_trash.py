@@ -60,13 +60,12 @@ class Library:
 
     def add(self, name: str = "photo.jpg", **fields: Any) -> str:
         asset_id = new_id("image", self.clock())
-        label = {"tags": ("beach",), "collection_id": None} | {
-            key: fields.pop(key) for key in ("tags", "collection_id") if key in fields
-        }
+        label = Label(name, fields.pop("tags", ("beach",)), fields.pop("collection_id", None))
+        values: dict[str, Any] = {"uploaded_at": self.clock(), "content": asset_id, **fields}
         with self.session() as session:
-            fields = {"size": SIZE, "uploaded_at": self.clock(), "content": asset_id} | fields
-            assets.add(session, make_asset(asset_id, **fields), Label(name, **label))
-            storage_quota.release(session, -fields["size"])
+            asset = make_asset(asset_id, **values)
+            assets.add(session, asset, label)
+            storage_quota.release(session, -asset.size)
         return asset_id
 
     def put(self, *asset_ids: str) -> list[str]:
