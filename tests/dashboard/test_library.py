@@ -168,6 +168,22 @@ def test_test_data_is_apart_and_stays_so_by_every_link(
     assert moved.json["unknown"] == [test]
 
 
+def test_tags_are_suggested_as_they_were_written(
+    app: Flask, acme: Account, globex: Account, member: ApiClient
+) -> None:
+    fill(app, acme, *some(acme, 2, tags=["Dürer", "duo", "<b>"]))
+    fill(app, globex, *some(globex, 1, tags=["dull"]))
+    found = member.get(library(acme, "/tags?beginning=DU"))
+    assert set(found.json["tags"]) == {"Dürer", "duo"}
+    assert member.get(library(acme, "/tags?beginning=%00")).json["tags"] == []
+
+
+def test_collections_are_offered_to_move_to(app: Flask, acme: Account, member: ApiClient) -> None:
+    fill(app, acme)
+    places = member.get(library(acme, "/places")).text
+    assert f'<option value="col_{acme.org_id[-9:]}_live">' in places
+
+
 def test_names_are_shown_as_they_are(app: Flask, acme: Account, member: ApiClient) -> None:
     names = ["<i>&\"'.jpg", "\u202e‮gpj.exe", "ü" * 255]
     made = [
@@ -259,7 +275,7 @@ def test_plain_forms_lead_back_with_a_sentence(
     ids = fill(app, acme, *some(acme, 2))
     back = f"http://localhost{library(acme, '?q=photo')}"
     headers = {**SAME_SITE, "Referer": back}
-    steps = (
+    steps: tuple[tuple[str, dict[str, Any], str], ...] = (
         ("tags", {"ids": ids, "tags": "hero", "how": "add"}, "Tags of 2 images changed."),
         ("move", {"ids": ids, "collectionId": ""}, "0 images moved to no collection."),
         ("trash", {"ids": ids[:1]}, "1 image moved to the trash."),
