@@ -12,8 +12,8 @@ from sqlalchemy import select
 from app.errors import BadRequest
 from app.extensions import transaction
 from app.models import Asset, AssetCount, AssetTag
-from app.services.library import assets, bulk, facet_counts
-from app.services.library.folding import tag_key
+from app.services.library import assets, bulk, facet_counts, folding
+from app.services.library.labels import MAX_TAGS
 from tests.conftest import Account
 from tests.databases import on_both_databases, statements
 from tests.library import empty, make_asset, make_collection, store
@@ -50,9 +50,7 @@ def fill(account: Account, had: list[tuple[list[str], str | None]]) -> tuple[lis
         session.add_all(make_collection(f"col_{own}_{name}") for name in "ab")
         session.flush()
         made = [
-            make_asset(
-                f"ast_{own}_{number}", tags=tags, collection_id=place and f"col_{own}_{place}"
-            )
+            make_asset(f"ast_{own}_{number}", tags=tags, collection_id=place and f"col_{own}_{place}")
             for number, (tags, place) in enumerate(had)
         ]
         ids = [asset.id for asset in made]
@@ -84,16 +82,10 @@ def one_by_one(
             if how == "move":
                 assets.change(session, asset_id, {"collection_id": place})
             elif how == "add":
-                known = {tag_key(tag) for tag in own}
-                new = list(own)
-                for tag in tags:
-                    if tag_key(tag) not in known:
-                        new.append(tag)
-                        known.add(tag_key(tag))
-                assets.change(session, asset_id, {"tags": new})
+                assets.change(session, asset_id, {"tags": folding.distinct_tags([*own, *tags])})
             else:
-                gone = {tag_key(tag) for tag in tags}
-                kept = [tag for tag in own if tag_key(tag) not in gone]
+                gone = {folding.tag_key(tag) for tag in tags}
+                kept = [tag for tag in own if folding.tag_key(tag) not in gone]
                 assets.change(session, asset_id, {"tags": kept})
 
 
@@ -140,7 +132,7 @@ def test_what_was_done_is_said(acme: Account, globex: Account) -> None:
 
 
 def test_an_asset_has_so_many_tags_and_no_more(acme: Account) -> None:
-    full = [f"tag {number}" for number in range(bulk.MAX_TAGS)]
+    full = [f"tag {number}" for number in range(MAX_TAGS)]
     ids, _ = fill(acme, [(full, None), (full[1:], None)])
     with transaction(acme.org_id, "live") as session:
         assert bulk.add_tags(session, ids, ["one more"]) == bulk.Done([ids[1]], [], [ids[0]])
