@@ -61,6 +61,12 @@ def a_preset(app: Flask, account: Account) -> dict[str, str]:
 
 def an_export(app: Flask, account: Account) -> dict[str, str]:
     return {"export_id": add_export(app, account)}
+def an_image(app: Flask, account: Account) -> dict[str, str]:
+    """Its file is nowhere."""
+    image = make_asset(new_id("image", NOON))
+    with app.app_context(), transaction(account.org_id, Mode.LIVE) as session:
+        session.add(image)
+    return {"asset_id": image.id}
 
 
 SAMPLES: dict[str, Maker] = {
@@ -85,6 +91,11 @@ SAMPLES: dict[str, Maker] = {
     "dashboard.exports.download": an_export,
     "dashboard.exports.cancel": an_export,
     "dashboard.exports.delete": an_export,
+    "dashboard.editor.show": an_image,
+    "dashboard.editor.preview": an_image,
+    "dashboard.editor.save": an_image,
+    "dashboard.editor.remove_background": an_image,
+    "dashboard.editor.pictures": an_image,
 }
 """Endpoint → how to make in an organization what the ids in its path name, beside the slug."""
 
