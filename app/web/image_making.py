@@ -66,6 +66,15 @@ def wanted_image(image_id: str, asked: Sequence[AskedOperation]) -> WantedImage:
     return WantedImage(image, layers, wanted)
 
 
+def sizes(image: Asset, asked: Sequence[AskedOperation]) -> list[tuple[int, int]]:
+    """The sizes in pixels that an image has before the first operation and after each."""
+    found = [(image.width, image.height)]
+    for one in asked:
+        changes = not isinstance(one.step, Conversion)
+        found.append(one.step.operation().size(*found[-1]) if changes else found[-1])
+    return found
+
+
 def image_of_operations(image_id: str, name: str | None, asked: Sequence[AskedOperation]) -> Asset:
     """Make an image of another one. Raises as ``wanted_image`` and as
     ``create_image.from_image``."""

@@ -23,6 +23,7 @@ from tests.architecture.test_routes import requirement_of, rules
 from tests.client import Answer, ApiClient, bearer, unmarked
 from tests.clock import NOON
 from tests.conftest import Account, SignIn
+from tests.exports import add_export
 from tests.library import make_asset, make_collection, store
 from tests.people import last_link, new_email
 from tests.pictures import add_picture
@@ -63,6 +64,18 @@ def an_asset(app: Flask, account: Account) -> dict[str, str]:
     return {"asset_id": add_picture(app, account)}
 
 
+def an_export(app: Flask, account: Account) -> dict[str, str]:
+    return {"export_id": add_export(app, account)}
+
+
+def an_image(app: Flask, account: Account) -> dict[str, str]:
+    """Its file is nowhere."""
+    image = make_asset(new_id("image", NOON))
+    with app.app_context(), transaction(account.org_id, Mode.LIVE) as session:
+        session.add(image)
+    return {"asset_id": image.id}
+
+
 SAMPLES: dict[str, Maker] = {
     "dashboard.keys.show": a_key,
     "dashboard.keys.ask_rotation": a_key,
@@ -91,6 +104,15 @@ SAMPLES: dict[str, Maker] = {
     "dashboard.assets.delete": an_asset,
     "dashboard.assets.ask_export": an_asset,
     "dashboard.assets.make_export": an_asset,
+    "dashboard.exports.show": an_export,
+    "dashboard.exports.download": an_export,
+    "dashboard.exports.cancel": an_export,
+    "dashboard.exports.delete": an_export,
+    "dashboard.editor.show": an_image,
+    "dashboard.editor.preview": an_image,
+    "dashboard.editor.save": an_image,
+    "dashboard.editor.remove_background": an_image,
+    "dashboard.editor.pictures": an_image,
 }
 """Endpoint → how to make in an organization what the ids in its path name, beside the slug."""
 
