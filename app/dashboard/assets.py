@@ -35,8 +35,6 @@ blueprint = Blueprint("assets", __name__, url_prefix="/dashboard/<slug>/assets")
 CHANGE = Member(action=Action.CHANGE_IMAGES)
 LABEL = Member(action=Action.CHANGE_IMAGES, workspace=True)
 MEDIA = {"media-src": "'self'{storage}"}
-VIEW_VALID = 3600
-"""Seconds that a browser keeps the view of an original, whose bytes never change."""
 
 
 class LabelForm(BaseModel):
@@ -72,8 +70,8 @@ def view(slug: str, asset_id: str) -> Page:
         raise NotFound(f"Asset '{asset_id}' is a video.")
     with processing(container().image_work) as context:
         path = previews.view_of(principal(), asset, context)
-        picture = send_file(path, mimetype=previews.media_type(path), etag=asset.content)
-    picture.cache_control.private, picture.cache_control.max_age = True, VIEW_VALID
+        picture = send_file(path, mimetype=previews.media_type(path), etag=False)
+    picture.headers["Cache-Control"] = "no-store"
     return picture
 
 

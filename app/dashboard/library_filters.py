@@ -22,9 +22,7 @@ class Chip:
     fields: tuple[str, ...]
 
 
-def chips_of(
-    asked: AssetQuery, collection: str | None, path: Callable[[str], str]
-) -> list[Chip]:
+def chips_of(asked: AssetQuery, collection: str | None, path: Callable[[str], str]) -> list[Chip]:
     """A chip for each filter that holds, in the order of the query's fields. ``collection`` is the
     name of the one that is asked for, None if there is no such."""
     return [
@@ -45,7 +43,11 @@ def _filters(
     if asked.q:
         yield f"“{asked.q}”", "search", {"q": ""}
     if asked.type:
-        yield TYPES[asked.type], "film" if asked.type is MediaType.VIDEO else "image", {"type": None}
+        yield (
+            TYPES[asked.type],
+            "film" if asked.type is MediaType.VIDEO else "image",
+            {"type": None},
+        )
     if asked.collectionId:
         yield collection or "A collection that is gone", "folder", {"collectionId": None}
     for tag in asked.tags:

@@ -199,9 +199,12 @@ const show = (toast) => {
 const prepare = (root) => {
   for (const toast of root.querySelectorAll("main .toast")) show(toast);
   for (const button of root.querySelectorAll("[data-plain]")) button.hidden = true;
-  for (const button of root.querySelectorAll(".swatches button")) button.disabled = false;
+  for (const button of root.querySelectorAll(".palette button")) button.disabled = false;
 };
 prepare(document);
+
+const named = () => document.querySelector("#asset-heading h1").textContent;
+const titleEnd = document.title.slice(document.title.indexOf(named()) + named().length);
 
 const rename = () => document.querySelector("details.rename");
 
@@ -235,6 +238,7 @@ document.addEventListener("htmx:beforeRequest", ({ detail }) => {
 document.addEventListener("htmx:afterSettle", () => {
   if (focused) document.querySelector(focused)?.focus();
   focused = null;
+  document.title = named() + titleEnd;
   const problem = document.querySelector("#asset-name[aria-invalid]");
   problem?.focus();
 });

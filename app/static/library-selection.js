@@ -126,6 +126,7 @@ export class Selection {
       this.grid.order.forEach((id) => this.#chosen.add(id));
       return this.#refresh();
     }
+    if (event.key === "Delete" && this.#chosen.size && !this.#everything) return this.#trash(this.#inOrder());
     if (!inside) return;
     if (event.key === " " && !event.target.matches(".pick") && this.#bar) {
       event.preventDefault();
@@ -198,6 +199,17 @@ export class Selection {
     if (what === "clear") this.clear();
     if (what === "export") this.#export();
     if (what === "trash") this.#trash(this.#inOrder());
+    if (what === "move") this.#offerPlaces();
+  }
+
+  // The collections, as they are now.
+  async #offerPlaces() {
+    const select = document.querySelector("#move-to");
+    const answer = await fetch(select.dataset.places).catch(() => null);
+    if (!answer?.ok || answer.redirected) return this.page.announce("The collections don’t come just now. Try it again.");
+    const { value } = select;
+    select.replaceChildren(...new DOMParser().parseFromString(await answer.text(), "text/html").querySelectorAll("option"));
+    if (value) select.value = value;
   }
 
   // Send ids in several requests if there are many, and say how far it is. Returns all answers.
@@ -241,8 +253,7 @@ export class Selection {
       const moved = (await this.#send("library/bulk/trash", ids)).flatMap((answer) => answer.changed);
       const removed = this.grid.remove(moved);
       this.clear();
-      if (!this.grid.order.length) this.page.reload();
-      else this.page.recount();
+      this.#changed();
       this.page.announce({
         text: `${images(moved.length)} moved to the trash`,
         label: "Undo",
@@ -256,11 +267,9 @@ export class Selection {
   async #restore(removed) {
     try {
       await this.#send("trash/restore", removed.map(({ id }) => id));
-      if (!this.grid.order.length) return this.page.reload();
       const kept = removed.filter(({ tile }) => tile);
-      this.grid.insert(kept);
-      if (kept.length < removed.length) this.page.reload();
-      else this.page.recount();
+      if (this.grid.order.length) this.grid.insert(kept);
+      this.#changed(kept.length < removed.length);
       this.page.announce(`${images(removed.length)} restored`);
     } catch (problem) {
       this.page.announce(problem.message);
@@ -304,9 +313,14 @@ export class Selection {
     if (shown && shown !== collection) this.grid.remove(ids);
     this.clear();
     this.page.announce(`${images(changed.length)} moved to ${answers[0]?.name ?? "no collection"}`);
-    document.dispatchEvent(new CustomEvent("assets-moved", { detail: { collectionId: collection } }));
-    if (this.grid.order.length) this.page.recount();
-    else this.page.reload();
+    this.#changed();
+  }
+
+  // The numbers are others now, here and in the tree of collections.
+  #changed(reload = !this.grid.order.length) {
+    if (reload) this.page.reload();
+    else this.page.recount();
+    document.dispatchEvent(new CustomEvent("assets-moved"));
   }
 
   // Do it and close; what is wrong stands in the dialog.

@@ -180,6 +180,7 @@ const place = async () => {
   const shown = tiles.filter(fits);
   for (const tile of shown) tile.classList.add("fresh");
   grid.insert(shown.map((tile) => ({ tile, place: 0 })));
+  document.dispatchEvent(new CustomEvent("assets-moved"));
   elsewhere += tiles.length - shown.length;
   $("#fresh").hidden = !elsewhere;
   $("#fresh").textContent = `${elsewhere} new: show ${elsewhere === 1 ? "it" : "them"}`;

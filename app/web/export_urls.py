@@ -49,6 +49,12 @@ class MadeUrl:
     rendition: ReadyRendition
     filename: str
 
+    @property
+    def download_url(self) -> str:
+        """The same file, which browsers save."""
+        kind = self.rendition.format.mime
+        return download(self.rendition.storage_key, self.filename, kind, self.answer.expiresAt)
+
 
 def make(
     asset_id: str,

@@ -23,6 +23,7 @@ from tests.architecture.test_routes import requirement_of, rules
 from tests.client import Answer, ApiClient, bearer, unmarked
 from tests.clock import NOON
 from tests.conftest import Account, SignIn
+from tests.exports import add_export
 from tests.library import make_asset, make_collection, store
 from tests.people import last_link, new_email
 from tests.team import add_invitation, add_member
@@ -58,6 +59,8 @@ def a_preset(app: Flask, account: Account) -> dict[str, str]:
     return {"preset_id": preset.id}
 
 
+def an_export(app: Flask, account: Account) -> dict[str, str]:
+    return {"export_id": add_export(app, account)}
 def an_image(app: Flask, account: Account) -> dict[str, str]:
     """Its file is nowhere."""
     image = make_asset(new_id("image", NOON))
@@ -84,6 +87,10 @@ SAMPLES: dict[str, Maker] = {
     "dashboard.presets.show": a_preset,
     "dashboard.presets.change": a_preset,
     "dashboard.presets.delete": a_preset,
+    "dashboard.exports.show": an_export,
+    "dashboard.exports.download": an_export,
+    "dashboard.exports.cancel": an_export,
+    "dashboard.exports.delete": an_export,
     "dashboard.editor.show": an_image,
     "dashboard.editor.preview": an_image,
     "dashboard.editor.save": an_image,

@@ -40,9 +40,7 @@ def create(client: ApiClient, account: Account, name: str, parent_id: str = "") 
 def rows(app: Flask, account: Account, mode: Mode = Mode.LIVE) -> dict[str, tuple[Any, Any]]:
     """Name → parent's id and colour."""
     with app.app_context(), transaction(account.org_id, mode) as session:
-        return {
-            one.name: (one.parent_id, one.color) for one in session.scalars(select(Collection))
-        }
+        return {one.name: (one.parent_id, one.color) for one in session.scalars(select(Collection))}
 
 
 def tree(app: Flask, account: Account) -> Tree:

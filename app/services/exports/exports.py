@@ -38,6 +38,10 @@ AHEAD = 4
 """Images, as a multiple of those that are worked on at once, that may wait for an earlier one to
 finish."""
 ERRORS = "errors.json"
+FAILURES = "failures"
+"""Where the ``config`` of a finished batch export holds its first failures, which pages show also
+when the ZIP with ``errors.json`` is gone."""
+MAX_FAILURES = 100
 
 
 @dataclass(frozen=True)

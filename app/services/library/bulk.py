@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 
 from app.errors import BadRequest
 from app.models import Asset
-from app.services.library import assets, collections, facet_counts
+from app.services.library import assets, collections, facet_counts, folding
 from app.tenancy import TenantSession
 
 MAX_IDS = assets.BATCH_SIZE
@@ -37,14 +37,14 @@ def of_ids(session: TenantSession, asset_ids: Sequence[str]) -> list[Asset]:
 
 def add_tags(session: TenantSession, asset_ids: Sequence[str], tags: Sequence[str]) -> Done:
     """Give tags to assets, after those that they have."""
-    return _retag(session, asset_ids, lambda own: _distinct([*own, *tags]))
+    return _retag(session, asset_ids, lambda own: folding.distinct_tags([*own, *tags]))
 
 
 def remove_tags(session: TenantSession, asset_ids: Sequence[str], tags: Sequence[str]) -> Done:
     """Take tags from assets, however they are written there."""
-    gone = set(map(str.casefold, tags))
+    gone = set(map(folding.tag_key, tags))
     return _retag(
-        session, asset_ids, lambda own: [tag for tag in own if tag.casefold() not in gone]
+        session, asset_ids, lambda own: [tag for tag in own if folding.tag_key(tag) not in gone]
     )
 
 
@@ -53,7 +53,7 @@ def move(session: TenantSession, asset_ids: Sequence[str], collection_id: str | 
     collections.check(session, collection_id)
     facet_counts.lock(session)
     rows = session.execute(select(Asset.id, Asset.collection_id).where(Asset.id.in_(asset_ids)))
-    before: dict[str, str | None] = dict(rows.tuples().all())
+    before: dict[str, str | None] = dict(rows.all())
     changed = [asset_id for asset_id, place in before.items() if place != collection_id]
     if changed:
         moved = update(Asset).where(Asset.id.in_(changed)).values(collection_id=collection_id)
@@ -97,13 +97,6 @@ def _retag(
     assets.rewrite_tags(session, changed)
     facet_counts.add(session, {facet: by for facet, by in changes.items() if by})
     return done(asset_ids, set(new), {asset.id for asset in changed}, full)
-
-
-def _distinct(tags: Sequence[str]) -> list[str]:
-    kept: dict[str, str] = {}
-    for tag in tags:
-        kept.setdefault(tag.casefold(), tag)
-    return list(kept.values())
 
 
 def done(

@@ -123,10 +123,8 @@ def delete(session: TenantSession, collection_id: str) -> str:
         select(func.count()).select_from(Collection).where(Collection.parent_id == collection_id)
     )
     if inside:
-        raise Conflict(
-            f"'{collection.name}' has {inside} collection{'s' * (inside != 1)} in it: move or delete "
-            "them first."
-        )
+        many = "1 collection" if inside == 1 else f"{inside} collections"
+        raise Conflict(f"'{collection.name}' has {many} in it: move or delete them first.")
     facet_counts.drop_collection(session, collection_id)
     session.change(
         update(Asset).where(Asset.collection_id == collection_id).values(collection_id=None)
