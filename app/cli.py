@@ -5,6 +5,7 @@ from flask import Flask
 from flask.cli import AppGroup, with_appcontext
 
 from app.adapters.mail import MailNotSent, MailRefused
+from app.adapters.storage.s3 import S3Storage
 from app.errors import AppError
 from app.extensions import transaction
 from app.models import Actor, ActorKind, Mode
@@ -205,6 +206,19 @@ def compare(context: click.Context, remove: bool) -> None:
         )
     click.echo(f"Differences: {found}, removed: {removed}.")
     context.exit(1 if found > removed else 0)
+
+
+@stored.command("cors")
+@click.option("--origin", help="Of the pages; that of PUBLIC_URL by default.")
+def allow_browsers(origin: str | None) -> None:
+    """Let browsers upload from our pages straight to the bucket. Replaces the bucket's CORS
+    rules."""
+    storage = container().storage
+    if not isinstance(storage, S3Storage):
+        raise click.ClickException("Files are in a folder of this server: browsers need no rule.")
+    allowed = origin or container().settings.site
+    storage.allow_browsers(allowed)
+    click.echo(f"Pages of {allowed} may upload to {storage.bucket}.")
 
 
 @click.command("sweep")

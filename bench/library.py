@@ -16,13 +16,17 @@ from pathlib import Path
 
 import psycopg
 
+from app.services.library.folding import search_text, sort_name, tag_key
+
 ORG, OTHER_ORG = "org_bench", "org_other"
 RARE_WORD, RARE_ASSETS = "quetzal", 3
 """In the names of so many assets, however many there are."""
 RARE_TAG, RARE_TAG_ASSETS = "keepsake", 20
 VIDEOS = 0.03
 FIRST, SPAN = datetime(2023, 11, 1, tzinfo=UTC), timedelta(days=3 * 365)
-TOP_TAGS = ("product", "outdoor", "2025", "portrait", "event")
+TOP_TAGS = ("product", "Outdoor", "2025", "portrait", "Événement")
+ACCENTED = "Dürer Łódź"
+"""Words in the names of one asset of a hundred."""
 COLLECTIONS = [f"col_{number:024}" for number in range(40)]
 """The first has an eighth of the assets, each other four fifths of the one before; the last has the
 rare tag's."""
@@ -126,6 +130,7 @@ def _insert_all(connection: sqlite3.Connection, assets: int) -> None:
     for facet, table in (
         ("'all'", "assets"),
         ("'type:' || media_type", "assets"),
+        ("'kind:' || kind", "assets"),
         ("'collection:' || collection_id", "assets WHERE collection_id IS NOT NULL"),
         ("'tag:' || tag", "asset_tags"),
     ):
@@ -160,14 +165,14 @@ def _library(org: str, mode: str, count: int) -> Iterator[tuple[Row, list[Row]]]
         stored = f"orgs/{org}/{moment:%Y/%m}/{content[:32]}-{name}"
         media_type = "VIDEO" if is_video else "IMAGE"
         asset = (
-            asset_id, org, mode, media_type, name, name.casefold(), name,
+            asset_id, org, mode, media_type, name, sort_name(name), name,
             f"{media_type.lower()}/{kind}", kind,
             int(chance.lognormvariate(14.5, 1.1)), 4032, 3024, 900 if is_video else 1,
             30_000 if is_video else None,
             content, stored, f"orgs/{org}/thumbnails/{content[:32]}.webp", json.dumps(tags),
-            "\n".join((name, name, *tags)).casefold(), collection, 0.0, 0.0, uploaded_at,
+            search_text(name, name, tags), collection, 0.0, 0.0, uploaded_at,
         )  # fmt: skip
-        yield asset, [(org, mode, asset_id, tag, uploaded_at) for tag in tags]
+        yield asset, [(org, mode, asset_id, tag_key(tag), uploaded_at) for tag in tags]
 
 
 def _name(chance: random.Random, moment: datetime, is_video: bool) -> tuple[str, str]:
@@ -175,12 +180,14 @@ def _name(chance: random.Random, moment: datetime, is_video: bool) -> tuple[str,
     number, pick = chance.randrange(10_000), chance.random()
     if is_video:
         return (
-            (f"IMG_{number:04}.MOV", "quicktime")
+            (f"IMG_{number:04}.MOV", "mov")
             if pick < 0.5
             else (f"VID_{moment:%Y%m%d}_{number:04}.mp4", "mp4")
         )
     if pick < 0.45:
-        return (f"IMG_{number:04}.HEIC", "heic") if number % 2 else (f"IMG_{number:04}.JPG", "jpeg")
+        return (f"IMG_{number:04}.HEIC", "heif") if number % 2 else (f"IMG_{number:04}.JPG", "jpeg")
+    if pick < 0.46:
+        return f"{ACCENTED} {number % 100}.jpg", "jpeg"
     if pick < 0.6:
         return f"DSC{number:05}.jpg", "jpeg"
     if pick < 0.7:

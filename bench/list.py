@@ -17,7 +17,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -80,6 +81,10 @@ class Timing:
 FREQUENT, SECOND = library.TOP_TAGS[:2]
 RARE, WORD = library.RARE_TAG, library.RARE_WORD
 LARGEST, SMALLEST = library.COLLECTIONS[0], library.COLLECTIONS[-1]
+YEAR = library.FIRST + timedelta(days=2 * 365)
+MONTH = Filter(uploaded_from=YEAR, uploaded_before=YEAR + timedelta(days=30), kinds=("jpeg",))
+DAY = Filter(uploaded_from=YEAR, uploaded_before=YEAR + timedelta(days=1))
+LARGE = replace(MONTH, min_size=5_000_000)
 CASES = (
     Case("everything"),
     *(Case(f"everything, {sort}", sort=sort) for sort in Sort if sort != Sort.UPLOADED_DESC),
@@ -102,8 +107,27 @@ CASES = (
     Case("q in none", Filter(q="nowhere to be found")),
     Case("q in half, rare tag", Filter(q="IMG_", tags=(RARE,))),
     Case("q in 3 assets, frequent tag", Filter(q=WORD, tags=(FREQUENT,))),
+    Case("tag in another case", Filter(tags=(SECOND.upper(),))),
+    Case("q with accents, in 1 of 100", Filter(q="lodz")),
+    Case("two words, in 1 of 100", Filter(q="lodz durer")),
+    Case("two words, one of a tag", Filter(q=f"img {SECOND}")),
+    Case("two frequent words, rare tag", Filter(q=f"img {FREQUENT}", tags=(RARE,))),
+    Case("two words, the rarer in 3", Filter(q=f"{WORD} jpg")),
+    Case("a kind", Filter(kinds=("jpeg",))),
+    Case("two kinds", Filter(kinds=("webp", "mov"))),
+    Case("kind and month", MONTH),
+    Case("kind, month and size", LARGE),
+    Case("kind, month and size, name", LARGE, Sort.NAME),
+    Case("a day, -size", DAY, Sort.SIZE_DESC),
+    Case("a year, size", Filter(uploaded_from=YEAR), Sort.SIZE),
+    Case("the largest", Filter(min_size=50_000_000)),
+    Case("the largest, name", Filter(min_size=50_000_000), Sort.NAME),
+    Case("published (none)", Filter(is_published=True)),
     # What follows grows with the library: see docs/decisions/007-listing-totals.md.
     Case("two frequent tags", Filter(tags=(FREQUENT, SECOND))),
+    Case("two frequent words", Filter(q=f"img {FREQUENT}")),
+    Case("two frequent words never together", Filter(q="img dsc")),
+    Case("kind and size that none has", Filter(kinds=("png",), min_size=20_000, max_size=30_000)),
     Case("q in half, frequent tag", Filter(q="IMG_", tags=(FREQUENT,))),
     Case("q in 1 of 200", Filter(q="img_12")),
     Case("q in half, first by name not", Filter(q="IMG_"), Sort.NAME),

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 from sqlalchemy import delete
 
-from app.models import Asset, AssetCount, AssetTag, Collection, MediaType
+from app.models import Asset, AssetCount, Collection, MediaType
 from app.services.library import facet_counts
+from app.services.library.assets import set_texts, tag_rows
 from app.tenancy import TenantSession
 
 MOMENT = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -25,8 +26,7 @@ def make_asset(asset_id: str, name: str = "photo.jpg", **fields: object) -> Asse
         "storage_key": f"assets/{asset_id}",
     }  # fmt: skip
     asset = Asset(id=asset_id, name=name, **(values | fields))
-    asset.sort_name = asset.name.casefold()[:255]
-    asset.search = "\n".join((asset.name, asset.original_name, *asset.tags)).casefold()
+    set_texts(asset)
     return asset
 
 
@@ -35,11 +35,7 @@ def store(session: TenantSession, assets: Iterable[Asset]) -> None:
     assets = list(assets)
     session.add_all(assets)
     session.flush()
-    session.add_all(
-        AssetTag(asset_id=asset.id, tag=tag, uploaded_at=asset.uploaded_at)
-        for asset in assets
-        for tag in asset.tags
-    )
+    session.add_all(row for asset in assets for row in tag_rows(asset))
     numbers = Counter(facet for asset in assets for facet in facet_counts.facets_of(asset))
     session.add_all(AssetCount(facet=facet, count=number) for facet, number in numbers.items())
     session.flush()

@@ -6,12 +6,14 @@ from dataclasses import replace
 from email.headerregistry import Address
 
 import pytest
+import requests
 from argon2 import PasswordHasher
 from click.testing import Result
 from flask import Flask
 from sqlalchemy import select
 
 from app.adapters.mail import SmtpMailer
+from app.adapters.storage.s3 import S3Storage
 from app.extensions import transaction
 from app.models import User
 from app.settings_types import MailServer
@@ -22,6 +24,7 @@ from tests.client import ApiClient, bearer
 from tests.clock import Clock
 from tests.conftest import AccountMaker
 from tests.databases import on_both_databases
+from tests.s3 import REGION, S3Server
 
 
 @pytest.fixture
@@ -187,3 +190,31 @@ def test_an_operator_tries_the_mail_server(
         server.rcpt = "550 no such mailbox"
         refused = run("mail", "test", "ada@example.com")
         assert "The mail was not sent: 550 no such mailbox" in refused.stderr
+
+
+def test_browsers_may_upload_to_the_bucket_from_our_pages(
+    run: Callable[..., Result],
+    app: Flask,
+    s3_server: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only from there; a folder needs no rule."""
+    refused = run("storage", "cors")
+    assert (refused.exit_code, "no rule" in refused.stderr) == (1, True)
+    storage = S3Storage(s3_server.bucket, s3_server.endpoint, REGION)
+    bucket = replace(app.extensions["lightwell"], storage=storage)
+    monkeypatch.setitem(app.extensions, "lightwell", bucket)
+    site = app.extensions["lightwell"].settings.site
+    assert run("storage", "cors").stdout == f"Pages of {site} may upload to lightwell.\n"
+    for origin, allowed in ((site, True), ("https://elsewhere.example", False)):
+        asked = requests.options(
+            f"{s3_server.endpoint}/{s3_server.bucket}/key",
+            headers={
+                "Origin": origin,
+                "Access-Control-Request-Method": "PUT",
+                "Access-Control-Request-Headers": "content-type",
+            },
+            timeout=10,
+        )
+        assert (asked.headers.get("Access-Control-Allow-Origin") == origin) is allowed
+    s3_server.client.delete_bucket_cors(Bucket=s3_server.bucket)

@@ -18,8 +18,9 @@ from app.services.filenames import clean_name
 from app.services.library import assets, listing, trash, uploads
 from app.services.library.assets import Label
 from app.services.library.uploads import DeclaredFile
-from app.web.asset_filters import MAX_TAGS, AssetQuery
+from app.web.asset_filters import AssetQuery
 from app.web.context import container, now, principal, processing, workspace_transaction
+from app.web.labels import Tags
 from app.web.links import absolute, thumbnail
 from app.web.requirements import Workspace, requires
 from app.web.schema import (
@@ -44,12 +45,6 @@ blueprint = APIBlueprint(
 )
 
 MAX_FILE_BYTES = 2**40
-OneTag = Annotated[str, Field(min_length=1, max_length=64), Printable]
-Tags = Annotated[
-    list[OneTag],
-    Field(max_length=MAX_TAGS),
-    AfterValidator(lambda tags: list(dict.fromkeys(tags))),
-]
 Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-1e12, le=1e12)]
 
 

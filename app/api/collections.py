@@ -14,6 +14,7 @@ from app.web.schema import (
     SECURITY,
     Body,
     ById,
+    Color,
     Id,
     Moment,
     Name,
@@ -32,7 +33,6 @@ blueprint = APIBlueprint(
     abp_tags=[Tag(name="Collections", description="Folders of assets, in a tree.")],
 )
 
-Color = Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$", examples=["#6366f1"])]
 TOP = "null"
 """How a query string says that there is no parent."""
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Annotated, Any, Self
 from urllib.parse import urlencode
 
-from flask import Response, g, jsonify, url_for
+from flask import Response, jsonify, url_for
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
@@ -15,11 +15,11 @@ from app.errors import BadRequest
 from app.imaging import ImagingError
 from app.models import Asset
 from app.services.library import create_image, images, publishing, trash
-from app.services.library.create_image import ImageRequest
 from app.services.library.images import ImageFile
 from app.web import form_models
 from app.web.context import container, now, principal, processing, workspace_transaction
 from app.web.files import send_image
+from app.web.image_making import image_request
 from app.web.links import absolute, own_path
 from app.web.requirements import Key, requires
 from app.web.schema import (
@@ -302,12 +302,6 @@ def _naming(field: str) -> Iterator[None]:
     except ImagingError as error:
         error.errors = error.errors or [f"{field}: {error.message}"]
         raise
-
-
-def image_request(name: str, counting: int = 1) -> ImageRequest:
-    """Return the image to create. A repetition under the same Idempotency-Key is not counted
-    again."""
-    return ImageRequest(principal(), name, g.claim, counting)
 
 
 def created(image: Asset, counted: int = 1, warnings: Sequence[str] = ()) -> tuple[Response, int]:

@@ -1,18 +1,15 @@
 """``/v1/images/{id}/…``: new images made of another, by one operation or by several."""
 
-from collections.abc import Sequence
-
 from flask import Response
 from flask_openapi import APIBlueprint
 
-from app.api.images import CREATED, created, image_request
+from app.api.images import CREATED, created
 from app.api.images import blueprint as images_blueprint
-from app.errors import BadRequest, NotConfigured
-from app.imaging import Format, Transform
-from app.imaging.model_files import missing_for_background
-from app.imaging.operations import RemoveBackground
-from app.services.library import create_image, images
-from app.web.context import container, processing, workspace_transaction
+from app.web.image_making import (
+    BACKGROUND_IMAGES,
+    image_of_operations,
+    image_without_background,
+)
 from app.web.operations import (
     AskedOperation,
     BlurBody,
@@ -25,10 +22,6 @@ from app.web.operations import (
     RotateBody,
     TransformBody,
     WatermarkBody,
-    check_crops,
-    transform_of,
-    watermark_ids,
-    written,
 )
 from app.web.requirements import Key, requires
 from app.web.schema import SECURITY, ById, errors
@@ -37,8 +30,6 @@ blueprint = APIBlueprint(
     "transformations", __name__, url_prefix="/v1/images", abp_tags=images_blueprint.abp_tags
 )
 
-BACKGROUND_IMAGES = 2
-"""What removing a background counts as."""
 OPERATIONS: tuple[tuple[str, type[Named], str, str], ...] = (
     (
         "resize", ResizeBody, "Resize an image",
@@ -73,7 +64,7 @@ OPERATIONS: tuple[tuple[str, type[Named], str, str], ...] = (
 def _add_view(name: str, body: type[Named], summary: str, description: str) -> None:
     @requires(Key("write"))
     def view(path: ById, body: Named) -> tuple[Response, int]:
-        return _make_image(path, body)
+        return created(image_of_operations(path.id, body.name, [AskedOperation(body)]))
 
     view.__name__ = name
     view.__annotations__["body"] = body
@@ -100,18 +91,7 @@ for operation in OPERATIONS:
 def remove_background(path: ById, body: Named) -> tuple[Response, int]:
     """Makes a new image, a PNG, in which everything but the subject is transparent. Counts as two
     images."""
-    with workspace_transaction() as session:
-        image = images.get(session, path.id)
-    weights = container().settings.weights
-    if problem := missing_for_background(weights):
-        raise NotConfigured(problem)
-    wanted = Transform(Format.PNG, None, operations=(RemoveBackground(str(weights)),))
-    asked = image_request(body.name or image.name, BACKGROUND_IMAGES)
-    with processing(container().image_work, container().background) as context:
-        made = create_image.from_image(
-            asked, image, wanted, context, operations=[{"remove-background": {}}]
-        )
-    return created(made, BACKGROUND_IMAGES)
+    return created(image_without_background(path.id, body.name), BACKGROUND_IMAGES)
 
 
 @blueprint.post(
@@ -123,38 +103,4 @@ def remove_background(path: ById, body: Named) -> tuple[Response, int]:
 @requires(Key("write"))
 def transform(path: ById, body: TransformBody) -> tuple[Response, int]:
     """Makes one new image by several operations. Counts as one, and is encoded once."""
-    return _make_image(path, body, body.asked())
-
-
-def _make_image(
-    path: ById, body: Named, asked: Sequence[AskedOperation] = ()
-) -> tuple[Response, int]:
-    """Create an image from another one by the operations in ``asked``, or by ``body`` if that is
-    the only one."""
-    asked = asked or [AskedOperation(body)]
-    fields = watermark_ids(asked)
-    with workspace_transaction() as session:
-        image = images.get(session, path.id)
-        layers = images.among(session, fields.values())
-    unusable = [
-        field
-        for field, layer_id in fields.items()
-        if layer_id not in layers or layer_id == image.id
-    ]
-    if unusable:
-        raise BadRequest(
-            "A watermark must be another image of this workspace.",
-            errors=[f"{field}: is no other image of this workspace" for field in unusable],
-        )
-    check_crops(asked, image.width, image.height)
-    wanted = transform_of(asked)
-    with processing(container().image_work) as context:
-        made = create_image.from_image(
-            image_request(body.name or image.name),
-            image,
-            wanted,
-            context,
-            operations=written(asked),
-            layers=layers,
-        )
-    return created(made)
+    return created(image_of_operations(path.id, body.name, body.asked()))

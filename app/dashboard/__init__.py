@@ -8,6 +8,7 @@ from app.dashboard import (
     activity,
     assets,
     billing,
+    bulk,
     collections,
     data_export,
     deletion,
@@ -37,6 +38,7 @@ PERSON = (account, account_sessions, security)
 IMAGES = (
     playground,
     library,
+    bulk,
     uploads,
     collections,
     assets,

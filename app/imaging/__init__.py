@@ -5,6 +5,7 @@ The modules here are plain values. ``pool`` is what the web process loads to hav
 hangs after a fork, and no hostile file may meet a decoder in the process that serves others.
 """
 
+from app.imaging.details import Details
 from app.imaging.errors import (
     ImageTooLarge,
     ImageTooSlow,
@@ -19,11 +20,12 @@ from app.imaging.media import accepted, is_video, matches
 from app.imaging.original import Original
 from app.imaging.pool.pool import ImagingPool
 from app.imaging.pool.supervisor_thread import Turn
-from app.imaging.transform import Derivation, Derived, Painting, Picture, Transform
+from app.imaging.transform import Derivation, Derived, Painting, Picture, Preview, Transform
 
 __all__ = [
     "Derivation",
     "Derived",
+    "Details",
     "Format",
     "ImageTooLarge",
     "ImageTooSlow",
@@ -34,6 +36,7 @@ __all__ = [
     "Original",
     "Painting",
     "Picture",
+    "Preview",
     "Transform",
     "Turn",
     "UnreadableImage",

@@ -31,6 +31,15 @@ ALIASES = {
 }
 CANONICAL = RAW | {HEIC} | {source.mime for source in Source}
 
+BY_EXTENSION = {
+    **dict.fromkeys(("jpg", "jpeg", "jpe", "jfif"), "image/jpeg"),
+    **{source.value: source.mime for source in Source if source is not Source.RAW},
+    **{mime.rpartition("-")[2]: mime for mime in sorted(RAW)},
+    "apng": Source.PNG.mime, "heic": HEIC, "hif": HEIC, "m4v": Source.MP4.mime,
+    "tif": Source.TIFF.mime,
+}  # fmt: skip
+"""Extension of a file name → media type, for clients that know no better. Content decides."""
+
 
 def accepted(mime: str) -> str | None:
     """The canonical spelling of a media type that is taken at all, else None; one with parameters

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from app.imaging.formats import Format
+from app.imaging.formats import Format, Source
 from app.imaging.geometry import fit
 from app.imaging.operations import Operation, Resize
 
@@ -108,6 +108,36 @@ class Derivation:
     transform: Transform
     thumbnail: Path
     layers: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Show in at most ``side`` pixels a side what ``operations`` make of a picture. Encoded in a
+    hurry, and only the first frame of an animation.
+
+    ``format`` and ``quality`` are those of a Transform; ``kind`` is the format that the picture had
+    before, where the file at hand is a preview itself. ``layers`` are as in a Derivation.
+    """
+
+    side: int
+    operations: tuple[Operation, ...] = ()
+    format: Format | None = None
+    quality: int | None = None
+    kind: Source | None = None
+    layers: Mapping[str, Path] = field(default_factory=dict)
+    watermarked_for_test: bool = False
+
+    @property
+    def transform(self) -> Transform:
+        """The same as a Transform."""
+        return Transform(
+            self.format,
+            self.quality,
+            max_width=self.side,
+            max_height=self.side,
+            operations=self.operations,
+            watermarked_for_test=self.watermarked_for_test,
+        )
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
+from app.imaging.details import Description, Details
 from app.imaging.original import Examination, Original
-from app.imaging.transform import Derivation, Derived, Painting, Picture, Transform
+from app.imaging.transform import Derivation, Derived, Painting, Picture, Preview, Transform
 
-Work = Transform | Derivation | Examination | Painting
+Work = Transform | Derivation | Examination | Description | Preview | Painting
 """Each says what to do, as data; ``engine/perform.py`` does it."""
 
-Result = Picture | Derived | Original
-"""A Transform or a Painting makes a Picture, a Derivation a Derived, an Examination an Original."""
+Result = Picture | Derived | Original | Details
+"""A Transform, a Preview or a Painting makes a Picture, a Derivation a Derived, an Examination an
+Original, a Description Details."""
 
 
 def part_of(target: Path) -> Path:

@@ -21,6 +21,9 @@ from app.extensions import Base
 from app.models.types import UtcDateTime
 from app.tenancy import OrgOwned, Partitioned
 
+BYTEWISE = String(255).with_variant(String(255, collation="C"), "postgresql")
+"""Text that each database sorts by its bytes."""
+
 
 class MediaType(StrEnum):
     IMAGE = "IMAGE"
@@ -44,7 +47,7 @@ class AssetFields:
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     media_type: Mapped[str] = mapped_column(String(8))
     name: Mapped[str] = mapped_column(String(255))
-    sort_name: Mapped[str] = mapped_column(String(255))
+    sort_name: Mapped[str] = mapped_column(BYTEWISE)
     original_name: Mapped[str] = mapped_column(String(255))
     mime_type: Mapped[str] = mapped_column(String(64))
     kind: Mapped[str] = mapped_column(String(16))
@@ -80,7 +83,8 @@ class Asset(AssetFields, Partitioned, Base):
         UniqueConstraint("org_id", "storage_key"),
         ForeignKeyConstraint(["org_id", "collection_id"], ["collections.org_id", "collections.id"]),
         CheckConstraint("media_type IN ('IMAGE', 'VIDEO')", name="media_type"),
-        Index("ix_assets_uploaded", "org_id", "mode", "uploaded_at", "id"),
+        # Kinds and sizes are there so that lists which filter by them need not look at each asset.
+        Index("ix_assets_uploaded", "org_id", "mode", "uploaded_at", "id", "kind", "size"),
         Index("ix_assets_name", "org_id", "mode", "sort_name", "id"),
         Index("ix_assets_size", "org_id", "mode", "size", "id"),
         Index("ix_assets_type_uploaded", "org_id", "mode", "media_type", "uploaded_at", "id"),
@@ -91,6 +95,7 @@ class Asset(AssetFields, Partitioned, Base):
         ),
         Index("ix_assets_collection_name", "org_id", "mode", "collection_id", "sort_name", "id"),
         Index("ix_assets_collection_size", "org_id", "mode", "collection_id", "size", "id"),
+        Index("ix_assets_kind", "org_id", "mode", "kind", "uploaded_at", "id", "size"),
         Index("ix_assets_content", "org_id", "mode", "content"),
         Index("ix_assets_thumbnail_key", "org_id", "thumbnail_key"),
         Index("ix_assets_public_token", "public_token", unique=True),
@@ -118,6 +123,16 @@ class TrashedAsset(AssetFields, Partitioned, Base):
     deleted_by_id: Mapped[str] = mapped_column(String(32))
 
 
+IS_PUBLISHED = Asset.public_token.is_not(None)
+Index(
+    "ix_assets_published",
+    Asset.org_id,
+    Asset.mode,
+    Asset.uploaded_at,
+    Asset.id,
+    sqlite_where=IS_PUBLISHED,
+    postgresql_where=IS_PUBLISHED,
+)
 IS_TEST = Asset.mode == "test"
 Index(
     "ix_assets_of_test_keys",
@@ -130,7 +145,8 @@ Index(
 
 
 class AssetTag(Partitioned, Base):
-    """A tag of an asset, also in ``Asset.tags``; the rows serve to find assets by tag."""
+    """A tag of an asset, which ``Asset.tags`` has as it was written. The rows serve to find assets
+    by tag, so they hold its key, in which case and accents don't count."""
 
     __tablename__ = "asset_tags"
     __table_args__ = (
@@ -149,7 +165,9 @@ class AssetTag(Partitioned, Base):
 
 
 class AssetCount(Partitioned, Base):
-    """How many assets share a facet: ``all``, ``type:IMAGE``, ``collection:<id>``, ``tag:<tag>``.
+    """How many assets share a facet: ``all``, ``type:IMAGE``, ``kind:jpeg``, ``collection:<id>``,
+    ``tag:<key>``.
+    The trash has facets of its own: ``trash``, and ``trash:bytes`` for the sum.
 
     Every change of assets updates it, so that a list knows its total without counting.
     """
@@ -161,7 +179,9 @@ class AssetCount(Partitioned, Base):
         ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True
     )
     mode: Mapped[str] = mapped_column(String(8), primary_key=True)
-    facet: Mapped[str] = mapped_column(String(128), primary_key=True)
+    facet: Mapped[str] = mapped_column(
+        String(128).with_variant(String(128, collation="C"), "postgresql"), primary_key=True
+    )
     count: Mapped[int] = mapped_column(BigInteger)
 
 
@@ -221,7 +241,7 @@ class Upload(Partitioned, Base):
 
 
 class StorageCounter(OrgOwned, Base):
-    """The bytes of an organization's assets and of its reserved uploads."""
+    """The bytes of an organization's assets, also in the trash, and of its reserved uploads."""
 
     __tablename__ = "storage_counters"
     __table_args__ = (CheckConstraint("bytes >= 0", name="bytes"),)

@@ -187,9 +187,7 @@ def _incomplete(
             .where(reference.settled(now))
             .group_by(reference.org_id)
         )
-        return [
-            org_id for org_id, count in needed if count > found_counts[reference.name, org_id]
-        ]
+        return [org_id for org_id, count in needed if count > found_counts[reference.name, org_id]]
 
 
 def _missing(

@@ -23,7 +23,7 @@ from app.services.usage import reservations
 from app.tenancy import TenantSession, unscoped
 
 ABANDONED_AFTER = timedelta(hours=1)
-"""A spool folder or a half-written object that was last written this long ago is abandoned."""
+"""A spool folder that was last written this long ago is abandoned."""
 BATCH_SIZE = 10_000
 """Objects that one sweep removes; the next sweep removes the rest."""
 
@@ -71,7 +71,7 @@ def sweep(storage: Storage, spool_dir: Path, now: datetime) -> Counter[str]:
     swept["objects"] = (
         _remove_discarded(storage)
         + _remove_stale_uploads(storage)
-        + storage.cleanup(now - ABANDONED_AFTER)
+        + storage.cleanup(now - ingest.UNFINISHED_FOR)
     )
     swept["work folders"] = _sweep_spool(spool_dir, now)
     return swept

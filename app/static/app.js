@@ -4,7 +4,7 @@
 const leave = (toast) =>
   setTimeout(() => (toast.matches(":hover, :focus-within") ? leave(toast) : toast.remove()), 6000);
 
-const announce = (text) => {
+const announce = (text, offer) => {
   const place = document.querySelector(".toasts") ?? document.createElement("div");
   place.className = "toasts";
   document.body.append(place);
@@ -12,12 +12,31 @@ const announce = (text) => {
   toast.className = "toast plain";
   toast.role = "status";
   place.append(toast);
-  toast.textContent = text;
+  const said = document.createElement("span");
+  said.textContent = text;
+  toast.append(said);
+  if (offer) toast.append(buttonOf(offer, toast));
   leave(toast);
 };
 
-// Scripts of single pages say what has happened by this event: new CustomEvent("announce", {detail: text}).
-document.addEventListener("announce", ({ detail }) => announce(detail));
+const buttonOf = ({ label, act }, toast) => {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button small";
+  button.textContent = label;
+  button.addEventListener("click", () => {
+    toast.remove();
+    act();
+  });
+  toast.classList.remove("plain");
+  return button;
+};
+
+// Scripts of single pages say what has happened by this event: new CustomEvent("announce", {detail: text}),
+// or {detail: {text, label: "Undo", act: () => …}} with a button.
+document.addEventListener("announce", ({ detail }) =>
+  typeof detail === "string" ? announce(detail) : announce(detail.text, detail),
+);
 
 const copied = async (button) => {
   try {

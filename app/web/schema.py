@@ -142,6 +142,7 @@ Prose = AfterValidator(_prose)
 """Text that may have several lines."""
 Name = Annotated[str, Field(min_length=1, max_length=255), Printable]
 Id = Annotated[str, Field(min_length=1, max_length=64), Printable]
+Color = Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$", examples=["#6366f1"])]
 Moment = Annotated[datetime, PlainSerializer(_milliseconds, return_type=str)]
 """A moment as ``2026-04-22T21:00:00.000Z``."""
 

@@ -13,7 +13,7 @@ from flask import Flask
 
 from app.adapters.storage.local import LocalStorage
 from app.extensions import transaction
-from app.services.library import storage_quota, uploads
+from app.services.library import storage_quota, trash, uploads
 from app.services.sweep import sweep
 from app.web.context import Container
 from tests.client import Answer, ApiClient, bearer, client_of
@@ -359,7 +359,7 @@ def test_parallel_presigns_never_pass_the_plan_s_storage(
 
 
 @on_both_databases
-def test_deleting_frees_space_and_abandoned_uploads_give_theirs_back(
+def test_purging_frees_space_and_abandoned_uploads_give_theirs_back(
     app: Flask,
     client: ApiClient,
     make_account: AccountMaker,
@@ -374,10 +374,12 @@ def test_deleting_frees_space_and_abandoned_uploads_give_theirs_back(
     assert presign(client, account.key, rest).status_code == 200
     full = presign(client, account.key, 1)
     assert (full.status_code, full.json["code"]) == (402, "quota_exceeded")
-    assert (
-        client.delete(f"/api/v1/assets/{asset['id']}", headers=bearer(account.key)).status_code
-        == 204
-    )
+    assert "trash" in full.json["error"]
+    deleted = client.delete(f"/api/v1/assets/{asset['id']}", headers=bearer(account.key))
+    assert deleted.status_code == 204
+    assert presign(client, account.key, len(data)).status_code == 402
+    with app.app_context(), transaction(account.org_id, "live") as session:
+        assert trash.purge(session, [asset["id"]]) == [asset["id"]]
     assert presign(client, account.key, len(data)).status_code == 200
     clock.advance(hours=1)
     run_sweep()
@@ -412,6 +414,9 @@ def test_the_sweep_removes_what_is_over_and_nothing_else(
     assert len(stored_files(tools, acme)) == 5
     client.delete(f"/api/v1/assets/{gone['id']}", headers=bearer(acme.key))
     clock.advance(hours=2)
+    run_sweep()
+    assert len(stored_files(tools, acme)) == 4
+    clock.advance(days=30)
     run_sweep()
     assert stored_files(tools, acme) == {
         kept["storageKey"],

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
+from itertools import product
 from threading import Barrier, BrokenBarrierError
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +27,7 @@ from app.models import (
     DiscardedObject,
     Mode,
     Role,
+    TrashedAsset,
     User,
     new_id,
 )
@@ -114,19 +116,23 @@ def case(
             rows.remove_owned_rows(account.org_id)
 
 
+FILES: dict[str, type[Any]] = {"originals": Asset, "trash": TrashedAsset}
+"""Folder in the ZIP → the assets whose files it holds."""
+
+
 def store(case: Case) -> dict[str, bytes]:
     """Fill the organization. Returns the bytes of its originals, by their names in the ZIP."""
     originals = {}
     with case.app.app_context():
         fill(case.account.org_id, case.owner.user_id)
-        for mode in Mode:
-            content = encoded(width=40 + len(mode), height=30)
-            key = f"orgs/{case.account.org_id}/{mode}.jpg"
+        for mode, (folder, model) in product(Mode, FILES.items()):
+            content = encoded(width=40 + len(mode), height=30 + len(folder))
+            key = f"orgs/{case.account.org_id}/{mode}-{folder}.jpg"
             case.container.storage.put(key, [content])
             with transaction(case.account.org_id, mode) as session:
-                asset = session.scalars(select(Asset)).one()
+                asset = session.scalars(select(model)).one()
                 asset.storage_key, asset.original_name = key, "../Müller.JPEG"
-                originals[f"{mode}/originals/{asset.id} Müller.jpg"] = content
+                originals[f"{mode}/{folder}/{asset.id} Müller.jpg"] = content
     return originals
 
 
@@ -143,14 +149,16 @@ def test_everything_is_in_the_zip_and_no_secret(case: Case, globex: Account) -> 
     names = archive.namelist()
     assert len(names) == len(set(names)) == row.processed == row.total
     files = {name: archive.read(name) for name in names}
-    assert {name: data for name, data in files.items() if "originals" in name} == originals
+    assert {name: data for name, data in files.items() if name.endswith(".jpg")} == originals
     sheets = {name: json.loads(data) for name, data in files.items() if name.endswith(".json")}
     assert all(sheets.values()), [name for name, found in sheets.items() if not found]
     (organization,) = sheets["organization.json"]
     assert (organization["id"], organization["slug"]) == (case.account.org_id, case.account.slug)
     assert {one["email"] for one in sheets["members.json"]} >= {case.account.email}
     assert {one["mode"] for one in sheets["keys.json"]} == {"live", "test"}
-    assert sheets["live/assets.json"][0]["originalName"] == "../Müller.JPEG"
+    for sheet in ("live/assets.json", "live/trash.json"):
+        assert sheets[sheet][0]["originalName"] == "../Müller.JPEG"
+    assert sheets["live/trash.json"][0]["deletedByKind"] == "user"
     everything = b"".join(files.values()).decode(errors="replace")
     for key in (case.account.key, case.account.test_key):
         secret = parse(key)[1]
@@ -171,7 +179,7 @@ def test_files_of_an_empty_organization_are_empty_lists(case: Case) -> None:
 
 def test_a_file_that_storage_lacks_is_named(case: Case) -> None:
     store(case)
-    case.container.storage.delete([f"orgs/{case.account.org_id}/live.jpg"])
+    case.container.storage.delete([f"orgs/{case.account.org_id}/live-originals.jpg"])
     case.ask()
     assert case.work().status == "done"
     archive = case.zip()

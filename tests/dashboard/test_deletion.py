@@ -74,7 +74,8 @@ def case(app: Flask, acme: Account, sign_in: SignIn) -> Iterator[Case]:
 def test_the_page_names_what_is_lost(case: Case, client: ApiClient, sign_in: SignIn) -> None:
     content = encoded(width=50, height=40)
     for key in (case.account.key, case.account.test_key):
-        upload(client, key, content)
+        made = upload(client, key, content)
+    client.delete(f"/api/v1/assets/{made['id']}", headers=bearer(case.account.test_key))
     sign_in(case.account, Role.VIEWER)
     page = " ".join(text_of(case.owner.get(case.path)).split())
     size = f"{2 * len(content) / 1024:.2f} KB"

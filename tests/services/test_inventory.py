@@ -91,6 +91,8 @@ def filled(app: Flask, client: ApiClient, acme: Account, clock: Clock) -> list[s
         export_worker.work(
             acme.org_id, "live", batch["id"], container.processing_context, TEST_IMAGES_PER_DAY
         )
+    deleted = ImagesClient(client, acme.key).upload(encoded(seed=2))
+    client.delete(f"/v1/images/{deleted['id']}", headers=bearer(acme.key))
     ticket = presign(client, acme.key, len(encoded())).json
     if isinstance(container.storage, LocalStorage):
         put(client, ticket, encoded())

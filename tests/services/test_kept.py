@@ -74,7 +74,7 @@ class Tenant:
             claim = renditions._find_or_claim(session, wanted, self.clock())
         assert isinstance(claim, renditions.RenditionClaim)
         picture = Picture(Format.PNG, 1, 1, size, False, "jpeg", 1)
-        found = ReadyRendition(claim.storage_key, Format.PNG, size, 0, cached=False)
+        found = ReadyRendition(claim.storage_key, Format.PNG, size, 0, False, 1, 1)
         rendering = renditions._Rendering(wanted, claim, Path(), self.context)
         rendering._keep(picture, found)  # unless it was forgotten meanwhile
         return claim.storage_key

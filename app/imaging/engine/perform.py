@@ -1,5 +1,5 @@
-"""What a worker process does with a file: convert it, derive an image from it, examine it, or paint
-it."""
+"""What a worker process does with a file: convert it, derive an image from it, examine, describe or
+preview it, or paint it."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -7,11 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.errors import AppError
+from app.imaging.details import Description, Details
+from app.imaging.engine import colours, metadata
 from app.imaging.engine.decode import video
 from app.imaging.engine.files import mapped, write
 from app.imaging.engine.inspection import HEADERS, inspect, measure
 from app.imaging.engine.painting import paint
 from app.imaging.engine.pipeline import steps
+from app.imaging.engine.previewing import quick_render
 from app.imaging.engine.rendering import NO_LAYERS, Rendering, finish, render
 from app.imaging.engine.sniff import identify, media_type
 from app.imaging.engine.strip import strip
@@ -26,7 +29,7 @@ from app.imaging.errors import (
 from app.imaging.formats import Format, Source
 from app.imaging.limits import Limits
 from app.imaging.original import Examination, Original
-from app.imaging.transform import Derivation, Derived, Painting, Picture, Transform
+from app.imaging.transform import Derivation, Derived, Painting, Picture, Preview, Transform
 from app.imaging.work import Result, Work
 
 THUMBNAIL = Transform(Format.WEBP, quality=75, max_width=480, max_height=480)
@@ -53,6 +56,10 @@ def perform(source: Path, target: Path, work: Work, limits: Limits) -> Result:
             return examine(source, target, limits, watermarked_for_test=watermarked)
         case Derivation():
             return derive(source, target, work, limits)
+        case Description(thumbnail):
+            return describe(source, thumbnail)
+        case Preview():
+            return preview(source, target, work, limits)
         case Painting():
             return paint(target, work)
 
@@ -94,6 +101,17 @@ def derive(source: Path, target: Path, derivation: Derivation, limits: Limits) -
     return Derived(picture, _picture(kind, shown, shown.content))
 
 
+def preview(source: Path, target: Path, order: Preview, limits: Limits) -> Picture:
+    """Write into ``target`` a small picture of what the operations make of ``source``. Raises what
+    ``convert`` raises."""
+    with worded_errors():
+        with mapped(source) as data:
+            kind, _ = inspect(data, Format.PNG, limits)
+        rendering = quick_render(source, kind, order, limits)
+    write(target, rendering.content)
+    return _picture(kind, rendering, rendering.content)
+
+
 def examine(
     source: Path, target: Path, limits: Limits, *, watermarked_for_test: bool = False
 ) -> Original:
@@ -113,6 +131,15 @@ def examine(
             raise UnsupportedImage(UNSUPPORTED_MEDIA) from error
     write(target, content)
     return original
+
+
+def describe(source: Path, thumbnail: Path) -> Details:
+    """Tell what metadata the file ``source`` holds, and the colours of its ``thumbnail``. Raises
+    UnsupportedImage and UnreadableImage."""
+    with worded_errors():
+        with mapped(source) as data:
+            found = metadata.read(data, identify(data))
+        return Details(colours.dominant(thumbnail.read_bytes()), found)
 
 
 def _examined(source: Path, limits: Limits, small: Transform) -> tuple[Original, bytes]:

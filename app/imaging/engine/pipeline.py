@@ -15,7 +15,6 @@ from app.imaging.engine.steps.rotate import rotate
 from app.imaging.engine.steps.watermark import watermark
 from app.imaging.engine.steps.watermark_for_test import watermark_for_test
 from app.imaging.engine.vips import Image
-from app.imaging.errors import ImageTooLarge, OutsideImage
 from app.imaging.limits import Limits
 from app.imaging.operations import (
     Blur,
@@ -31,10 +30,6 @@ from app.imaging.operations import (
 from app.imaging.transform import Transform
 
 Step = Callable[[Image], Image]
-
-# libvips counts no more than ten million pixels along a side, and a picture that covers is that
-# large before its sides are cut off.
-MOST_COVERED_SIDE = 5_000_000
 
 
 def steps(transform: Transform, layers: Mapping[str, Path], limits: Limits) -> tuple[Step, ...]:
@@ -78,35 +73,3 @@ def _step(operation: Operation, layers: Mapping[str, Path], limits: Limits) -> S
             return partial(watermark, layers=pictures)
         case RemoveBackground():
             return partial(remove_background, weights=operation.weights)
-
-
-def check(
-    operations: tuple[Operation, ...], width: int, height: int, frames: int, limits: Limits
-) -> None:
-    """Raise ImageTooLarge where the result, or a picture on the way to it, passes the limits.
-    Computes no pixel.
-
-    OutsideImage for a crop that reaches over the edge.
-    """
-    for operation in operations:
-        before = f"{width:,} x {height:,} pixels"
-        if isinstance(operation, Crop) and (operation.right > width or operation.bottom > height):
-            raise OutsideImage(
-                f"The crop reaches over the edge: what it is taken from has {before}."
-            )
-        if (
-            isinstance(operation, Resize)
-            and max(operation.content(width, height)) > MOST_COVERED_SIDE
-        ):
-            raise ImageTooLarge(
-                f"What has {before} is too narrow to cover that; crop it first, or take another "
-                "fit."
-            )
-        width, height = operation.size(width, height)
-        if max(width, height) > limits.max_side or width * height * frames > limits.max_pixels:
-            count = f"{frames:,} frames of " if frames > 1 else ""
-            raise ImageTooLarge(
-                f"This would make {count}{width:,} x {height:,} pixels, but a result has at most "
-                f"{limits.max_side:,} pixels a side and {limits.max_pixels // 1_000_000} "
-                "megapixels in all; ask for a smaller one."
-            )

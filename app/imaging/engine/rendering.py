@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
+from app.imaging.chain import check
 from app.imaging.engine import pipeline, quality
 from app.imaging.engine.containers.header import Header
 from app.imaging.engine.decode import decode, forgiving
@@ -64,7 +65,7 @@ def render(
         )
         limits.check(decoded)
         fitted = transform.fitted(decoded.width, decoded.height)
-        pipeline.check(transform.operations, *fitted, decoded.frames, limits)
+        check(transform.operations, *fitted, decoded.frames, limits)
         steps = pipeline.steps(transform, layers, limits)
         tables = _own_tables(source, kind, transform, decoded)
         return finish(decoded.first() if still else decoded, kind, header, transform, steps, tables)
@@ -82,15 +83,7 @@ def finish(
 ) -> Rendering:
     """Take a decoded picture upright and through the steps, and encode it, as JPEG with ``tables``
     where given."""
-    width, height = transform.first_size(decoded.width, decoded.height)
-    first = partial(upright, width=width, height=height)
-    image = frames.each(decoded.image, partial(pipeline.run_pipeline, (first, *steps)))
-    if image.hasalpha():
-        image = image.copy_memory()
-        image = image.extract_band(0, n=image.bands - 1) if is_opaque(image) else image
-    output = _output(transform, kind, image)
-    if not output.alpha:
-        image = flatten(image)
+    image, output = drawn(decoded, kind, transform, steps)
     size = (image.width, image.get_page_height())
     whole = size == (decoded.width, decoded.height) and not steps
     if tables:
@@ -107,6 +100,21 @@ def finish(
             image, output, wanted, lossless=lossless, ceiling=ceiling, subsampled=subsampled
         )
     return Rendering(content, output, *size, decoded, whole)
+
+
+def drawn(
+    decoded: Decoded, kind: Source, transform: Transform, steps: tuple[pipeline.Step, ...]
+) -> tuple[Image, Format]:
+    """Take a decoded picture upright and through the steps. Returns it as it is to be encoded, and
+    in which format."""
+    width, height = transform.first_size(decoded.width, decoded.height)
+    first = partial(upright, width=width, height=height)
+    image = frames.each(decoded.image, partial(pipeline.run_pipeline, (first, *steps)))
+    if image.hasalpha():
+        image = image.copy_memory()
+        image = image.extract_band(0, n=image.bands - 1) if is_opaque(image) else image
+    output = _output(transform, kind, image)
+    return image if output.alpha else flatten(image), output
 
 
 def _output(transform: Transform, kind: Source, image: Image) -> Format:

@@ -5,13 +5,14 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from app.imaging.details import Description, Details
 from app.imaging.limits import Limits
 from app.imaging.original import Examination, Original
 from app.imaging.pool import worker_main
 from app.imaging.pool.fair_queue import FairQueue
 from app.imaging.pool.supervisor_thread import FileJob, Outcome, SupervisorThread, Turn
 from app.imaging.pool.worker_main import Task
-from app.imaging.transform import Derivation, Derived, Painting, Picture, Transform
+from app.imaging.transform import Derivation, Derived, Painting, Picture, Preview, Transform
 
 
 class ImagingPool:
@@ -28,7 +29,7 @@ class ImagingPool:
 
     def __init__(self, processes: int, limits: Limits, task: Task = worker_main.run) -> None:
         self.processes = processes
-        self._limits = limits
+        self.limits = limits
         self._task = task
         self._lock = threading.Lock()
         self._closed = False
@@ -63,12 +64,22 @@ class ImagingPool:
             FileJob[Original](source, target, Examination(watermarked_for_test), group)
         )
 
+    def describe(self, source: Path, thumbnail: Path, group: str) -> Turn[Details]:
+        """Tell the metadata of the file ``source`` and the colours of its WebP ``thumbnail``. The
+        future is like that of ``submit``."""
+        return self._put(FileJob[Details](source, source, Description(thumbnail), group))
+
     def derive(
         self, source: Path, target: Path, derivation: Derivation, group: str
     ) -> Turn[Derived]:
         """Make a new image of ``source`` in ``target``, and its WebP thumbnail. The future is
         like that of ``submit``."""
         return self._put(FileJob[Derived](source, target, derivation, group))
+
+    def preview(self, source: Path, target: Path, order: Preview, group: str) -> Turn[Picture]:
+        """Write into ``target`` what the image ``source`` would become, small. The future is like
+        that of ``submit``."""
+        return self._put(FileJob[Picture](source, target, order, group))
 
     def paint(self, target: Path, painting: Painting, group: str) -> Turn[Picture]:
         """Draw a PNG into ``target``. The future is like that of ``submit``."""
@@ -97,8 +108,7 @@ class ImagingPool:
             raise RuntimeError("the imaging pool is closed")
         if not self._supervisors:
             self._supervisors = [
-                SupervisorThread(self._jobs, self._task, self._limits)
-                for _ in range(self.processes)
+                SupervisorThread(self._jobs, self._task, self.limits) for _ in range(self.processes)
             ]
             for supervisor in self._supervisors:
                 supervisor.start()

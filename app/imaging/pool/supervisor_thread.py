@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from app.imaging.details import Details
 from app.imaging.errors import (
     INTERRUPTED,
     TOO_MUCH_MEMORY,
@@ -41,7 +42,7 @@ OUT_OF_MEMORY = {-signal.SIGABRT, -signal.SIGTRAP, -signal.SIGKILL}
 # for it.
 POLL_SECONDS = 0.2
 
-Outcome = TypeVar("Outcome", Picture, Derived, Original)
+Outcome = TypeVar("Outcome", Picture, Derived, Original, Details)
 T = TypeVar("T")
 
 

@@ -50,7 +50,8 @@ def loss_of(org_id: str) -> Loss:
     images = renditions = 0
     for mode in Mode:
         with transaction(org_id, mode) as session:
-            images += facet_counts.of(session, [facet_counts.ALL])[facet_counts.ALL]
+            facets = (facet_counts.ALL, facet_counts.TRASH)
+            images += sum(facet_counts.of(session, facets).values())
             renditions += session.scalar(select(func.count()).select_from(Rendition)) or 0
     with transaction(org_id) as session:
         account = session.scalar(select(BillingAccount))

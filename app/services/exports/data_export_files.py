@@ -12,25 +12,32 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from app.extensions import transaction
-from app.models import Asset, Mode
+from app.models import Asset, AssetFields, Mode, TrashedAsset
 from app.services.exports import zip_stream
 from app.services.exports.data_export_sheets import OF_A_MODE, OF_THE_ORGANIZATION, Sheet
 from app.services.exports.zip_stream import Entry
 from app.services.filenames import Names, clean_name
+from app.services.library import trash
 from app.services.library.images import ImageFile
 from app.services.processing_context import ProcessingContext
 
 BATCH_SIZE = 500
+FOLDERS: dict[str, Select[Any]] = {
+    "originals": select(Asset),
+    "trash": select(TrashedAsset).where(trash.IS_THERE),
+}
+"""Folder → the assets whose files it holds."""
 README = """\
 Everything that the organization has at Lightwell.
 
 *.json           the organization, its members, keys (never the secret ones), settings and usage
 live/, test/     what live keys and people made, and what test keys made:
-  *.json           assets with their tags, collections, presets, exports
+  *.json           assets with their tags, collections, presets, exports, what is in the trash
   originals/       the files as they were uploaded; each name begins with the asset's id
+  trash/           the files of what is in the trash
 missing.json     files that could not be read, if there were any
 
 Times are in UTC (ISO 8601), sizes in bytes.
@@ -71,9 +78,10 @@ class _Writing:
             for sheet in OF_A_MODE:
                 yield self._rows(sheet, f"{mode}/{sheet.name}.json", mode)
         for mode in Mode:
-            for asset in self._assets(mode):
-                if entry := self._original(asset, mode):
-                    yield entry
+            for folder, rows in FOLDERS.items():
+                for asset in self._assets(mode, rows):
+                    if entry := self._original(asset, mode, folder):
+                        yield entry
 
     def _rows(self, sheet: Sheet, name: str, mode: Mode | None) -> Entry:
         """A JSON file of rows, read in one transaction."""
@@ -91,20 +99,20 @@ class _Writing:
             size = file.tell()
         return Entry(name, self.context.clock(), size, crc32, zip_stream.consumed(path))
 
-    def _assets(self, mode: Mode) -> Iterator[Asset]:
+    def _assets(self, mode: Mode, rows: Select[Any]) -> Iterator[AssetFields]:
         """The assets of a mode, in batches with a transaction each."""
-        last = ""
+        asset_id, last = rows.selected_columns.id, ""
         while True:
             with transaction(self.org_id, mode) as session:
                 batch = session.scalars(
-                    select(Asset).where(Asset.id > last).order_by(Asset.id).limit(BATCH_SIZE)
+                    rows.where(asset_id > last).order_by(asset_id).limit(BATCH_SIZE)
                 ).all()
             if not batch:
                 return
             yield from batch
             last = batch[-1].id
 
-    def _original(self, asset: Asset, mode: Mode) -> Entry | None:
+    def _original(self, asset: AssetFields, mode: Mode, folder: str) -> Entry | None:
         """The original's entry, or None if storage does not have it."""
         path = self.folder / "original"
         try:
@@ -117,7 +125,7 @@ class _Writing:
         name = Names().unique(f"{asset.id} {stem}", extension)
         size, crc32 = zip_stream.measured(path)
         return Entry(
-            f"{mode}/originals/{name}", asset.uploaded_at, size, crc32, zip_stream.consumed(path)
+            f"{mode}/{folder}/{name}", asset.uploaded_at, size, crc32, zip_stream.consumed(path)
         )
 
 
@@ -129,11 +137,15 @@ def zip_of(
     progress.total = 1 + len(OF_THE_ORGANIZATION)
     for mode in Mode:
         with transaction(org_id, mode) as session:
-            originals = session.scalar(select(func.count()).select_from(Asset))
-        progress.total += len(OF_A_MODE) + (originals or 0)
+            originals = [session.scalar(_count(rows)) or 0 for rows in FOLDERS.values()]
+        progress.total += len(OF_A_MODE) + sum(originals)
     with context.folder() as folder:
         writing = _Writing(org_id, context, progress, folder)
         yield from zip_stream.stream(writing.entries())
+
+
+def _count(rows: Select[Any]) -> Select[int]:
+    return rows.with_only_columns(func.count())
 
 
 def _json(row: dict[str, Any]) -> str:

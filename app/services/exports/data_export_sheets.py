@@ -22,10 +22,12 @@ from app.models import (
     Invitation,
     Membership,
     Organization,
+    TrashedAsset,
     UsageDay,
     UsageEntry,
     User,
 )
+from app.services.library import trash
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Sheet:
         rows = select(*self.columns).where(key == org_id)
         if self.model is Membership:
             rows = rows.join(User, User.id == Membership.user_id)
+        if self.model is TrashedAsset:
+            rows = rows.where(trash.IS_THERE)
         return rows.order_by(*self.model.__mapper__.primary_key)
 
 
@@ -81,13 +85,14 @@ OF_THE_ORGANIZATION = (
         "id action before after actor_kind actor_id address event_id created_at",
     ),
 )
+ASSET = (
+    "id media_type name original_name mime_type kind size width height frames duration_ms content "
+    "tags collection_id location_x location_y uploaded_at origin made_from operations "
+    "added_by_kind added_by_id"
+)
 OF_A_MODE = (
-    _sheet(
-        "assets",
-        Asset,
-        "id media_type name original_name mime_type kind size width height frames duration_ms "
-        "content tags collection_id location_x location_y uploaded_at",
-    ),
+    _sheet("assets", Asset, ASSET),
+    _sheet("trash", TrashedAsset, f"{ASSET} deleted_at deleted_by_kind deleted_by_id"),
     _sheet("collections", Collection, "id name parent_id color created_at updated_at"),
     _sheet(
         "presets",

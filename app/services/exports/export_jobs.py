@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 import structlog
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy import and_, delete, func, or_, select, tuple_, update
 
 from app.adapters.queue import enqueue_export
-from app.errors import NotFound, RateLimited
+from app.errors import Conflict, NotFound, RateLimited
 from app.models import Export, ExportStatus, new_id
 from app.services import discarded_objects, idempotency
 from app.services.accounts.principal import Principal
@@ -22,7 +22,7 @@ from app.services.exports import export_zips, exports
 from app.services.exports.exports import Config
 from app.services.exports.leased_zips import LEASE
 from app.services.idempotency import RequestClaim
-from app.tenancy import TenantSession, partitions_with
+from app.tenancy import TenantSession, insert_if_absent, partitions_with
 
 log = structlog.get_logger()
 
@@ -56,17 +56,43 @@ def create(
     config: Config,
     now: datetime,
     request: RequestClaim | None = None,
+    export_id: str | None = None,
 ) -> Export:
-    """Create an export, or return the one that an earlier attempt at ``request`` created.
+    """Create an export, or return the one that an earlier attempt at ``request`` created, or that
+    has this ``export_id``, which a form may bring along.
 
     Raises NotFound naming unknown assets, QuotaExceeded, RateLimited if too many exports are
     unfinished.
     """
     if earlier := session.scalar(
-        select(Export).where(Export.id == idempotency.result_of(session, request))
+        select(Export).where(Export.id == (export_id or idempotency.result_of(session, request)))
     ):
         return earlier
     exports.check(session, principal, asset_ids, config, now)
+    _check_unfinished(session)
+    export_id = export_id or new_id("exp", now)
+    insert_if_absent(
+        session,
+        Export,
+        id=export_id,
+        actor_kind=principal.actor.kind,
+        actor_id=principal.actor.id,
+        status=ExportStatus.QUEUED,
+        config=config.to_json(),
+        asset_ids=list(asset_ids),
+        total=len(asset_ids),
+        processed=0,
+        failed=0,
+        attempt=0,
+        lease_until=now + LEASE,
+        created_at=now,
+    )
+    idempotency.remember(session, request, export_id)
+    return get(session, export_id)
+
+
+def _check_unfinished(session: TenantSession) -> None:
+    """Raises RateLimited."""
     unfinished = session.scalar(
         select(func.count()).select_from(Export).where(Export.status.in_(UNFINISHED))
     )
@@ -76,20 +102,6 @@ def create(
             "or cancel one.",
             headers={"Retry-After": "30"},
         )
-    export = Export(
-        id=new_id("exp", now),
-        actor=principal.actor,
-        status=ExportStatus.QUEUED,
-        config=config.to_json(),
-        asset_ids=list(asset_ids),
-        total=len(asset_ids),
-        lease_until=now + LEASE,
-        created_at=now,
-    )
-    session.add(export)
-    session.flush()
-    idempotency.remember(session, request, export.id)
-    return export
 
 
 def get(session: TenantSession, export_id: str) -> Export:
@@ -99,25 +111,45 @@ def get(session: TenantSession, export_id: str) -> Export:
     raise NotFound(f"Export '{export_id}' does not exist in this workspace.")
 
 
-def newest(session: TenantSession, number: int) -> list[Export]:
-    return list(
-        session.scalars(
-            select(Export).order_by(Export.created_at.desc(), Export.id.desc()).limit(number)
-        )
-    )
+def newest(session: TenantSession, number: int, before: str = "") -> list[Export]:
+    """The newest exports first; ``before`` is the id of the last one of the page before."""
+    wanted = select(Export).order_by(Export.created_at.desc(), Export.id.desc()).limit(number)
+    last = session.scalar(select(Export).where(Export.id == before)) if before else None
+    if last is not None:
+        wanted = wanted.where(tuple_(Export.created_at, Export.id) < (last.created_at, last.id))
+    return list(session.scalars(wanted))
 
 
-def cancel_or_delete(session: TenantSession, export_id: str, now: datetime) -> None:
-    """Cancel an unfinished export, which its worker notices; delete a finished one with its ZIP.
+def cancel(session: TenantSession, export_id: str, now: datetime) -> bool:
+    """Cancel an unfinished export, which its worker notices. Returns False for one that has ended.
     Raises NotFound."""
     export = get(session, export_id)
     unfinished = update(Export).where(Export.id == export_id, Export.status.in_(UNFINISHED))
-    if session.change(unfinished.values(status=ExportStatus.CANCELLED, finished_at=now)):
-        discarded_objects.discard(session, [zip_key(export, export.attempt)])
+    if not session.change(unfinished.values(status=ExportStatus.CANCELLED, finished_at=now)):
+        return False
+    discarded_objects.discard(session, [zip_key(export, export.attempt)])
+    return True
+
+
+def forget(session: TenantSession, export_id: str, now: datetime) -> None:
+    """Delete an export that has ended, with its ZIP. Raises NotFound, Conflict for one that has not
+    ended."""
+    if get(session, export_id).status in UNFINISHED:
+        raise Conflict("The export is still running: cancel it first.")
+    _delete(session, export_id, now)
+
+
+def cancel_or_delete(session: TenantSession, export_id: str, now: datetime) -> None:
+    """Cancel an unfinished export, or delete a finished one with its ZIP. Raises NotFound."""
+    if cancel(session, export_id, now):
         return
+    export = get(session, export_id)
     session.refresh(export)
-    if export.status == ExportStatus.CANCELLED:
-        return
+    if export.status != ExportStatus.CANCELLED:
+        _delete(session, export_id, now)
+
+
+def _delete(session: TenantSession, export_id: str, now: datetime) -> None:
     export_zips.remove(session, Export.id == export_id, now)
     session.change(delete(Export).where(Export.id == export_id))
 

@@ -8,6 +8,7 @@ counted already, so a second attempt only packs them.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import structlog
 from sqlalchemy import Update, and_, select, update
@@ -145,13 +146,15 @@ class _Packing:
         """
         now, key = self.context.clock(), self.attempt.storage_key
         size = self.context.storage.size(key) or 0
-        done = {
+        done: dict[str, Any] = {
             "status": ExportStatus.DONE,
             "storage_key": key,
             "size": size,
             "finished_at": now,
             "expires_at": now + ZIP_RETENTION,
         }
+        if failures := self.progress.failures[: exports.MAX_FAILURES]:
+            done["config"] = self.attempt.config.to_json() | {exports.FAILURES: failures}
         with transaction(*self.principal.partition) as session:
             if not kept.add(session, export_zips.eviction(now), size, self._limit):
                 raise export_zips.ZipTooLarge

@@ -38,15 +38,21 @@ AHEAD = 4
 """Images, as a multiple of those that are worked on at once, that may wait for an earlier one to
 finish."""
 ERRORS = "errors.json"
+FAILURES = "failures"
+"""Where the ``config`` of a finished batch export holds its first failures, which pages show also
+when the ZIP with ``errors.json`` is gone."""
+MAX_FAILURES = 100
 
 
 @dataclass(frozen=True)
 class Config:
     """How the assets of an export are transformed and named. If ``by_name`` is False, they get
-    their original names."""
+    their original names. ``preset_id`` is of the preset that the transformation came from, if it
+    was chosen by one."""
 
     transform: Transform
     by_name: bool = False
+    preset_id: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         values = asdict(self)
@@ -58,7 +64,11 @@ class Config:
     def from_json(cls, values: dict[str, Any]) -> "Config":
         transform = values["transform"]
         chosen = Format(transform["format"]) if transform["format"] else None
-        return cls(Transform(**{**transform, "format": chosen}), values["by_name"])
+        return cls(
+            Transform(**{**transform, "format": chosen}),
+            values["by_name"],
+            values.get("preset_id"),
+        )
 
 
 @dataclass

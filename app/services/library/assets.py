@@ -11,7 +11,13 @@ from sqlalchemy import ColumnElement, and_, delete, literal, select
 from app.errors import NotFound
 from app.models import Asset, AssetFields, AssetTag, Mode
 from app.services import discarded_objects
-from app.services.library import collections, facet_counts, kept_renditions, storage_quota
+from app.services.library import (
+    collections,
+    facet_counts,
+    folding,
+    kept_renditions,
+    storage_quota,
+)
 from app.tenancy import TenantSession
 
 BATCH_SIZE = 1000
@@ -48,7 +54,7 @@ def add(session: TenantSession, asset: Asset, label: Label) -> None:
     collections.check(session, label.collection_id)
     asset.name, asset.tags, asset.collection_id = label.name, list(label.tags), label.collection_id
     asset.location_x, asset.location_y = label.location_x, label.location_y
-    _set_search_columns(asset)
+    set_texts(asset)
     session.add(asset)
     session.flush()
     _write_tags(session, [asset])
@@ -65,13 +71,25 @@ def change(session: TenantSession, asset_id: str, changes: dict[str, Any]) -> As
     before, tags = facet_counts.facets_of(asset), asset.tags
     for field, value in changes.items():
         setattr(asset, field, value)
-    _set_search_columns(asset)
+    set_texts(asset)
     session.flush()
     if asset.tags != tags:
         session.change(delete(AssetTag).where(AssetTag.asset_id == asset_id))
         _write_tags(session, [asset])
     facet_counts.apply_change(session, before, facet_counts.facets_of(asset))
     return asset
+
+
+def rewrite_tags(session: TenantSession, changed: Sequence[Asset]) -> None:
+    """Write assets whose tags are others than before, and the rows by which they are found. What
+    they count for is the caller's to change. At most ``BATCH_SIZE``."""
+    if not changed:
+        return
+    for asset in changed:
+        set_texts(asset)
+    session.flush()
+    session.change(delete(AssetTag).where(AssetTag.asset_id.in_([asset.id for asset in changed])))
+    _write_tags(session, changed)
 
 
 def take_out(session: TenantSession, asset_ids: Sequence[str]) -> list[Asset]:
@@ -100,7 +118,7 @@ def take_out(session: TenantSession, asset_ids: Sequence[str]) -> list[Asset]:
 def put_back(session: TenantSession, taken: Sequence[Asset]) -> None:
     """Put assets that were taken out into the library again, and count them."""
     for asset in taken:
-        _set_search_columns(asset)
+        set_texts(asset)
     session.add_all(taken)
     session.flush()
     _write_tags(session, taken)
@@ -161,17 +179,26 @@ def batches(asset_ids: Sequence[str]) -> list[Sequence[str]]:
     return [asset_ids[start : start + BATCH_SIZE] for start in range(0, len(asset_ids), BATCH_SIZE)]
 
 
-def _set_search_columns(asset: Asset) -> None:
-    asset.sort_name = asset.name.casefold()[:255]
-    asset.search = "\n".join((asset.name, asset.original_name, *asset.tags)).casefold()
+def set_texts(asset: Asset) -> None:
+    """Bring its names and tags into the form in which they are stored, and set what is searched and
+    sorted by."""
+    asset.name, asset.original_name = folding.nfc(asset.name), folding.nfc(asset.original_name)
+    if (tags := folding.distinct_tags(asset.tags)) != asset.tags:
+        asset.tags = tags
+    asset.sort_name = folding.sort_name(asset.name)
+    asset.search = folding.search_text(asset.name, asset.original_name, asset.tags)
+
+
+def tag_rows(asset: Asset) -> list[AssetTag]:
+    """The rows by which an asset is found by its tags."""
+    return [
+        AssetTag(asset_id=asset.id, tag=key, uploaded_at=asset.uploaded_at)
+        for key in map(folding.tag_key, asset.tags)
+    ]
 
 
 def _write_tags(session: TenantSession, written: Iterable[Asset]) -> None:
-    session.add_all(
-        AssetTag(asset_id=asset.id, tag=tag, uploaded_at=asset.uploaded_at)
-        for asset in written
-        for tag in asset.tags
-    )
+    session.add_all(row for asset in written for row in tag_rows(asset))
     session.flush()
 
 

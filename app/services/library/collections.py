@@ -34,6 +34,13 @@ def get(session: TenantSession, collection_id: str) -> Collection:
     raise NotFound(f"Collection '{collection_id}' does not exist in this workspace.")
 
 
+def name_of(session: TenantSession, collection_id: str | None) -> str | None:
+    """The name of a collection; None if there is none such."""
+    if collection_id is None:
+        return None
+    return session.scalar(select(Collection.name).where(Collection.id == collection_id))
+
+
 def check(session: TenantSession, collection_id: str | None, field: str = "collectionId") -> None:
     """Raises BadRequest if the collection, named by ``field`` of a body, does not exist."""
     if collection_id is not None and not session.scalar(
@@ -107,23 +114,23 @@ def change(
     return collection
 
 
-def delete(session: TenantSession, collection_id: str) -> None:
-    """Delete a collection; its assets stay without one. Raises NotFound, Conflict if it has
-    sub-collections."""
+def delete(session: TenantSession, collection_id: str) -> str:
+    """Delete a collection; its assets stay without one. Returns its name. Raises NotFound, Conflict
+    if it has sub-collections."""
     _lock_tree(session)
     collection = get(session, collection_id)
     inside = session.scalar(
         select(func.count()).select_from(Collection).where(Collection.parent_id == collection_id)
     )
     if inside:
-        raise Conflict(
-            f"'{collection.name}' has {inside} collections in it: move or delete them first."
-        )
+        many = "1 collection" if inside == 1 else f"{inside} collections"
+        raise Conflict(f"'{collection.name}' has {many} in it: move or delete them first.")
     facet_counts.drop_collection(session, collection_id)
     session.change(
         update(Asset).where(Asset.collection_id == collection_id).values(collection_id=None)
     )
     session.delete(collection)
+    return collection.name
 
 
 def _place_of(parent_id: str | None, name: str) -> str:

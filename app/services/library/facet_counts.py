@@ -12,6 +12,7 @@ from itertools import islice
 from sqlalchemy import Update, case, delete, select, update
 
 from app.models import Asset, AssetCount
+from app.services.library.folding import tag_key
 from app.tenancy import TenantSession, insert_if_absent, insert_or_add
 
 ALL = "all"
@@ -30,13 +31,18 @@ def of_collection(collection_id: str) -> str:
     return f"collection:{collection_id}"
 
 
+def of_kind(kind: str) -> str:
+    return f"kind:{kind}"
+
+
 def of_tag(tag: str) -> str:
-    return f"tag:{tag}"
+    """The facet of a tag in any spelling, or of its key."""
+    return f"tag:{tag_key(tag)}"
 
 
 def facets_of(asset: Asset) -> set[str]:
     """The facets of ``asset``, as its fields are now."""
-    facets = {ALL, of_type(asset.media_type), *map(of_tag, asset.tags)}
+    facets = {ALL, of_type(asset.media_type), of_kind(asset.kind), *map(of_tag, asset.tags)}
     return facets if asset.collection_id is None else facets | {of_collection(asset.collection_id)}
 
 

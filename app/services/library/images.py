@@ -9,7 +9,7 @@ from sqlalchemy import select, tuple_
 
 from app.errors import NotFound
 from app.imaging import Format
-from app.models import Asset, MediaType, moment_of
+from app.models import Asset, AssetFields, MediaType, moment_of
 from app.tenancy import TenantSession
 
 
@@ -36,7 +36,7 @@ class ImageFile:
     uploaded_at: datetime
 
     @classmethod
-    def of(cls, asset: Asset) -> Self:
+    def of(cls, asset: AssetFields) -> Self:
         return cls(
             storage_key=asset.storage_key,
             size=asset.size,
@@ -83,7 +83,7 @@ def page_of(session: TenantSession, take: int, first: str | None) -> ImagePage:
     )
 
 
-def _extension_of(asset: Asset) -> str:
+def _extension_of(asset: AssetFields) -> str:
     """The usual file name extension of an asset's format; for RAW the extension of the camera's
     format."""
     match asset.kind:

@@ -32,6 +32,9 @@ URL_LIFETIME = timedelta(minutes=15)
 TRANSFER_GRACE = timedelta(hours=1)
 """How long after its URL has expired an upload may still become an asset, because a transfer that
 began in time may take long."""
+UNFINISHED_FOR = 2 * TRANSFER_GRACE
+"""How long storage keeps an object, or an upload in parts, that gets no more bytes. It is longer
+than a row outlives the last URL of a part, because rows lead and objects follow."""
 
 
 UNDECIDED = and_(Upload.asset_id.is_(None), Upload.refused.is_(None))

@@ -5,7 +5,7 @@ There are two ways to read a page. *Walking* goes through an index in the wanted
 matching assets until the page is full: fast if many match. *Finding* reads all matching assets and
 sorts them: fast if few match. The total is determined first and decides. ``facet_counts`` has it if
 a filter has one condition only; otherwise the matches are counted, up to ``MAX_COUNTED``. See
-docs/decisions/007-listing-totals.md.
+docs/decisions/007-listing-totals.md and 037-search.md.
 """
 
 from collections.abc import Iterable
@@ -17,11 +17,12 @@ from sqlalchemy import ColumnElement, Select, select, tuple_
 from app.models import Asset
 from app.services.library import asset_query, facet_counts
 from app.services.library import cursor as cursors
-from app.services.library.asset_query import SORT_COLUMNS, Filter
+from app.services.library.asset_filter import Filter
+from app.services.library.asset_query import SORT_COLUMNS
 from app.services.library.cursor import Place, Sort
 from app.tenancy import TenantSession
 
-__all__ = ["AssetPage", "Filter", "Sort", "page_of"]
+__all__ = ["AssetPage", "Filter", "Sort", "count", "ids_of", "page_of"]
 
 DENSE_SHARE = 0.1
 """If at least this share of the assets match, walking fills a page sooner than finding reads all
@@ -69,10 +70,25 @@ def page_of(
     )
 
 
+def ids_of(session: TenantSession, chosen: Filter, sort: Sort, most: int) -> list[str]:
+    """The ids of the assets that match, in their order, at most ``most``."""
+    plan = _plan(session, chosen) if chosen.can_match else None
+    if plan is None or not plan.total:
+        return []
+    rows = _rows(session, chosen, sort.field, plan)
+    key = (rows.selected_columns.value, rows.selected_columns.id)
+    return list(session.scalars(rows.order_by(*_directed(key, sort)).limit(most)))
+
+
+def count(session: TenantSession, chosen: Filter) -> int:
+    """How many assets match, up to 10,000 where several conditions have to be counted."""
+    return _plan(session, chosen).total if chosen.can_match else 0
+
+
 @dataclass(frozen=True)
 class _Plan:
-    """How a filter is looked up: by its rarest facet or by its text. ``numbers`` holds the asset
-    count of each of its facets."""
+    """How a filter is looked up: by what leads to the fewest assets, or by its text. ``numbers``
+    holds the number of assets to which each of its facets and ranges leads."""
 
     numbers: dict[str, int]
     rarest: str
@@ -82,28 +98,45 @@ class _Plan:
 
 
 def _plan(session: TenantSession, chosen: Filter) -> _Plan:
-    numbers = facet_counts.of(session, [facet_counts.ALL, *chosen.facets])
+    numbers = _numbers(session, chosen)
+    most = asset_query.MAX_COUNTED
     rarest = min(numbers, key=numbers.__getitem__)
-    if not numbers[rarest] or (
-        not chosen.words and not chosen.has_more and len(chosen.facets) <= 1
-    ):
-        return _Plan(numbers, rarest, by_text=False, total=numbers[rarest], is_exact=True)
+    if chosen.is_single:
+        known = numbers[rarest]
+        is_exact = not chosen.ranges or known <= most
+        return _Plan(numbers, rarest, False, known if is_exact else most, is_exact)
+    if not numbers[rarest]:
+        return _Plan(numbers, rarest, by_text=False, total=0, is_exact=True)
     by_text = asset_query.may_use_text_index(session, chosen, numbers[rarest])
-    counted, most = (
-        asset_query.count(session, chosen, rarest, by_text=by_text),
-        asset_query.MAX_COUNTED,
-    )
+    counted = asset_query.count(session, chosen, rarest, by_text=by_text)
     return _Plan(numbers, rarest, by_text, min(counted, most), is_exact=counted <= most)
+
+
+def _numbers(session: TenantSession, chosen: Filter) -> dict[str, int]:
+    """Facets are counted already. Ranges are counted here, but those with much of the library."""
+    of_kinds = chosen.kind_facets
+    numbers = facet_counts.of(session, [facet_counts.ALL, *chosen.single_facets, *of_kinds])
+    if len(of_kinds) > 1:
+        numbers[asset_query.KINDS] = sum(numbers.pop(facet) for facet in of_kinds)
+    for lead in chosen.ranges:
+        most = min(asset_query.MAX_COUNTED + 1, *numbers.values())
+        if most:
+            counted = asset_query.count_in_range(session, chosen, lead, most)
+            if counted < most:
+                numbers[lead] = counted
+    return numbers
 
 
 def _rows(session: TenantSession, chosen: Filter, field: str, plan: _Plan) -> Select[Any]:
     """Select ``id`` and ``value`` of the matching assets in the faster way: by walking, or by
     finding all of them to be sorted."""
     walked = plan.rarest if asset_query.is_in_order(plan.rarest, field) else facet_counts.ALL
-    must_find = plan.by_text or walked != plan.rarest
+    # Kinds and sizes are in the index of uploads; other orders would look at each asset for them.
+    looks = field != "uploadedAt" and bool(chosen.kinds or chosen.ranges)
+    must_find = plan.by_text or walked != plan.rarest or looks
     is_dense = plan.total >= min(asset_query.MAX_COUNTED, DENSE_SHARE * plan.numbers[walked])
     if is_dense or not must_find:
-        return asset_query.select_matching(session, chosen, walked, field)
+        return asset_query.select_matching(session, chosen, walked, field, walks=True)
     rows = asset_query.select_matching(session, chosen, plan.rarest, field, by_text=plan.by_text)
     # The limit cuts nothing off; it keeps planners from walking.
     found = rows.limit(asset_query.MAX_COUNTED).subquery()

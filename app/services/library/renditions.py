@@ -71,6 +71,8 @@ class ReadyRendition:
     size: int
     crc32: int
     cached: bool
+    width: int
+    height: int
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,13 @@ def _reuse_if_ready(
     if row is None or not row.format or not _extend_need(session, row, now, wanted.ttl):
         return None
     return ReadyRendition(
-        row.storage_key, Format(row.format), row.size or 0, row.crc32 or 0, cached=True
+        row.storage_key,
+        Format(row.format),
+        row.size or 0,
+        row.crc32 or 0,
+        cached=True,
+        width=row.width or 0,
+        height=row.height or 0,
     )
 
 
@@ -214,7 +222,9 @@ class _Rendering:
             picture, key = self._draw(), self.claim.storage_key
             self.context.storage.put_file(key, self.target, picture.format.mime)
             crc32 = crc32_of(self.target)
-            found = ReadyRendition(key, picture.format, picture.size, crc32, cached=False)
+            found = ReadyRendition(
+                key, picture.format, picture.size, crc32, False, picture.width, picture.height
+            )
             counted = self._keep(picture, found)
         except BaseException:
             self._give_up()

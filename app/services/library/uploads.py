@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 
 from app.adapters.storage.interface import PresignedUpload, Storage
 from app.errors import AppError, BadRequest, Forbidden, NotFound, TooLarge, Unprocessable
@@ -29,11 +29,16 @@ from app.tenancy import TenantSession
 
 @dataclass(frozen=True)
 class DeclaredFile:
-    """The client's declaration of a file, in both steps. ``size`` is in bytes."""
+    """The client's declaration of a file, in both steps. ``size`` is in bytes.
+
+    ``is_guess`` is whether the type was told from the file's name, as browsers do: then the type
+    that the content has counts.
+    """
 
     original_name: str
     mime_type: str
     size: int
+    is_guess: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,21 +51,9 @@ class UploadSlot:
 def presign(
     principal: Principal, declared: DeclaredFile, storage: Storage, now: datetime
 ) -> UploadSlot:
-    """Reserve the file's bytes and sign an upload of exactly this size and type.
-
-    Raises BadRequest for a type that is not supported, TooLarge, QuotaExceeded.
-    """
-    _check_type(declared.mime_type)
-    allowance = principal.allowance
-    if declared.size > allowance.file_bytes:
-        most = allowance.file_bytes // MEGABYTE
-        raise TooLarge(
-            f"The file is larger than {most} MB, the most that the {allowance.plan} plan allows."
-        )
-    with transaction(*principal.partition) as session:
-        upload = ingest.reserve_upload(
-            session, principal, declared.original_name, declared.mime_type, declared.size, now
-        )
+    """Reserve the file's bytes and sign an upload of exactly this size and type. Raises as
+    ``reserve`` does."""
+    upload = reserve(principal, declared, now)
     key, expires_at = upload.storage_key, upload.expires_at
     presigned = storage.presign_put(
         incoming(key),
@@ -70,6 +63,22 @@ def presign(
         now=now,
     )
     return UploadSlot(key, presigned, expires_at)
+
+
+def reserve(principal: Principal, declared: DeclaredFile, now: datetime) -> Upload:
+    """Reserve the file's bytes. Raises BadRequest for a type that is not supported, TooLarge,
+    QuotaExceeded."""
+    _check_type(declared.mime_type)
+    allowance = principal.allowance
+    if declared.size > allowance.file_bytes:
+        most = allowance.file_bytes // MEGABYTE
+        raise TooLarge(
+            f"The file is larger than {most} MB, the most that the {allowance.plan} plan allows."
+        )
+    with transaction(*principal.partition) as session:
+        return ingest.reserve_upload(
+            session, principal, declared.original_name, declared.mime_type, declared.size, now
+        )
 
 
 def finalize(
@@ -107,6 +116,20 @@ def finalize(
     return asset, made
 
 
+def duplicate_of(session: TenantSession, asset: Asset) -> Asset | None:
+    """The first older asset with the same bytes."""
+    older = and_(Asset.uploaded_at == asset.uploaded_at, Asset.id < asset.id)
+    return session.scalar(
+        select(Asset)
+        .where(
+            Asset.content == asset.content,
+            or_(Asset.uploaded_at < asset.uploaded_at, older),
+        )
+        .order_by(Asset.uploaded_at, Asset.id)
+        .limit(1)
+    )
+
+
 def _check_type(mime_type: str) -> None:
     if media.accepted(mime_type) is None:
         raise BadRequest(
@@ -129,14 +152,10 @@ def _upload_of(session: TenantSession, storage_key: str) -> Upload:
         if upload.asset_id:
             raise _deleted()
         if upload.refused:
-            raise Unprocessable(
-                f"This upload was refused, and stays refused: {upload.refused} Begin again with "
-                "mode 'presign'."
-            )
+            raise Unprocessable(f"This upload was refused, and stays refused: {upload.refused}")
         return upload
     raise NotFound(
-        "There is no upload with this storageKey, or it has expired. Begin again with mode "
-        "'presign'."
+        "There is no upload with this storageKey, or it has expired. Begin the upload again."
     )
 
 
@@ -171,16 +190,18 @@ def _examine(
         path, thumbnail, upload.org_id, watermarked_for_test=upload.mode == Mode.TEST
     )
     original = context.outcome(examined)
-    if not media.matches(declared.mime_type, original):
+    is_as_declared = media.matches(declared.mime_type, original)
+    if not is_as_declared and not declared.is_guess:
         raise _mismatch(
             "mimeType", f"'{declared.mime_type}' was declared, and the file is '{original.mime}'"
         )
-    return ExaminedFile.examined(path, thumbnail, original, media.accepted(declared.mime_type))
+    mime_type = media.accepted(declared.mime_type) if is_as_declared else original.mime
+    return ExaminedFile.examined(path, thumbnail, original, mime_type)
 
 
 def _mismatch(field: str, problem: str) -> Unprocessable:
     return Unprocessable(
-        f"The file is not what was declared: {problem}. Begin again with mode 'presign'.",
+        f"The file is not what was declared: {problem}. Begin the upload again.",
         errors=[f"{field}: {problem}"],
     )
 
@@ -203,4 +224,4 @@ def _register(
         if trash.holds_file(session, upload.storage_key):
             raise _deleted()
         discarded_objects.discard(session, ingest.objects(upload))
-    raise NotFound("The upload expired while it was finalized. Begin again with mode 'presign'.")
+    raise NotFound("The upload expired while it was finalized. Begin the upload again.")

@@ -37,7 +37,7 @@ def shift(
 
 ASSETS = st.builds(
     lambda media_type, tags, collection: facet_counts.facets_of(
-        Asset(media_type=media_type, tags=tags, collection_id=collection)
+        Asset(media_type=media_type, kind="jpeg", tags=tags, collection_id=collection)
     ),
     st.sampled_from(MediaType),
     st.lists(st.sampled_from(["beach", "Beach", "ß", "50%", "🦎"]), unique=True),
@@ -69,12 +69,13 @@ def test_facets_follow_from_the_asset() -> None:
     assert facet_counts.facets_of(asset) == {
         "all",
         "type:VIDEO",
+        "kind:jpeg",
         "collection:col_1",
         "tag:a",
         "tag:b",
     }
     asset.collection_id, asset.tags = None, []
-    assert facet_counts.facets_of(asset) == {"all", "type:VIDEO"}
+    assert facet_counts.facets_of(asset) == {"all", "type:VIDEO", "kind:jpeg"}
 
 
 def test_tags_that_nothing_carries_any_more_are_forgotten(acme: Account) -> None:
