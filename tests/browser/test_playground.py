@@ -139,7 +139,7 @@ def test_thirty_files_of_every_format(tab: Page, home: str) -> None:
     assert done >= 20
     for sentence in cards(tab, "failed").locator("[data-state]").all_text_contents():
         assert re.fullmatch(r"(The file|This is no image) .+\.", sentence)
-    expect(tab.get_by_role("status").first).to_contain_text(f"{done} files done")
+    expect(tab.locator("[data-status]")).to_contain_text(f"{done} files done")
     with tab.expect_download() as download:
         tab.get_by_role("button", name="Download all").click()
     assert len(unpacked(download.value)) == done
