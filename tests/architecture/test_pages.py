@@ -27,6 +27,7 @@ from tests.conftest import Account, SignIn
 from tests.exports import add_export
 from tests.library import make_asset, make_collection, store
 from tests.people import last_link, new_email
+from tests.pictures import add_picture
 from tests.team import add_invitation, add_member
 
 SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
@@ -60,8 +61,14 @@ def a_preset(app: Flask, account: Account) -> dict[str, str]:
     return {"preset_id": preset.id}
 
 
+def an_asset(app: Flask, account: Account) -> dict[str, str]:
+    return {"asset_id": add_picture(app, account)}
+
+
 def an_export(app: Flask, account: Account) -> dict[str, str]:
     return {"export_id": add_export(app, account)}
+
+
 def an_image(app: Flask, account: Account) -> dict[str, str]:
     """Its file is nowhere."""
     image = make_asset(new_id("image", NOON))
@@ -95,6 +102,16 @@ SAMPLES: dict[str, Maker] = {
     "dashboard.presets.show": a_preset,
     "dashboard.presets.change": a_preset,
     "dashboard.presets.delete": a_preset,
+    "dashboard.assets.show": an_asset,
+    "dashboard.assets.view": an_asset,
+    "dashboard.assets.download": an_asset,
+    "dashboard.assets.show_details": an_asset,
+    "dashboard.assets.relabel": an_asset,
+    "dashboard.assets.publish": an_asset,
+    "dashboard.assets.unpublish": an_asset,
+    "dashboard.assets.delete": an_asset,
+    "dashboard.assets.ask_export": an_asset,
+    "dashboard.assets.make_export": an_asset,
     "dashboard.exports.show": an_export,
     "dashboard.exports.download": an_export,
     "dashboard.exports.cancel": an_export,
