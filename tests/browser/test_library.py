@@ -1,5 +1,5 @@
-"""The library in a browser: found, filtered, chosen by mouse and keyboard, changed, and as long as it
-may be."""
+"""The library in a browser: images are found, filtered, chosen by mouse and keyboard, changed; and
+there are many of them."""
 
 import json
 import re
@@ -64,7 +64,9 @@ class Library:
 
     def _multiply(self, asset_id: str) -> None:
         """Copies of the row, older than it, as if as many files had been uploaded."""
-        with closing(sqlite3.connect(self.service.data_dir / "lightwell.sqlite3", timeout=60)) as db:
+        with closing(
+            sqlite3.connect(self.service.data_dir / "lightwell.sqlite3", timeout=60)
+        ) as db:
             db.row_factory = sqlite3.Row
             first = dict(db.execute("SELECT * FROM assets WHERE id = ?", (asset_id,)).fetchone())
             names = ", ".join(first)
@@ -125,8 +127,8 @@ def tiles(page: Page) -> Locator:
 def top_tile(page: Page) -> str:
     """The name of the first image whose top is on the screen."""
     found: str = page.evaluate(
-        "[...document.querySelectorAll('.tile')].find((tile) => tile.getBoundingClientRect().top > 70)"
-        ".querySelector('img').alt"
+        "[...document.querySelectorAll('.tile')]"
+        ".find((tile) => tile.getBoundingClientRect().top > 70).querySelector('img').alt"
     )
     return found
 
@@ -138,9 +140,7 @@ def test_the_page_on_both_screens_and_in_both_themes(tab: Page, library: Library
     audit(tab, f"{home}/library?mode=test")
 
 
-def test_images_are_found_filtered_and_the_way_back_leads_back(
-    tab: Page, library: Library
-) -> None:
+def test_images_are_found_filtered_and_the_way_back_leads_back(tab: Page, library: Library) -> None:
     open_library(tab, library)
     count = tab.locator("#count")
     search(tab, "IMG 0012")
