@@ -236,16 +236,25 @@ const rename = () => document.querySelector("details.rename");
 
 document.addEventListener("htmx:load", ({ target }) => prepare(target.parentNode ?? document));
 
-// A refusal is a part of the page too.
+// A refusal is a part of the page too. A whole page is another one: that for signing in, or an error.
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
-  const isPart = detail.xhr.getResponseHeader("Content-Type")?.startsWith("text/html");
-  if (isPart && detail.xhr.status >= 400 && !detail.serverResponse.includes("<!doctype")) {
+  const isPage = /^\s*<!doctype/i.test(detail.serverResponse);
+  const isPart = !isPage && detail.xhr.getResponseHeader("Content-Type")?.startsWith("text/html");
+  if (isPart && detail.xhr.status >= 400) {
     detail.shouldSwap = true;
     detail.isError = false;
+  }
+  if (isPage && detail.xhr.status < 400) {
+    detail.shouldSwap = false;
+    location.reload();
   }
 });
 
 document.addEventListener("htmx:responseError", ({ detail }) => {
+  if (detail.target.id === "details") {
+    detail.target.querySelector("p").textContent = "The server could not look at the file just now. Reload the page to try again.";
+    return;
+  }
   const sentence = detail.xhr.status === 403 ? "You may not change this." : "That did not work. Reload the page and try again.";
   document.dispatchEvent(new CustomEvent("announce", { detail: sentence }));
 });
