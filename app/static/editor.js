@@ -410,6 +410,7 @@ const focusOn = (step, selector) => {
 const { Sortable } = await import(root.dataset.sortable);
 Sortable.create(chain, {
   handle: ".grip",
+  forceFallback: true, // by pointer: the same on every screen
   animation: matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 160,
   onEnd: () => {
     const order = all(".step", chain).map(({ dataset }) => dataset.id);

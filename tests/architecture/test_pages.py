@@ -17,6 +17,7 @@ from app.models import ApiKey, Mode, Passkey, Role, new_id
 from app.services import audit
 from app.services.accounts import permissions, sign_ins
 from app.services.accounts.permissions import Action
+from app.services.library import assets as library_assets
 from app.services.exports import presets
 from app.web.requirements import Key, Member, Nothing, Staff, User, Visitor
 from tests.architecture.test_routes import requirement_of, rules
@@ -76,6 +77,13 @@ def an_image(app: Flask, account: Account) -> dict[str, str]:
     return {"asset_id": image.id}
 
 
+def a_tile(app: Flask, account: Account) -> dict[str, str]:
+    asset = make_asset(f"asset_{uuid4().hex[:24]}")
+    with app.app_context(), transaction(account.org_id, Mode.LIVE) as session:
+        library_assets.add(session, asset, library_assets.Label(asset.name))
+    return {"asset_id": asset.id}
+
+
 SAMPLES: dict[str, Maker] = {
     "dashboard.keys.show": a_key,
     "dashboard.keys.ask_rotation": a_key,
@@ -114,6 +122,7 @@ SAMPLES: dict[str, Maker] = {
     "dashboard.editor.save": an_image,
     "dashboard.editor.remove_background": an_image,
     "dashboard.editor.pictures": an_image,
+    "dashboard.library.tile": a_tile,
 }
 """Endpoint → how to make in an organization what the ids in its path name, beside the slug."""
 
