@@ -13,6 +13,8 @@ from app.errors import BadRequest
 from app.services.accounts.permissions import Action
 from app.services.library import bulk, collections, trash
 from app.services.library.bulk import Done
+from app.services.library.folding import MAX_TAG
+from app.services.library.labels import MAX_TAGS
 from app.web import links
 from app.web.asset_filters import AssetQuery
 from app.web.context import now, principal, workspace_transaction
@@ -21,7 +23,6 @@ from app.web.requirements import Member, requires
 blueprint = Blueprint("bulk", __name__, url_prefix="/dashboard/<slug>/library/bulk")
 
 ORGANIZE = Member(action=Action.CHANGE_IMAGES, workspace=True)
-MAX_TAG = 64
 
 
 @blueprint.post("/tags")
@@ -33,7 +34,7 @@ def tag(slug: str) -> Response:
     with workspace_transaction() as session:
         done = change(session, ids, wanted)
     words = "Tags of {} changed." + (
-        f" {_images(len(done.full))} would have more than {bulk.MAX_TAGS} tags and stayed as "
+        f" {_images(len(done.full))} would have more than {MAX_TAGS} tags and stayed as "
         "they were." if done.full else ""
     )  # fmt: skip
     return _answer(done, words)

@@ -7,7 +7,7 @@ while somebody types, scrolls or uploads; without them the same links lead to wh
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, jsonify, request
 
 from app.dashboard.collections import tree_of
 from app.dashboard.frame import page_of
@@ -15,7 +15,8 @@ from app.dashboard.library_filters import Chip, chips_of, fields_of
 from app.imaging.formats import Source
 from app.models import Asset
 from app.services.accounts.permissions import Action
-from app.services.library import assets, bulk, collections, listing, storage_quota
+from app.services.library import assets, bulk, collections, listing, storage_quota, tags
+from app.services.library.folding import MAX_TAG
 from app.services.library.listing import AssetPage, Sort
 from app.tenancy import TenantSession
 from app.web import links
@@ -27,6 +28,7 @@ from app.web.requirements import Member, requires
 blueprint = Blueprint("library", __name__, url_prefix="/dashboard/<slug>/library")
 
 PAGE_SIZE = 60
+SUGGESTIONS = 20
 MOST_AT_ONCE = 200
 """Tiles that one request may name."""
 FILTERS = (
@@ -136,6 +138,16 @@ def tile(slug: str, asset_id: str) -> Response:
     """One tile, such as that of a file that was just uploaded."""
     with workspace_transaction() as session:
         return _tiles([assets.get(session, asset_id)])
+
+
+@blueprint.get("/tags")
+@requires(Member())
+def suggest_tags(slug: str) -> Response:
+    """Known tags that begin so, the most used first, as JSON."""
+    beginning = request.args.get("beginning", "")[:MAX_TAG]
+    with workspace_transaction() as session:
+        known = tags.tags_of(session, beginning, SUGGESTIONS)
+    return jsonify(tags=[one.tag for one in known])
 
 
 @blueprint.get("/places")

@@ -113,8 +113,9 @@ const refuse = (form, { error, errors }) => {
   input?.focus?.();
 };
 
-const send = async (form, submitter) => {
+const send = async (form) => {
   const buttons = form.querySelectorAll("button");
+  const parentId = form.elements.parentId?.value ?? "";
   buttons.forEach((button) => (button.disabled = true));
   try {
     const answer = await post(form.action, new FormData(form));
@@ -128,7 +129,7 @@ const send = async (form, submitter) => {
     announce(answer.message);
     await refresh();
     if (answer.id) {
-      const parent = lineOf(form.elements.parentId?.value ?? "");
+      const parent = lineOf(parentId);
       if (foldOf(parent) && !isOpen(parent)) await setOpen(parent, true);
       lineOf(answer.id)?.querySelector("a").focus();
     }
@@ -164,6 +165,10 @@ const openMenu = (button) => {
     address.hash = link.dataset.form;
     link.href = address;
   }
+  const exporting = menu.querySelector("[data-export]");
+  const form = new URL(exporting.dataset.export, location);
+  form.searchParams.set("collectionId", button.closest(".line").dataset.id);
+  exporting.href = form;
   menu.opener = button;
   menu.showPopover();
   const height = menu.offsetHeight;

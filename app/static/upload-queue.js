@@ -120,9 +120,18 @@ export class UploadQueue extends EventTarget {
       problem: refusal ?? null, mayRetry: !refusal, slot: null, asset: null, losses: 0, tries: 0,
     };
     this.items.push(item);
-    this.changed();
-    queueMicrotask(() => this.pump());
+    this.pumpSoon();
     return item;
+  }
+
+  // Once for all files that are added in a row.
+  pumpSoon() {
+    if (this.willPump) return;
+    this.willPump = true;
+    queueMicrotask(() => {
+      this.willPump = false;
+      this.pump();
+    });
   }
 
   of(...states) {
@@ -167,19 +176,18 @@ export class UploadQueue extends EventTarget {
     for (const item of this.of("failed")) this.retry(item);
   }
   cancel(item) {
-    const { slot, state } = item;
-    if (state === "storing" && item.controller) return; // it is an asset any moment
-    this.items.splice(this.items.indexOf(item), 1);
+    if (item.state === "storing" && item.controller) return; // it is an asset any moment
+    if (item.slot && item.state !== "done") this.release(item.slot);
     item.state = "cancelled";
     item.controller?.abort();
-    if (slot && state !== "done") this.release(slot);
-    this.pump();
+    this.items = this.items.filter((one) => one !== item);
+    this.pumpSoon();
   }
   cancelAll() {
-    for (const item of [...this.items]) if (item.state !== "done") this.cancel(item);
+    for (const item of this.items) if (item.state !== "done") this.cancel(item);
   }
   forget(item) {
-    this.items.splice(this.items.indexOf(item), 1);
+    this.items = this.items.filter((one) => one !== item);
     this.changed();
   }
   tryNow() {

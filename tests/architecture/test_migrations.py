@@ -1,5 +1,6 @@
 """The migrations make exactly the tables that the models declare, on both databases."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -32,6 +33,8 @@ from app.models import (
     Actor,
     ActorKind,
     ApiKey,
+    Asset,
+    AssetCount,
     AuditEntry,
     DailyEntry,
     Export,
@@ -43,6 +46,9 @@ from app.models import (
     User,
 )
 from app.services.accounts import identity
+from app.services.library import assets
+from app.services.library.facet_counts import facets_of
+from app.services.library.listing import Filter, Sort, page_of
 from app.tenancy import unscoped
 from tests.clock import NOON
 from tests.conftest import DatabaseMaker, release
@@ -307,3 +313,69 @@ def test_nobody_else_acts(table: str) -> None:
     insert = tables.tables[table].insert().values(row_of(tables.tables[table], **values))
     with pytest.raises(IntegrityError, match="actor_kind"), db.engine.begin() as connection:
         connection.execute(insert)
+
+
+def test_searched_texts_are_those_that_the_application_would_write(
+    app: Flask, make_database: DatabaseMaker, tmp_path: Path
+) -> None:
+    """Old rows get folded texts, tags and counts, and are found."""
+    texts = [
+        ("Du\u0308rer 2.JPG", "IMG_10.jpg", ["Beach", "beach", "Straße"]),
+        ("dürer 10", "Łódź.png", ["BEACH"]),
+        ("b", "b", []),
+        ("10", "x", ["lodz", "Łódź", "plain", "de\u0301ja\u0300 vu"]),
+    ]
+    with database_at("0010", app, make_database, tmp_path):
+        tables = MetaData()
+        names = ["organizations", "assets", "asset_tags", "asset_counts"]
+        tables.reflect(db.engine, only=names)
+        old = {name: tables.tables[name] for name in names}
+        with db.engine.begin() as connection:
+            for org in ("org_1", "org_2"):
+                own = row_of(old["organizations"], id=org, plan_code="FREE")
+                connection.execute(old["organizations"].insert().values(own))
+                facets = Counter({"all": len(texts)})
+                for number, (name, original_name, tags) in enumerate(texts):
+                    key = f"{org}_{number}"
+                    about = {"id": key, "org_id": org, "storage_key": key, "name": name}
+                    about |= {"original_name": original_name, "tags": tags, "kind": "jpeg"}
+                    row = row_of(old["assets"], media_type="IMAGE", **about)
+                    connection.execute(old["assets"].insert().values(row))
+                    for tag in tags:
+                        tagged = row_of(old["asset_tags"], org_id=org, asset_id=key, tag=tag)
+                        connection.execute(old["asset_tags"].insert().values(tagged))
+                    facets.update(f"tag:{tag}" for tag in tags)
+                for facet, number in facets.items():
+                    counted = row_of(old["asset_counts"], org_id=org, facet=facet, count=number)
+                    connection.execute(old["asset_counts"].insert().values(counted))
+        upgrade()
+        check()
+        with transaction("org_1", "live") as session:
+            found = {asset.id: asset for asset in session.scalars(select(Asset))}
+            for asset in found.values():
+                before = (
+                    asset.name,
+                    asset.original_name,
+                    asset.tags,
+                    asset.sort_name,
+                    asset.search,
+                )
+                assets.set_texts(asset)
+                after = (asset.name, asset.original_name, asset.tags, asset.sort_name, asset.search)
+                assert before == after
+            assert found["org_1_0"].name == "Dürer 2.JPG"
+            assert found["org_1_0"].tags == ["Beach", "Straße"]
+            counted = Counter(facet for one in found.values() for facet in facets_of(one))
+            kept = {row.facet: row.count for row in session.scalars(select(AssetCount))}
+            assert kept == {name: n for name, n in counted.items() if name != "type:IMAGE"}
+            for chosen, ids in (
+                (Filter(q="durer jpg"), ["org_1_0"]),
+                (Filter(q="lodz"), ["org_1_3", "org_1_1"]),
+                (Filter(tags=("Beach",)), ["org_1_0", "org_1_1"]),
+                (Filter(tags=("łódź", "DÉJÀ VU")), ["org_1_3"]),
+                (Filter(kinds=("jpeg",)), ["org_1_3", "org_1_2", "org_1_0", "org_1_1"]),
+            ):
+                page = page_of(session, chosen, Sort.NAME, 50)
+                assert [asset.id for asset in page.assets] == ids
+            assets.change(session, "org_1_2", {"name": "renamed quetzal"})
+            assert page_of(session, Filter(q="quetzal"), Sort.NAME, 50).total == 1

@@ -17,6 +17,7 @@ from app.models import ApiKey, Mode, Passkey, Role, new_id
 from app.services import audit
 from app.services.accounts import permissions, sign_ins
 from app.services.accounts.permissions import Action
+from app.services.library import assets as library_assets
 from app.services.exports import presets
 from app.web.requirements import Key, Member, Nothing, Staff, User, Visitor
 from tests.architecture.test_routes import requirement_of, rules
@@ -26,6 +27,7 @@ from tests.conftest import Account, SignIn
 from tests.exports import add_export
 from tests.library import make_asset, make_collection, store
 from tests.people import last_link, new_email
+from tests.pictures import add_picture
 from tests.team import add_invitation, add_member
 
 SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
@@ -59,14 +61,27 @@ def a_preset(app: Flask, account: Account) -> dict[str, str]:
     return {"preset_id": preset.id}
 
 
+def an_asset(app: Flask, account: Account) -> dict[str, str]:
+    return {"asset_id": add_picture(app, account)}
+
+
 def an_export(app: Flask, account: Account) -> dict[str, str]:
     return {"export_id": add_export(app, account)}
+
+
 def an_image(app: Flask, account: Account) -> dict[str, str]:
     """Its file is nowhere."""
     image = make_asset(new_id("image", NOON))
     with app.app_context(), transaction(account.org_id, Mode.LIVE) as session:
         session.add(image)
     return {"asset_id": image.id}
+
+
+def a_tile(app: Flask, account: Account) -> dict[str, str]:
+    asset = make_asset(f"asset_{uuid4().hex[:24]}")
+    with app.app_context(), transaction(account.org_id, Mode.LIVE) as session:
+        library_assets.add(session, asset, library_assets.Label(asset.name))
+    return {"asset_id": asset.id}
 
 
 SAMPLES: dict[str, Maker] = {
@@ -87,6 +102,16 @@ SAMPLES: dict[str, Maker] = {
     "dashboard.presets.show": a_preset,
     "dashboard.presets.change": a_preset,
     "dashboard.presets.delete": a_preset,
+    "dashboard.assets.show": an_asset,
+    "dashboard.assets.view": an_asset,
+    "dashboard.assets.download": an_asset,
+    "dashboard.assets.show_details": an_asset,
+    "dashboard.assets.relabel": an_asset,
+    "dashboard.assets.publish": an_asset,
+    "dashboard.assets.unpublish": an_asset,
+    "dashboard.assets.delete": an_asset,
+    "dashboard.assets.ask_export": an_asset,
+    "dashboard.assets.make_export": an_asset,
     "dashboard.exports.show": an_export,
     "dashboard.exports.download": an_export,
     "dashboard.exports.cancel": an_export,
@@ -96,6 +121,7 @@ SAMPLES: dict[str, Maker] = {
     "dashboard.editor.save": an_image,
     "dashboard.editor.remove_background": an_image,
     "dashboard.editor.pictures": an_image,
+    "dashboard.library.tile": a_tile,
 }
 """Endpoint → how to make in an organization what the ids in its path name, beside the slug."""
 

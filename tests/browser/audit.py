@@ -44,11 +44,12 @@ def audit(page: Page, url: str, *, status: int = 200) -> None:
             answer = page.goto(url)
             assert answer
             assert answer.status == status
-            problems += [f"{screen['width']} {scheme}: {problem}" for problem in _findings(page)]
+            problems += [f"{screen['width']} {scheme}: {problem}" for problem in findings(page)]
     assert not problems, "\n".join(problems)
 
 
-def _findings(page: Page) -> list[str]:
+def findings(page: Page) -> list[str]:
+    """What axe finds in the page as it stands, and whether it is wider than the screen."""
     found: dict[str, Any] = page.evaluate(f"{AXE}; axe.run()")
     problems = [
         f"{violation['id']}: {node['html'][:160]} {node['failureSummary']}"

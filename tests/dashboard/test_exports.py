@@ -3,8 +3,10 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
+from zipfile import ZipFile
 
 import pytest
 from flask import Flask
@@ -361,3 +363,31 @@ def test_the_plan_must_include_exports(make_account: AccountMaker, sign_in: Sign
     assert "The Free plan keeps what is here" in owner.get(home(account)).text
     assert owner.get(f"{home(account)}/new").status_code == 402
     assert owner.get(f"{home(account)}/new?mode=test").status_code == 200
+
+
+@pytest.mark.slow
+def test_a_zip_of_many_chosen_images(
+    app: Flask, acme: Account, member: ApiClient, client: ApiClient
+) -> None:
+    """More than a list shows at once, and than a statement takes."""
+    data, storage = encoded(), app.extensions["lightwell"].storage
+    assets = [
+        make_asset(new_id("image", NOON), f"photo {n}.jpg", content="c" * 64) for n in range(1234)
+    ]
+    for asset in assets:
+        storage.put(asset.storage_key, [data])
+    with app.app_context(), transaction(acme.org_id, Mode.LIVE) as session:
+        store(session, assets)
+    form = choose(member, acme, *[asset.id for asset in assets])
+    said = text_of(form)
+    assert "1,234 images" in said
+    assert "Counts 1 image." in said
+    start(member, acme, form)
+    (export,) = exports(app, acme)
+    context = app.extensions["lightwell"].processing_context
+    with app.app_context():
+        export_worker.work(acme.org_id, Mode.LIVE, export.id, context, 500)
+    link = member.get(f"{home(acme)}/{export.id}/zip").headers["Location"]
+    with ZipFile(BytesIO(client.get(urlsplit(link).path).data)) as archive:
+        assert archive.namelist() == [f"photo {n}.webp" for n in range(1234)]
+        assert archive.testzip() is None

@@ -10,11 +10,11 @@ from sqlalchemy import select, update
 from app.errors import BadRequest
 from app.models import Asset
 from app.services.library import assets, collections, facet_counts, folding
+from app.services.library.labels import MAX_TAGS
 from app.tenancy import TenantSession
 
 MAX_IDS = assets.BATCH_SIZE
 """Assets in one change."""
-MAX_TAGS = 50
 
 
 @dataclass(frozen=True)

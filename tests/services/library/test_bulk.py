@@ -12,7 +12,8 @@ from sqlalchemy import select
 from app.errors import BadRequest
 from app.extensions import transaction
 from app.models import Asset, AssetCount, AssetTag
-from app.services.library import assets, bulk, facet_counts
+from app.services.library import assets, bulk, facet_counts, folding
+from app.services.library.labels import MAX_TAGS
 from tests.conftest import Account
 from tests.databases import on_both_databases, statements
 from tests.library import empty, make_asset, make_collection, store
@@ -81,16 +82,10 @@ def one_by_one(
             if how == "move":
                 assets.change(session, asset_id, {"collection_id": place})
             elif how == "add":
-                known = {tag.casefold() for tag in own}
-                new = list(own)
-                for tag in tags:
-                    if tag.casefold() not in known:
-                        new.append(tag)
-                        known.add(tag.casefold())
-                assets.change(session, asset_id, {"tags": new})
+                assets.change(session, asset_id, {"tags": folding.distinct_tags([*own, *tags])})
             else:
-                gone = {tag.casefold() for tag in tags}
-                kept = [tag for tag in own if tag.casefold() not in gone]
+                gone = {folding.tag_key(tag) for tag in tags}
+                kept = [tag for tag in own if folding.tag_key(tag) not in gone]
                 assets.change(session, asset_id, {"tags": kept})
 
 
@@ -137,7 +132,7 @@ def test_what_was_done_is_said(acme: Account, globex: Account) -> None:
 
 
 def test_an_asset_has_so_many_tags_and_no_more(acme: Account) -> None:
-    full = [f"tag {number}" for number in range(bulk.MAX_TAGS)]
+    full = [f"tag {number}" for number in range(MAX_TAGS)]
     ids, _ = fill(acme, [(full, None), (full[1:], None)])
     with transaction(acme.org_id, "live") as session:
         assert bulk.add_tags(session, ids, ["one more"]) == bulk.Done([ids[1]], [], [ids[0]])

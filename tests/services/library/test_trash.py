@@ -30,6 +30,7 @@ from app.services.accounts import keys
 from app.services.accounts.principal import MEGABYTE
 from app.services.library import assets, collections, listing, publishing, storage_quota, trash
 from app.services.library.assets import Label
+from app.services.library.folding import tag_key
 from app.services.library.listing import Filter, Sort
 from app.services.library.trash import RETENTION, Totals
 from app.tenancy import TenantSession
@@ -59,13 +60,12 @@ class Library:
 
     def add(self, name: str = "photo.jpg", **fields: Any) -> str:
         asset_id = new_id("image", self.clock())
-        label = {"tags": ("beach",), "collection_id": None} | {
-            key: fields.pop(key) for key in ("tags", "collection_id") if key in fields
-        }
+        label = Label(name, fields.pop("tags", ("beach",)), fields.pop("collection_id", None))
+        values: dict[str, Any] = {"uploaded_at": self.clock(), "content": asset_id, **fields}
         with self.session() as session:
-            fields = {"size": SIZE, "uploaded_at": self.clock(), "content": asset_id} | fields
-            assets.add(session, make_asset(asset_id, **fields), Label(name, **label))
-            storage_quota.release(session, -fields["size"])
+            asset = make_asset(asset_id, **values)
+            assets.add(session, asset, label)
+            storage_quota.release(session, -asset.size)
         return asset_id
 
     def put(self, *asset_ids: str) -> list[str]:
@@ -229,9 +229,11 @@ def test_after_any_actions_the_rest_is_as_if_nothing_had_been_deleted(
             bin = set()
     left = library.state()
     assert {row["id"]: row for row in left["assets"]} == {one: rows[one] for one in here}
-    facets = Counter(f"tag:{tag}" for one in here for tag in rows[one]["tags"])
-    assert left["counts"] == +(facets + Counter({"all": len(here), "type:IMAGE": len(here)}))
-    assert left["tags"] == {(one, tag) for one in here for tag in rows[one]["tags"]}
+    tagged = {(one, tag_key(tag)) for one in here for tag in rows[one]["tags"]}
+    facets = Counter(f"tag:{key}" for _, key in tagged)
+    of_all = Counter(dict.fromkeys(("all", "type:IMAGE", "kind:jpeg"), len(here)))
+    assert left["counts"] == +(facets + of_all)
+    assert left["tags"] == tagged
     assert left["found"][0] == [one for one in ids if one in here]
     assert (library.totals, set(library.trashed)) == (Totals(len(bin), SIZE * len(bin)), bin)
     assert library.stored == SIZE * len(here | bin)

@@ -23,8 +23,10 @@ WANTED = {
     ISO, TAKEN, OFFSET, FOCAL_LENGTH, LENS, USER_COMMENT, XMP, IPTC, PHOTOSHOP, PROFILE,
     EXIF_POINTER, GPS_POINTER,
 }  # fmt: skip
-BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, UTF8 = 1, 2, 3, 4, 5, 7, 129
-SIZES = {BYTE: 1, ASCII: 1, SHORT: 2, LONG: 4, RATIONAL: 8, UNDEFINED: 1, UTF8: 1}
+BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, POINTER, UTF8 = 1, 2, 3, 4, 5, 7, 13, 129
+SIZES = {
+    BYTE: 1, ASCII: 1, SHORT: 2, LONG: 4, RATIONAL: 8, UNDEFINED: 1, POINTER: 4, UTF8: 1,
+}  # fmt: skip
 MAX_TEXT = 200
 BIG = 43
 """The version number of BigTIFF, whose metadata is not read."""
@@ -71,7 +73,7 @@ class Exif:
             if entry.kind == RATIONAL:
                 above, below = struct.unpack_from(self.order + "II", self.data, entry.at)
                 return above / below if above and below else None
-            letter = {SHORT: "H", LONG: "I"}[entry.kind]
+            letter = {SHORT: "H", LONG: "I", POINTER: "I"}[entry.kind]
             return struct.unpack_from(self.order + letter, self.data, entry.at)[0] or None
         except (KeyError, struct.error):
             return None
