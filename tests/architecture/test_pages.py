@@ -17,8 +17,8 @@ from app.models import ApiKey, Mode, Passkey, Role, new_id
 from app.services import audit
 from app.services.accounts import permissions, sign_ins
 from app.services.accounts.permissions import Action
-from app.services.library import assets as library_assets
 from app.services.exports import presets
+from app.services.library import assets as library_assets
 from app.web.requirements import Key, Member, Nothing, Staff, User, Visitor
 from tests.architecture.test_routes import requirement_of, rules
 from tests.client import Answer, ApiClient, bearer, unmarked
@@ -110,6 +110,7 @@ SAMPLES: dict[str, Maker] = {
     "dashboard.assets.publish": an_asset,
     "dashboard.assets.unpublish": an_asset,
     "dashboard.assets.delete": an_asset,
+    "dashboard.assets.restore": an_asset,
     "dashboard.assets.ask_export": an_asset,
     "dashboard.assets.make_export": an_asset,
     "dashboard.exports.show": an_export,
@@ -339,6 +340,10 @@ def call_all_by(name: str, app: Flask, account: Account, user_id: str) -> None:
         session.change(update(ApiKey).where(ApiKey.org_id == account.org_id).values(name=name))
         store(session, [make_asset(f"asset_{uuid4().hex[:24]}", name, original_name=name)])
         session.add(models.AllowedHost(host=name))
+        collection = make_collection(f"col_{uuid4().hex[:24]}")
+        collection.name = name
+        session.add(collection)
+        presets.save(session, name, Transform(), NOON)
         actor = models.Actor(models.ActorKind.USER, user_id, name)
         audit.record(session, actor, name, {name: name}, {name: [name]}, NOON)
 
