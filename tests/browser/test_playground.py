@@ -263,7 +263,7 @@ def test_a_file_is_cancelled_retried_and_refused_on_its_card(
             assert width == wide
     tab.get_by_role("button", name="Clear").click()
     expect(tab.locator(".result")).to_have_count(0)
-    expect(tab.locator(".viewer")).to_be_hidden()
+    expect(tab.locator(".lens")).to_be_hidden()
 
 
 def test_pictures_are_dropped_and_pasted(tab: Page, home: str) -> None:
@@ -300,7 +300,7 @@ def test_everybody_s_pages(tab: Page, home: str) -> None:
     tab.get_by_role("button", name="Try a sample").click()
     expect(cards(tab, "done")).to_contain_text("lake.jpg")
     expect(tab.locator("[data-left]")).to_have_text("3")
-    expect(tab.locator(".viewer")).to_be_visible()
+    expect(tab.locator(".lens")).to_be_visible()
 
 
 def test_without_scripts_a_file_is_downloaded(browser: Browser, service: Service) -> None:
