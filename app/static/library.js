@@ -56,11 +56,20 @@ const show = async (address, how) => {
     if (document.activeElement !== $("#q")) $("#q").value = wanted.searchParams.get("q") ?? "";
     $("#said").textContent = $("#count").textContent;
     forgetFresh();
+    markCollection(wanted.searchParams.get("collectionId") ?? "");
     adopt();
   } catch (problem) {
     if (problem.name === "AbortError") return;
     $("#results").removeAttribute("aria-busy");
     announce("The library does not answer just now. Try it again.");
+  }
+};
+
+// The tree beside the list shows which collection it is of.
+const markCollection = (id) => {
+  for (const link of document.querySelectorAll("#collections .line > .to")) {
+    if (link.parentElement.dataset.id === id) link.setAttribute("aria-current", "true");
+    else link.removeAttribute("aria-current");
   }
 };
 
