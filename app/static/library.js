@@ -137,6 +137,8 @@ addEventListener("popstate", () => {
 
 // More ------------------------------------------------------------------------------------------
 
+const theEnd = () => Object.assign(document.createElement("p"), { className: "quiet", textContent: "That’s all." });
+
 let loading = null;
 const more = async () => {
   const link = $("#more");
@@ -147,7 +149,7 @@ const more = async () => {
     const page = parsed(await read(path("tiles", new URL(link.href).search)));
     if (!link.isConnected) return; // another list by now
     const next = page.querySelector("#more");
-    link.replaceWith(next ?? "");
+    link.replaceWith(next ?? theEnd());
     grid.append(tilesOf(page), Boolean(next));
     watch();
   } catch {
@@ -238,7 +240,7 @@ const comeBack = () => {
   const left = how === "back_forward" && JSON.parse(sessionStorage.getItem("library") ?? "null");
   if (!left || left.address !== location.href || left.order.length <= grid.order.length) return;
   grid.restore(left);
-  $("#more")?.replaceWith(parsed(left.more).body.firstChild ?? "");
+  $("#more")?.replaceWith(parsed(left.more).body.firstChild ?? theEnd());
   scrollTo({ top: left.scroll, behavior: "instant" });
 };
 
