@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlencode
 
 from app.dashboard import wording
 from app.imaging.formats import Source
@@ -18,6 +17,7 @@ from app.services.library.images import ImageFile
 from app.services.library.provenance import Ancestor
 from app.tenancy import TenantSession
 from app.web import links
+from app.web.asset_filters import AssetQuery
 from app.web.context import now, principal
 
 SHOWN_BY_BROWSERS = frozenset({Source.JPEG, Source.PNG, Source.WEBP, Source.GIF, Source.AVIF})
@@ -100,9 +100,8 @@ class AssetView:
 
     def tagged(self, tag: str) -> str:
         """The address of the library's images with a tag."""
-        quoted = '"{}"'.format(tag.replace('"', '""')) if {",", '"'} & set(tag) else tag
-        mode = {} if principal().is_live else {"mode": "test"}
-        return f"{self.library}?{urlencode({'tags': quoted, **mode})}"
+        query, mode = AssetQuery().link(tags=[tag]), "" if principal().is_live else "&mode=test"
+        return f"{self.library}?{query}{mode}"
 
 
 def read(session: TenantSession, asset_id: str) -> AssetView:

@@ -148,6 +148,17 @@ def delete(slug: str, asset_id: str) -> Response:
     return redirect(f"/dashboard/{slug}/library{_query()}", 303)
 
 
+@blueprint.post("/<asset_id>/restore")
+@requires(CHANGE)
+def restore(slug: str, asset_id: str) -> Response:
+    """Take the deletion back. Done twice, it is no error."""
+    with workspace_transaction() as session:
+        trash.restore(session, [asset_id])
+        name = assets.get(session, asset_id).name
+    flash(f"“{name}” is back in the library.")
+    return _to_page(asset_id)
+
+
 @blueprint.get("/<asset_id>/export")
 @requires(LABEL)
 def ask_export(slug: str, asset_id: str) -> Page:
@@ -247,9 +258,9 @@ def _sentence(done: Relabelled) -> str:
 def _undo_deletion(asset_id: str, name: str) -> Markup:
     """The sentence, and a form that brings the image back."""
     return Markup(
-        '“{}” is in the trash. <form method="post" action="/dashboard/{}/trash/restore{}">'
-        '<input type="hidden" name="ids" value="{}"><button class="link">Undo</button></form>'
-    ).format(name, principal().slug, _query(), asset_id)
+        '“{}” is in the trash. <form method="post" action="/dashboard/{}/assets/{}/restore{}">'
+        '<button class="link">Undo</button></form>'
+    ).format(name, principal().slug, asset_id, _query())
 
 
 def _check_is_image(media_type: str) -> None:

@@ -183,6 +183,32 @@ class Viewer {
 
 for (const figure of document.querySelectorAll("[data-viewer]")) new Viewer(figure);
 
+// The list that the library has remembered (library.js): back to it, and along it.
+const neighbours = document.getElementById("neighbours");
+const along = (list) => {
+  const at = list.order.indexOf(neighbours.dataset.id);
+  if (at < 0) return;
+  document.getElementById("back").href = list.address;
+  for (const [rel, id] of [["prev", list.order[at - 1]], ["next", list.order[at + 1]]]) {
+    const link = neighbours.querySelector(`[rel=${rel}]`);
+    link.hidden = !id;
+    if (id) link.href = `${id}${new URLSearchParams(location.search).get("mode") === "test" ? "?mode=test" : ""}`;
+  }
+  neighbours.hidden = list.order.length < 2;
+};
+try {
+  along(JSON.parse(sessionStorage.getItem("library")) ?? { order: [] });
+} catch {
+  // nothing is remembered, or not by this version
+}
+document.addEventListener("keydown", (event) => {
+  const rel = { ArrowLeft: "prev", ArrowRight: "next" }[event.key];
+  const isFree = event.target.matches("body, main, .stage:not(.zoomed)");
+  if (!rel || !isFree || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+  const link = neighbours.querySelector(`[rel=${rel}]`);
+  if (!neighbours.hidden && !link.hidden) link.click();
+});
+
 const video = document.querySelector(".viewer video");
 video?.addEventListener("error", () => {
   document.querySelector("[data-unplayable]").hidden = false;
@@ -210,16 +236,25 @@ const rename = () => document.querySelector("details.rename");
 
 document.addEventListener("htmx:load", ({ target }) => prepare(target.parentNode ?? document));
 
-// A refusal is a part of the page too.
+// A refusal is a part of the page too. A whole page is another one: that for signing in, or an error.
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
-  const isPart = detail.xhr.getResponseHeader("Content-Type")?.startsWith("text/html");
-  if (isPart && detail.xhr.status >= 400 && !detail.serverResponse.includes("<!doctype")) {
+  const isPage = /^\s*<!doctype/i.test(detail.serverResponse);
+  const isPart = !isPage && detail.xhr.getResponseHeader("Content-Type")?.startsWith("text/html");
+  if (isPart && detail.xhr.status >= 400) {
     detail.shouldSwap = true;
     detail.isError = false;
+  }
+  if (isPage && detail.xhr.status < 400) {
+    detail.shouldSwap = false;
+    location.reload();
   }
 });
 
 document.addEventListener("htmx:responseError", ({ detail }) => {
+  if (detail.target.id === "details") {
+    detail.target.querySelector("p").textContent = "The server could not look at the file just now. Reload the page to try again.";
+    return;
+  }
   const sentence = detail.xhr.status === 403 ? "You may not change this." : "That did not work. Reload the page and try again.";
   document.dispatchEvent(new CustomEvent("announce", { detail: sentence }));
 });

@@ -79,6 +79,7 @@ const recount = () => {
 
 const adopt = () => {
   grid.adopt($("#grid"));
+  grid.hold(Boolean($("#more")));
   selection.adopt($("#grid"));
   watch();
 };
@@ -137,11 +138,12 @@ const more = async () => {
     const page = parsed(await read(path("tiles", new URL(link.href).search)));
     if (!link.isConnected) return; // another list by now
     const next = page.querySelector("#more");
-    grid.append(tilesOf(page));
     link.replaceWith(next ?? "");
+    grid.append(tilesOf(page), Boolean(next));
     watch();
   } catch {
     link.removeAttribute("aria-busy");
+    link.classList.add("failed");
     announce("The next images did not come. “Load more” tries it again.");
   } finally {
     loading = null;
@@ -231,8 +233,10 @@ const comeBack = () => {
   scrollTo({ top: left.scroll, behavior: "instant" });
 };
 
+library.dataset.scripted = "";
 const selection = new Selection({ grid, home, mode, announce, reload, recount, fetchTiles });
 grid.adopt($("#grid"));
+grid.hold(Boolean($("#more")));
 comeBack();
 selection.adopt($("#grid"));
 watch();

@@ -110,6 +110,7 @@ SAMPLES: dict[str, Maker] = {
     "dashboard.assets.publish": an_asset,
     "dashboard.assets.unpublish": an_asset,
     "dashboard.assets.delete": an_asset,
+    "dashboard.assets.restore": an_asset,
     "dashboard.assets.ask_export": an_asset,
     "dashboard.assets.make_export": an_asset,
     "dashboard.exports.show": an_export,

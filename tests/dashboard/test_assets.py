@@ -239,13 +239,16 @@ def test_deleting_leads_to_the_library_and_can_be_undone(
     assert answer.headers["Location"] == f"{acme.home}/library"
     page = member.get(f"{acme.home}/library").text
     assert "&lt;b&gt;bye&lt;/b&gt;” is in the trash" in page
-    assert f'action="{acme.home}/trash/restore"' in page
-    assert f'name="ids" value="{asset_id}"' in page
+    assert f'action="{path(acme, asset_id, "/restore")}"' in page
     with app.app_context(), transaction(acme.org_id, Mode.LIVE) as session:
         trashed = session.scalars(select(TrashedAsset)).one()
     assert trashed.deleted_by_id == member.user_id
     assert member.get(path(acme, asset_id)).status_code == 404
     assert post(member, path(acme, asset_id, "/delete")).status_code == 404
+    for _ in range(2):
+        back = post(member, path(acme, asset_id, "/restore"))
+        assert "is back in the library" in text_of(member.get(back.headers["Location"]))
+    assert row(app, acme, asset_id).name == "<b>bye</b>"
 
 
 def counted(app: Flask, account: Account) -> int:
@@ -345,7 +348,7 @@ def test_viewers_see_no_controls(app: Flask, acme: Account, sign_in: SignInMaker
     assert "<form" not in main.partition("</main>")[0]
     for edits in ("/edit", "URL of a copy", "Rename", 'id="delete"'):
         assert edits not in main
-    for rest in ("label", "publish", "unpublish", "delete", "export"):
+    for rest in ("label", "publish", "unpublish", "delete", "restore", "export"):
         assert post(viewer, path(acme, asset_id, f"/{rest}")).status_code == 403
 
 
