@@ -17,8 +17,8 @@ from app.models import ApiKey, Mode, Passkey, Role, new_id
 from app.services import audit
 from app.services.accounts import permissions, sign_ins
 from app.services.accounts.permissions import Action
-from app.services.library import assets as library_assets
 from app.services.exports import presets
+from app.services.library import assets as library_assets
 from app.web.requirements import Key, Member, Nothing, Staff, User, Visitor
 from tests.architecture.test_routes import requirement_of, rules
 from tests.client import Answer, ApiClient, bearer, unmarked
