@@ -11,7 +11,7 @@ from app.dashboard import transform_form
 from app.dashboard.transform_form import FORMATS
 from app.errors import BadRequest
 from app.imaging import Transform
-from app.services.exports import export_choice, presets
+from app.services.exports import export_choice, exports, presets
 from app.services.exports.export_choice import Choice
 from app.services.exports.exports import Config
 from app.services.library import collections
@@ -72,7 +72,7 @@ class Figures:
 def figures(session: TenantSession, wanted: Wanted) -> Figures:
     """Raises BadRequest, NotFound for a preset that is gone."""
     choice, transform = _choice(session, wanted), config(session, wanted).transform
-    missing = export_choice.count_missing(session, principal(), choice, transform)
+    missing = exports.count_missing(session, principal(), choice.images, transform)
     return Figures(len(choice.images), missing, choice.videos, choice.gone)
 
 

@@ -99,6 +99,9 @@ def create(slug: str) -> Response:
             export = export_jobs.create(
                 session, principal(), ids, config, now(), export_id=export_id
             )
+    except Conflict as refusal:
+        again = f"{refusal.message} Start once more for another one."
+        return _form(wanted, Conflict(again))
     except (BadRequest, NotFound, RateLimited, QuotaExceeded, CapReached) as refusal:
         return _form(wanted, refusal)
     export_jobs.enqueue(container().redis, export_jobs.due(export))

@@ -3,8 +3,14 @@
 
 const root = document.querySelector(".editor");
 const image = JSON.parse(root.dataset.asset);
-const { url, query, site } = root.dataset;
-const LARGEST = Number(root.dataset.max);
+const { query, site } = root.dataset;
+const parts = ["steps", "handles", "requests", "code", "sortable"];
+const [steps, { Handles }, { Memory, Server, saysOf }, { written }, { Sortable }] = await Promise.all(
+  parts.map((name) => import(root.dataset[name])),
+);
+const { KINDS, TITLES, apply, clamp, drag, settle, valueOf } = steps;
+const memory = new Memory(`editor ${image.id}`);
+const server = new Server(root.dataset, memory);
 const WAIT = 120; // milliseconds after the last change
 const MOST_STEPS = 20;
 
@@ -16,88 +22,10 @@ const overlay = $("[data-overlay]");
 const picture = $("[data-picture]");
 const saving = $("[data-save]");
 const announce = (detail) => document.dispatchEvent(new CustomEvent("announce", { detail }));
-const clamp = (value, least, most) => Math.min(Math.max(value, least), Math.max(least, most));
-const whole = (value) => Math.round(value);
 
 // ── the steps ────────────────────────────────────────────────────────────────────────────────────
 
-const TITLES = {
-  crop: "Crop", rotate: "Rotate", mirror: "Mirror", resize: "Resize", blur: "Blur",
-  modulate: "Colours", watermark: "Watermark", convert: "Convert",
-};
-const colour = (value, clear) => (clear ? "transparent" : value);
-
-// For each kind: its first values, given the size it starts from; the operation as the API takes it,
-// or null while it is not complete; what it says in the list.
-const KINDS = {
-  crop: {
-    first: ([width, height]) => ({ ratio: "free", left: 0, top: 0, width, height }),
-    operation: (v) => ({ x1: v.left, y1: v.top, x2: v.left + v.width, y2: v.top + v.height }),
-    says: (v) => `${v.width} × ${v.height}`,
-  },
-  rotate: {
-    first: () => ({ quarter: 0, fine: 0, background: "#000000", background_clear: false }),
-    operation: (v) => ({
-      angle: angleOf(v),
-      ...(v.fine ? { background_color: colour(v.background, v.background_clear) } : {}),
-    }),
-    says: (v) => `${angleOf(v)}°`,
-  },
-  mirror: {
-    first: () => ({ mode: "horizontal" }),
-    operation: (v) => ({ mode: v.mode }),
-    says: (v) => ({ horizontal: "left ↔ right", vertical: "top ↕ bottom", both: "both" })[v.mode],
-  },
-  resize: {
-    first: ([width, height]) => ({
-      width, height, lock: true, by: "width", fit: "fill", position: "center",
-      letterbox: "#000000", letterbox_clear: false,
-    }),
-    operation: (v) => {
-      if (v.lock) return { [v.by]: v[v.by] };
-      const fitted = v.fit === "fill" ? {} : { fit: v.fit, position: v.position };
-      if (v.fit === "contain") fitted.letterbox_color = colour(v.letterbox, v.letterbox_clear);
-      return { width: v.width, height: v.height, ...fitted };
-    },
-    says: (v) => `${v.width} × ${v.height}`,
-  },
-  blur: {
-    first: () => ({ sigma: 5 }),
-    operation: (v) => ({ sigma: v.sigma }),
-    says: (v) => `${v.sigma} px`,
-  },
-  modulate: {
-    first: () => ({ brightness: 1, saturation: 1, hue: 0, lightness: 0 }),
-    operation: (v) => ({ ...v }),
-    says: (v) => `${v.brightness} · ${v.saturation} · ${v.hue}° · ${v.lightness}`,
-  },
-  watermark: {
-    first: () => ({ mark: null, left: 0, top: 0, width: 0, height: 0, lock: true, repeat: "no_repeat" }),
-    operation: (v) => v.mark && {
-      watermarks: [{
-        id: v.mark.id, left: v.left, top: v.top, width: v.width, height: v.height,
-        ...(v.repeat === "no_repeat" ? {} : { repetition_mode: v.repeat }),
-      }],
-    },
-    says: (v) => (v.mark ? v.mark.name : "no picture yet"),
-  },
-  convert: {
-    first: () => ({ format: "webp", by_hand: false, quality: 80 }),
-    operation: (v) => ({ format: v.format, ...(v.by_hand ? { quality: v.quality } : {}) }),
-    says: (v) => (v.by_hand ? `${v.format.toUpperCase()} · ${v.quality}` : v.format.toUpperCase()),
-  },
-};
-const angleOf = (v) => whole(((((v.quarter * 90 + v.fine) % 360) + 360) % 360) * 10) / 10;
-
-const STORED = `editor ${image.id}`;
-const stored = () => {
-  try {
-    return JSON.parse(sessionStorage.getItem(STORED)) ?? {};
-  } catch {
-    return {};
-  }
-};
-const state = { steps: [], chosen: null, ...stored() };
+const state = { steps: [], chosen: null, ...memory.get("chain") };
 if (!Array.isArray(state.steps) || state.steps.some(({ kind }) => !KINDS[kind])) state.steps = [];
 const past = [];
 const future = [];
@@ -132,11 +60,7 @@ const commit = () => {
 
 // A change on the way, such as a drag.
 const changed = () => {
-  try {
-    sessionStorage.setItem(STORED, JSON.stringify({ steps: state.steps, chosen: state.chosen }));
-  } catch {
-    // Full or forbidden: the chain then does not outlast a reload.
-  }
+  memory.set("chain", { steps: state.steps, chosen: state.chosen });
   describe();
   soon();
 };
@@ -147,8 +71,10 @@ const travel = (from, to) => {
   kept = from.pop();
   state.steps = JSON.parse(kept);
   if (!chosen()) state.chosen = null;
+  const within = chain.contains(document.activeElement);
   render();
   changed();
+  if (within) (chosen() ? () => focusOn(chosen(), ".title") : () => $("[data-add]").focus())();
 };
 
 const add = (kind) => {
@@ -157,7 +83,7 @@ const add = (kind) => {
     return;
   }
   const step = { id: `${Date.now()}-${state.steps.length}`, kind, on: true };
-  state.steps.push({ ...step, values: KINDS[kind].first(sizes.at(-1)) });
+  state.steps.push({ ...step, values: KINDS[kind].first(sizes.at(-1), image.width / image.height) });
   state.chosen = step.id;
   render();
   commit();
@@ -217,7 +143,7 @@ const describe = () => {
   $("[data-do=redo]", document).disabled = !future.length;
   $("button", saving).disabled = !on.length;
   fill();
-  place();
+  handles.place();
   writeCode();
 };
 
@@ -276,88 +202,17 @@ const limit = (step, controls) => {
 
 // ── the controls ─────────────────────────────────────────────────────────────────────────────────
 
-const RATIOS = { original: () => image.width / image.height };
-const ratioOf = (text) => {
-  if (text === "free") return null;
-  if (RATIOS[text]) return RATIOS[text]();
-  const [across, down] = text.split(":").map(Number);
-  return across / down;
-};
-
-// A crop inside the picture, with its ratio; `by` is the side that was set.
-const cropped = (values, [width, height], by = "width") => {
-  const ratio = ratioOf(values.ratio);
-  values.left = clamp(whole(values.left), 0, width - 1);
-  values.top = clamp(whole(values.top), 0, height - 1);
-  values.width = clamp(whole(values.width), 1, width - values.left);
-  values.height = clamp(whole(values.height), 1, height - values.top);
-  if (!ratio) return;
-  if (by === "height") values.width = clamp(whole(values.height * ratio), 1, width - values.left);
-  values.height = clamp(whole(values.width / ratio), 1, height - values.top);
-  values.width = clamp(whole(values.height * ratio), 1, width - values.left);
-};
-
-const apply = (step, name, value) => {
-  const { values, kind } = step;
-  values[name] = value;
-  const size = sizeBefore(step);
-  if (kind === "crop") {
-    if (name === "ratio" && value !== "free") {
-      // As large as it fits around the same middle.
-      const ratio = ratioOf(value);
-      const [x, y] = [values.left + values.width / 2, values.top + values.height / 2];
-      const across = Math.min(size[0], size[1] * ratio, Math.max(values.width, values.height * ratio));
-      values.width = across;
-      values.height = across / ratio;
-      values.left = clamp(x - values.width / 2, 0, size[0] - values.width);
-      values.top = clamp(y - values.height / 2, 0, size[1] - values.height);
-    }
-    cropped(values, size, name);
-  }
-  if (kind === "resize") {
-    values.width = clamp(whole(values.width), 1, LARGEST);
-    values.height = clamp(whole(values.height), 1, LARGEST);
-    if (name === "width" || name === "height") values.by = name;
-    if (values.lock) keepRatio(values, size);
-  }
-  if (kind === "watermark" && values.mark) {
-    values.width = clamp(whole(values.width), 1, LARGEST);
-    values.height = clamp(whole(values.height), 1, LARGEST);
-    values.by = name === "height" ? "height" : "width";
-    if (values.lock) keepRatio(values, [values.mark.width, values.mark.height]);
-    values.left = clamp(whole(values.left), -2 * LARGEST, 2 * LARGEST);
-    values.top = clamp(whole(values.top), -2 * LARGEST, 2 * LARGEST);
-  }
-};
-
-const keepRatio = (values, [width, height]) => {
-  if (values.by === "height") values.width = clamp(whole((values.height * width) / height), 1, LARGEST);
-  else values.height = clamp(whole((values.width * height) / width), 1, LARGEST);
-};
-
-const valueOf = (control) => {
-  if (control.type === "checkbox") return control.checked;
-  if (control.type !== "number" && control.type !== "range") return control.value;
-  if (control.value === "" || !Number.isFinite(control.valueAsNumber)) return null;
-  const value = clamp(
-    control.valueAsNumber,
-    control.min === "" ? -Infinity : Number(control.min),
-    control.max === "" ? Infinity : Number(control.max),
-  );
-  return control.step === "1" ? whole(value) : value;
-};
-
 chain.addEventListener("input", ({ target }) => {
   const step = chosen();
   const name = target.dataset.for ?? target.name;
   const value = step && name ? valueOf(target) : null;
   if (value === null) return;
-  apply(step, name, value);
+  apply(step, name, value, sizeBefore(step));
   changed();
 });
 
 chain.addEventListener("change", ({ target }) => {
-  target.blur === undefined || fillAgain(target);
+  fillAgain(target);
   commit();
 });
 // A number that was typed beyond its bounds is shown as it counts.
@@ -407,7 +262,6 @@ const focusOn = (step, selector) => {
   if (item) $(selector, item)?.focus();
 };
 
-const { Sortable } = await import(root.dataset.sortable);
 Sortable.create(chain, {
   handle: ".grip",
   forceFallback: true, // by pointer: the same on every screen
@@ -461,29 +315,22 @@ const soon = () => {
   timer = setTimeout(ask, WAIT);
 };
 
-const post = (path, body, options = {}) =>
-  fetch(`${url}${path}${query}`, {
-    method: "POST",
-    body: JSON.stringify(body),
-    ...options,
-    headers: { "Content-Type": "application/json", Accept: "application/json", ...options.headers },
-  });
-
 const ask = async () => {
   const body = { operations: operations(), shown: seen(), side: side() };
   const wanted = JSON.stringify(body);
-  if (wanted === shown && !Object.keys(problems).length) return;
   asking?.abort();
+  asking = null;
+  if (wanted === shown) return canvas.removeAttribute("aria-busy");
   const mine = (asking = new AbortController());
   canvas.setAttribute("aria-busy", "true");
   try {
-    const answer = await post("/preview", body, { signal: mine.signal });
+    const answer = await server.post("/preview", body, { signal: mine.signal });
     if (answer.ok) await show(answer, mine);
     else refuse(await answer.json().catch(() => ({})), answer);
     if (answer.ok) shown = wanted;
   } catch (error) {
     if (mine.signal.aborted) return;
-    refuse({ error: "The server can't be reached. What you see is the last preview." });
+    refuse({ error: saysOf(error, "What you see is the last preview.") });
   }
   if (asking === mine) {
     asking = null;
@@ -518,7 +365,7 @@ const draw = (source) => {
   canvas.style.setProperty("--across", `${width}px`);
   picture.alt = `${image.name}, after ${seen()} of ${state.steps.length} steps`;
   if (last && last !== source) URL.revokeObjectURL(last);
-  place();
+  handles.place();
   const final = sizes.at(-1);
   $("[data-size]").textContent = `${final[0].toLocaleString("en")} × ${final[1].toLocaleString("en")} pixels`;
   const step = chosen();
@@ -538,6 +385,7 @@ const note = (errors) => {
 
 const refuse = (body, answer) => {
   problems = {};
+  shown = "";
   note(body.errors ?? []);
   describe();
   const nowhere = !Object.keys(problems).length;
@@ -554,7 +402,8 @@ const say = (text) => line("[data-problem]", text);
 
 const compare = $("[data-do=compare]", document);
 const withoutSteps = () => {
-  original ??= post("/preview", { operations: [], side: side() })
+  original ??= server
+    .post("/preview", { operations: [], side: side() })
     .then((answer) => (answer.ok ? answer.blob() : Promise.reject(new Error(answer.status))))
     .then((blob) => URL.createObjectURL(blob))
     .catch(() => (original = null));
@@ -585,139 +434,20 @@ compare.addEventListener("contextmenu", (event) => event.preventDefault());
 
 // ── handles on the picture ───────────────────────────────────────────────────────────────────────
 
-const CORNERS = {
-  "top left": [-1, -1], top: [0, -1], "top right": [1, -1], right: [1, 0],
-  "bottom right": [1, 1], bottom: [0, 1], "bottom left": [-1, 1], left: [-1, 0],
-};
-const SINGLE = { "bottom right": [1, 1] };
-
-// How many pixels of the true picture one pixel of the screen is.
-const scale = () => {
-  const [width] = sizes[Math.min(seen(), sizes.length - 1)];
-  return width / (picture.getBoundingClientRect().width || 1);
-};
-
-const frame = document.createElement("div");
-frame.className = "frame";
-const body = document.createElement("button");
-body.type = "button";
-body.className = "body";
-frame.append(body);
-const handles = Object.entries(CORNERS).map(([name, [x, y]]) => {
-  const handle = document.createElement("button");
-  handle.type = "button";
-  handle.className = `handle x${x} y${y}`;
-  handle.dataset.x = x;
-  handle.dataset.y = y;
-  handle.setAttribute("aria-label", `Move the ${name} ${x && y ? "corner" : "edge"}`);
-  frame.append(handle);
-  return [name, handle];
-});
-overlay.append(frame);
-
-const framed = () => {
+const subject = () => {
   const step = chosen();
   const can = step?.on && (step.kind === "crop" || (step.kind === "watermark" && step.values.mark));
-  return can ? step : null;
+  return can ? { step, size: sizes[Math.min(seen(), sizes.length - 1)] } : null;
 };
 
-const place = () => {
-  const step = framed();
-  overlay.hidden = !step || picture.hidden;
-  if (overlay.hidden) return;
-  const [width, height] = sizes[Math.min(seen(), sizes.length - 1)];
-  const { values, kind } = step;
-  frame.classList.toggle("crop", kind === "crop");
-  body.setAttribute("aria-label", kind === "crop" ? "Move the crop" : "Move the watermark");
-  for (const [name, handle] of handles) handle.hidden = kind !== "crop" && !SINGLE[name];
-  const set = (side, share) => frame.style.setProperty(side, `${100 * share}%`);
-  set("left", values.left / width);
-  set("top", values.top / height);
-  set("width", values.width / width);
-  set("height", values.height / height);
-};
-
-// Move the frame (x = y = 0) or one of its sides by so many pixels of the true picture.
-const drag = (step, start, x, y, across, down) => {
-  const { values, kind } = step;
-  const [width, height] = sizeBefore(step);
-  if (kind === "watermark") {
-    if (!x && !y) Object.assign(values, { left: whole(start.left + across), top: whole(start.top + down) });
-    else {
-      values.height = whole(Math.max(1, start.height + down));
-      apply(step, "width", Math.max(1, start.width + across));
-    }
-    return;
-  }
-  if (!x && !y) {
-    values.left = clamp(whole(start.left + across), 0, width - start.width);
-    values.top = clamp(whole(start.top + down), 0, height - start.height);
-    return;
-  }
-  let left = start.left;
-  let top = start.top;
-  let right = left + start.width;
-  let bottom = top + start.height;
-  if (x < 0) left = clamp(left + across, 0, right - 1);
-  if (x > 0) right = clamp(right + across, left + 1, width);
-  if (y < 0) top = clamp(top + down, 0, bottom - 1);
-  if (y > 0) bottom = clamp(bottom + down, top + 1, height);
-  const ratio = ratioOf(values.ratio);
-  if (ratio) {
-    // The side that was not moved follows; the opposite corner stays.
-    let wide = right - left;
-    if (!x || (y && (bottom - top) * ratio > wide)) wide = (bottom - top) * ratio;
-    const roomX = x < 0 ? right : width - left;
-    const roomY = y < 0 ? bottom : height - top;
-    wide = Math.max(1, Math.min(wide, roomX, roomY * ratio));
-    if (x < 0) left = right - wide;
-    else right = left + wide;
-    if (y < 0) top = bottom - wide / ratio;
-    else bottom = top + wide / ratio;
-  }
-  values.left = clamp(whole(left), 0, width - 1);
-  values.top = clamp(whole(top), 0, height - 1);
-  values.width = clamp(whole(right) - values.left, 1, width - values.left);
-  values.height = clamp(whole(bottom) - values.top, 1, height - values.top);
-};
-
-overlay.addEventListener("pointerdown", (event) => {
-  const grip = event.target.closest("button");
-  const step = framed();
-  if (!grip || !step || event.button) return;
-  event.preventDefault();
-  grip.focus({ preventScroll: true });
-  grip.setPointerCapture(event.pointerId);
-  const start = { ...step.values };
-  const factor = scale();
-  const [x, y] = [Number(grip.dataset.x ?? 0), Number(grip.dataset.y ?? 0)];
-  const move = (moved) => {
-    drag(step, start, x, y, (moved.clientX - event.clientX) * factor, (moved.clientY - event.clientY) * factor);
-    fill();
-    place();
-    if (step.kind === "watermark") changed();
-  };
-  const end = () => {
-    grip.removeEventListener("pointermove", move);
-    commit();
-  };
-  grip.addEventListener("pointermove", move);
-  grip.addEventListener("lostpointercapture", end, { once: true });
+const handles = new Handles(overlay, picture, {
+  subject,
+  move: (step, ...by) => {
+    drag(step, ...by, sizeBefore(step));
+    changed();
+  },
+  done: commit,
 });
-
-const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-overlay.addEventListener("keydown", (event) => {
-  const arrow = ARROWS[event.key];
-  const step = framed();
-  if (!arrow || !step || event.ctrlKey || event.metaKey || event.altKey) return;
-  event.preventDefault();
-  const { x = 0, y = 0 } = event.target.dataset;
-  const by = event.shiftKey ? 10 : 1;
-  drag(step, { ...step.values }, Number(x), Number(y), arrow[0] * by, arrow[1] * by);
-  changed();
-});
-overlay.addEventListener("keyup", ({ key }) => ARROWS[key] && commit());
-new ResizeObserver(place).observe(canvas);
 
 // ── the picture of a watermark ───────────────────────────────────────────────────────────────────
 
@@ -734,14 +464,10 @@ const choosePicture = () => {
 
 const look = async () => {
   const mine = ++looking;
-  const asked = new URLSearchParams(query);
-  asked.set("q", search.value);
   const said = $("[data-choice-note]", dialog);
   try {
-    const answer = await fetch(`${url}/pictures?${asked}`, { headers: { Accept: "application/json" } });
-    const found = await answer.json();
+    const found = await server.pictures(search.value);
     if (mine !== looking) return;
-    if (!answer.ok) throw new Error(found.error);
     said.textContent = found.length ? "" : "No other picture is called that. Upload one to the library first.";
     choice.replaceChildren(...found.map(entry));
   } catch (error) {
@@ -768,16 +494,7 @@ const choose = (mark) => {
   dialog.close();
   const step = chosen();
   if (step?.kind !== "watermark") return;
-  const [width, height] = sizeBefore(step);
-  const { values } = step;
-  values.mark = mark;
-  // A quarter of the width, in the lower right corner.
-  values.by = "width";
-  values.width = clamp(whole(Math.min(width / 4, (height / 4) * (mark.width / mark.height))), 1, LARGEST);
-  keepRatio(values, [mark.width, mark.height]);
-  const margin = whole(Math.min(width, height) / 40);
-  values.left = width - values.width - margin;
-  values.top = height - values.height - margin;
+  settle(step.values, mark, sizeBefore(step));
   commit();
   focusOn(step, "[data-pick]");
 };
@@ -791,34 +508,18 @@ search.addEventListener("keydown", (event) => event.key === "Enter" && event.pre
 
 // ── saving ───────────────────────────────────────────────────────────────────────────────────────
 
-// The same body is sent under the same key until it has been saved, so that a repetition after a
-// lost connection finds the image that the first attempt made.
-const keyFor = (text) => {
-  const name = `${STORED} key`;
-  const last = JSON.parse(sessionStorage.getItem(name) ?? "{}");
-  if (last.text === text) return last.key;
-  const key = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
-  sessionStorage.setItem(name, JSON.stringify({ text, key }));
-  return key;
-};
-
 const make = async (path, body, problem, button, follow) => {
   line(problem, null);
   button.disabled = true;
   button.setAttribute("aria-busy", "true");
   try {
-    const key = keyFor(path + JSON.stringify(body));
-    const answer = await post(path, body, { headers: { "Idempotency-Key": key } });
-    const made = await answer.json().catch(() => ({}));
-    if (answer.ok) {
-      sessionStorage.removeItem(`${STORED} key`);
-      return follow(made);
-    }
+    const made = await server.make(path, body);
+    if (made.ok) return follow(made);
     note(made.errors ?? []);
     describe();
     line(problem, made.error ?? "It was not saved. Try again.");
-  } catch {
-    line(problem, "The server can't be reached. Nothing is lost: try again.");
+  } catch (error) {
+    line(problem, saysOf(error, "Nothing is lost: try again."));
   }
   button.disabled = false;
   button.removeAttribute("aria-busy");
@@ -833,7 +534,7 @@ saving.addEventListener("submit", (event) => {
     return;
   }
   make("", { name, operations: operations() }, "[data-save-problem]", $("button", saving), (made) => {
-    sessionStorage.removeItem(STORED);
+    memory.set("chain", null);
     location.assign(made.url);
   });
 });
@@ -848,29 +549,11 @@ background.addEventListener("click", () => {
 
 // ── the same as a request ────────────────────────────────────────────────────────────────────────
 
-const KEY = query ? "YOUR_TEST_KEY" : "YOUR_API_KEY";
-const python = (value) =>
-  JSON.stringify(value, null, 2).replaceAll(/(: |\[\n? *)(true|false|null)\b/g, (_, before, word) =>
-    before + { true: "True", false: "False", null: "None" }[word],
-  );
-const WRITTEN = {
-  curl: (address, body) =>
-    `curl ${address} \\\n  -H "Authorization: Bearer ${KEY}" \\\n  -H "Content-Type: application/json" \\\n` +
-    `  -d '${JSON.stringify(body, null, 2).replaceAll("'", "'\\''")}'`,
-  python: (address, body) =>
-    `import requests\n\nimage = requests.post(\n    "${address}",\n` +
-    `    headers={"Authorization": "Bearer ${KEY}"},\n    json=${python(body).replaceAll("\n", "\n    ")},\n).json()`,
-  javascript: (address, body) =>
-    `const answer = await fetch("${address}", {\n  method: "POST",\n  headers: {\n` +
-    `    "Authorization": "Bearer ${KEY}",\n    "Content-Type": "application/json",\n  },\n` +
-    `  body: JSON.stringify(${JSON.stringify(body, null, 2).replaceAll("\n", "\n  ")}),\n});\n` +
-    "const image = await answer.json();",
-};
-
 const writeCode = () => {
   const language = $("[name=language]:checked").value;
   const address = `${site}/v1/images/${image.id}/transform`;
-  const text = WRITTEN[language](address, { operations: operations() });
+  const key = query ? "YOUR_TEST_KEY" : "YOUR_API_KEY";
+  const text = written(language, address, { operations: operations() }, key);
   $(".as-code pre").textContent = text;
   $(".as-code [data-copy]").dataset.copy = text;
 };

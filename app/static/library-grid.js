@@ -38,7 +38,7 @@ export class Grid extends EventTarget {
     this.order = order;
     for (const tile of this.live()) tile.remove();
     this.#above = [];
-    this.#below = rows;
+    this.#below = rows.map((row) => ({ ...row, held: false }));
     this.#space();
   }
 
@@ -55,14 +55,44 @@ export class Grid extends EventTarget {
     return tile?.isConnected ? tile : null;
   }
 
-  append(tiles) {
+  // More tiles at the end. The last row stays out of the page while more will come, since they would
+  // move its tiles.
+  append(tiles, isMore) {
     const known = new Set(this.order);
     const added = tiles.filter((tile) => !known.has(tile.dataset.id));
     for (const tile of added) this.#kept.set(tile.dataset.id, tile);
+    const held = this.#held();
     this.order.push(...added.map((tile) => tile.dataset.id));
-    if (this.#below.length) this.#below.push({ count: added.length, height: 0 });
-    else this.#list.querySelector(":scope > .after").before(...added);
+    if (held.length || !this.#below.length) {
+      this.#below = [];
+      this.#list.querySelector(":scope > .after").before(...held, ...added);
+      this.#space();
+      this.hold(isMore);
+    } else {
+      this.#release();
+      this.#below.push({ count: added.length, height: 0 });
+    }
     this.#changed();
+  }
+
+  hold(isMore) {
+    const rows = this.#measured();
+    if (!isMore || this.#below.length || rows.length < 3) return;
+    const last = rows.at(-1);
+    for (const tile of this.live().slice(-last.count)) tile.remove();
+    this.#below = [{ ...last, held: true }];
+    this.#space();
+  }
+
+  // The tiles of the row that waits, if all that is after the page is that row.
+  #held() {
+    const [row, ...others] = this.#below;
+    const ids = row?.held && !others.length ? this.order.slice(-row.count) : [];
+    return ids.every((id) => this.#kept.has(id)) ? ids.map((id) => this.#kept.get(id)) : [];
+  }
+
+  #release() {
+    for (const row of this.#below) row.held = false;
   }
 
   // Put tiles where they belong: each has its place among all ids.
@@ -116,6 +146,7 @@ export class Grid extends EventTarget {
     const place = this.order.indexOf(id);
     if (place < 0) return null;
     if (!this.tile(id)) {
+      this.#release();
       let start = 0;
       let top = this.#top();
       for (const row of this.#rows()) {
@@ -167,6 +198,7 @@ export class Grid extends EventTarget {
     const width = this.#list?.clientWidth ?? 0;
     if (!width || width === this.#width) return;
     for (const row of [...this.#above, ...this.#below]) row.height *= this.#width / width;
+    this.#release();
     this.#width = width;
     if (this.#above.length || this.#below.length) this.#space();
     this.#soon();
@@ -193,7 +225,7 @@ export class Grid extends EventTarget {
     let [from, to, place] = [null, 0, 0];
     let top = this.#top();
     for (const row of rows) {
-      if (top + row.height >= low && top <= high) {
+      if (!row.held && top + row.height >= low && top <= high) {
         from ??= place;
         to = place + row.count;
       }
@@ -206,7 +238,8 @@ export class Grid extends EventTarget {
   // Bring the page to what it should hold. Only one at a time: another scroll asks again.
   async #arrange() {
     if (!this.#list || this.#busy) return;
-    if (this.order.length <= FEW && !this.#above.length && !this.#below.length) return;
+    const out = [...this.#above, ...this.#below].some((row) => !row.held);
+    if (this.order.length <= FEW && !out) return;
     this.#busy = true;
     try {
       for (let turn = 0; turn < 8; turn += 1) {

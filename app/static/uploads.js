@@ -63,6 +63,7 @@ const nameOf = ({ name, pasted, lastModified }) => {
 };
 
 const filesIn = async (entry) => {
+  if (LEFT_BY_SYSTEMS.test(entry.name)) return [];
   if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
   const reader = entry.createReader();
   const found = [];
@@ -196,7 +197,7 @@ const show = (item) => {
   link.hidden = !older;
   if (older) {
     link.href = `${assets}${older.id}${query}`;
-    link.textContent = `Same file as ${older.name}`;
+    link.textContent = older.name === item.asset.name ? "Already in the library" : `Same file as ${older.name}`;
   }
   const offered = {
     pause: ["waiting", "sending"].includes(state),

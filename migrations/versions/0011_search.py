@@ -18,7 +18,7 @@ from app.services.library import folding  # what it writes must be what the appl
 revision = "0011"
 down_revision = "0010"
 
-BATCH = 5_000
+BATCH = 10_000
 INDEXES = {
     "content": ["content"],
     "name": ["sort_name", "id"],

@@ -522,6 +522,26 @@ def test_changes_hold_and_what_is_left_out_stays(client: ApiClient, acme: Accoun
     )
 
 
+def test_names_and_tags_are_composed_and_found_as_people_type_them(
+    client: ApiClient, acme: Account
+) -> None:
+    asset = upload(
+        client, acme.key, name="Du\u0308rer, Łódź.jpg", tags=["Dog", "a, b", "dog", "DÖG"]
+    )
+    assert (asset["name"], asset["tags"]) == ("Dürer, Łódź.jpg", ["Dog", "a, b"])
+    url = f"/api/v1/assets/{asset['id']}"
+    tags = ["Cafe\u0301", "a, b", "CAFÉ"]
+    changed = client.patch(url, headers=bearer(acme.key), json={"tags": tags}).json
+    assert changed == {**asset, "tags": ["Café", "a, b"]}
+    for query, found in (
+        ("q=lodz%20DURER", 1), ("q=du%CC%88rer", 1), ("q=durer,%20lodz", 1), ("q=dog", 0),
+        ("q=cafe%20lodz", 1), ("q=%25", 0), ("q=_", 0), ("tags=cafe", 1), ("tags=Dog", 0),
+        ("tags=a,b", 0), ("tags=%22A,%20b%22&tags=caf%C3%A9", 1), ("kind=jpg,png&q=durer", 1),
+    ):  # fmt: skip
+        listed = client.get(f"/api/v1/assets?{query}", headers=bearer(acme.key)).json
+        assert (listed["total"], len(listed["items"])) == (found, found), query
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [

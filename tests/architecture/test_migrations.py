@@ -337,7 +337,12 @@ def test_searched_texts_are_those_that_the_application_would_write(
                 facets = Counter({"all": len(texts)})
                 for number, (name, original_name, tags) in enumerate(texts):
                     key = f"{org}_{number}"
-                    about = {"id": key, "org_id": org, "storage_key": key, "name": name}
+                    about: dict[str, object] = {
+                        "id": key,
+                        "org_id": org,
+                        "storage_key": key,
+                        "name": name,
+                    }
                     about |= {"original_name": original_name, "tags": tags, "kind": "jpeg"}
                     row = row_of(old["assets"], media_type="IMAGE", **about)
                     connection.execute(old["assets"].insert().values(row))
@@ -351,8 +356,8 @@ def test_searched_texts_are_those_that_the_application_would_write(
         upgrade()
         check()
         with transaction("org_1", "live") as session:
-            found = {asset.id: asset for asset in session.scalars(select(Asset))}
-            for asset in found.values():
+            migrated = {asset.id: asset for asset in session.scalars(select(Asset))}
+            for asset in migrated.values():
                 before = (
                     asset.name,
                     asset.original_name,
@@ -363,19 +368,19 @@ def test_searched_texts_are_those_that_the_application_would_write(
                 assets.set_texts(asset)
                 after = (asset.name, asset.original_name, asset.tags, asset.sort_name, asset.search)
                 assert before == after
-            assert found["org_1_0"].name == "Dürer 2.JPG"
-            assert found["org_1_0"].tags == ["Beach", "Straße"]
-            counted = Counter(facet for one in found.values() for facet in facets_of(one))
-            kept = {row.facet: row.count for row in session.scalars(select(AssetCount))}
-            assert kept == {name: n for name, n in counted.items() if name != "type:IMAGE"}
-            for chosen, ids in (
+            assert migrated["org_1_0"].name == "Dürer 2.JPG"
+            assert migrated["org_1_0"].tags == ["Beach", "Straße"]
+            expected = Counter(facet for one in migrated.values() for facet in facets_of(one))
+            stored = {row.facet: row.count for row in session.scalars(select(AssetCount))}
+            assert stored == {name: n for name, n in expected.items() if name != "type:IMAGE"}
+            for wanted, ids in (
                 (Filter(q="durer jpg"), ["org_1_0"]),
                 (Filter(q="lodz"), ["org_1_3", "org_1_1"]),
                 (Filter(tags=("Beach",)), ["org_1_0", "org_1_1"]),
                 (Filter(tags=("łódź", "DÉJÀ VU")), ["org_1_3"]),
                 (Filter(kinds=("jpeg",)), ["org_1_3", "org_1_2", "org_1_0", "org_1_1"]),
             ):
-                page = page_of(session, chosen, Sort.NAME, 50)
+                page = page_of(session, wanted, Sort.NAME, 50)
                 assert [asset.id for asset in page.assets] == ids
             assets.change(session, "org_1_2", {"name": "renamed quetzal"})
             assert page_of(session, Filter(q="quetzal"), Sort.NAME, 50).total == 1

@@ -340,6 +340,10 @@ def call_all_by(name: str, app: Flask, account: Account, user_id: str) -> None:
         session.change(update(ApiKey).where(ApiKey.org_id == account.org_id).values(name=name))
         store(session, [make_asset(f"asset_{uuid4().hex[:24]}", name, original_name=name)])
         session.add(models.AllowedHost(host=name))
+        collection = make_collection(f"col_{uuid4().hex[:24]}")
+        collection.name = name
+        session.add(collection)
+        presets.save(session, name, Transform(), NOON)
         actor = models.Actor(models.ActorKind.USER, user_id, name)
         audit.record(session, actor, name, {name: name}, {name: [name]}, NOON)
 

@@ -134,6 +134,15 @@ def test_the_tree_counts_what_lies_in_each(app: Flask, acme: Account) -> None:
     assert (found.nodes[a].assets, found.nodes[b].assets, found.assets) == (2, 0, 3)
 
 
+def test_names_are_in_the_order_in_which_people_count(
+    app: Flask, acme: Account, member: ApiClient
+) -> None:
+    for name in ("Roll 10", "roll 2", "Émile", "Zoo", "eden"):
+        create(member, acme, name)
+    names = [node.name for node in tree(app, acme).inside(None)]
+    assert names == ["eden", "Émile", "roll 2", "Roll 10", "Zoo"]
+
+
 def test_deleting_keeps_the_images(app: Flask, acme: Account, member: ApiClient) -> None:
     made = create(member, acme, "Autumn")
     with app.app_context(), transaction(acme.org_id, Mode.LIVE) as session:

@@ -150,6 +150,21 @@ def test_a_form_that_is_sent_twice_makes_one_export(
     assert len(exports(app, acme)) == 1
 
 
+def test_going_back_to_a_form_makes_another_export_on_request(
+    app: Flask, acme: Account, member: ApiClient
+) -> None:
+    fill(app, acme)
+    form = member.get(f"{home(acme)}/new")
+    start(member, acme, form)
+    told = start(member, acme, form, quality="61")
+    assert told.status_code == 409
+    assert "This form has started an export already" in text_of(told)
+    fresh = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', text_of(told)))
+    assert post(member, home(acme), **{**fresh, **OWN, "quality": "61"}).status_code == 303
+    qualities = {Config.from_json(one.config).transform.quality for one in exports(app, acme)}
+    assert qualities == {60, 61}
+
+
 def test_a_preset_says_what_is_done(app: Flask, acme: Account, member: ApiClient) -> None:
     fill(app, acme)
     with app.app_context(), transaction(acme.org_id, Mode.LIVE) as session:

@@ -121,9 +121,11 @@ def test_a_new_one_begins_with_the_organization_s_preferences(
     assert '<option value="avif" selected>' in form
 
 
+@on_both_databases
 def test_it_tells_which_exports_were_asked_for_with_it(
-    app: Flask, acme: Account, member: ApiClient
+    app: Flask, acme: Account, sign_in: SignInMaker
 ) -> None:
+    member = sign_in(acme, Role.MEMBER)
     post(member, home(acme), **HERO)
     preset = id_of(app, acme, "hero")
     for preset_id in (preset, preset, None):

@@ -8,11 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import undefer
 
 from app.errors import BadRequest
-from app.imaging import Transform
 from app.models import Asset, Export, MediaType
-from app.services.accounts.principal import Principal
 from app.services.exports.export_jobs import MAX_ASSETS
-from app.services.library import assets, kept_renditions, listing
+from app.services.library import assets, listing
 from app.services.library.listing import Filter, Sort
 from app.tenancy import TenantSession
 
@@ -59,16 +57,6 @@ def of_export(session: TenantSession, export_id: str) -> list[str]:
     wanted = select(Export).where(Export.id == export_id).options(undefer(Export.asset_ids))
     export = session.scalar(wanted)
     return export.asset_ids if export else []
-
-
-def count_missing(
-    session: TenantSession, principal: Principal, choice: Choice, transform: Transform
-) -> int:
-    """How many images the export would render and count; the others are there already."""
-    return sum(
-        kept_renditions.count_missing(session, principal, part, transform)
-        for part in assets.batches(choice.images)
-    )
 
 
 def _check_number(number: int) -> None:

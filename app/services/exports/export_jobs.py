@@ -62,11 +62,12 @@ def create(
     has this ``export_id``, which a form may bring along.
 
     Raises NotFound naming unknown assets, QuotaExceeded, RateLimited if too many exports are
-    unfinished.
+    unfinished, Conflict if another export has this id.
     """
-    if earlier := session.scalar(
-        select(Export).where(Export.id == (export_id or idempotency.result_of(session, request)))
-    ):
+    known = export_id or idempotency.result_of(session, request)
+    if earlier := session.scalar(select(Export).where(Export.id == known)):
+        if export_id and not _is_same(session, earlier, asset_ids, config):
+            raise Conflict("This form has started an export already, of other images or settings.")
         return earlier
     exports.check(session, principal, asset_ids, config, now)
     _check_unfinished(session)
@@ -89,6 +90,13 @@ def create(
     )
     idempotency.remember(session, request, export_id)
     return get(session, export_id)
+
+
+def _is_same(
+    session: TenantSession, export: Export, asset_ids: Sequence[str], config: Config
+) -> bool:
+    ids = session.scalar(select(Export.asset_ids).where(Export.id == export.id))
+    return ids == list(asset_ids) and Config.from_json(export.config) == config
 
 
 def _check_unfinished(session: TenantSession) -> None:

@@ -111,11 +111,18 @@ def check(
             f"{len(gone)} of the assets do not exist in this workspace: {', '.join(gone[:10])}.",
             errors=[f"assetIds: '{asset_id}' does not exist" for asset_id in gone[:100]],
         )
-    needed = sum(
-        kept_renditions.count_missing(session, principal, part, config.transform)
-        for part in assets.batches(asset_ids)
-    )
+    needed = count_missing(session, principal, asset_ids, config.transform)
     limits.check(session, principal, needed, now)
+
+
+def count_missing(
+    session: TenantSession, principal: Principal, asset_ids: Sequence[str], transform: Transform
+) -> int:
+    """How many images an export has to render, each content once; the others are there already."""
+    contents: set[str] = set()
+    for part in assets.batches(asset_ids):
+        contents |= kept_renditions.missing(session, principal, part, transform)
+    return len(contents)
 
 
 def zip_of(

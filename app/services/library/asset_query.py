@@ -32,6 +32,9 @@ from app.tenancy import TenantSession
 
 MAX_COUNTED = 10_000
 """Matches are counted up to this number; a larger total is not exact."""
+TEXT_MATCHES_PER_COUNTED = 2
+"""SQLite's text index is used up to so many times ``MAX_COUNTED`` entries. Reading that many assets
+by their number takes no longer than reading the library until as many matches are found."""
 INDEXED_LETTERS = 3
 """The text indexes know runs of three letters, so they find nothing shorter."""
 KINDS = "kinds"
@@ -76,12 +79,12 @@ def select_matching(
 
     They are read through the index of ``lead``. If it ``walks``, the reader wants them in the order
     of ``field`` and stops early; ``lead`` is in that order. With ``by_text`` SQLite uses its text
-    index instead, up to ``MAX_COUNTED`` entries of it; PostgreSQL may use its own.
+    index instead, which ``may_use_text_index`` has found to be short; PostgreSQL may use its own.
     """
     dialect = session.get_bind().dialect.name
     words = [_contains(dialect, word) for word in chosen.words]
     if by_text and dialect == "sqlite":
-        found = _text_matches(_indexed(chosen), MAX_COUNTED)
+        found = _text_matches(_indexed(chosen), TEXT_MATCHES_PER_COUNTED * MAX_COUNTED)
         statement = _of_assets(SORT_COLUMNS[field]).join(
             found, literal_column("assets.rowid") == found.c.number
         )
@@ -130,7 +133,7 @@ def may_use_text_index(session: TenantSession, chosen: Filter, instead_of: int) 
         return False
     if session.get_bind().dialect.name == "postgresql":
         return True
-    most = min(instead_of, MAX_COUNTED)
+    most = min(instead_of, TEXT_MATCHES_PER_COUNTED * MAX_COUNTED)
     matches = session.scalar(select(func.count()).select_from(_text_matches(indexed, most)))
     return matches is not None and matches < most
 

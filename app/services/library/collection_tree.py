@@ -2,17 +2,21 @@
 
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sqlalchemy import func, literal, select
 
 from app.models import AssetCount, Collection
 from app.services.library import facet_counts
+from app.services.library.folding import sort_name
 from app.tenancy import TenantSession
 
 WHOLE = 300
 """Trees of up to this many collections are listed at once; of larger ones, what is open."""
 SIBLINGS = 200
 """How many collections of one parent are listed at once."""
+
+_sort_name = lru_cache(maxsize=20_000)(sort_name)
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Tree:
-    """All collections of a workspace. ``children`` lists those of each parent by name; None is the
-    parent of the topmost. ``assets`` are all of the workspace, with and without a collection."""
+    """All collections of a workspace. ``children`` lists those of each parent by name, as people
+    count; None is the parent of the topmost. ``assets`` are all of the workspace, with and without
+    a collection."""
 
     nodes: dict[str, Node]
     children: dict[str | None, list[Node]]
@@ -129,7 +134,7 @@ def read(session: TenantSession) -> Tree:
     for _, _, parent_id, _, _ in rows:
         numbers[parent_id] = numbers.get(parent_id, 0) + 1
     children: dict[str | None, list[Node]] = {}
-    for row in sorted(rows, key=lambda row: (row.name.casefold(), row.id)):
+    for row in sorted(rows, key=lambda row: (_sort_name(row.name), row.id)):
         node = Node(*row, numbers.get(row.id, 0))
         children.setdefault(node.parent_id, []).append(node)
     nodes = {node.id: node for siblings in children.values() for node in siblings}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select
+from sqlalchemy import ColumnElement, and_, delete, or_, select
 
 from app.imaging import Transform
 from app.models import Asset, Kept, MediaType, Rendition
@@ -17,10 +17,10 @@ ORPHANED_AFTER = timedelta(hours=1)
 """After this time the holder of a claim is surely dead and no other request has taken it over."""
 
 
-def count_missing(
+def missing(
     session: TenantSession, principal: Principal, asset_ids: Sequence[str], transform: Transform
-) -> int:
-    """How many images an export of these assets has to render: the contents without a ready
+) -> set[str]:
+    """What an export of these assets has to render: the contents of images without a ready
     rendition."""
     transform_key = principal.watermarked_for_test(transform).canonical()
     ready = select(Rendition.id).where(
@@ -28,14 +28,16 @@ def count_missing(
         Rendition.transform_key == transform_key,
         Rendition.ready,
     )
-    return (
-        session.scalar(
-            select(func.count(Asset.content.distinct())).where(
-                Asset.id.in_(asset_ids), Asset.media_type == MediaType.IMAGE, ~ready.exists()
-            )
-        )
-        or 0
+    wanted = select(Asset.content).where(
+        Asset.id.in_(asset_ids), Asset.media_type == MediaType.IMAGE, ~ready.exists()
     )
+    return set(session.scalars(wanted.distinct()))
+
+
+def count_missing(
+    session: TenantSession, principal: Principal, asset_ids: Sequence[str], transform: Transform
+) -> int:
+    return len(missing(session, principal, asset_ids, transform))
 
 
 def remove_all(session: TenantSession, contents: Iterable[str]) -> None:

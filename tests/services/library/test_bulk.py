@@ -50,7 +50,9 @@ def fill(account: Account, had: list[tuple[list[str], str | None]]) -> tuple[lis
         session.add_all(make_collection(f"col_{own}_{name}") for name in "ab")
         session.flush()
         made = [
-            make_asset(f"ast_{own}_{number}", tags=tags, collection_id=place and f"col_{own}_{place}")
+            make_asset(
+                f"ast_{own}_{number}", tags=tags, collection_id=place and f"col_{own}_{place}"
+            )
             for number, (tags, place) in enumerate(had)
         ]
         ids = [asset.id for asset in made]
