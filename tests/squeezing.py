@@ -1,6 +1,7 @@
 """Files sent to the playground, as its page sends them."""
 
 from io import BytesIO
+from typing import Any
 
 from werkzeug.datastructures import FileStorage
 
@@ -15,7 +16,7 @@ def squeeze(
     path: str,
     data: bytes,
     name: str = "photo.jpg",
-    headers: dict[str, str] | None = None,
+    headers: Any = None,
     **fields: str,
 ) -> Answer:
     form = multipart([("file", FileStorage(BytesIO(data), name)), *fields.items()])

@@ -79,6 +79,9 @@ def small_chain(
         after = operation.size(*whole)
         if isinstance(operation, Resize):
             factor = min(1.0, most / max(after))
+            if not (operation.width and operation.height):
+                # Both sides, as the other follows from a ratio that rounding has changed.
+                operation = Resize(*after)
         elif max(after) * factor > on_the_way:
             factor = on_the_way / max(after)
             across, down = times(*whole, factor)

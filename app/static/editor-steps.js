@@ -73,6 +73,30 @@ export const KINDS = {
 };
 const angleOf = (v) => whole(((((v.quarter * 90 + v.fine) % 360) + 360) % 360) * 10) / 10;
 
+// As Python rounds: halves to the even one.
+const rounded = (value) => {
+  const down = Math.floor(value);
+  if (value - down === 0.5) return Math.max(1, down % 2 ? down + 1 : down);
+  return Math.max(1, Math.round(value));
+};
+
+// The size in pixels that a step makes of one, before the server has told it.
+export const sizeAfter = ({ kind, values }, [width, height]) => {
+  if (kind === "crop") return [values.width, values.height];
+  if (kind === "resize") {
+    if (!values.lock) return [values.width, values.height];
+    const scale = values.by === "height" ? values.height / height : values.width / width;
+    const size = [rounded(width * scale), rounded(height * scale)];
+    size[values.by === "height" ? 1 : 0] = values[values.by];
+    return size;
+  }
+  if (kind !== "rotate") return [width, height];
+  if (!values.fine) return values.quarter % 2 ? [height, width] : [width, height];
+  const turn = (angleOf(values) * Math.PI) / 180;
+  const [cos, sin] = [Math.abs(Math.cos(turn)), Math.abs(Math.sin(turn))];
+  return [Math.ceil(width * cos + height * sin - 1e-6), Math.ceil(width * sin + height * cos - 1e-6)];
+};
+
 const ratioOf = ({ ratio: text, original }) => {
   if (text === "free") return null;
   if (text === "original") return original;

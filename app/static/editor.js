@@ -8,7 +8,7 @@ const parts = ["steps", "handles", "requests", "code", "sortable"];
 const [steps, { Handles }, { Memory, Server, saysOf }, { written }, { Sortable }] = await Promise.all(
   parts.map((name) => import(root.dataset[name])),
 );
-const { KINDS, TITLES, apply, clamp, drag, settle, valueOf } = steps;
+const { KINDS, TITLES, apply, clamp, drag, settle, sizeAfter, valueOf } = steps;
 const memory = new Memory(`editor ${image.id}`);
 const server = new Server(root.dataset, memory);
 const WAIT = 120; // milliseconds after the last change
@@ -29,7 +29,8 @@ const state = { steps: [], chosen: null, ...memory.get("chain") };
 if (!Array.isArray(state.steps) || state.steps.some(({ kind }) => !KINDS[kind])) state.steps = [];
 const past = [];
 const future = [];
-let sizes = [[image.width, image.height]]; // before the first operation that is on, and after each
+// Before the first operation that is on, and after each, as the server last told them.
+let sizes = [[image.width, image.height]];
 let problems = {}; // number of the step → sentence
 
 const active = () => state.steps.filter((step) => step.on && operationOf(step));
@@ -39,10 +40,14 @@ const operationOf = (step) => {
 };
 const operations = () => active().map(operationOf);
 const chosen = () => state.steps.find((step) => step.id === state.chosen);
-// The size of the picture that a step gets.
+// The size of the picture that a step gets; without one, of what comes of all.
 const sizeBefore = (step) => {
-  const before = state.steps.slice(0, state.steps.indexOf(step)).filter((one) => active().includes(one));
-  return sizes[Math.min(before.length, sizes.length - 1)];
+  const on = active();
+  const number = step ? state.steps.indexOf(step) : state.steps.length;
+  return state.steps
+    .slice(0, number)
+    .filter((one) => on.includes(one))
+    .reduce((size, one) => sizeAfter(one, size), [image.width, image.height]);
 };
 const snapshot = () => JSON.stringify(state.steps);
 let kept = snapshot();
@@ -83,7 +88,7 @@ const add = (kind) => {
     return;
   }
   const step = { id: `${Date.now()}-${state.steps.length}`, kind, on: true };
-  state.steps.push({ ...step, values: KINDS[kind].first(sizes.at(-1), image.width / image.height) });
+  state.steps.push({ ...step, values: KINDS[kind].first(sizeBefore(), image.width / image.height) });
   state.chosen = step.id;
   render();
   commit();

@@ -38,7 +38,7 @@ export class Grid extends EventTarget {
     this.order = order;
     for (const tile of this.live()) tile.remove();
     this.#above = [];
-    this.#below = rows;
+    this.#below = rows.map((row) => ({ ...row, held: false }));
     this.#space();
   }
 
@@ -61,11 +61,11 @@ export class Grid extends EventTarget {
     const known = new Set(this.order);
     const added = tiles.filter((tile) => !known.has(tile.dataset.id));
     for (const tile of added) this.#kept.set(tile.dataset.id, tile);
-    const held = this.#below.length === 1 && this.#below[0].held ? this.order.slice(-this.#below[0].count) : [];
+    const held = this.#held();
     this.order.push(...added.map((tile) => tile.dataset.id));
     if (held.length || !this.#below.length) {
       this.#below = [];
-      this.#list.querySelector(":scope > .after").before(...held.map((id) => this.#kept.get(id)), ...added);
+      this.#list.querySelector(":scope > .after").before(...held, ...added);
       this.#space();
       this.hold(isMore);
     } else {
@@ -82,6 +82,13 @@ export class Grid extends EventTarget {
     for (const tile of this.live().slice(-last.count)) tile.remove();
     this.#below = [{ ...last, held: true }];
     this.#space();
+  }
+
+  // The tiles of the row that waits, if all that is after the page is that row.
+  #held() {
+    const [row, ...others] = this.#below;
+    const ids = row?.held && !others.length ? this.order.slice(-row.count) : [];
+    return ids.every((id) => this.#kept.has(id)) ? ids.map((id) => this.#kept.get(id)) : [];
   }
 
   #release() {

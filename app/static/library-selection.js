@@ -268,8 +268,9 @@ export class Selection {
     try {
       await this.#send("trash/restore", removed.map(({ id }) => id));
       const kept = removed.filter(({ tile }) => tile);
-      if (this.grid.order.length) this.grid.insert(kept);
-      this.#changed(kept.length < removed.length);
+      const isEmpty = !this.grid.order.length;
+      if (!isEmpty) this.grid.insert(kept);
+      this.#changed(isEmpty || kept.length < removed.length);
       this.page.announce(`${images(removed.length)} restored`);
     } catch (problem) {
       this.page.announce(problem.message);

@@ -56,11 +56,20 @@ const show = async (address, how) => {
     if (document.activeElement !== $("#q")) $("#q").value = wanted.searchParams.get("q") ?? "";
     $("#said").textContent = $("#count").textContent;
     forgetFresh();
+    markCollection(wanted.searchParams.get("collectionId") ?? "");
     adopt();
   } catch (problem) {
     if (problem.name === "AbortError") return;
     $("#results").removeAttribute("aria-busy");
     announce("The library does not answer just now. Try it again.");
+  }
+};
+
+// The tree beside the list shows which collection it is of.
+const markCollection = (id) => {
+  for (const link of document.querySelectorAll("#collections .line > .to")) {
+    if (link.parentElement.dataset.id === id) link.setAttribute("aria-current", "true");
+    else link.removeAttribute("aria-current");
   }
 };
 
@@ -128,6 +137,8 @@ addEventListener("popstate", () => {
 
 // More ------------------------------------------------------------------------------------------
 
+const theEnd = () => Object.assign(document.createElement("p"), { className: "quiet", textContent: "That’s all." });
+
 let loading = null;
 const more = async () => {
   const link = $("#more");
@@ -138,7 +149,7 @@ const more = async () => {
     const page = parsed(await read(path("tiles", new URL(link.href).search)));
     if (!link.isConnected) return; // another list by now
     const next = page.querySelector("#more");
-    link.replaceWith(next ?? "");
+    link.replaceWith(next ?? theEnd());
     grid.append(tilesOf(page), Boolean(next));
     watch();
   } catch {
@@ -229,7 +240,7 @@ const comeBack = () => {
   const left = how === "back_forward" && JSON.parse(sessionStorage.getItem("library") ?? "null");
   if (!left || left.address !== location.href || left.order.length <= grid.order.length) return;
   grid.restore(left);
-  $("#more")?.replaceWith(parsed(left.more).body.firstChild ?? "");
+  $("#more")?.replaceWith(parsed(left.more).body.firstChild ?? theEnd());
   scrollTo({ top: left.scroll, behavior: "instant" });
 };
 

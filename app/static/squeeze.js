@@ -122,7 +122,7 @@ const make = (file) => {
     const button = target.closest("[data-act]");
     if (button) acts[button.dataset.act](item);
     else if (target.closest(".look")) {
-      look(item).then(() => one(".viewer").scrollIntoView({ block: "nearest", behavior: calm.matches ? "auto" : "smooth" }));
+      look(item).then(() => one(".lens").scrollIntoView({ block: "nearest", behavior: calm.matches ? "auto" : "smooth" }));
     }
   });
   draw(item);
@@ -317,7 +317,7 @@ const look = async (item) => {
   for (const other of items) one(".look", other.card).setAttribute("aria-pressed", String(other === item));
   const [{ Viewer }, before] = await Promise.all([import(viewer), originalOf(item).catch(() => null)]);
   if (chosen !== item || !item.result) return;
-  stage ??= new Viewer(one(".viewer"));
+  stage ??= new Viewer(one(".lens"));
   const { blob, width, height } = item.result;
   const old = shownUrls;
   shownUrls = [URL.createObjectURL(before ?? blob), URL.createObjectURL(blob)];

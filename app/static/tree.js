@@ -317,7 +317,29 @@ if (mayChange) {
   });
 }
 
+// The library shows other lists without a new page: the chosen collection follows its address.
+const follow = () => {
+  const chosen = new URLSearchParams(location.search).get("collectionId") ?? "";
+  if (chosen === root.dataset.chosen) return;
+  root.dataset.chosen = chosen;
+  root.querySelector(".tree [aria-current]")?.removeAttribute("aria-current");
+  const line = lineOf(chosen);
+  if (!line || line.hidden) return refresh().catch(() => {});
+  line.querySelector(".to").setAttribute("aria-current", "true");
+  const name = line.dataset.name ?? "All images";
+  root.querySelector(".drawer-button button").lastChild.textContent = name;
+};
+const results = document.getElementById("results")?.parentElement;
+if (results) new MutationObserver(follow).observe(results, { childList: true });
+
+// Images were added, moved or deleted: the numbers are others, of many at once only at the end.
+let counting = 0;
+const recount = () => {
+  clearTimeout(counting);
+  counting = setTimeout(() => refresh().catch(() => {}), 600);
+};
+document.addEventListener("assets-moved", recount);
+document.addEventListener("asset-added", recount);
+
 prepare();
 reopen(remembered()).catch(() => {});
-// Images were moved, added or deleted: the numbers are others.
-document.addEventListener("assets-moved", () => refresh().catch(() => {}));

@@ -76,13 +76,13 @@ def size_of(name: str) -> int:
 
 
 @lru_cache
-def sha256_of(name: str) -> str:
-    """In hexadecimal. Raises NotFound."""
-    return sha256(_content(name)).hexdigest()
-
-
 def _digest(name: str) -> str:
     return sha256_of(name)[:12]
+
+
+def sha256_of(name: str) -> str:
+    """The file's SHA-256, in hexadecimal. Raises NotFound."""
+    return sha256(_content(name)).hexdigest()
 
 
 @lru_cache

@@ -94,6 +94,12 @@ def test_the_tree_by_menu_drag_and_keyboard(tab: Page, service: Service) -> None
     tab.wait_for_url(re.compile(r"collectionId=col_"))
     expect(line(tab, "Products").locator(".to")).to_have_attribute("aria-current", "true")
 
+    tab.locator("#results a[data-part]").filter(has_text="Products").first.click()
+    chosen = tab.locator('.tree [aria-current="true"]')
+    expect(chosen).to_contain_text("All images")
+    tab.go_back()
+    expect(chosen).to_contain_text("Products")
+
     dialog = choose(tab, "Autumn", "Delete")
     expect(dialog).to_contain_text("1 collection lies in it. Move or delete that one first.")
     tab.keyboard.press("Escape")

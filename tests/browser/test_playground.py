@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Download, Locator, Page, Route, expect
+from playwright.sync_api import Browser, Download, FilePayload, Locator, Page, Route, expect
 
 from tests.browser.audit import AXE, SCREENS, audit
 from tests.conftest import CORPUS, Service, wait_until
@@ -71,7 +71,7 @@ def some_of_every_format() -> list[Path]:
     return chosen[:30]
 
 
-def file(name: str, data: bytes) -> dict[str, Any]:
+def file(name: str, data: bytes) -> FilePayload:
     return {"name": name, "mimeType": "", "buffer": data}
 
 
@@ -263,7 +263,7 @@ def test_a_file_is_cancelled_retried_and_refused_on_its_card(
             assert width == wide
     tab.get_by_role("button", name="Clear").click()
     expect(tab.locator(".result")).to_have_count(0)
-    expect(tab.locator(".viewer")).to_be_hidden()
+    expect(tab.locator(".lens")).to_be_hidden()
 
 
 def test_pictures_are_dropped_and_pasted(tab: Page, home: str) -> None:
@@ -300,14 +300,14 @@ def test_everybody_s_pages(tab: Page, home: str) -> None:
     tab.get_by_role("button", name="Try a sample").click()
     expect(cards(tab, "done")).to_contain_text("lake.jpg")
     expect(tab.locator("[data-left]")).to_have_text("3")
-    expect(tab.locator(".viewer")).to_be_visible()
+    expect(tab.locator(".lens")).to_be_visible()
 
 
 def test_without_scripts_a_file_is_downloaded(browser: Browser, service: Service) -> None:
     context = browser.new_context(base_url=service.url, java_script_enabled=False)
     page = context.new_page()
     page.goto("/squeeze")
-    page.get_by_label("A picture").set_input_files([file("a.png", encoded("PNG", 40, 30))])
+    page.get_by_label("A picture").set_input_files(file("a.png", encoded("PNG", 40, 30)))
     page.get_by_text("WebP", exact=True).click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Compress and download").click()

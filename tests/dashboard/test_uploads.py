@@ -42,6 +42,9 @@ class Uploader:
         slot: dict[str, Any] = answer.json["uploads"][0]
         return slot
 
+    def library(self) -> str:
+        return self.browser.get(f"{self.path.removesuffix('/uploads')}{self.query}").text
+
     def put(self, url: str, data: bytes, **headers: str) -> int:
         return self.browser.put(urlsplit(url).path, data=data, headers=headers).status_code
 
@@ -327,4 +330,7 @@ def test_viewers_and_plans_without_a_workspace_upload_nothing(
     ):
         for path in STEPS:
             assert refused.ask(path).json["code"] == code
-    assert Uploader(sign_in(free), free, "?mode=test").upload()["id"]
+        assert 'id="upload"' not in refused.library()
+    in_test = Uploader(sign_in(free), free, "?mode=test")
+    assert in_test.upload()["id"]
+    assert 'data-query="?mode=test"' in in_test.library()

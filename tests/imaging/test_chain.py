@@ -111,16 +111,17 @@ def test_a_small_chain_fits_and_tells_the_true_size(
     for operation in chain:
         whole = operation.size(*whole)
     assert (got.width, got.height) == whole
+    slack = 3 * len(chain)  # each turn rounds up, from sides that were rounded
     across, down = small
     for operation in got.operations:
         if isinstance(operation, Crop):
             assert operation.right <= across
             assert operation.bottom <= down
         across, down = operation.size(across, down)
-        assert max(across, down) <= MOST + 3
+        assert max(across, down) <= MOST + slack
     assert max(across, down) <= MOST
-    assert across <= whole[0] + 1
-    assert down <= whole[1] + 1
+    assert across <= whole[0] + slack
+    assert down <= whole[1] + slack
 
 
 @pytest.fixture
