@@ -263,6 +263,17 @@ document.addEventListener("htmx:sendError", () => {
   document.dispatchEvent(new CustomEvent("announce", { detail: "The server can't be reached. Nothing was changed." }));
 });
 
+// The code stays open in the language that was chosen.
+let opened = null;
+document.addEventListener("htmx:beforeSwap", () => {
+  opened = [...document.querySelectorAll(".snippet[open] > summary")].map((one) => one.textContent);
+});
+document.addEventListener("htmx:afterSwap", () => {
+  for (const one of document.querySelectorAll(".snippet")) {
+    one.open = opened?.length ? opened.includes(one.querySelector("summary").textContent) : one.open;
+  }
+});
+
 let focused = null;
 document.addEventListener("htmx:beforeRequest", ({ detail }) => {
   focused = detail.elt.matches(".tag-form, .tag-list form")
