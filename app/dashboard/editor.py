@@ -14,7 +14,6 @@ from werkzeug.wrappers import Response
 
 from app.dashboard.frame import page_of
 from app.errors import AppError, BadRequest
-from app.imaging.model_files import missing_for_background
 from app.models import Asset, MediaType
 from app.services.accounts.permissions import Action
 from app.services.library import assets, images, listing, previews
@@ -54,7 +53,7 @@ def show(slug: str, asset_id: str) -> Answer | Response:
     return page_of(
         "dashboard/library/editor.html",
         image=asset,
-        has_model=missing_for_background(container().settings.weights) is None,
+        has_model=image_making.finds_subjects(),
         site=container().settings.site,
         max_side=MAX_SIDE,
     )

@@ -90,6 +90,11 @@ def image_of_operations(image_id: str, name: str | None, asked: Sequence[AskedOp
         )
 
 
+def finds_subjects() -> bool:
+    """Return whether this server can remove backgrounds."""
+    return missing_for_background(container().settings.weights) is None
+
+
 def image_without_background(image_id: str, name: str | None) -> Asset:
     """Make a PNG of another image in which everything but its subject is transparent. Raises
     NotFound, NotConfigured, and as ``create_image.from_image``."""
