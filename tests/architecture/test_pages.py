@@ -31,55 +31,55 @@ from tests.pictures import add_picture
 from tests.team import add_invitation, add_member
 
 SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
-Maker = Callable[[Flask, Account], dict[str, str]]
+Maker = Callable[[Flask, Account, Mode], dict[str, str]]
 
 
-def a_member(app: Flask, account: Account) -> dict[str, str]:
+def a_member(app: Flask, account: Account, _mode: Mode) -> dict[str, str]:
     return {"user_id": add_member(app, account)}
 
 
-def an_invitation(app: Flask, account: Account) -> dict[str, str]:
+def an_invitation(app: Flask, account: Account, _mode: Mode) -> dict[str, str]:
     return {"invitation_id": add_invitation(app, account)}
 
 
-def a_key(app: Flask, account: Account) -> dict[str, str]:
+def a_key(app: Flask, account: Account, _mode: Mode) -> dict[str, str]:
     with app.app_context(), transaction() as session:
         found = session.scalar(select(ApiKey.id).where(ApiKey.org_id == account.org_id).limit(1))
     return {"key_id": str(found)}
 
 
-def a_collection(app: Flask, account: Account) -> dict[str, str]:
+def a_collection(app: Flask, account: Account, mode: Mode) -> dict[str, str]:
     collection = make_collection(new_id("col", NOON))
-    with app.app_context(), transaction(account.org_id, Mode.LIVE) as session:
+    with app.app_context(), transaction(account.org_id, mode) as session:
         session.add(collection)
     return {"collection_id": collection.id}
 
 
-def a_preset(app: Flask, account: Account) -> dict[str, str]:
-    with app.app_context(), transaction(account.org_id, Mode.LIVE) as session:
+def a_preset(app: Flask, account: Account, mode: Mode) -> dict[str, str]:
+    with app.app_context(), transaction(account.org_id, mode) as session:
         preset, _ = presets.save(session, new_id("name", NOON), Transform(), NOON)
     return {"preset_id": preset.id}
 
 
-def an_asset(app: Flask, account: Account) -> dict[str, str]:
-    return {"asset_id": add_picture(app, account)}
+def an_asset(app: Flask, account: Account, mode: Mode) -> dict[str, str]:
+    return {"asset_id": add_picture(app, account, mode=mode)}
 
 
-def an_export(app: Flask, account: Account) -> dict[str, str]:
-    return {"export_id": add_export(app, account)}
+def an_export(app: Flask, account: Account, mode: Mode) -> dict[str, str]:
+    return {"export_id": add_export(app, account, mode)}
 
 
-def an_image(app: Flask, account: Account) -> dict[str, str]:
+def an_image(app: Flask, account: Account, mode: Mode) -> dict[str, str]:
     """Its file is nowhere."""
     image = make_asset(new_id("image", NOON))
-    with app.app_context(), transaction(account.org_id, Mode.LIVE) as session:
+    with app.app_context(), transaction(account.org_id, mode) as session:
         session.add(image)
     return {"asset_id": image.id}
 
 
-def a_tile(app: Flask, account: Account) -> dict[str, str]:
+def a_tile(app: Flask, account: Account, mode: Mode) -> dict[str, str]:
     asset = make_asset(f"asset_{uuid4().hex[:24]}")
-    with app.app_context(), transaction(account.org_id, Mode.LIVE) as session:
+    with app.app_context(), transaction(account.org_id, mode) as session:
         library_assets.add(session, asset, library_assets.Label(asset.name))
     return {"asset_id": asset.id}
 
@@ -125,6 +125,9 @@ SAMPLES: dict[str, Maker] = {
     "dashboard.library.tile": a_tile,
 }
 """Endpoint → how to make in an organization what the ids in its path name, beside the slug."""
+OF_BOTH_MODES = ("dashboard.keys.", "dashboard.team.")
+"""Pages of what an organization has once, not once for live and once for test data."""
+QUERIES = {Mode.LIVE: "", Mode.TEST: "?mode=test"}
 
 
 def a_new_email(client: ApiClient) -> dict[str, str]:
@@ -220,7 +223,7 @@ def test_things_of_another_organization_are_not_there(
     for rule, method in pages(app, Member):
         if rule.endpoint not in SAMPLES:
             continue
-        theirs = SAMPLES[rule.endpoint](app, globex)
+        theirs = SAMPLES[rule.endpoint](app, globex, Mode.LIVE)
         invented = {name: f"{value[:-5]}zzzzz" for name, value in theirs.items()}
         hidden = (*theirs.values(), *invented.values())
         refusal = without(
@@ -231,6 +234,31 @@ def test_things_of_another_organization_are_not_there(
         assert without(answer, *hidden) == refusal, f"{method} {rule}"
         own = call(their_owner, method, path_of(app, rule, slug=globex.slug, **theirs))
         assert own.status_code != 404, f"{method} {rule}"
+
+
+@pytest.mark.parametrize(("made", "asked"), [(Mode.LIVE, Mode.TEST), (Mode.TEST, Mode.LIVE)])
+def test_things_of_the_other_mode_are_not_there(
+    app: Flask, acme: Account, sign_in: SignIn, made: Mode, asked: Mode
+) -> None:
+    """Byte for byte as for what never was."""
+    owner, seen = sign_in(acme, Role.OWNER), 0
+    for rule, method in pages(app, Member):
+        if rule.endpoint not in SAMPLES or rule.endpoint.startswith(OF_BOTH_MODES):
+            continue
+        ids = SAMPLES[rule.endpoint](app, acme, made)
+        invented = {name: f"{value[:-5]}zzzzz" for name, value in ids.items()}
+        answers = [
+            without(
+                call(owner, method, path_of(app, rule, slug=acme.slug, **some) + QUERIES[asked]),
+                *ids.values(),
+                *invented.values(),
+            )
+            for some in (ids, invented)
+        ]
+        assert answers[0] == answers[1], f"{method} {rule}"
+        assert answers[0][0] == 404, f"{method} {rule}"
+        seen += 1
+    assert seen > 20
 
 
 def test_things_of_another_person_are_not_there(app: Flask, acme: Account, sign_in: SignIn) -> None:
@@ -319,7 +347,7 @@ def test_pages_are_framed_by_nobody_kept_by_nobody_and_run_our_scripts_only(
     for kind in (Visitor, User, Member):
         for rule, method in pages(app, kind):
             client = sign_in(acme, Role.OWNER)
-            ids = SAMPLES[rule.endpoint](app, acme) if rule.endpoint in SAMPLES else {}
+            ids = SAMPLES[rule.endpoint](app, acme, Mode.LIVE) if rule.endpoint in SAMPLES else {}
             ids |= PERSONAL[rule.endpoint](client) if rule.endpoint in PERSONAL else {}
             answer = call(client, method, path_of(app, rule, slug=acme.slug, **ids))
             policy = directives(answer)
@@ -353,7 +381,7 @@ def test_names_run_nothing_on_any_page(app: Flask, acme: Account, sign_in: SignI
     call_all_by(ATTACK, app, acme, owner.user_id)
     for rule, method in pages(app, Member):
         if method == "GET":
-            ids = SAMPLES[rule.endpoint](app, acme) if rule.endpoint in SAMPLES else {}
+            ids = SAMPLES[rule.endpoint](app, acme, Mode.LIVE) if rule.endpoint in SAMPLES else {}
             page = owner.get(path_of(app, rule, slug=acme.slug, **ids))
             if page.mimetype == "text/html":
                 assert "<img src=x" not in page.text, f"{method} {rule}"

@@ -132,8 +132,20 @@ def test_an_original_is_shown_to_whom_it_was_compressed_for(
         (member, path, PICTURE, ticket),
         (other, path, tiff, ticket),
         (sign_in(globex), f"{home(globex)}/original", tiff, ticket),
+        (member, f"{path}?mode=test", tiff, ticket),
     ):
         assert squeeze(whose, where, data, ticket=with_ticket).status_code == 404
+
+
+def test_what_was_compressed_as_test_data_is_shown_stamped_only(
+    acme: Account, member: ApiClient
+) -> None:
+    """Test data is free: its ticket must not open the way without the watermark."""
+    stamped = squeeze(member, f"{home(acme)}?mode=test", PICTURE)
+    ticket = stamped.headers["X-Original-Ticket"]
+    path = f"{home(acme)}/original"
+    assert squeeze(member, f"{path}?mode=test", PICTURE, ticket=ticket).status_code == 200
+    assert squeeze(member, path, PICTURE, ticket=ticket).status_code == 404
 
 
 def test_the_page_says_what_it_costs(
