@@ -93,7 +93,7 @@ def main() -> int:
         server = stack.enter_context(postgresql_server(folder))
         databases = _databases(stack, folder, server, redis_url, options.assets)
         for database, app in databases.items():
-            empty, large = _organization(app, "empty"), _organization(app, "large")
+            empty, large = organization(app, "empty"), organization(app, "large")
             _fill(app, large)
             tell(f"{database} is filled")
             timings = _measure(app, empty, large, options.rounds)
@@ -135,7 +135,7 @@ class Owned:
     token: str
 
 
-def _organization(app: Flask, size: str) -> Owned:
+def organization(app: Flask, size: str) -> Owned:
     """Make an owner, and an organization or, for the large one, give them the filled library's."""
     now = datetime.now(UTC)
     with app.app_context(), transaction() as session:
@@ -213,7 +213,7 @@ def _measure(app: Flask, empty: Owned, large: Owned, rounds: int) -> list[Timing
 def _rounds(
     app: Flask, path: str, empty: Owned, large: Owned, rounds: int
 ) -> tuple[list[tuple[float, float]], int]:
-    clients = [(_client(app, one), path.format(slug=one.slug)) for one in (empty, large)]
+    clients = [(client_of(app, one), path.format(slug=one.slug)) for one in (empty, large)]
     for client, own in clients:
         _timed(client, own)
     with app.app_context(), _counted() as statements:
@@ -242,7 +242,7 @@ def _deep(app: Flask, large: Owned) -> str:
     return f"{LIBRARY}/tiles?cursor={found.next_cursor}"
 
 
-def _client(app: Flask, owned: Owned) -> FlaskClient:
+def client_of(app: Flask, owned: Owned) -> FlaskClient:
     client = app.test_client()
     with client.session_transaction() as session:
         session["_user_id"] = owned.token

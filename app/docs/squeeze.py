@@ -8,6 +8,7 @@ from flask import Blueprint, Response
 
 from app.extensions import transaction
 from app.services.accounts import memberships
+from app.services.accounts.permissions import Action, may
 from app.services.compress import compress_uncharged
 from app.web import one_picture, sessions, static_files, visitors
 from app.web.admission import before_body
@@ -83,11 +84,12 @@ def _counted(digest: str) -> Iterator[None]:
 
 
 def _own_playground() -> str | None:
-    """The playground of an organization that the visitor belongs to, where larger files count as
-    its plan says."""
+    """The playground of an organization whose images the visitor may change, where larger files
+    count as its plan says."""
     person = sessions.signed_in_person()
     if person is None:
         return None
     with transaction() as session:
         organizations = memberships.organizations_of(session, person.user_id)
-    return f"/dashboard/{organizations[0].slug}/playground" if organizations else None
+    own = [one for one in organizations if may(one.role, Action.CHANGE_IMAGES)]
+    return f"/dashboard/{own[0].slug}/playground" if own else None

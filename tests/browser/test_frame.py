@@ -10,6 +10,7 @@ from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader
 from playwright.sync_api import Page, Route, expect
 
 from app.dashboard.frame import ORGANIZATION_PAGES, Entry, Frame, Group
+from app.models import Role
 from app.services.accounts.memberships import Belonging
 from app.services.accounts.sign_ins import Person
 from app.services.billing.notices import Notice
@@ -63,8 +64,8 @@ def a_frame(clock: Clock) -> Frame:
         second_factor_at=None,
     )
     organizations = [
-        Belonging("org_1", "Nordlicht Studio", "nordlicht"),
-        Belonging("org_2", "W" * 255, "long"),
+        Belonging("org_1", "Nordlicht Studio", "nordlicht", Role.OWNER),
+        Belonging("org_2", "W" * 255, "long", Role.VIEWER),
     ]
     navigation = [
         Group(

@@ -10,12 +10,20 @@ from sqlalchemy import delete
 from werkzeug.exceptions import HTTPException
 
 from app.extensions import transaction
-from app.models import ApiKey, Role
+from app.imaging import Transform
+from app.models import ApiKey, Mode, Role, new_id
 from app.services.accounts.permissions import may
+from app.services.exports import presets
+from app.services.library import trash
 from app.web.requirements import Member
+from tests.actors import A_KEY
 from tests.client import ApiClient
+from tests.clock import NOON
 from tests.conftest import Account, KeyMaker, SignIn
+from tests.exports import add_export
+from tests.library import make_collection
 from tests.people import visitor_of
+from tests.pictures import add_picture
 from tests.team import add_invitation, add_member
 
 pytestmark = pytest.mark.slow
@@ -84,6 +92,20 @@ def misled(app: Flask, forms: set[str], role: Role | None) -> list[str]:
     return found
 
 
+def fill_library(app: Flask, account: Account) -> None:
+    """A picture in a collection, a published one, one in the trash; a preset, an export."""
+    collection = make_collection(new_id("col", NOON))
+    with app.app_context(), transaction(account.org_id, Mode.LIVE) as session:
+        session.add(collection)
+        presets.save(session, "hero", Transform(), NOON)
+    add_picture(app, account, tags=["sea"], collection_id=collection.id)
+    add_picture(app, account, public_token="shown")
+    add_export(app, account)
+    gone = add_picture(app, account)
+    with app.app_context(), transaction(account.org_id, Mode.LIVE) as session:
+        trash.put(session, A_KEY, [gone], NOON)
+
+
 @pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize("is_new", [True, False])
 def test_what_members_are_offered_is_there(
@@ -96,6 +118,7 @@ def test_what_members_are_offered_is_there(
         add_member(app, acme, Role.ADMIN, "Ada Byron")
         add_invitation(app, acme)
         make_key(acme)
+        fill_library(app, acme)
     problems, forms = crawl(sign_in(acme, role), acme.home, "/account")
     assert not problems + misled(app, forms, role)
 

@@ -5,27 +5,31 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from app.models import Membership, Organization
+from app.models import Membership, Organization, Role
 from app.tenancy import TenantSession
 
 
 @dataclass(frozen=True)
 class Belonging:
-    """An organization as its members' switcher shows it. ``delete_at`` is set while it is being
-    deleted."""
+    """An organization as its members' switcher shows it, and the person's role in it.
+    ``delete_at`` is set while it is being deleted."""
 
     id: str
     name: str
     slug: str
+    role: Role
     delete_at: datetime | None = None
 
 
 def organizations_of(session: TenantSession, user_id: str) -> list[Belonging]:
     """The organizations of a person, by name."""
     rows = session.execute(
-        select(Organization.id, Organization.name, Organization.slug, Organization.delete_at)
+        select(
+            Organization.id, Organization.name, Organization.slug, Membership.role,
+            Organization.delete_at,
+        )
         .join(Membership, Membership.org_id == Organization.id)
         .where(Membership.user_id == user_id, Organization.slug.is_not(None))
         .order_by(Organization.name, Organization.id)
-    )
-    return [Belonging(row.id, row.name, row.slug, row.delete_at) for row in rows]
+    )  # fmt: skip
+    return [Belonging(row.id, row.name, row.slug, Role(row.role), row.delete_at) for row in rows]
