@@ -184,7 +184,7 @@ def complete(slug: str) -> tuple[str, int]:
 @blueprint.post("/cancel")
 @requires(WRITE)
 def cancel(slug: str) -> tuple[str, int]:
-    part_uploads.cancel(principal(), _body(Key).own, container().storage)
+    part_uploads.cancel(principal(), _body(Key).own, container().storage, now())
     return "", 204
 
 

@@ -4,6 +4,7 @@ import pytest
 from flask import Flask
 
 from app.models import Role
+from app.services import idempotency
 from tests.client import ApiClient, bearer
 from tests.conftest import Account, AccountMaker, SignIn
 from tests.images import encoded, opened
@@ -58,6 +59,17 @@ def test_a_request_whose_answer_was_lost_is_repeated_and_counts_once(
     assert again.data == first.data
     for name in ("X-Image-Width", "X-Original-Ticket", "Content-Disposition"):
         assert again.headers[name] == first.headers[name]
+    assert used(client, acme) == 1
+
+
+def test_an_answer_too_large_to_keep_is_made_again_and_counts_once(
+    acme: Account, member: ApiClient, client: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "MAX_KEPT_BYTES", 10)
+    once = {"Idempotency-Key": "large"}
+    first, again = (squeeze(member, home(acme), PICTURE, headers=once) for _ in range(2))
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert again.data == first.data
     assert used(client, acme) == 1
 
 

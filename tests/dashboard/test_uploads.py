@@ -258,20 +258,39 @@ def test_ten_thousand_parts_are_enough_for_any_file(size: int, part: int, count:
     assert 0 < sizes[-1] <= part
 
 
-@pytest.mark.parametrize("large", [False, True])
-def test_a_cancelled_upload_gives_its_space_back(
-    request: pytest.FixtureRequest, app: Flask, uploader: Uploader, acme: Account, large: bool
+@pytest.mark.usefixtures("small_parts")
+def test_a_cancelled_upload_in_parts_gives_its_space_back(
+    app: Flask, uploader: Uploader, acme: Account
 ) -> None:
-    if large:
-        request.getfixturevalue("small_parts")
     key = uploader.begin()["storageKey"]
-    if large:
-        uploader.send_part(key, 1, chunks(DATA)[1])
+    uploader.send_part(key, 1, chunks(DATA)[1])
     assert used(app, acme) == len(DATA)
     for _ in range(2):
         assert uploader.ask("/cancel", storageKey=key).status_code == 204
     assert used(app, acme) == 0
     assert uploader.finalize(key).status_code == 404
+
+
+def test_a_cancelled_upload_keeps_its_space_as_long_as_its_url_takes_the_bytes(
+    app: Flask, make_account: AccountMaker, sign_in: SignIn, clock: Clock
+) -> None:
+    """Else whoever begins and cancels in turns would store more than the plan allows."""
+    account = make_account(storage_mb=1)
+    uploader, size = Uploader(sign_in(account), account), MEGABYTE // 2 + 1
+    slot = uploader.begin(size=size)
+    for _ in range(2):
+        assert uploader.ask("/cancel", storageKey=slot["storageKey"]).status_code == 204
+    assert uploader.put(slot["url"], bytes(size), **slot["headers"]) == 200
+    assert uploader.finalize(slot["storageKey"], size=size).status_code == 422
+    assert uploader.begin(size=size)["code"] == "quota_exceeded"
+    clock.advance(minutes=15)
+    swept(app, clock)
+    assert used(app, account) == 0
+    assert [page for page in app.extensions["lightwell"].storage.pages("incoming/") if page] == []
+    late = uploader.begin(size=size)["storageKey"]
+    clock.advance(minutes=20)
+    assert uploader.ask("/cancel", storageKey=late).status_code == 204
+    assert used(app, account) == 0
 
 
 def test_a_file_that_is_no_picture_is_refused_and_stays_refused(uploader: Uploader) -> None:

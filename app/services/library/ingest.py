@@ -177,6 +177,26 @@ def refuse(principal: Principal, upload: Upload, reason: str) -> None:
             discarded_objects.discard(session, objects(upload))
 
 
+def withdraw(principal: Principal, upload: Upload, now: datetime) -> None:
+    """Discard a file that its client gave up, unless a parallel attempt has made it an asset. It
+    may be repeated.
+
+    The row and its reserved bytes stay until its URL ends, which takes the bytes until then:
+    whoever begins and gives up in turns stores no more than the plan allows.
+    """
+    ends_at = upload.created_at + URL_LIFETIME
+    if now >= ends_at:
+        abandon(principal, upload)
+        return
+    with transaction(*principal.partition) as session:
+        if session.change(
+            update(Upload)
+            .where(Upload.id == upload.id, Upload.asset_id.is_(None))
+            .values(refused="it was cancelled", expires_at=ends_at - TRANSFER_GRACE)
+        ):
+            discarded_objects.discard(session, objects(upload))
+
+
 def abandon(principal: Principal, upload: Upload) -> None:
     """Delete an upload and discard its objects, unless a parallel attempt has made it an asset."""
     with transaction(*principal.partition) as session:

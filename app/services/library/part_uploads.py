@@ -149,16 +149,18 @@ def complete(principal: Principal, storage_key: str, storage: Storage) -> None:
         _require_whole(upload, storage)
 
 
-def cancel(principal: Principal, storage_key: str, storage: Storage) -> None:
-    """Abandon an upload, in parts or not, and release its bytes. It may be repeated, and does
-    nothing to an upload that has become an asset."""
+def cancel(principal: Principal, storage_key: str, storage: Storage, now: datetime) -> None:
+    """Abandon an upload, in parts or not. It may be repeated, and does nothing to an upload that
+    has become an asset. The bytes of one in parts are released at once, as its URLs end."""
     with transaction(*principal.partition) as session:
         upload = session.scalar(select(Upload).where(Upload.storage_key == storage_key))
     if upload is None or upload.asset_id:
         return
+    if not upload.multipart_id:
+        ingest.withdraw(principal, upload, now)
+        return
     ingest.abandon(principal, upload)
-    if upload.multipart_id:
-        storage.abort_parts(incoming(storage_key), upload.multipart_id)
+    storage.abort_parts(incoming(storage_key), upload.multipart_id)
 
 
 def _of(session: TenantSession, storage_key: str) -> Upload:
