@@ -1,6 +1,7 @@
 """Uploads in parts over real HTTP: S3's own, and ours for a folder, which promise the same."""
 
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -165,6 +166,33 @@ def test_parts_of_a_folder_are_joined_in_little_memory(make_local: Store, key: s
         tracemalloc.stop()
     assert storage.size(key) == 48 * 1024**2
     assert peak < 4 * 1024**2
+
+
+def test_many_who_complete_at_once_write_one_copy_at_a_time(make_local: Store, key: str) -> None:
+    """Else a large file would fill the disk as often as somebody asks."""
+    storage = make_local.storage
+    assert isinstance(storage, LocalStorage)
+    parts_id = storage.begin_parts(key, "image/jpeg")
+    for number in range(1, 9):
+        storage.put_part(key, parts_id, number, (bytes(1024**2) for _ in range(8)))
+    parts = storage.parts(key, parts_id)
+    unfinished = storage.root / ".unfinished"
+
+    def complete(_: int) -> bool:
+        try:
+            storage.complete_parts(key, parts_id, parts)
+        except FileNotFoundError:
+            return False
+        return True
+
+    most = 0
+    with ThreadPoolExecutor(8) as threads:
+        done = [threads.submit(complete, number) for number in range(8)]
+        while not all(one.done() for one in done):
+            most = max(most, len(list(unfinished.iterdir())))
+    assert [one.result() for one in done].count(True) == 1
+    assert most == 1
+    assert storage.size(key) == 64 * 1024**2
 
 
 def test_half_a_part_is_no_part(make_local: Store, key: str) -> None:

@@ -155,9 +155,10 @@ class LocalStorage:
         return self._parts.stored(key, parts_id)
 
     def complete_parts(self, key: str, parts_id: str, parts: Sequence[StoredPart]) -> None:
-        with self._replacing(self._path(key)) as unfinished, unfinished.open("xb") as file:
-            self._parts.copy(key, parts_id, parts, file)
-        self._parts.end(key, parts_id)
+        with self._parts.held(key, parts_id):
+            with self._replacing(self._path(key)) as unfinished, unfinished.open("xb") as file:
+                self._parts.copy(key, parts_id, parts, file)
+            self._parts.end(key, parts_id)
 
     def abort_parts(self, key: str, parts_id: str) -> None:
         self._parts.end(key, parts_id)

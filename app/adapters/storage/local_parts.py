@@ -5,12 +5,13 @@ and then renamed into that folder, so that it is whole or not there. All is on d
 goes on after a restart.
 """
 
+import fcntl
 import hashlib
 import os
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -49,6 +50,17 @@ class PartFolders:
         """Raises FileNotFoundError."""
         found = self.path(key, parts_id, number).stat()
         return StoredPart(number, *_size_and_etag(found))
+
+    @contextmanager
+    def held(self, key: str, parts_id: str) -> Iterator[None]:
+        """Hold the upload, so that many who complete it at once write one copy after the other, and
+        only the first writes any. Raises FileNotFoundError if it has ended."""
+        folder = os.open(self._folder(key, parts_id), os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     def copy(self, key: str, parts_id: str, parts: Sequence[StoredPart], target: BinaryIO) -> None:
         """Write the parts one after the other. Raises FileNotFoundError if one has changed."""
