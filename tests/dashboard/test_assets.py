@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from app.extensions import transaction
 from app.imaging import Format, Transform
-from app.models import Asset, AssetTag, Mode, Role, TrashedAsset, UsageCounter
+from app.models import Asset, AssetTag, Mode, Role, TrashedAsset, UsageCounter, new_id
 from app.services.exports import presets
 from tests.client import Answer, ApiClient
 from tests.clock import NOON
@@ -380,3 +380,20 @@ def test_hostile_names_stay_text(app: Flask, acme: Account, member: ApiClient, n
     part = send(member, path(acme, asset_id, "/label"), add="more")
     assert name in text_of(part)
     assert "<img src=x" not in part.text
+
+
+def test_collections_deep_in_each_other_are_listed_in_little(
+    app: Flask, acme: Account, member: ApiClient
+) -> None:
+    """Indented as deep as they lie, ten thousand would be a page of 150 MB."""
+    ids = [new_id("col", NOON) for _ in range(600)]
+    with app.app_context(), transaction(acme.org_id, Mode.LIVE) as session:
+        for above, collection_id in zip([None, *ids], ids, strict=False):
+            collection = make_collection(collection_id)
+            collection.parent_id = above
+            session.add(collection)
+            session.flush()
+    asset_id = add_picture(app, acme)
+    page = member.get(path(acme, asset_id))
+    assert ids[-1] in page.text
+    assert len(page.data) < 200_000

@@ -1,8 +1,10 @@
 """``/squeeze``: what everybody may try, and how much of it."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from flask import Flask
@@ -10,6 +12,8 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from app.errors import TrialOver
+from app.imaging import UnsupportedImage
 from app.web import visitors
 from app.web.admission import ADMISSION_KEY, Admission
 from dev.ports import free_port
@@ -87,6 +91,32 @@ def test_what_fails_costs_nothing(visitor: ApiClient) -> None:
     assert squeeze(visitor, "/squeeze", picture(1)[:400]).status_code == 422
     assert squeeze(visitor, "/squeeze", picture(1), quality="7").status_code == 400
     assert try_one(visitor, 1) == (200, "2")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_files_at_once_pass_the_limit_as_little_as_one_after_the_other(
+    app: Flask, visitor: ApiClient, fails: bool
+) -> None:
+    """A file holds its place while it is worked on; one that fails gives it back."""
+    tried = Barrier(5, timeout=30)
+
+    def send(number: int) -> bool:
+        with app.test_request_context("/squeeze", environ_base=visitor.environ_base):
+            try:
+                with visitors.counted(f"file {number}"):
+                    tried.wait()
+                    if fails:
+                        raise UnsupportedImage("no picture")
+            except TrialOver:
+                tried.wait()
+                return False
+            except UnsupportedImage:
+                pass
+            return True
+
+    with ThreadPoolExecutor(5) as threads:
+        assert [*threads.map(send, range(5))].count(True) == visitors.FILES_A_DAY
+    assert try_one(visitor, 1) == ((200, "2") if fails else (429, None))
 
 
 def test_our_own_sample_is_none_of_the_day_s_files(visitor: ApiClient) -> None:
