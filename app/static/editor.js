@@ -201,7 +201,7 @@ const limit = (step, controls) => {
       mark.dataset.id = values.mark.id;
       mark.src = values.mark.thumbnail;
     }
-    $("[data-mark-name]", controls).textContent = values.mark?.name ?? "No picture chosen.";
+    $("[data-mark-name]", controls).textContent = values.mark?.name ?? "No image chosen.";
   }
 };
 
@@ -473,7 +473,7 @@ const look = async () => {
   try {
     const found = await server.pictures(search.value);
     if (mine !== looking) return;
-    said.textContent = found.length ? "" : "No other picture is called that. Upload one to the library first.";
+    said.textContent = found.length ? "" : "No other image is called that. Upload one to the library first.";
     choice.replaceChildren(...found.map(entry));
   } catch (error) {
     if (mine === looking) said.textContent = error.message || "The list can't be loaded. Try again.";
