@@ -99,7 +99,7 @@ def fill_library(app: Flask, account: Account) -> None:
         session.add(collection)
         presets.save(session, "hero", Transform(), NOON)
     add_picture(app, account, tags=["sea"], collection_id=collection.id)
-    add_picture(app, account, public_token="shown")
+    add_picture(app, account, public_token=new_id("pub", NOON))
     add_export(app, account)
     gone = add_picture(app, account)
     with app.app_context(), transaction(account.org_id, Mode.LIVE) as session:
