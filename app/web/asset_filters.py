@@ -20,12 +20,12 @@ from werkzeug.datastructures import MultiDict
 from app.imaging.formats import Source
 from app.models import MediaType
 from app.services.library.cursor import MAX_CURSOR_LENGTH, Sort
+from app.services.library.labels import MAX_TAGS
 from app.services.library.listing import Filter
 from app.web.errors import invalid_request
 from app.web.forms import NULL_VALUES
 from app.web.schema import Id, Printable, Query, at_most
 
-MAX_TAGS = 50
 MAX_OFFSET = 1_000_000
 MAX_SIZE = 2**63 - 1
 ONE_TAG = re.compile(r'\s*"(?P<quoted>(?:[^"]|"")*)"\s*(?:,|\Z)|(?P<plain>[^,]*)(?:,|\Z)')

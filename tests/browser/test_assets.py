@@ -7,6 +7,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.audit import audit
+from tests.browser.door import sign_in
 from tests.conftest import Service
 from tests.images import encoded
 
@@ -20,16 +21,6 @@ def key(service: Service) -> str:
     service.flask("users", "create", EMAIL, "--password", PASSWORD)
     service.flask("orgs", "set-plan", EMAIL, "TEAM")
     return service.flask("keys", "create", EMAIL).split()[-1]
-
-
-def sign_in(page: Page) -> str:
-    """Returns the path of the organization's pages."""
-    page.goto("/login")
-    page.get_by_label("E-mail").fill(EMAIL)
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_role("main").get_by_role("button", name="Sign in", exact=True).click()
-    page.wait_for_url("**/dashboard/**")
-    return page.url.rstrip("/")
 
 
 def upload(page: Page, key: str, content: bytes, name: str = "hero.jpg") -> str:
@@ -51,7 +42,7 @@ def photo_with_place() -> bytes:
 
 
 def test_the_picture_is_zoomed_by_keys_buttons_and_drag(tab: Page, key: str) -> None:
-    home = sign_in(tab)
+    home = sign_in(tab, EMAIL, PASSWORD)
     tab.goto(f"{home}/assets/{upload(tab, key, encoded('JPEG', 3000, 2000))}")
     stage, zoom = tab.get_by_role("group", name="hero.jpg"), tab.locator(".zoom output")
     picture = stage.get_by_role("img")
@@ -85,7 +76,7 @@ def test_the_picture_is_zoomed_by_keys_buttons_and_drag(tab: Page, key: str) -> 
 
 
 def test_what_is_changed_is_taken_back(tab: Page, key: str) -> None:
-    home = sign_in(tab)
+    home = sign_in(tab, EMAIL, PASSWORD)
     page = f"{home}/assets/{upload(tab, key, photo_with_place())}"
     audit(tab, page)
     tab.set_viewport_size({"width": 1440, "height": 900})
@@ -124,7 +115,7 @@ def test_what_is_changed_is_taken_back(tab: Page, key: str) -> None:
 
 
 def test_links_open_what_they_promise(tab: Page, browser: Browser, key: str) -> None:
-    home = sign_in(tab)
+    home = sign_in(tab, EMAIL, PASSWORD)
     content = photo_with_place()
     page = f"{home}/assets/{upload(tab, key, content)}"
     stranger = browser.new_context().request
@@ -168,7 +159,7 @@ def test_links_open_what_they_promise(tab: Page, browser: Browser, key: str) -> 
 def test_the_page_needs_no_script(browser: Browser, service: Service, key: str) -> None:
     context = browser.new_context(base_url=service.url, java_script_enabled=False)
     page = context.new_page()
-    home = sign_in(page)
+    home = sign_in(page, EMAIL, PASSWORD)
     page.goto(f"{home}/assets/{upload(page, key, photo_with_place())}")
     page.get_by_role("link", name="Look at the file").click()
     expect(page.get_by_text("The file tells where it was taken.")).to_be_visible()

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.audit import audit
+from tests.browser.door import sign_in
 from tests.conftest import Service
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.xdist_group("service")]
@@ -18,16 +19,6 @@ ASSETS = "application/x-lightwell-assets"
 def account(service: Service) -> None:
     service.flask("users", "create", EMAIL, "--password", PASSWORD)
     service.flask("orgs", "set-plan", EMAIL, "TEAM")
-
-
-def sign_in(page: Page) -> str:
-    """The path of the organization's pages."""
-    page.goto("/login")
-    page.get_by_label("E-mail").fill(EMAIL)
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_role("main").get_by_role("button", name="Sign in", exact=True).click()
-    page.wait_for_url("**/dashboard/**")
-    return page.url.rstrip("/")
 
 
 def line(page: Page, name: str) -> Locator:
@@ -49,7 +40,7 @@ def choose(page: Page, name: str, entry: str) -> Locator:
 
 
 def test_the_tree_by_menu_drag_and_keyboard(tab: Page, service: Service) -> None:
-    library = f"{sign_in(tab)}/library"
+    library = f"{sign_in(tab, EMAIL, PASSWORD)}/library"
     tab.goto(library)
     for name in ("Autumn", "Products", "Zebra"):
         create(tab, name)
@@ -117,7 +108,7 @@ def test_the_tree_by_menu_drag_and_keyboard(tab: Page, service: Service) -> None
 
 
 def test_images_dropped_on_a_collection_are_to_be_moved(tab: Page, service: Service) -> None:
-    tab.goto(f"{sign_in(tab)}/library")
+    tab.goto(f"{sign_in(tab, EMAIL, PASSWORD)}/library")
     create(tab, "Drops")
     told = tab.evaluate(
         """([type, selector]) => new Promise((resolve) => {
@@ -141,7 +132,7 @@ def test_images_dropped_on_a_collection_are_to_be_moved(tab: Page, service: Serv
 def test_the_tree_needs_no_script(browser: Browser, service: Service) -> None:
     context = browser.new_context(base_url=service.url, java_script_enabled=False)
     page = context.new_page()
-    page.goto(f"{sign_in(page)}/library")
+    page.goto(f"{sign_in(page, EMAIL, PASSWORD)}/library")
     page.get_by_text("New collection").click()
     page.locator("#new-collection").fill("Plain")
     page.get_by_role("button", name="Create collection").click()

@@ -11,6 +11,7 @@ from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.audit import audit
+from tests.browser.door import sign_in
 from tests.conftest import Service
 from tests.images import encoded
 
@@ -35,12 +36,8 @@ def editor(tab: Page, key: str, tmp_path: Path) -> Iterator[Page]:
     problems: list[str] = []
     tab.on("console", lambda message: problems.append(message.text))
     tab.on("pageerror", lambda error: problems.append(str(error)))
-    tab.goto("/login")
-    tab.get_by_label("E-mail").fill(EMAIL)
-    tab.get_by_label("Password", exact=True).fill(PASSWORD)
-    tab.get_by_role("main").get_by_role("button", name="Sign in", exact=True).click()
-    tab.wait_for_url("**/dashboard/**")
-    tab.goto(f"{tab.url.rstrip('/')}/assets/{photo['id']}/edit")
+    home = sign_in(tab, EMAIL, PASSWORD)
+    tab.goto(f"{home}/assets/{photo['id']}/edit")
     ready(tab)
     yield tab
     assert not [problem for problem in problems if "Failed to load" not in problem]

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.audit import audit
+from tests.browser.door import sign_in
 from tests.conftest import Service
 from tests.images import encoded
 
@@ -22,16 +23,6 @@ NAMES = [f"picture {number}.jpg" for number in range(1, 7)]
 def account(service: Service) -> None:
     service.flask("users", "create", EMAIL, "--password", PASSWORD)
     service.flask("orgs", "set-plan", EMAIL, "ENTERPRISE")
-
-
-def sign_in(page: Page) -> str:
-    """The path of the organization's pages."""
-    page.goto("/login")
-    page.get_by_label("E-mail").fill(EMAIL)
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_role("main").get_by_role("button", name="Sign in", exact=True).click()
-    page.wait_for_url("**/dashboard/**")
-    return page.url.rstrip("/")
 
 
 def upload(page: Page, home: str) -> None:
@@ -55,7 +46,7 @@ def upload(page: Page, home: str) -> None:
 
 
 def test_a_preset_and_an_export_with_it(tab: Page, service: Service) -> None:
-    home = sign_in(tab)
+    home = sign_in(tab, EMAIL, PASSWORD)
     audit(tab, f"{home}/presets")
     audit(tab, f"{home}/exports")
     upload(tab, home)

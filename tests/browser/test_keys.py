@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.audit import audit
+from tests.browser.door import sign_in
 from tests.conftest import Service
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.xdist_group("service")]
@@ -18,14 +19,6 @@ def account(service: Service) -> None:
     service.flask("users", "create", EMAIL, "--password", PASSWORD)
 
 
-def sign_in(page: Page) -> None:
-    page.goto("/login")
-    page.get_by_label("E-mail").fill(EMAIL)
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_role("main").get_by_role("button", name="Sign in", exact=True).click()
-    page.wait_for_url("**/dashboard/**")
-
-
 def shown_key(page: Page) -> str:
     return page.get_by_role("group", name="The new key").locator("code").inner_text()
 
@@ -35,7 +28,7 @@ def works(page: Page, key: str) -> bool:
 
 
 def test_a_key_is_made_rotated_and_revoked(tab: Page, service: Service) -> None:
-    sign_in(tab)
+    sign_in(tab, EMAIL, PASSWORD)
     home = f"{tab.url.rstrip('/')}/keys"
     audit(tab, home)
     audit(tab, f"{home}/new")
@@ -75,7 +68,7 @@ def test_a_key_is_made_rotated_and_revoked(tab: Page, service: Service) -> None:
 def test_keys_need_no_script(browser: Browser, service: Service) -> None:
     context = browser.new_context(base_url=service.url, java_script_enabled=False)
     page = context.new_page()
-    sign_in(page)
+    sign_in(page, EMAIL, PASSWORD)
     page.get_by_role("link", name="API keys").click()
     page.get_by_role("link", name="Create key").click()
     page.get_by_label("Name").fill("Plain")

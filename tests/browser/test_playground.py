@@ -12,6 +12,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Download, FilePayload, Locator, Page, Route, expect
 
 from tests.browser.audit import AXE, SCREENS, audit
+from tests.browser.door import sign_in
 from tests.conftest import CORPUS, Service, wait_until
 from tests.images import encoded
 
@@ -45,12 +46,7 @@ def account(service: Service) -> None:
 @pytest.fixture
 def home(tab: Page) -> str:
     """The path of the playground, for a tab that is signed in."""
-    tab.goto("/login")
-    tab.get_by_label("E-mail").fill(EMAIL)
-    tab.get_by_label("Password", exact=True).fill(PASSWORD)
-    tab.get_by_role("main").get_by_role("button", name="Sign in", exact=True).click()
-    tab.wait_for_url("**/dashboard/**")
-    return f"{tab.url.rstrip('/')}/playground"
+    return f"{sign_in(tab, EMAIL, PASSWORD)}/playground"
 
 
 def some_of_every_format() -> list[Path]:

@@ -7,6 +7,7 @@ import requests
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.audit import audit
+from tests.browser.door import sign_in
 from tests.conftest import Service
 from tests.images import encoded
 
@@ -38,11 +39,7 @@ def filled(service: Service, key: str) -> None:
 
 
 def open_trash(page: Page) -> str:
-    page.goto("/login")
-    page.get_by_label("E-mail").fill(EMAIL)
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_role("main").get_by_role("button", name="Sign in", exact=True).click()
-    page.wait_for_url("**/dashboard/**")
+    sign_in(page, EMAIL, PASSWORD)
     page.get_by_role("link", name="Trash").click()
     page.wait_for_url("**/trash")
     return page.url

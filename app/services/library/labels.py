@@ -6,7 +6,7 @@ from typing import Any
 
 from app.errors import BadRequest
 from app.models import Asset
-from app.services.library import assets, facet_counts
+from app.services.library import assets, facet_counts, folding
 from app.tenancy import TenantSession
 
 MAX_TAGS = 50
@@ -36,8 +36,9 @@ def change(session: TenantSession, asset_id: str, wanted: Relabelling) -> Relabe
     asset = assets.get(session, asset_id)
     fields = dict(wanted.fields)
     if wanted.add or wanted.remove:
-        kept = [tag for tag in asset.tags if tag not in wanted.remove]
-        fields["tags"] = list(dict.fromkeys([*kept, *wanted.add]))
+        gone = set(map(folding.tag_key, wanted.remove))
+        kept = [tag for tag in asset.tags if folding.tag_key(tag) not in gone]
+        fields["tags"] = folding.distinct_tags([*kept, *wanted.add])
     if len(fields.get("tags", ())) > MAX_TAGS:
         problem = f"tags: an image has at most {MAX_TAGS} tags; remove one first"
         raise BadRequest.of_fields([problem], problem)
