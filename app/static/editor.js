@@ -358,16 +358,20 @@ const show = async (answer, mine) => {
   describe();
 };
 
+// The canvas has the size of what will be drawn on it.
+const stretch = ([width, height]) => {
+  canvas.style.setProperty("--ratio", width / height);
+  canvas.style.setProperty("--across", `${width}px`);
+};
+
 // The last preview stays until the next one is there.
 const draw = (source) => {
   const last = picture.src;
   picture.src = source;
   picture.hidden = false;
-  const [width, height] = sizes[Math.min(seen(), sizes.length - 1)];
-  picture.width = width;
-  picture.height = height;
-  canvas.style.setProperty("--ratio", width / height);
-  canvas.style.setProperty("--across", `${width}px`);
+  const size = sizes[Math.min(seen(), sizes.length - 1)];
+  [picture.width, picture.height] = size;
+  stretch(size);
   picture.alt = `${image.name}, after ${seen()} of ${state.steps.length} steps`;
   if (last && last !== source) URL.revokeObjectURL(last);
   handles.place();
@@ -564,6 +568,7 @@ const writeCode = () => {
 };
 for (const radio of all("[name=language]")) radio.addEventListener("change", writeCode);
 
+stretch(sizeBefore(chosen()));
 for (const part of all("[data-scripted]", document)) part.hidden = false;
 render();
 ask();
