@@ -93,7 +93,7 @@ def _pages(asset_id: str) -> dict[str, tuple[str, Callable[[Page], float] | None
         "library": ("/library", None),
         "library, searched as one types": ("/library", search),
         "library, a scroll to the next": ("/library", scroll),
-        "library, a search's page": (f"/library?q=sun&tags={library.TOP_TAGS[0]}", None),
+        "library, a search's page": ("/library?q=img&sort=name", None),
         "an image": (f"/assets/{asset_id}", None),
         "editor": (f"/assets/{asset_id}/edit", None),
         "playground": ("/playground", None),
@@ -101,7 +101,8 @@ def _pages(asset_id: str) -> dict[str, tuple[str, Callable[[Page], float] | None
 
 
 def _paint(folder: Path, file: Path) -> None:
-    """Pictures for the thumbnails, which assets share, and their proportions."""
+    """Pictures for the thumbnails, which live assets share, and their proportions. The sweep removes
+    the old ones of test data."""
     chance = random.Random(7)
     thumbnails = []
     for number in range(THUMBNAILS):
@@ -117,7 +118,7 @@ def _paint(folder: Path, file: Path) -> None:
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.executemany(
             "UPDATE assets SET thumbnail_key = ?, width = ?, height = ? "
-            f"WHERE rowid % {THUMBNAILS} = ?",
+            f"WHERE org_id = '{library.ORG}' AND mode = 'live' AND rowid % {THUMBNAILS} = ?",
             thumbnails,
         )
 

@@ -155,4 +155,7 @@ def _entry(slug: str, text: str, icon: str, endpoint: str) -> Entry | None:
 
 
 def _is_current(path: str, home: str) -> bool:
-    return request.path == path or (path != home and request.path.startswith(f"{path}/"))
+    here = request.path
+    if here.startswith(f"{home}/assets/"):  # an image's pages belong to the library
+        return path == f"{home}/library"
+    return here == path or (path != home and here.startswith(f"{path}/"))

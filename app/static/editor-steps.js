@@ -63,7 +63,7 @@ export const KINDS = {
         ...(v.repeat === "no_repeat" ? {} : { repetition_mode: v.repeat }),
       }],
     },
-    says: (v) => (v.mark ? v.mark.name : "no picture yet"),
+    says: (v) => (v.mark ? v.mark.name : "no image yet"),
   },
   convert: {
     first: () => ({ format: "webp", by_hand: false, quality: 80 }),

@@ -201,7 +201,7 @@ const limit = (step, controls) => {
       mark.dataset.id = values.mark.id;
       mark.src = values.mark.thumbnail;
     }
-    $("[data-mark-name]", controls).textContent = values.mark?.name ?? "No picture chosen.";
+    $("[data-mark-name]", controls).textContent = values.mark?.name ?? "No image chosen.";
   }
 };
 
@@ -358,16 +358,20 @@ const show = async (answer, mine) => {
   describe();
 };
 
+// The canvas has the size of what will be drawn on it.
+const stretch = ([width, height]) => {
+  canvas.style.setProperty("--ratio", width / height);
+  canvas.style.setProperty("--across", `${width}px`);
+};
+
 // The last preview stays until the next one is there.
 const draw = (source) => {
   const last = picture.src;
   picture.src = source;
   picture.hidden = false;
-  const [width, height] = sizes[Math.min(seen(), sizes.length - 1)];
-  picture.width = width;
-  picture.height = height;
-  canvas.style.setProperty("--ratio", width / height);
-  canvas.style.setProperty("--across", `${width}px`);
+  const size = sizes[Math.min(seen(), sizes.length - 1)];
+  [picture.width, picture.height] = size;
+  stretch(size);
   picture.alt = `${image.name}, after ${seen()} of ${state.steps.length} steps`;
   if (last && last !== source) URL.revokeObjectURL(last);
   handles.place();
@@ -473,7 +477,7 @@ const look = async () => {
   try {
     const found = await server.pictures(search.value);
     if (mine !== looking) return;
-    said.textContent = found.length ? "" : "No other picture is called that. Upload one to the library first.";
+    said.textContent = found.length ? "" : "No other image is called that. Upload one to the library first.";
     choice.replaceChildren(...found.map(entry));
   } catch (error) {
     if (mine === looking) said.textContent = error.message || "The list can't be loaded. Try again.";
@@ -564,6 +568,7 @@ const writeCode = () => {
 };
 for (const radio of all("[name=language]")) radio.addEventListener("change", writeCode);
 
+stretch(sizeBefore(chosen()));
 for (const part of all("[data-scripted]", document)) part.hidden = false;
 render();
 ask();

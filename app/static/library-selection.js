@@ -200,6 +200,10 @@ export class Selection {
     if (what === "export") this.#export();
     if (what === "trash") this.#trash(this.#inOrder());
     if (what === "move") this.#offerPlaces();
+    if (what === "tag" || what === "move") {
+      const title = `${what === "tag" ? "Tag" : "Move"} ${images(this.#chosen.size)}`;
+      document.querySelector(`#${what}-images-title`).textContent = title;
+    }
   }
 
   // The collections, as they are now.

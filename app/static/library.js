@@ -53,6 +53,7 @@ const show = async (address, how) => {
     if (how) history[how](null, "", wanted);
     $("#count").replaceWith(page.querySelector("#count"));
     $("#results").replaceWith(page.querySelector("#results"));
+    document.dispatchEvent(new CustomEvent("htmx:load", { detail: { elt: $("#results") } })); // its buttons to copy
     if (document.activeElement !== $("#q")) $("#q").value = wanted.searchParams.get("q") ?? "";
     $("#said").textContent = $("#count").textContent;
     forgetFresh();

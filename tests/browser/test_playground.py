@@ -303,7 +303,7 @@ def test_without_scripts_a_file_is_downloaded(browser: Browser, service: Service
     context = browser.new_context(base_url=service.url, java_script_enabled=False)
     page = context.new_page()
     page.goto("/squeeze")
-    page.get_by_label("A picture").set_input_files(file("a.png", encoded("PNG", 40, 30)))
+    page.get_by_label("An image").set_input_files(file("a.png", encoded("PNG", 40, 30)))
     page.get_by_text("WebP", exact=True).click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Compress and download").click()

@@ -270,10 +270,10 @@ def test_an_export_url_counts_once_and_leads_to_the_copy(
     assert "PNG, 32 × 24" in text_of(made)
     assert counted(app, acme) == before + 1
     again = send(member, path(acme, asset_id, export), **form)
-    assert "Is there already" in again.text
+    assert "Made already" in again.text
     assert counted(app, acme) == before + 1
     asked = member.get(path(acme, asset_id, export), query_string=form, headers=PART)
-    assert "Is there already" in asked.text
+    assert "Made already" in asked.text
     url = re.search(r'<input class="input" readonly value="http://[^/]+([^"]+)"', made.text)
     assert url
     assert Image.open(BytesIO(member.get(url[1]).data)).size == (32, 24)

@@ -1,5 +1,6 @@
 """Whatever a page links to is there, and open to the role that sees the link."""
 
+import secrets
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from urllib.parse import urljoin, urlsplit
@@ -15,6 +16,7 @@ from app.models import ApiKey, Mode, Role, new_id
 from app.services.accounts.permissions import may
 from app.services.exports import presets
 from app.services.library import trash
+from app.services.library.publishing import TOKEN_BYTES
 from app.web.requirements import Member
 from tests.actors import A_KEY
 from tests.client import ApiClient
@@ -99,7 +101,7 @@ def fill_library(app: Flask, account: Account) -> None:
         session.add(collection)
         presets.save(session, "hero", Transform(), NOON)
     add_picture(app, account, tags=["sea"], collection_id=collection.id)
-    add_picture(app, account, public_token="shown")
+    add_picture(app, account, public_token=secrets.token_urlsafe(TOKEN_BYTES))
     add_export(app, account)
     gone = add_picture(app, account)
     with app.app_context(), transaction(account.org_id, Mode.LIVE) as session:
