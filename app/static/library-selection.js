@@ -40,6 +40,7 @@ export class Selection {
   }
 
   clear() {
+    if (this.#bar?.contains(document.activeElement)) this.#list?.focus({ preventScroll: true }); // the bar goes
     this.#chosen.clear();
     this.#spread = [];
     this.#everything = false;
