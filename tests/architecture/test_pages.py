@@ -394,8 +394,9 @@ def test_names_run_nothing_on_any_page(app: Flask, acme: Account, sign_in: SignI
 
 FIELDS = re.compile(r'(?:args|form)\.get(?:list)?\(\s*"(\w+)"')
 VALUES = (
-    "\0a", "-1", "9" * 30, "9" * 5000, "1e400", "\u0663", "\u202e</script><b>\"'", "x" * 9000, "%00",
-    "\ud7ff\uffff", "9999-12-31T23:59:59-23:59", "../..", "\r\nX: y", ",".join(["a"] * 2000),
+    "\0a", "-1", "9" * 30, "9" * 5000, "1e400", "\u0663", "\u202e</script><b>\"'", "x" * 9000,
+    "%00", "\ud7ff\uffff", "9999-12-31T23:59:59-23:59", "../..", "\r\nX: y",
+    ",".join(["a"] * 2000),
 )  # fmt: skip
 
 
