@@ -23,7 +23,7 @@ from tests.clock import NOON
 from tests.conftest import Account, SignIn
 from tests.exports import add_export
 from tests.forms import SAME_SITE
-from tests.library import make_collection
+from tests.library import make_collection, reserve_space
 from tests.pictures import add_picture
 
 JSON = {**SAME_SITE, "Accept": "application/json"}
@@ -43,6 +43,7 @@ class Things:
 
 
 def make_things(app: Flask, account: Account, mode: Mode) -> Things:
+    reserve_space(app, account)
     collection = make_collection(new_id("col", NOON))
     with app.app_context(), transaction(account.org_id, mode) as session:
         session.add(collection)
