@@ -1,6 +1,6 @@
 // What a page notes of itself while it loads, from its first moment on: bench/pages.py puts it there.
 
-const noted = { shift: 0, shifts: [], largest: 0, first: 0, pictures: [] };
+const noted = { shift: 0, shifts: [], largest: 0, first: 0 };
 globalThis.noted = noted;
 
 const watch = (type, note) =>
@@ -17,7 +17,6 @@ const onScreen = (image) => {
   const { top, bottom, width } = image.getBoundingClientRect();
   return width > 0 && top < innerHeight && bottom > 0;
 };
-addEventListener("load", ({ target }) => target.localName === "img" && noted.pictures.push(performance.now()), true);
 
 // Whether all pictures that the screen shows have come: no one is waited for below it.
 noted.isWhole = () => {
@@ -26,8 +25,14 @@ noted.isWhole = () => {
 };
 
 // The moment at which the frame with the last of them is on the screen.
+const PATIENCE = 60_000;
 noted.whole = () =>
-  new Promise((resolve) => {
-    const look = () => (noted.isWhole() ? requestAnimationFrame(() => resolve(performance.now())) : requestAnimationFrame(look));
+  new Promise((resolve, reject) => {
+    const began = performance.now();
+    const look = () => {
+      if (noted.isWhole()) requestAnimationFrame(() => resolve(performance.now()));
+      else if (performance.now() - began > PATIENCE) reject(new Error(`A picture of ${location} does not come.`));
+      else requestAnimationFrame(look);
+    };
     look();
   });

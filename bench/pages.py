@@ -101,7 +101,7 @@ def _pages(asset_id: str) -> dict[str, tuple[str, Callable[[Page], float] | None
 
 
 def _paint(folder: Path, file: Path) -> None:
-    """Pictures for the thumbnails, which live assets share, and their proportions. The sweep removes
+    """Pictures for thumbnails, which live assets share, and their proportions. The sweep removes
     the old ones of test data."""
     chance = random.Random(7)
     thumbnails = []

@@ -19,6 +19,8 @@ from app.services.accounts import permissions, sign_ins
 from app.services.accounts.permissions import Action
 from app.services.exports import presets
 from app.services.library import assets as library_assets
+from app.web.asset_filters import AssetQuery
+from app.web.export_urls import ExportUrlQuery
 from app.web.requirements import Key, Member, Nothing, Staff, User, Visitor
 from tests.architecture.test_routes import requirement_of, rules
 from tests.client import Answer, ApiClient, bearer, unmarked
@@ -387,6 +389,35 @@ def test_names_run_nothing_on_any_page(app: Flask, acme: Account, sign_in: SignI
                 assert "<img src=x" not in page.text, f"{method} {rule}"
                 shown += "&lt;img src=x" in page.text
     assert shown > 10
+
+
+FIELDS = re.compile(r'(?:args|form)\.get(?:list)?\(\s*"(\w+)"')
+VALUES = (
+    "\0a", "a\0", "\x1b", "-1", "0", "9" * 30, "9" * 5000, "1e400", "NaN", "\u0663", "\u202eabc",
+    "</script><b>", '"', "'", "x" * 9000, "%00", "\ud7ff\uffff", "\U0001f600" * 300, "a,b",
+    "2026-13-45", "0001-01-01", "9999-12-31T23:59:59-23:59", "null", "true", "../..", "\r\nX: y",
+    ",".join(["a"] * 2000), f"image_{'z' * 24}",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("app", ["postgresql"], indirect=True)
+def test_no_value_of_a_field_breaks_a_page(app: Flask, acme: Account, sign_in: SignIn) -> None:
+    """PostgreSQL is the one that refuses texts and numbers which SQLite takes."""
+    owner = sign_in(acme, Role.OWNER)
+    sources = [path.read_text() for path in Path("app/dashboard").glob("*.py")]
+    names = {*FIELDS.findall("".join(sources)), *AssetQuery.model_fields}
+    names |= {*ExportUrlQuery.model_fields, "name", "color", "parentId", "add", "remove"}
+    for rule, method in pages(app, Member):
+        ids = SAMPLES[rule.endpoint](app, acme, Mode.LIVE) if rule.endpoint in SAMPLES else {}
+        path = path_of(app, rule, slug=acme.slug, **ids)
+        for value in VALUES:
+            where = "query_string" if method == "GET" else "data"
+            fields = dict.fromkeys(sorted(names), value[:200] if method == "GET" else value)
+            answer = owner.open(path, method=method, headers=SAME_SITE, **{where: fields})
+            assert answer.status_code < 500, f"{method} {rule} {value[:30]!r}"
+            if rule.endpoint == "dashboard.team.leave":
+                break
 
 
 def test_every_action_of_the_table_is_asked_for() -> None:
