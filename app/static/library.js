@@ -52,7 +52,9 @@ const show = async (address, how) => {
     const page = parsed(await read(path("results", wanted.search), { signal }));
     if (how) history[how](null, "", wanted);
     $("#count").replaceWith(page.querySelector("#count"));
+    const opened = $("#results :popover-open")?.id; // while this was on its way
     $("#results").replaceWith(page.querySelector("#results"));
+    if (opened) document.getElementById(opened)?.showPopover();
     document.dispatchEvent(new CustomEvent("htmx:load", { detail: { elt: $("#results") } })); // its buttons to copy
     if (document.activeElement !== $("#q")) $("#q").value = wanted.searchParams.get("q") ?? "";
     $("#said").textContent = $("#count").textContent;
