@@ -161,6 +161,7 @@ def test_images_are_found_filtered_and_the_way_back_leads_back(tab: Page, librar
     tab.reload()
     expect(count).to_have_text("1 image found")
     tab.get_by_role("link", name="take this filter away").click()
+    expect(count).to_contain_text(f"{MANY:,} images")
     tab.get_by_role("button", name="Sorted by").click()
     tab.get_by_role("link", name="Name, Z to A").click()
     expect(tiles(tab).first.get_by_role("img")).to_have_attribute("alt", f"IMG_{MANY - 1}.jpg")
