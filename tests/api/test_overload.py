@@ -153,8 +153,7 @@ def test_every_view_that_has_work_on_images_is_tried(app: Flask) -> None:
     assert set(REQUESTS) == {
         endpoint
         for endpoint, view in app.view_functions.items()
-        if unwrap(view).__module__.startswith("app.api.")
-        and "processing" in names_of(unwrap(view))
+        if unwrap(view).__module__.startswith("app.api.") and "processing" in names_of(unwrap(view))
     }
 
 
