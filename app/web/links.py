@@ -33,7 +33,10 @@ def own_path(url: str) -> str | None:
 def next_path(url: str | None) -> str:
     """Return path and query of a page of this server, for redirects to where a visitor came from.
     For anything else, and for what browsers may read as another host, the dashboard (CWE-601)."""
-    whole = urljoin(request.host_url, url or HOME)
+    try:
+        whole = urljoin(request.host_url, url or HOME)
+    except ValueError:  # no URL, such as //[ or a host that is none after normalization
+        return HOME
     if not (own_path(whole) or "").startswith("/") or re.search(
         r"[\\\x00-\x20]|^[^?#]*[^:]//", whole
     ):

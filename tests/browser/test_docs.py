@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.conftest import Service
 from tests.images import encoded
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("service")]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.xdist_group("service")]
 
 
 def test_an_error_s_page_is_found_by_its_code(page: Page) -> None:
