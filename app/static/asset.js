@@ -263,6 +263,18 @@ document.addEventListener("htmx:sendError", () => {
   document.dispatchEvent(new CustomEvent("announce", { detail: "The server can't be reached. Nothing was changed." }));
 });
 
+// What was just asked to be made is not asked about again: a field that is left by pressing the button
+// changes a moment after the press.
+let makes = null;
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const form = event.detail.elt.closest("#export form");
+  if (!form) return;
+  const written = new URLSearchParams(new FormData(form)).toString();
+  const isMaking = event.detail.requestConfig.verb === "post";
+  if (!isMaking && written === makes) return event.preventDefault();
+  makes = isMaking ? written : null;
+});
+
 // The code stays open in the language that was chosen.
 let opened = null;
 document.addEventListener("htmx:beforeSwap", () => {

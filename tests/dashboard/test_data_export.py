@@ -46,6 +46,7 @@ from tests.conftest import Account, SignIn
 from tests.databases import on_both_databases
 from tests.forms import post, text_of
 from tests.images import encoded
+from tests.library import make_asset
 from tests.rows import fill
 from tests.team import mails_to
 
@@ -118,6 +119,7 @@ def case(
 
 FILES: dict[str, type[Any]] = {"originals": Asset, "trash": TrashedAsset}
 """Folder in the ZIP → the assets whose files it holds."""
+LISTS = ("live/assets.json", "live/trash.json")
 
 
 def store(case: Case) -> dict[str, bytes]:
@@ -136,9 +138,18 @@ def store(case: Case) -> dict[str, bytes]:
     return originals
 
 
+def store_second(case: Case) -> dict[str, bytes]:
+    """Another live image, the same way."""
+    asset_id, key = f"z_{case.account.org_id[-20:]}", f"orgs/{case.account.org_id}/second.jpg"
+    with case.app.app_context(), transaction(case.account.org_id, Mode.LIVE) as session:
+        case.container.storage.put(key, [content := encoded()])
+        session.add(make_asset(asset_id, original_name="second.jpg", storage_key=key))
+    return {f"live/originals/{asset_id} second.jpg": content}
+
+
 @on_both_databases
 def test_everything_is_in_the_zip_and_no_secret(case: Case, globex: Account) -> None:
-    originals = store(case)
+    originals = store(case) | store_second(case)
     with case.app.app_context():
         fill(globex.org_id, case.owner.user_id)
     assert case.ask().status_code == 303
@@ -146,9 +157,9 @@ def test_everything_is_in_the_zip_and_no_secret(case: Case, globex: Account) -> 
     assert (row.status, row.error) == ("done", None)
     archive = case.zip()
     assert archive.testzip() is None
-    names = archive.namelist()
-    assert len(names) == len(set(names)) == row.processed == row.total
-    files = {name: archive.read(name) for name in names}
+    entries = archive.namelist()
+    assert len(entries) == len(set(entries)) == row.processed == row.total
+    files = {name: archive.read(name) for name in entries}
     assert {name: data for name, data in files.items() if name.endswith(".jpg")} == originals
     sheets = {name: json.loads(data) for name, data in files.items() if name.endswith(".json")}
     assert all(sheets.values()), [name for name, found in sheets.items() if not found]
@@ -156,8 +167,8 @@ def test_everything_is_in_the_zip_and_no_secret(case: Case, globex: Account) -> 
     assert (organization["id"], organization["slug"]) == (case.account.org_id, case.account.slug)
     assert {one["email"] for one in sheets["members.json"]} >= {case.account.email}
     assert {one["mode"] for one in sheets["keys.json"]} == {"live", "test"}
-    for sheet in ("live/assets.json", "live/trash.json"):
-        assert sheets[sheet][0]["originalName"] == "../Müller.JPEG"
+    names = {sheet: {row["originalName"] for row in sheets[sheet]} for sheet in LISTS}
+    assert names == {LISTS[0]: {"../Müller.JPEG", "second.jpg"}, LISTS[1]: {"../Müller.JPEG"}}
     assert sheets["live/trash.json"][0]["deletedByKind"] == "user"
     everything = b"".join(files.values()).decode(errors="replace")
     for key in (case.account.key, case.account.test_key):

@@ -25,6 +25,10 @@ WHOLE_TABLES = re.compile(
 NUMBERS = (
     "WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < {}) "
 )
+MONTHS_BEFORE = {
+    "sqlite": "date('2026-10-01', '-' || n || ' months')",
+    "postgresql": "date '2026-10-01' - n * interval '1 month'",
+}
 DAYS_BEFORE = {
     "sqlite": "date('2026-11-20', '-' || (n / 20) || ' days')",
     "postgresql": "date '2026-11-20' - n / 20",
@@ -32,8 +36,9 @@ DAYS_BEFORE = {
 
 
 def fill(connection: Connection, org_id: str) -> None:
-    """Twenty rows a day for 500 days, by 20 people; 500 members; 20 kinds of errors a day."""
-    day = DAYS_BEFORE[connection.dialect.name]
+    """Twenty rows a day for 500 days, by 20 people; 100 months; 500 members; 20 kinds of errors a
+    day."""
+    day, month = (by[connection.dialect.name] for by in (DAYS_BEFORE, MONTHS_BEFORE))
     person = f"'{org_id[-20:]}-' || n"
     maker = f"'{org_id[-20:]}-' || (n - n / 20 * 20)"
     for columns, rows, values in (
@@ -43,6 +48,7 @@ def fill(connection: Connection, org_id: str) -> None:
             f"{day}, 'live', 'compress', 'user', {maker}, n / 20 + 1",
         ),
         ("error_days (org_id, day, mode, code, requests)", 9999, f"{day}, 'live', {maker}, 1"),
+        ("usage_counters (org_id, period, used, reserved)", 99, f"{month}, 1, 0"),
         (
             "memberships (org_id, user_id, role, steps_hidden, created_at)",
             499,

@@ -145,7 +145,7 @@ def zip_of(
 
 
 def _count(rows: Select[Any]) -> Select[int]:
-    return rows.with_only_columns(func.count())
+    return select(func.count()).select_from(rows.subquery())
 
 
 def _json(row: dict[str, Any]) -> str:
