@@ -29,7 +29,7 @@ from tests.billing import BillingEnv
 from tests.clock import Clock, real_now
 from tests.conftest import ROOT, AccountMaker, AppMaker, wait_until
 
-pytestmark = pytest.mark.xdist_group("service")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("service")]
 
 SOON = 30
 """Seconds within which everything heals, with room for a machine that has other work."""

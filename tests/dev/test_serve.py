@@ -29,7 +29,7 @@ from tests.conftest import ROOT, Service, running_service, wait_until
 from tests.images import encoded
 from tests.server.rig import spooled_by
 
-pytestmark = pytest.mark.xdist_group("service")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("service")]
 
 
 def register(service: Service, name: str, plan: str | None = None) -> dict[str, str]:

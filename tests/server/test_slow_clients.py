@@ -13,6 +13,7 @@ from tests.conftest import wait_until
 from tests.server.rig import FORM, Client, Rig, running
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.xdist_group("rig"),
     pytest.mark.skipif(not psutil.LINUX, reason="looks into /proc"),
 ]
