@@ -100,8 +100,7 @@ class AssetView:
 
     def tagged(self, tag: str) -> str:
         """The address of the library's images with a tag."""
-        query, mode = AssetQuery().link(tags=[tag]), "" if principal().is_live else "&mode=test"
-        return f"{self.library}?{query}{mode}"
+        return links.in_mode(f"{self.library}?{AssetQuery().link(tags=[tag])}")
 
 
 def read(session: TenantSession, asset_id: str) -> AssetView:
@@ -114,7 +113,7 @@ def read(session: TenantSession, asset_id: str) -> AssetView:
         asset=asset,
         home=_home(asset.id),
         library=f"/dashboard/{who.slug}/library",
-        query=_query(),
+        query=links.in_mode(""),
         thumbnail=links.thumbnail(asset.thumbnail_key),
         original=_original(asset),
         public_url=links.absolute(public) if public else None,
@@ -124,7 +123,7 @@ def read(session: TenantSession, asset_id: str) -> AssetView:
         children=[_child(child) for child in children.assets],
         children_in_all=children.total,
         may_change=who.may(Action.CHANGE_IMAGES),
-        has_workspace=who.allowance.workspace_api or not who.is_live,
+        has_workspace=who.has_workspace,
     )
 
 
@@ -169,7 +168,7 @@ def _chain(asset: Asset, ancestors: Sequence[Ancestor]) -> list[Step]:
 def _step(ancestor: Ancestor) -> Step:
     if ancestor.asset:
         found = ancestor.asset
-        href = _home(found.id) + _query()
+        href = links.in_mode(_home(found.id))
         return Step(found.name, _words(found), href, links.thumbnail(found.thumbnail_key))
     if ancestor.trashed:
         return Step(ancestor.trashed.name, _words(ancestor.trashed), None, None, "In the trash")
@@ -182,15 +181,12 @@ def _words(found: AssetFields) -> list[str]:
 
 def _child(child: Asset) -> Child:
     words = wording.words_of(child.operations)
-    return Child(child, words, _home(child.id) + _query(), links.thumbnail(child.thumbnail_key))
+    href = links.in_mode(_home(child.id))
+    return Child(child, words, href, links.thumbnail(child.thumbnail_key))
 
 
 def _home(asset_id: str) -> str:
     return f"/dashboard/{principal().slug}/assets/{asset_id}"
-
-
-def _query() -> str:
-    return "" if principal().is_live else "?mode=test"
 
 
 METADATA = {

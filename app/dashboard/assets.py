@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from flask import Blueprint, flash, redirect, request, send_file
 from flask import Response as Page
 from markupsafe import Markup
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BaseModel, BeforeValidator
 from werkzeug.wrappers import Response
 
 from app.dashboard import asset_view
@@ -23,8 +23,9 @@ from app.services.accounts.permissions import Action
 from app.services.exports import presets
 from app.services.library import assets, details, labels, previews, publishing, trash
 from app.services.library.labels import Relabelled, Relabelling
+from app.web import links
 from app.web.context import container, now, principal, processing, workspace_transaction
-from app.web.errors import invalid_request
+from app.web.errors import validated
 from app.web.labels import Tags
 from app.web.pages import page
 from app.web.requirements import Member, requires
@@ -145,7 +146,7 @@ def delete(slug: str, asset_id: str) -> Response:
         name = assets.get(session, asset_id).name
         trash.put_one(session, principal().actor, asset_id, now())
     flash(_undo_deletion(asset_id, name))
-    return redirect(f"/dashboard/{slug}/library{_query()}", 303)
+    return redirect(links.in_mode(f"/dashboard/{slug}/library"), 303)
 
 
 @blueprint.post("/<asset_id>/restore")
@@ -229,10 +230,7 @@ def _label_form() -> LabelForm:
     for name in ("tags", "add", "remove"):
         if name in sent:
             fields[name] = [tag for text in sent.getlist(name) if (tag := text.strip())]
-    try:
-        return LabelForm.model_validate(fields)
-    except ValidationError as error:
-        raise invalid_request(error) from None
+    return validated(LabelForm, fields)
 
 
 def _refused_label(asset_id: str, refusal: AppError) -> Page:
@@ -257,10 +255,11 @@ def _sentence(done: Relabelled) -> str:
 
 def _undo_deletion(asset_id: str, name: str) -> Markup:
     """The sentence, and a form that brings the image back."""
+    action = links.in_mode(f"/dashboard/{principal().slug}/assets/{asset_id}/restore")
     return Markup(
-        '“{}” is in the trash. <form method="post" action="/dashboard/{}/assets/{}/restore{}">'
-        '<button class="link">Undo</button></form>'
-    ).format(name, principal().slug, asset_id, _query())
+        '“{}” is in the trash. <form method="post" action="{}"><button class="link">Undo</button>'
+        "</form>"
+    ).format(name, action)
 
 
 def _check_is_image(media_type: str) -> None:
@@ -272,9 +271,5 @@ def _is_part() -> bool:
     return "HX-Request" in request.headers
 
 
-def _query() -> str:
-    return "" if principal().is_live else "?mode=test"
-
-
 def _to_page(asset_id: str) -> Response:
-    return redirect(f"/dashboard/{principal().slug}/assets/{asset_id}{_query()}", 303)
+    return redirect(links.in_mode(f"/dashboard/{principal().slug}/assets/{asset_id}"), 303)

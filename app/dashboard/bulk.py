@@ -9,6 +9,7 @@ from flask import Blueprint, flash, jsonify, redirect, request
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
+from app.dashboard import wording
 from app.errors import BadRequest
 from app.services.accounts.permissions import Action
 from app.services.library import bulk, collections, trash
@@ -18,6 +19,7 @@ from app.services.library.labels import MAX_TAGS
 from app.web import links
 from app.web.asset_filters import AssetQuery
 from app.web.context import now, principal, workspace_transaction
+from app.web.request import wants_json
 from app.web.requirements import Member, requires
 
 blueprint = Blueprint("bulk", __name__, url_prefix="/dashboard/<slug>/library/bulk")
@@ -34,7 +36,7 @@ def tag(slug: str) -> Response:
     with workspace_transaction() as session:
         done = change(session, ids, wanted)
     words = "Tags of {} changed." + (
-        f" {_images(len(done.full))} would have more than {MAX_TAGS} tags and stayed as "
+        f" {wording.images(len(done.full))} would have more than {MAX_TAGS} tags and stayed as "
         "they were." if done.full else ""
     )  # fmt: skip
     return _answer(done, words)
@@ -63,7 +65,7 @@ def put_in_trash(slug: str) -> Response:
 def _ids() -> list[str]:
     """Raises BadRequest."""
     ids = request.form.getlist("ids")
-    if not ids and not _is_script():
+    if not ids and not wants_json():
         return []
     bulk.check_ids(ids)
     return ids
@@ -80,16 +82,9 @@ def _tags() -> list[str]:
 
 
 def _answer(done: Done, words: str, **more: str | None) -> Response:
-    if _is_script():
+    if wants_json():
         return jsonify(changed=done.changed, unknown=done.unknown, full=done.full, **more)
     chosen: Sequence[str] = request.form.getlist("ids")
-    flash(words.replace("{}", _images(len(done.changed)), 1) if chosen else "Choose images first.")
+    said = words.replace("{}", wording.images(len(done.changed)), 1)
+    flash(said if chosen else "Choose images first.")
     return redirect(links.next_path(request.referrer), 303)
-
-
-def _images(number: int) -> str:
-    return f"{number:,} image{'s' * (number != 1)}"
-
-
-def _is_script() -> bool:
-    return request.accept_mimetypes.to_header() == "application/json"

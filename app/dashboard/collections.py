@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 from flask import Blueprint, flash, jsonify, redirect, request, url_for
 from flask import Response as Page
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field
 from werkzeug.wrappers import Response
 
 from app.dashboard.forms import problems_of, refused
@@ -21,7 +21,8 @@ from app.services.library import collection_tree, collections
 from app.services.library.collection_tree import Tree
 from app.tenancy import TenantSession
 from app.web.context import now, principal, workspace_transaction
-from app.web.errors import invalid_request
+from app.web.errors import validated
+from app.web.request import wants_json
 from app.web.requirements import Member, requires
 from app.web.schema import Color, Id, Name
 
@@ -92,7 +93,7 @@ def create(slug: str) -> Response:
                 session, wanted.name, wanted.parentId, wanted.color, now()
             )
     except (BadRequest, Conflict) as refusal:
-        if _wants_json():
+        if wants_json():
             raise
         return _form_again(refusal)
     said = "is made." if made else "is there already."
@@ -131,7 +132,7 @@ def delete(slug: str, collection_id: str) -> Response:
         with workspace_transaction() as session:
             name = collections.delete(session, collection_id)
     except Conflict as refusal:
-        if _wants_json():
+        if wants_json():
             raise
         return _form_of(collection_id, refusal, "delete")
     return _done(None, f"The collection “{name}” is deleted; its images stay.")
@@ -146,7 +147,7 @@ def _changed(
             collections.get(session, collection_id)
             changed = collections.change(session, collection_id, read(), now())
     except (BadRequest, Conflict) as refusal:
-        if _wants_json():
+        if wants_json():
             raise
         return _form_of(collection_id, refusal, form)
     return _done(collection_id, said.format(name=changed.name))
@@ -154,10 +155,7 @@ def _changed(
 
 def _read(model: type[Form]) -> Form:
     """Raises BadRequest."""
-    try:
-        return model.model_validate(request.form.to_dict())
-    except ValidationError as error:
-        raise invalid_request(error) from None
+    return validated(model, request.form.to_dict())
 
 
 def _form_of(collection_id: str, refusal: AppError | None = None, form: str = "") -> Page:
@@ -199,7 +197,7 @@ def _form_again(refusal: AppError) -> Page:
 
 def _done(collection_id: str | None, said: str) -> Response:
     """Lead to the collection's images, or tell the script what was done."""
-    if _wants_json():
+    if wants_json():
         return jsonify(id=collection_id, message=said)
     flash(said)
     path = url_for(
@@ -209,7 +207,3 @@ def _done(collection_id: str | None, said: str) -> Response:
         mode=None if principal().is_live else Mode.TEST.value,
     )
     return redirect(path, 303)
-
-
-def _wants_json() -> bool:
-    return request.accept_mimetypes.to_header() == "application/json"

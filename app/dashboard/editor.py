@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 from flask import Blueprint, flash, jsonify, redirect, request
 from flask import Response as Answer
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 from werkzeug.wrappers import Response
 
 from app.dashboard.frame import page_of
@@ -20,7 +20,7 @@ from app.services.library import assets, images, listing, previews
 from app.services.library.previews import SIDE
 from app.web import image_making, links
 from app.web.context import container, principal, processing, workspace_transaction
-from app.web.errors import invalid_request
+from app.web.errors import validated
 from app.web.operations import MAX_OPERATIONS, MAX_SIDE, Named, Step, TransformBody
 from app.web.requirements import Member, requires
 
@@ -46,10 +46,9 @@ class PreviewBody(TransformBody):
 def show(slug: str, asset_id: str) -> Answer | Response:
     with workspace_transaction() as session:
         asset = assets.get(session, asset_id)
-    query = "" if principal().is_live else "?mode=test"
     if asset.media_type == MediaType.VIDEO:
         flash("Videos can't be edited.")
-        return redirect(f"/dashboard/{slug}/assets/{asset_id}{query}", 303)
+        return redirect(links.in_mode(f"/dashboard/{slug}/assets/{asset_id}"), 303)
     return page_of(
         "dashboard/library/editor.html",
         image=asset,
@@ -126,9 +125,9 @@ def _choice(asset: Asset) -> dict[str, Any]:
 
 
 def _saved(slug: str, image: Asset) -> tuple[Answer, int]:
-    query = "" if principal().is_live else "?mode=test"
     path = f"/dashboard/{slug}/assets/{image.id}"
-    return jsonify(id=image.id, url=f"{path}{query}", edit=f"{path}/edit{query}"), 201
+    edit = links.in_mode(f"{path}/edit")
+    return jsonify(id=image.id, url=links.in_mode(path), edit=edit), 201
 
 
 def _require_image(asset_id: str) -> None:
@@ -145,8 +144,4 @@ def _require_key() -> None:
 
 def _body(model: type[Wanted]) -> Wanted:
     """Raises BadRequest, which names each field."""
-    try:
-        return model.model_validate(request.get_json())
-    except ValidationError as error:
-        invalid_request(error)
-        raise
+    return validated(model, request.get_json())

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 from urllib.parse import urlencode
 
-from pydantic import ValidationError
-
 from app.dashboard.forms import problems_of
 from app.errors import AppError, BadRequest, NotFound
 from app.imaging import ImagingError
@@ -17,7 +15,7 @@ from app.services.processing_context import ProcessingContext
 from app.tenancy import TenantSession
 from app.web import export_urls
 from app.web.context import container
-from app.web.errors import invalid_request
+from app.web.errors import validated
 from app.web.export_urls import ExportUrlQuery, MadeUrl
 
 FIELDS = tuple(ExportUrlQuery.model_fields)
@@ -43,13 +41,9 @@ class ExportForm:
     def read(cls, sent: Mapping[str, str]) -> Self:
         typed = {name: sent[name].strip()[:MAX_TEXT] for name in FIELDS if sent.get(name)}
         try:
-            return cls(typed, ExportUrlQuery.model_validate(typed))
-        except ValidationError as error:
-            try:
-                invalid_request(error)
-            except BadRequest as refusal:
-                return cls(typed, refusal=refusal)
-        return cls(typed)
+            return cls(typed, validated(ExportUrlQuery, typed))
+        except BadRequest as refusal:
+            return cls(typed, refusal=refusal)
 
     @property
     def problems(self) -> dict[str, str]:

@@ -6,7 +6,6 @@ from typing import Any
 from flask import Response, current_app, request, url_for
 
 from app.extensions import transaction
-from app.models import Mode
 from app.services.accounts import memberships
 from app.services.accounts.memberships import Belonging
 from app.services.accounts.permissions import Action
@@ -15,6 +14,7 @@ from app.services.billing import standing
 from app.services.billing.notices import Notice, notices_of
 from app.services.usage import limits
 from app.web.context import now, principal
+from app.web.links import in_mode
 from app.web.pages import page
 from app.web.requirements import Member
 from app.web.sessions import person
@@ -127,9 +127,9 @@ def _frame() -> Frame:
         resets=f"{month.reset_date.day} {month.reset_date:%b}",
         notices=notices_of(place.organization, place.account, now()),
         may_pay=who.may(Action.MANAGE_BILLING),
-        query="" if who.is_live else "?mode=test",
+        query=in_mode(""),
         may_change=who.may(Action.CHANGE_IMAGES),
-        has_workspace=who.allowance.workspace_api or not who.is_live,
+        has_workspace=who.has_workspace,
         may_delete=who.may(Action.DELETE),
     )
 
@@ -150,8 +150,7 @@ def _entry(slug: str, text: str, icon: str, endpoint: str) -> Entry | None:
     if not principal().may(requirement.action):
         return None
     path = url_for(endpoint, slug=slug)
-    query = "?mode=test" if principal().mode is Mode.TEST else ""
-    return Entry(text, icon, path + query, _is_current(path, url_for(HOME, slug=slug)))
+    return Entry(text, icon, in_mode(path), _is_current(path, url_for(HOME, slug=slug)))
 
 
 def _is_current(path: str, home: str) -> bool:

@@ -171,9 +171,9 @@ def _view(session: TenantSession, asked: AssetQuery, collection: str | None) -> 
         more=_next(asked, found),
         first=_path(asked.link()) if asked.cursor else None,
         home=f"/dashboard/{who.slug}",
-        query=_mode(),
+        query=links.in_mode(""),
         may_change=who.may(Action.CHANGE_IMAGES),
-        has_workspace=who.allowance.workspace_api or not who.is_live,
+        has_workspace=who.has_workspace,
     )
 
 
@@ -195,16 +195,11 @@ def _tiles(shown: list[Asset], more: str | None = None) -> Response:
 
 
 def _tile(asset: Asset) -> Tile:
-    href = f"/dashboard/{principal().slug}/assets/{asset.id}{_mode()}"
+    href = links.in_mode(f"/dashboard/{principal().slug}/assets/{asset.id}")
     return Tile(asset, href, links.thumbnail(asset.thumbnail_key))
 
 
 def _path(query: str) -> str:
     """The page's address with a query string, in the mode of this request."""
-    mode = "" if principal().is_live else "mode=test"
-    whole = "&".join(part for part in (query, mode) if part)
-    return f"/dashboard/{principal().slug}/library" + (f"?{whole}" if whole else "")
-
-
-def _mode() -> str:
-    return "" if principal().is_live else "?mode=test"
+    path = f"/dashboard/{principal().slug}/library"
+    return links.in_mode(f"{path}?{query}" if query else path)

@@ -18,6 +18,7 @@ from app.services.usage import limits
 from app.web import one_picture
 from app.web.admission import before_body
 from app.web.context import container, now, principal, processing, workspace_transaction
+from app.web.links import in_mode
 from app.web.media import takes_files
 from app.web.one_picture import Place, Sent
 from app.web.request import OF_THE_PLAN
@@ -34,7 +35,7 @@ def show(slug: str) -> Response:
     allowance = principal().allowance
     path = url_for("dashboard.playground.show", slug=slug)
     place = Place(
-        action=path if principal().is_live else f"{path}?mode=test",
+        action=in_mode(path),
         mode="live" if principal().is_live else "test",
         left=_left(),
         most=allowance.monthly_images if principal().is_live else allowance.test_images,

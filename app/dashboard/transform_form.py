@@ -3,19 +3,16 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
-
 from app.imaging import Format, Transform
 from app.models import Organization
 from app.services.exports.presets import TITLES
 from app.tenancy import TenantSession
 from app.web.context import principal
-from app.web.errors import invalid_request
+from app.web.errors import validated
 from app.web.schema import TransformFields
 
 FORMATS = [("", "Each image's own"), *((one.value, TITLES[one]) for one in Format)]
 Form = TypeVar("Form", bound=TransformFields)
-Model = TypeVar("Model", bound=BaseModel)
 
 
 def read(model: type[Form], form: Mapping[str, str]) -> Form:
@@ -24,14 +21,6 @@ def read(model: type[Form], form: Mapping[str, str]) -> Form:
     sent = {name: form.get(name, "").strip() for name in model.model_fields}
     given: dict[str, object] = {name: text for name, text in sent.items() if text}
     return validated(model, given | {"preserveAspect": "preserveAspect" in form})
-
-
-def validated(model: type[Model], values: Mapping[str, object]) -> Model:
-    """Raises BadRequest."""
-    try:
-        return model.model_validate(dict(values))
-    except ValidationError as error:
-        raise invalid_request(error) from None
 
 
 def transform_of(form: TransformFields) -> Transform:

@@ -9,6 +9,7 @@ from flask import Blueprint, flash, jsonify, redirect, request
 from flask import Response as Page
 from werkzeug.wrappers import Response
 
+from app.dashboard import wording
 from app.dashboard.frame import page_of
 from app.errors import BadRequest
 from app.models import Actor, TrashedAsset
@@ -18,7 +19,8 @@ from app.services.library import trash
 from app.services.library.trash import Place
 from app.web.context import container, now, principal, workspace_transaction
 from app.web.formats import size
-from app.web.links import thumbnail
+from app.web.links import in_mode, thumbnail
+from app.web.request import wants_json
 from app.web.requirements import Member, requires
 
 blueprint = Blueprint("trash", __name__, url_prefix="/dashboard/<slug>/trash")
@@ -71,10 +73,10 @@ def restore(slug: str) -> Response:
     ids = _chosen()
     with workspace_transaction() as session:
         restored = trash.restore(session, ids)
-    if request.accept_mimetypes.to_header() == "application/json":
+    if wants_json():
         return jsonify({"restored": restored})
     flash(
-        f"{_images(len(restored))} restored."
+        f"{wording.images(len(restored))} restored."
         if restored
         else "These images are not in the trash any more."
     )
@@ -89,7 +91,7 @@ def empty(slug: str) -> Response:
     with workspace_transaction() as session:
         lost = trash.empty(session, principal().actor, until, now())
     flash(
-        f"{_images(lost.number)} deleted for good. {size(lost.size)} are free again."
+        f"{wording.images(lost.number)} deleted for good. {size(lost.size)} are free again."
         if lost.number
         else "The trash is empty already."
     )
@@ -146,10 +148,5 @@ def _place(cursor: str) -> Place | None:
         return None
 
 
-def _images(number: int) -> str:
-    return f"{number:,} image{'' if number == 1 else 's'}"
-
-
 def _back(slug: str) -> Response:
-    query = "" if principal().is_live else "?mode=test"
-    return redirect(f"/dashboard/{slug}/trash{query}", 303)
+    return redirect(in_mode(f"/dashboard/{slug}/trash"), 303)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
 from flask import Blueprint, Response, request
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field
 
 from app.errors import AppError, NotFound
 from app.imaging import media
@@ -20,7 +20,7 @@ from app.services.library import part_uploads, uploads
 from app.services.library.assets import Label
 from app.services.library.uploads import DeclaredFile
 from app.web.context import container, now, principal, processing, workspace_transaction
-from app.web.errors import invalid_request
+from app.web.errors import validated
 from app.web.links import absolute, thumbnail
 from app.web.requirements import Member, requires
 from app.web.schema import Body, Id, Moment, Name, Printable, answer
@@ -223,7 +223,4 @@ def _begun(file: DeclaredFile) -> Slot | PartsSlot | Refusal:
 
 def _body(model: type[Model]) -> Model:
     """The JSON that was sent. Raises BadRequest, UnsupportedMediaType."""
-    try:
-        return model.model_validate(request.get_json())
-    except ValidationError as error:
-        raise invalid_request(error) from None
+    return validated(model, request.get_json())

@@ -35,6 +35,11 @@ def words_of(operations: Sequence[Mapping[str, Any]] | None) -> list[str]:
     ]
 
 
+def images(number: int) -> str:
+    """``1 image``, ``1,204 images``."""
+    return f"{number:,} image{'s' * (number != 1)}"
+
+
 def format_name(kind: str) -> str:
     """``JPEG`` for ``jpeg``, ``WebP`` for ``webp``."""
     return FORMATS.get(kind, kind.upper())

@@ -10,7 +10,6 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    ValidationError,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
@@ -22,7 +21,7 @@ from app.models import MediaType
 from app.services.library.cursor import MAX_CURSOR_LENGTH, Sort
 from app.services.library.labels import MAX_TAGS
 from app.services.library.listing import Filter
-from app.web.errors import invalid_request
+from app.web.errors import validated
 from app.web.forms import NULL_VALUES
 from app.web.schema import Id, Printable, Query, at_most
 
@@ -173,10 +172,7 @@ class AssetQuery(Query):
             for name in cls.model_fields
             if name in sent
         }
-        try:
-            return cls.model_validate(known)
-        except ValidationError as invalid:
-            raise invalid_request(invalid) from None
+        return validated(cls, known)
 
     @property
     def filter(self) -> Filter:

@@ -1,14 +1,14 @@
 """Renders every error in one format per surface, whatever raised it."""
 
 import sqlite3
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from flask import Flask, Response, jsonify, request
 from flask_limiter import RateLimitExceeded
 from gunicorn.http.errors import ParseException
 from psycopg.errors import ForeignKeyViolation, UniqueViolation
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -28,9 +28,10 @@ from app.errors import (
 from app.web import error_counts, sessions
 from app.web.described import Described
 from app.web.pages import page
-from app.web.request import api_request
+from app.web.request import api_request, wants_json
 
 log = structlog.get_logger()
+Model = TypeVar("Model", bound=BaseModel)
 
 RACES = frozenset({
     sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
@@ -128,7 +129,7 @@ API_PATHS = (
 def _wants_page() -> bool:
     surface = (request.blueprint or "").partition(".")[0]
     if surface in PAGES or (not surface and _is_below(PEOPLE_S_PATHS)):
-        return request.accept_mimetypes.to_header() != "application/json"
+        return not wants_json()
     if surface not in MIXED or (not surface and _is_below(API_PATHS)):
         return False
     return "text/html" in request.accept_mimetypes.values()
@@ -136,6 +137,14 @@ def _wants_page() -> bool:
 
 def _is_below(prefixes: tuple[str, ...]) -> bool:
     return f"{request.path}/".startswith(tuple(f"{prefix}/" for prefix in prefixes))
+
+
+def validated(model: type[Model], values: object) -> Model:
+    """Return what was sent as ``model``. Raises BadRequest, which names each field."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise invalid_request(error) from None
 
 
 def invalid_request(error: ValidationError) -> Any:

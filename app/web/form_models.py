@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from flask import request
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from app.errors import BadRequest, UnsupportedMediaType
-from app.web.errors import invalid_request
+from app.web.errors import validated
 from app.web.forms import NULL_VALUES
 from app.web.media import FORM
 from app.web.request import SpooledFile, api_request
@@ -50,10 +50,7 @@ def read(field: str, fields: type[Fields]) -> Sent[Fields]:
     files = api_request().spooled_files()
     text = request.form.to_dict()
     known = {sent: value for sent, value in text.items() if sent in fields.model_fields}
-    try:
-        values = fields.model_validate(given(fields, known))
-    except ValidationError as error:
-        raise invalid_request(error) from None
+    values = validated(fields, given(fields, known))
     in_field = {sent for sent in text if NUMBER.sub("", sent) == name}
     if wrong := sorted(sent for sent in in_field if text[sent] not in NULL_VALUES):
         raise BadRequest(

@@ -7,7 +7,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 from flask import request
 
 from app.adapters.fetching.origins import PORTS
-from app.web.context import container, now
+from app.web.context import container, now, principal
 
 HOME = "/dashboard"
 THUMBNAIL_VALID = timedelta(hours=2)
@@ -43,6 +43,13 @@ def next_path(url: str | None) -> str:
         return HOME
     there = urlsplit(whole)
     return urlunsplit(("", "", there.path, there.query, ""))
+
+
+def in_mode(path: str) -> str:
+    """Return the path of a page with the mode of this request, live or test, in its query."""
+    if principal().is_live:
+        return path
+    return f"{path}{'&' if '?' in path else '?'}mode=test"
 
 
 def download(

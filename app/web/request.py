@@ -162,6 +162,11 @@ class ApiRequest(Request):
         return upload
 
 
+def wants_json() -> bool:
+    """Return whether a script of one of our pages asks: those accept nothing but JSON."""
+    return request.accept_mimetypes.to_header() == "application/json"
+
+
 def api_request() -> ApiRequest:
     """The current request, typed as ApiRequest."""
     return cast(ApiRequest, request)

@@ -241,7 +241,7 @@ def _sent_key() -> str | None:
 def _require_workspace(otherwise: str) -> None:
     """Raises UpgradeRequired."""
     allowance = principal().allowance
-    if principal().is_live and not allowance.workspace_api:
+    if not principal().has_workspace:
         raise UpgradeRequired(
             f"The {allowance.plan} plan does not include the workspace API. Upgrade, "
             f"or {otherwise}.{allowance.arrears}"

@@ -109,6 +109,11 @@ class Principal:
         return self.mode is Mode.LIVE
 
     @property
+    def has_workspace(self) -> bool:
+        """Whether the plan includes the workspace API, which test data needs no plan for."""
+        return self.allowance.workspace_api or not self.is_live
+
+    @property
     def partition(self) -> tuple[str, Mode]:
         """The organization and mode that a session for this principal is bound to."""
         return self.org_id, self.mode
