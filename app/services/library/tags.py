@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import Subquery, select, union_all
 
 from app.models import Asset, AssetCount, AssetTag
 from app.services.library import facet_counts, folding
@@ -25,32 +25,34 @@ def tags_of(session: TenantSession, beginning: str = "", limit: int = 20) -> lis
     first = prefix + " ".join(folding.fold(beginning).split())
     if "\0" in first:
         return []
-    used = (
+    used = session.execute(
         select(AssetCount.facet, AssetCount.count)
         .where(AssetCount.facet >= first, AssetCount.facet < first + LAST, AssetCount.count > 0)
         .order_by(AssetCount.count.desc(), AssetCount.facet)
         .limit(limit)
-        .subquery()
     )
-    key = func.substr(used.c.facet, len(prefix) + 1)
-    # The asset that got the tag last shows how it is written.
-    shown_by = (
-        select(AssetTag.asset_id)
+    counts = {facet.removeprefix(prefix): count for facet, count in used}
+    written = _written(session, list(counts))
+    return [KnownTag(_spelling(key, written.get(key, [])), count) for key, count in counts.items()]
+
+
+def _written(session: TenantSession, keys: list[str]) -> dict[str, list[str]]:
+    """For each key the tags of the asset that got it last, which shows how it is written."""
+    if not keys:
+        return {}
+    latest = union_all(*(select(_latest(key)) for key in keys)).subquery()
+    found = select(latest.c.tag, Asset.tags).join(Asset, Asset.id == latest.c.asset_id)
+    return dict(session.execute(found).all())
+
+
+def _latest(key: str) -> Subquery:
+    return (
+        select(AssetTag.tag, AssetTag.asset_id)
         .where(AssetTag.tag == key)
         .order_by(AssetTag.uploaded_at.desc(), AssetTag.asset_id.desc())
         .limit(1)
-        .scalar_subquery()
+        .subquery()
     )
-    found = select(key, used.c.count, shown_by).order_by(used.c.count.desc(), used.c.facet)
-    rows = session.execute(found).all()
-    written = dict(
-        session.execute(
-            select(Asset.id, Asset.tags).where(Asset.id.in_([row[2] for row in rows]))
-        ).all()
-    )
-    return [
-        KnownTag(_spelling(key, written.get(asset_id, [])), count) for key, count, asset_id in rows
-    ]
 
 
 def _spelling(key: str, tags: list[str]) -> str:
