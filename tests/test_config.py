@@ -92,9 +92,9 @@ def test_empty_values_count_as_not_given(tmp_path: Path) -> None:
     assert settings.database_url.startswith("sqlite:///")
 
 
-def test_test_origins_are_for_development() -> None:
+def test_test_origins_are_for_development(tmp_path: Path) -> None:
     origins = {"FETCH_TEST_ORIGINS": "http://127.0.0.1:9999, http://127.0.0.1:9998"}
-    chosen = Settings.from_env({"APP_ENV": "development", "DATA_DIR": "/tmp", **origins})
+    chosen = Settings.from_env({"APP_ENV": "development", "DATA_DIR": str(tmp_path), **origins})
     assert chosen.fetch_test_origins == ("http://127.0.0.1:9999", "http://127.0.0.1:9998")
     with pytest.raises(
         ConfigurationError, match="FETCH_TEST_ORIGINS: opens this server's own network"
@@ -102,7 +102,11 @@ def test_test_origins_are_for_development() -> None:
         Settings.from_env({"SECRET_KEY": SECRET, "REDIS_URL": "redis://cache/0", **origins})
     with pytest.raises(ConfigurationError, match=r"'127\.0\.0\.1:9999' is no origin"):
         Settings.from_env(
-            {"APP_ENV": "development", "DATA_DIR": "/tmp", "FETCH_TEST_ORIGINS": "127.0.0.1:9999"}
+            {
+                "APP_ENV": "development",
+                "DATA_DIR": str(tmp_path),
+                "FETCH_TEST_ORIGINS": "127.0.0.1:9999",
+            }
         )
 
 

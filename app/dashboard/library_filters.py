@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
+from app.dashboard import wording
 from app.models import MediaType
 from app.web.asset_filters import AssetQuery
 from app.web.formats import size
@@ -54,7 +55,7 @@ def _filters(
         yield tag, "tag", {"tags": [other for other in asked.tags if other != tag]}
     for kind in asked.kind:
         others = [other for other in asked.kind if other != kind]
-        yield kind.value.upper(), "image", {"kind": others}
+        yield wording.format_name(kind.value), "image", {"kind": others}
     if asked.minSize is not None or asked.maxSize is not None:
         yield _range(asked.minSize, asked.maxSize), "scaling", {"minSize": None, "maxSize": None}
     if asked.uploadedAfter or asked.uploadedBefore:
