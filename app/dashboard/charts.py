@@ -5,10 +5,10 @@ from urllib.parse import urlencode
 
 from flask import request
 
-from app.models import Mode
 from app.services.usage.days import Chart
 from app.services.usage.periods import day_of
-from app.web.context import now, principal
+from app.web.context import now
+from app.web.links import in_mode
 
 PERIODS = (30, 90)
 """Days that a chart may show; the first is what it shows unasked."""
@@ -38,5 +38,4 @@ def period_items(days: int, **values: object) -> list[tuple[str, str, bool]]:
 
 def query(**values: object) -> str:
     """A query with these values, in the mode of the page."""
-    mode = {"mode": Mode.TEST.value} if principal().mode is Mode.TEST else {}
-    return f"?{urlencode({**values, **mode})}" if values or mode else "?"
+    return in_mode(f"?{urlencode(values)}" if values else "") or "?"

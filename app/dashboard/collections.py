@@ -15,13 +15,13 @@ from werkzeug.wrappers import Response
 from app.dashboard.forms import problems_of, refused
 from app.dashboard.frame import page_of
 from app.errors import AppError, BadRequest, Conflict, NotFound
-from app.models import Mode
 from app.services.accounts.permissions import Action
 from app.services.library import collection_tree, collections
 from app.services.library.collection_tree import Tree
 from app.tenancy import TenantSession
 from app.web.context import now, principal, workspace_transaction
 from app.web.errors import validated
+from app.web.links import in_mode
 from app.web.request import wants_json
 from app.web.requirements import Member, requires
 from app.web.schema import Color, Id, Name
@@ -200,10 +200,5 @@ def _done(collection_id: str | None, said: str) -> Response:
     if wants_json():
         return jsonify(id=collection_id, message=said)
     flash(said)
-    path = url_for(
-        "dashboard.library.index",
-        slug=principal().slug,
-        collectionId=collection_id,
-        mode=None if principal().is_live else Mode.TEST.value,
-    )
-    return redirect(path, 303)
+    path = url_for("dashboard.library.index", slug=principal().slug, collectionId=collection_id)
+    return redirect(in_mode(path), 303)

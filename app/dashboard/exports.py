@@ -24,12 +24,13 @@ from app.errors import (
     QuotaExceeded,
     RateLimited,
 )
-from app.models import Export, Mode, new_id
+from app.models import Export, new_id
 from app.services.accounts.permissions import Action
 from app.services.exports import export_jobs, export_views, presets
 from app.services.exports.export_views import ShownExport
 from app.web.context import container, now, principal, workspace_transaction
 from app.web.links import download as signed_url
+from app.web.links import in_mode
 from app.web.pages import STOP_POLLING, page
 from app.web.requirements import Member, requires
 
@@ -205,6 +206,5 @@ def _id_of_form() -> str:
 
 
 def _to(view: str, export_id: str | None = None) -> Response:
-    mode = None if principal().is_live else Mode.TEST.value
-    path = url_for(f".{view}", slug=principal().slug, export_id=export_id, mode=mode)
-    return redirect(path, 303)
+    path = url_for(f".{view}", slug=principal().slug, export_id=export_id)
+    return redirect(in_mode(path), 303)

@@ -12,10 +12,11 @@ from app.dashboard import transform_form
 from app.dashboard.forms import problems_of, refused
 from app.dashboard.frame import page_of
 from app.errors import AppError, BadRequest, Conflict
-from app.models import ExportPreset, Mode
+from app.models import ExportPreset
 from app.services.accounts.permissions import Action
 from app.services.exports import presets
 from app.web.context import container, now, principal, workspace_transaction
+from app.web.links import in_mode
 from app.web.requirements import Member, requires
 from app.web.schema import Name, TransformFields
 
@@ -140,5 +141,4 @@ def _typed() -> dict[str, Any]:
 
 def _to_list(said: str) -> Response:
     flash(said)
-    mode = None if principal().is_live else Mode.TEST.value
-    return redirect(url_for(".index", slug=principal().slug, mode=mode), 303)
+    return redirect(in_mode(url_for(".index", slug=principal().slug)), 303)
