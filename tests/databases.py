@@ -33,3 +33,15 @@ def statements(app: Flask) -> Iterator[list[Statement]]:
         yield sent
     finally:
         event.remove(engine, "before_cursor_execute", hear)
+
+
+def plan_of(app: Flask, statement: Statement) -> str:
+    """How the database would run it, a line a step."""
+    with app.app_context(), db.engine.connect() as connection:
+        explain = "EXPLAIN QUERY PLAN "
+        if connection.dialect.name == "postgresql":
+            # Small tables it would read whole; so it does only where there is no index.
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            explain = "EXPLAIN "
+        rows = connection.exec_driver_sql(explain + statement[0], statement[1])
+        return "\n".join(str(row[-1]) for row in rows)

@@ -11,7 +11,7 @@ from app.extensions import db
 from app.models import Role
 from tests.client import ApiClient
 from tests.conftest import Account, AccountMaker, SignIn
-from tests.databases import Statement, on_both_databases, statements
+from tests.databases import on_both_databases, plan_of, statements
 
 pytestmark = [pytest.mark.slow, on_both_databases]
 PAGES = ("", "?days=90", "/usage", "/usage?by=key&days=90", "/usage.csv?by=key&days=90")
@@ -74,17 +74,6 @@ def large(app: Flask, make_account: AccountMaker) -> Account:
             fill(connection, account.org_id)
         connection.exec_driver_sql("ANALYZE")
     return accounts[0]
-
-
-def plan_of(app: Flask, statement: Statement) -> str:
-    with app.app_context(), db.engine.connect() as connection:
-        explain = "EXPLAIN QUERY PLAN "
-        if connection.dialect.name == "postgresql":
-            # Small tables it would read whole; so it does only where there is no index.
-            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-            explain = "EXPLAIN "
-        rows = connection.exec_driver_sql(explain + statement[0], statement[1])
-        return "\n".join(str(row[-1]) for row in rows)
 
 
 def test_pages_take_few_statements_by_indexes(app: Flask, large: Account, sign_in: SignIn) -> None:

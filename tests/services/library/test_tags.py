@@ -1,5 +1,7 @@
 """The tags of a workspace, for those who type the beginning of one."""
 
+import re
+
 import pytest
 from flask import Flask
 
@@ -7,7 +9,7 @@ from app.extensions import transaction
 from app.services.library import assets
 from app.services.library.tags import KnownTag, tags_of
 from tests.conftest import Account
-from tests.databases import on_both_databases, statements
+from tests.databases import on_both_databases, plan_of, statements
 from tests.library import empty, make_asset, store
 
 pytestmark = [on_both_databases, pytest.mark.usefixtures("context")]
@@ -47,3 +49,18 @@ def test_tags_are_told_by_use_in_a_spelling_that_somebody_wrote(
         for account in (acme, globex):
             with transaction(account.org_id, "live") as session:
                 empty(session)
+
+
+def test_the_spelling_is_found_by_the_index_of_tags(app: Flask, acme: Account) -> None:
+    """By the tag too: PostgreSQL has none for texts that are compared in another collation."""
+    with transaction(acme.org_id, "live") as session:
+        store(session, [make_asset(f"ast_{tag}", tags=[tag]) for tag in ("blue", "red")])
+    try:
+        with transaction(acme.org_id, "live") as session, statements(app) as sent:
+            assert {one.tag for one in tags_of(session)} == {"blue", "red"}
+        plans = "\n".join(plan_of(app, one) for one in sent)
+        found = re.findall(r"ix_asset_tags_tag \(.*\btag=\?|Index Cond: .*\(tag = ", plans)
+        assert len(found) == 2, plans
+    finally:
+        with transaction(acme.org_id, "live") as session:
+            empty(session)

@@ -54,7 +54,7 @@ def month(principal: Principal, now: datetime) -> limits.Summary:
         return limits.summarise(session, principal, now)
 
 
-def test_sixty_four_requests_side_by_side_never_pass_the_limit(
+def test_sixty_four_parallel_requests_never_pass_the_limit(
     app: Flask, principal: Principal, clock: Clock
 ) -> None:
     """Each wants 3 of 100 and processes 2: exactly what was processed is left counted."""
