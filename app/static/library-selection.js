@@ -25,11 +25,14 @@ export class Selection {
     document.addEventListener("move-assets", ({ detail }) => this.#moveTo(detail.collectionId, detail.ids));
   }
 
-  // Another list: what was chosen in the one before is not any more.
+  // Another list: what was chosen in the one before is not any more. What is checked in this one was
+  // chosen before the script was there.
   adopt(list) {
+    const checked = [...(list?.querySelectorAll(".pick:checked") ?? [])].map((pick) => pick.closest(".tile").dataset.id);
     this.#list = list;
-    this.#current = this.#anchor = null;
-    this.clear();
+    this.#current = null;
+    this.#anchor = checked.at(-1) ?? null;
+    this.clear(checked);
     list?.addEventListener("click", (event) => this.#click(event));
     list?.addEventListener("focusin", ({ target }) => {
       const tile = target.closest(".tile");
@@ -39,9 +42,9 @@ export class Selection {
     if (this.#bar) list?.addEventListener("dragstart", (event) => this.#drag(event));
   }
 
-  clear() {
+  clear(except = []) {
     if (this.#bar?.contains(document.activeElement)) this.#list?.focus({ preventScroll: true }); // the bar goes
-    this.#chosen.clear();
+    this.#chosen = new Set(except);
     this.#spread = [];
     this.#everything = false;
     this.#refresh();

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from app.services.library import folding
 from tests.browser.audit import audit
@@ -99,13 +99,14 @@ def library(service: Service) -> Library:
     return Library(service)
 
 
-def open_library(page: Page, library: Library, query: str = "") -> str:
+def open_library(page: Page, library: Library, query: str = "", *, is_scripted: bool = True) -> str:
     page.goto("/login")
     submit(page, "Sign in", **{"E-mail": library.email, "Password": PASSWORD})
     page.wait_for_url("**/dashboard/*")
     home = page.url
     page.goto(f"{home}/library{query}")
     expect(page.locator(".tile").first).to_be_visible()
+    expect(page.locator("#library[data-scripted]")).to_have_count(int(is_scripted))
     return home
 
 
@@ -205,6 +206,20 @@ def test_fifty_are_chosen_by_shift_tagged_moved_and_deleted_and_come_back(
     assert library.total() == before
 
 
+def test_what_is_chosen_before_the_script_comes_stays_chosen(tab: Page, library: Library) -> None:
+    open_library(tab, library, "?sort=name")
+
+    def choose_first(route: Route) -> None:
+        tab.locator(".pick").nth(2).check(force=True)
+        route.continue_()
+
+    tab.route("**/library-selection*", choose_first)
+    tab.reload()
+    expect(said(tab)).to_have_text("1 selected")
+    tab.locator(".pick").nth(51).click(modifiers=["Shift"], force=True)
+    expect(said(tab)).to_have_text("50 selected")
+
+
 def test_the_keyboard_goes_and_chooses(tab: Page, library: Library) -> None:
     open_library(tab, library, "?sort=-uploadedAt")
     names = [tile.get_attribute("alt") for tile in tab.locator(".tile img").all()[:12]]
@@ -269,7 +284,7 @@ def test_a_long_list_stays_a_short_page_and_is_found_again(tab: Page, library: L
 def test_it_needs_no_script(browser: Browser, service: Service, library: Library) -> None:
     context = browser.new_context(base_url=service.url, java_script_enabled=False)
     page = context.new_page()
-    open_library(page, library)
+    open_library(page, library, is_scripted=False)
     page.get_by_role("link", name="Load more").click()
     expect(page.get_by_role("link", name="Back to the first page")).to_be_visible()
     page.get_by_role("button", name="Sorted by").click()
