@@ -8,7 +8,7 @@ from app.adapters.mail import MailNotSent, MailRefused
 from app.adapters.storage.s3 import S3Storage
 from app.errors import AppError
 from app.extensions import transaction
-from app.models import Actor, ActorKind, Mode
+from app.models import Actor, ActorKind, Mode, StaffRole
 from app.services import inventory, mail, outbox
 from app.services.accounts import identity, keys
 from app.services.billing import inbox, plans, reconciliation, review_flags
@@ -45,12 +45,20 @@ OPERATOR = Actor(ActorKind.SYSTEM, "operator")
     "--password", help="So that the user can sign in; without it the account is claimed by e-mail."
 )
 @click.option("--staff", is_flag=True, help="May enter the staff console.")
-def create_user(email: str, password: str | None, staff: bool) -> None:
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in StaffRole]),
+    help="What they may do there; support by default.",
+)
+def create_user(email: str, password: str | None, staff: bool, role: str | None) -> None:
     """Make a user with an organization of their own on the FREE plan. The address counts as
     confirmed."""
+    if role and not staff:
+        raise click.UsageError("--role is for --staff.")
+    staff_role = StaffRole(role or StaffRole.SUPPORT) if staff else None
     with transaction() as session:
         organization = identity.create_account(
-            session, email, now(), password=password, is_staff=staff, is_confirmed=True
+            session, email, now(), password=password, staff_role=staff_role, is_confirmed=True
         )
     click.echo(
         f"Created {identity.normalise_email(email)} with the organization {organization.id}."

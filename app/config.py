@@ -24,6 +24,7 @@ from app.settings_types import (
     HttpUrl,
     MailServer,
     Models,
+    Networks,
     PlanPrices,
     Positive,
     Rate,
@@ -244,6 +245,21 @@ class Settings(BaseModel):
         le=90,
         description="Days that a plan goes on after a payment failed; then the workspace is on "
         "FREE.",
+    )
+    admin_networks: Networks = Field(
+        (),
+        description="Networks that staff may come from, such as `203.0.113.0/24,2001:db8::/32`. "
+        "Default: from everywhere.",
+    )
+    metrics_token: str = Field(
+        "",
+        repr=False,
+        pattern=r"^([\x21-\x7e]{16,})?$",
+        description="`Authorization: Bearer …` for `/metrics`, 16 characters or more. Without it "
+        "and `METRICS_NETWORKS`, 404.",
+    )
+    metrics_networks: Networks = Field(
+        (), description="Networks that may read `/metrics` without the token."
     )
     ratelimit_test_keys: Rate = Field(
         "10/minute",

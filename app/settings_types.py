@@ -2,6 +2,7 @@
 
 import re
 from email.utils import parseaddr
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -65,6 +66,16 @@ def _models(value: tuple[str, ...]) -> tuple[str, ...]:
     ):
         raise ValueError("must be such as fine,sdxl=provider-model, each alias once")
     return value
+
+
+def _networks(value: object) -> object:
+    """``203.0.113.0/24,2001:db8::/32``; an address is a network of its own."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return tuple(ip_network(one) for one in _listed(value))
+    except ValueError as error:
+        raise ValueError(f"must be such as 203.0.113.0/24,2001:db8::7: {error}") from None
 
 
 class PlanPrice(NamedTuple):
@@ -135,4 +146,5 @@ Models = Annotated[Texts, AfterValidator(_models)]
 Server = Annotated[MailServer | None, BeforeValidator(_mail_server)]
 Sender = Annotated[str, AfterValidator(_sender)]
 PlanPrices = Annotated[tuple[PlanPrice, ...], BeforeValidator(_plan_prices)]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
 Positive = Annotated[int, Field(ge=1)]

@@ -41,7 +41,8 @@ log = structlog.get_logger()
 
 DIRECTORY_TABLES = frozenset({
     "organizations", "former_slugs", "users", "memberships", "api_keys", "plans", "stripe_events",
-    "sign_ins", "mailed_links", "passkeys", "recovery_codes", "mails",
+    "sign_ins", "mailed_links", "passkeys", "recovery_codes", "mails", "staff_entries",
+    "staff_log_head", "plan_versions", "blocks", "announcements",
 })  # fmt: skip
 """Tables that belong to no org. All others must be OrgOwned (tests/architecture/test_tables.py)."""
 
@@ -62,7 +63,8 @@ class Partitioned(OrgOwned):
 
 
 class AppendOnly:
-    """A row that is never changed and never deleted, until its organization is erased."""
+    """A row that is never changed, and never deleted before its organization is erased or its time
+    is over."""
 
 
 class TenancyError(Exception):
@@ -111,7 +113,8 @@ def unscoped(session: TenantSession, reason: str) -> Iterator[TenantSession]:
 
 @contextmanager
 def erasing(session: TenantSession) -> Iterator[None]:
-    """Let ``session`` delete append-only rows: only for the deletion of an organization."""
+    """Let ``session`` delete append-only rows: for the deletion of an organization, and for the
+    oldest entries of the staff's log."""
     log.debug("tenancy.erasing", org_id=session.org_id)
     session.erases = True
     try:

@@ -33,7 +33,7 @@ from app.config import Settings
 from app.extensions import db, transaction
 from app.factory import create_app
 from app.logs import configure
-from app.models import Membership, Mode, Plan, Role, User, new_id
+from app.models import Membership, Mode, Plan, Role, StaffRole, User, new_id
 from app.services.accounts import confirmation, identity, keys, sign_ins
 from app.services.accounts.sign_ins import Device
 from app.services.billing import plans
@@ -343,7 +343,7 @@ def sign_in(app: Flask, clock: Clock) -> SignIn:
         account: Account,
         role: Role = Role.MEMBER,
         *,
-        is_staff: bool = False,
+        staff_role: StaffRole | None = None,
         second_factor: bool = False,
     ) -> ApiClient:
         now = clock()
@@ -355,7 +355,7 @@ def sign_in(app: Flask, clock: Clock) -> SignIn:
                     id=user_id,
                     email=email,
                     mailbox=email,
-                    is_staff=is_staff,
+                    staff_role=staff_role,
                     confirmed_at=now,
                     created_at=now,
                 )

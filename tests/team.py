@@ -56,7 +56,7 @@ def principal_of(app: Flask, account: Account, user_id: str) -> Principal:
         user_id=user_id,
         email="",
         name=None,
-        is_staff=False,
+        staff_role=None,
         has_second_factor=False,
         last_org_id=None,
         sign_in_id="",

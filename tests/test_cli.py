@@ -64,7 +64,7 @@ def test_staff_and_passwords(app: Flask, run: Callable[..., Result]) -> None:
     )
     with app.app_context(), transaction() as session:
         user = session.scalars(select(User).where(User.email == "boss@example.com")).one()
-    assert user.is_staff
+    assert user.staff_role == "support"
     assert user.password_hash
     assert PasswordHasher().verify(user.password_hash, "correct horse")
 

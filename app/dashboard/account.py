@@ -5,13 +5,13 @@ from flask import Response as Page
 from werkzeug.wrappers import Response
 
 from app.dashboard.door import wanted_path
-from app.dashboard.forms import problems_of, refused
 from app.dashboard.frame import account_page
 from app.errors import AppError, BadRequest, RateLimited
 from app.extensions import transaction
 from app.services.accounts import profile, sign_up
 from app.web import sessions, throttle
 from app.web.context import container, now
+from app.web.page_forms import problems_of, refused
 from app.web.requirements import User, requires
 from app.web.sessions import person
 

@@ -15,7 +15,6 @@ from werkzeug.wrappers import Response
 
 from app.dashboard import asset_view
 from app.dashboard.export_form import ExportForm
-from app.dashboard.forms import problems_of, refused
 from app.dashboard.frame import page_of
 from app.errors import AppError, BadRequest, Conflict, NotFound
 from app.models import MediaType
@@ -27,6 +26,7 @@ from app.web import links
 from app.web.context import container, now, principal, processing, workspace_transaction
 from app.web.errors import validated
 from app.web.labels import Tags
+from app.web.page_forms import problems_of, refused
 from app.web.pages import page
 from app.web.requirements import Member, requires
 from app.web.schema import Id, Name

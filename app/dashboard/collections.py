@@ -12,7 +12,6 @@ from flask import Response as Page
 from pydantic import BaseModel, BeforeValidator, Field
 from werkzeug.wrappers import Response
 
-from app.dashboard.forms import problems_of, refused
 from app.dashboard.frame import page_of
 from app.errors import AppError, BadRequest, Conflict, NotFound
 from app.services.accounts.permissions import Action
@@ -22,6 +21,7 @@ from app.tenancy import TenantSession
 from app.web.context import now, principal, workspace_transaction
 from app.web.errors import validated
 from app.web.links import in_mode
+from app.web.page_forms import problems_of, refused
 from app.web.request import wants_json
 from app.web.requirements import Member, requires
 from app.web.schema import Color, Id, Name

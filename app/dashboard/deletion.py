@@ -3,7 +3,6 @@
 from flask import Blueprint, Response, flash, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from app.dashboard.forms import problems_of, refused
 from app.dashboard.frame import page_of
 from app.errors import BadRequest, Conflict
 from app.extensions import transaction
@@ -11,6 +10,7 @@ from app.models import Organization
 from app.services.accounts.permissions import Action
 from app.services.deletion import requests
 from app.web.context import container, now, principal
+from app.web.page_forms import problems_of, refused
 from app.web.requirements import Member, requires
 
 blueprint = Blueprint("deletion", __name__, url_prefix="/dashboard/<slug>/settings/delete")

@@ -4,12 +4,12 @@ from flask import Blueprint, flash, redirect, request
 from flask import Response as Page
 from werkzeug.wrappers import Response
 
-from app.dashboard.forms import problems_of, refused
 from app.errors import AppError, BadRequest, RateLimited
 from app.extensions import transaction
 from app.services.accounts import credentials
 from app.web import sessions, throttle
 from app.web.links import next_path
+from app.web.page_forms import problems_of, refused
 from app.web.pages import page
 from app.web.requirements import User, Visitor, requires
 from app.web.sessions import person

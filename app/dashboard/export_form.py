@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 from urllib.parse import urlencode
 
-from app.dashboard.forms import problems_of
 from app.errors import AppError, BadRequest, NotFound
 from app.imaging import ImagingError
 from app.models import Asset, MediaType
@@ -17,6 +16,7 @@ from app.web import export_urls
 from app.web.context import container
 from app.web.errors import validated
 from app.web.export_urls import ExportUrlQuery, MadeUrl
+from app.web.page_forms import problems_of
 
 FIELDS = tuple(ExportUrlQuery.model_fields)
 MAX_TEXT = 300

@@ -13,7 +13,6 @@ from werkzeug.wrappers import Response
 
 from app.dashboard import batch_form
 from app.dashboard.batch_form import Wanted
-from app.dashboard.forms import problems_of, refused, sign, signed
 from app.dashboard.frame import page_of
 from app.errors import (
     AppError,
@@ -31,6 +30,7 @@ from app.services.exports.export_views import ShownExport
 from app.web.context import container, now, principal, workspace_transaction
 from app.web.links import download as signed_url
 from app.web.links import in_mode
+from app.web.page_forms import problems_of, refused, sign, signed
 from app.web.pages import STOP_POLLING, page
 from app.web.requirements import Member, requires
 

@@ -15,6 +15,7 @@ from app.services.billing.notices import Notice, notices_of
 from app.services.usage import limits
 from app.web.context import now, principal
 from app.web.links import in_mode
+from app.web.navigation import Entry, Group
 from app.web.pages import page
 from app.web.requirements import Member
 from app.web.sessions import person
@@ -48,20 +49,6 @@ PERSONAL_PAGES = (
     ("Security", "shield", "/account/security"),
     ("Sessions", "monitor", "/account/sessions"),
 )
-
-
-@dataclass(frozen=True)
-class Entry:
-    text: str
-    icon: str
-    href: str
-    is_current: bool
-
-
-@dataclass(frozen=True)
-class Group:
-    title: str
-    entries: list[Entry]
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from flask import Blueprint, flash, redirect, request
 from flask import Response as Page
 from werkzeug.wrappers import Response
 
-from app.dashboard.forms import refused
 from app.errors import BadRequest, Conflict, Forbidden, NotFound
 from app.extensions import transaction
 from app.services.accounts import invitations
 from app.services.accounts.invitations import Invited
 from app.web import sessions
 from app.web.context import now
+from app.web.page_forms import refused
 from app.web.pages import page
 from app.web.requirements import Visitor, requires
 

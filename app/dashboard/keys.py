@@ -13,7 +13,6 @@ from flask import Blueprint, flash, redirect, request
 from flask import Response as Page
 from werkzeug.wrappers import Response
 
-from app.dashboard.forms import problems_of, refused, sign, signed
 from app.dashboard.frame import page_of
 from app.errors import AppError, BadRequest, Conflict
 from app.models import ApiKey
@@ -21,6 +20,7 @@ from app.services.accounts import key_management, keys
 from app.services.accounts.key_management import ACCESS, MOST_KEYS, OVERLAPS, WantedKey
 from app.services.accounts.permissions import Action
 from app.web.context import container, now, principal, workspace_transaction
+from app.web.page_forms import problems_of, refused, sign, signed
 from app.web.requirements import Member, requires
 
 blueprint = Blueprint("keys", __name__, url_prefix="/dashboard/<slug>/keys")

@@ -8,7 +8,6 @@ from flask import Response as Page
 from werkzeug.wrappers import Response
 
 from app.dashboard.door import enter, wanted_path
-from app.dashboard.forms import problems_of, refused
 from app.errors import AppError, BadRequest, NotFound, RateLimited
 from app.extensions import transaction
 from app.models import LinkPurpose
@@ -16,6 +15,7 @@ from app.services.accounts import identity, mailed_links, recovery, sign_up
 from app.web import limits, sessions, throttle
 from app.web.context import container, now
 from app.web.links import HOME
+from app.web.page_forms import problems_of, refused
 from app.web.pages import page
 from app.web.requirements import Visitor, requires
 

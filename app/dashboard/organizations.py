@@ -4,12 +4,12 @@ from flask import Blueprint, redirect, request, url_for
 from flask import Response as Page
 from werkzeug.wrappers import Response
 
-from app.dashboard.forms import refused
 from app.errors import BadRequest, Conflict
 from app.extensions import transaction
 from app.models import Actor, ActorKind
 from app.services.accounts import organizations
 from app.web.context import now
+from app.web.page_forms import refused
 from app.web.pages import page
 from app.web.requirements import User, requires
 from app.web.sessions import device, person

@@ -9,7 +9,6 @@ from datetime import timedelta
 
 from flask import Blueprint, Response, g, request, url_for
 
-from app.dashboard.forms import sign, signed
 from app.dashboard.frame import page_of
 from app.errors import NotFound
 from app.services.accounts.permissions import Action
@@ -21,6 +20,7 @@ from app.web.context import container, now, principal, processing, workspace_tra
 from app.web.links import in_mode
 from app.web.media import takes_files
 from app.web.one_picture import Place, Sent
+from app.web.page_forms import sign, signed
 from app.web.request import OF_THE_PLAN
 from app.web.requirements import Member, requires
 

@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, Field
 from werkzeug.wrappers import Response
 
 from app.dashboard import transform_form
-from app.dashboard.forms import problems_of, refused
 from app.dashboard.frame import page_of
 from app.errors import AppError, BadRequest, Conflict
 from app.models import ExportPreset
@@ -17,6 +16,7 @@ from app.services.accounts.permissions import Action
 from app.services.exports import presets
 from app.web.context import container, now, principal, workspace_transaction
 from app.web.links import in_mode
+from app.web.page_forms import problems_of, refused
 from app.web.requirements import Member, requires
 from app.web.schema import Name, TransformFields
 

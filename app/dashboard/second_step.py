@@ -6,13 +6,13 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from app.dashboard.forms import refused
 from app.errors import AppError, BadRequest, RateLimited
 from app.extensions import transaction
 from app.services.accounts import one_time_codes, passkeys
 from app.services.accounts.passkeys import RelyingParty
 from app.web import challenges, links, sessions, throttle
 from app.web.context import container, now
+from app.web.page_forms import refused
 from app.web.pages import page
 from app.web.requirements import User, Visitor, requires
 from app.web.sessions import HalfSignedIn

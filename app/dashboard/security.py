@@ -6,13 +6,13 @@ import segno
 from flask import Blueprint, Response, flash, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from app.dashboard.forms import refused, sign, signed
 from app.dashboard.frame import account_page
 from app.errors import AppError, BadRequest, Conflict, Forbidden
 from app.extensions import transaction
 from app.services.accounts import one_time_codes, security
 from app.web import sessions
 from app.web.context import container, now
+from app.web.page_forms import refused, sign, signed
 from app.web.requirements import READING, User, requires
 
 blueprint = Blueprint("security", __name__, url_prefix="/account/security")
@@ -29,7 +29,7 @@ def keep_staff_s_factor() -> None:
     """A password alone adds and removes nothing of staff who have a second factor. Otherwise who
     knows it could add a factor of their own, and would count as staff. Raises Forbidden."""
     who = sessions.person()
-    is_protected = who.is_staff and who.has_second_factor and who.second_factor_at is None
+    is_protected = who.staff_role and who.has_second_factor and who.second_factor_at is None
     if is_protected and request.method not in READING:
         raise Forbidden("Sign in with your passkey first. Staff need it for this change.")
 

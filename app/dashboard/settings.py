@@ -6,7 +6,6 @@ from flask import Blueprint, flash, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from app.dashboard import data_export
-from app.dashboard.forms import problems_of, refused
 from app.dashboard.frame import page_of
 from app.errors import AppError, BadRequest, Conflict
 from app.extensions import transaction
@@ -18,6 +17,7 @@ from app.services.accounts.settings import Preferences
 from app.services.library import allowed_hosts
 from app.web import links
 from app.web.context import now, principal
+from app.web.page_forms import problems_of, refused
 from app.web.requirements import Member, requires
 
 blueprint = Blueprint("settings", __name__, url_prefix="/dashboard/<slug>/settings")

@@ -6,7 +6,6 @@ from flask import Blueprint, flash, redirect, request, url_for
 from flask import Response as Page
 from werkzeug.wrappers import Response
 
-from app.dashboard.forms import refused
 from app.dashboard.frame import page_of
 from app.errors import BadRequest, Conflict, RateLimited
 from app.extensions import transaction
@@ -15,6 +14,7 @@ from app.services.accounts import invitations, members, permissions
 from app.services.accounts.permissions import Action
 from app.web import throttle
 from app.web.context import container, now, principal
+from app.web.page_forms import refused
 from app.web.requirements import Member, requires
 from app.web.sessions import person
 

@@ -12,6 +12,7 @@ from app.models.directory import (
     Plan,
     Role,
     User,
+    folded,
 )
 from app.models.exports import Export, ExportPreset, ExportStatus, Rendition
 from app.models.idempotency import IdempotentRequest
@@ -32,6 +33,17 @@ from app.models.library import (
 )
 from app.models.mails import Mail
 from app.models.people import LinkPurpose, MailedLink, Passkey, RecoveryCode, SignIn
+from app.models.request_log import RequestEntry
+from app.models.staff import (
+    Announcement,
+    AnnouncementKind,
+    Block,
+    BlockKind,
+    PlanVersion,
+    StaffEntry,
+    StaffLogHead,
+    StaffRole,
+)
 from app.models.team import DataExport, DataExportStatus, Invitation, UsageNotice
 from app.models.types import UtcDateTime, moment_of, new_id
 from app.models.usage import (
@@ -52,6 +64,8 @@ __all__ = [
     "Actor",
     "ActorKind",
     "AllowedHost",
+    "Announcement",
+    "AnnouncementKind",
     "ApiKey",
     "Asset",
     "AssetCount",
@@ -59,6 +73,8 @@ __all__ = [
     "AssetTag",
     "AuditEntry",
     "BillingAccount",
+    "Block",
+    "BlockKind",
     "Collection",
     "Counter",
     "DailyCounter",
@@ -89,10 +105,15 @@ __all__ = [
     "Origin",
     "Passkey",
     "Plan",
+    "PlanVersion",
     "RecoveryCode",
     "Rendition",
+    "RequestEntry",
     "Role",
     "SignIn",
+    "StaffEntry",
+    "StaffLogHead",
+    "StaffRole",
     "StorageCounter",
     "StripeEvent",
     "TrashedAsset",
@@ -103,6 +124,7 @@ __all__ = [
     "UsageNotice",
     "User",
     "UtcDateTime",
+    "folded",
     "moment_of",
     "new_id",
 ]

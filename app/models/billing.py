@@ -33,7 +33,7 @@ class BillingAccount(OrgOwned, Base):
     customer_id: Mapped[str | None] = mapped_column(String(MAX_PROVIDER_ID_LENGTH), unique=True)
     customers: Mapped[int] = mapped_column(default=0)
     revision: Mapped[int] = mapped_column(default=0)
-    subscription_id: Mapped[str | None] = mapped_column(String(MAX_PROVIDER_ID_LENGTH))
+    subscription_id: Mapped[str | None] = mapped_column(String(MAX_PROVIDER_ID_LENGTH), index=True)
     status: Mapped[str | None] = mapped_column(String(32))
     plan_code: Mapped[str | None] = mapped_column(ForeignKey("plans.code"))
     interval: Mapped[str | None] = mapped_column(String(8))
@@ -44,7 +44,8 @@ class BillingAccount(OrgOwned, Base):
 
 
 class StripeEvent(Base):
-    """An event that Stripe sent. ``subject`` is the customer or the charge that the event is about.
+    """An event that Stripe sent. ``subject`` is the customer or the charge that the event is about,
+    ``payload`` the event as it came.
 
     ``handled_at`` is set in the transaction that applies the event; until then ``next_attempt_at``
     is when it is tried again. ``outcome`` is the result, or the reason why there is none yet.
@@ -55,6 +56,7 @@ class StripeEvent(Base):
         Index("ix_stripe_events_subject", "subject"),
         Index("ix_stripe_events_next_attempt_at", "next_attempt_at"),
         Index("ix_stripe_events_handled_at", "handled_at"),
+        Index("ix_stripe_events_received_at", "received_at", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(MAX_PROVIDER_ID_LENGTH), primary_key=True)
@@ -66,6 +68,7 @@ class StripeEvent(Base):
     next_attempt_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     attempts: Mapped[int] = mapped_column(default=0)
     outcome: Mapped[str | None] = mapped_column(String(500))
+    payload: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class AuditEntry(ActedBy, AppendOnly, OrgOwned, Base):

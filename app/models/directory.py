@@ -1,17 +1,36 @@
 """Plans, organizations, users, memberships and API keys. No organization owns these rows; see
 ``app.tenancy``."""
 
+import unicodedata
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import JSON, CheckConstraint, ColumnElement, ForeignKey, String, case, func
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    String,
+    and_,
+    case,
+    func,
+)
+from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from app.extensions import Base
 from app.models.types import UtcDateTime
 
 FREE = "FREE"
 """The plan of an organization that neither pays for a plan nor was granted one."""
+
+
+FOLDED_CHARACTERS = 120
+
+
+def folded(name: str) -> str:
+    """A name's beginning as it is searched for: without regard to case."""
+    return unicodedata.normalize("NFKC", name).casefold().strip()[:FOLDED_CHARACTERS]
 
 
 class Role(StrEnum):
@@ -37,8 +56,9 @@ class Plan(Base):
     """The price and the limits of an organization. Plans are rows, so that staff can edit them;
     NULL means without limit.
 
-    ``price_cents`` is NULL for a plan that is sold by contract. A plan that was made for one
-    customer is not ``listed``.
+    ``price_cents`` is NULL for a plan that is sold by contract. ``name``, ``tagline`` and
+    ``price_text`` replace what pages say otherwise. A plan that was made for one customer is not
+    ``listed``.
     """
 
     __tablename__ = "plans"
@@ -53,6 +73,9 @@ class Plan(Base):
     batch_files: Mapped[int]
     workspace_api: Mapped[bool]
     listed: Mapped[bool] = mapped_column(default=True)
+    name: Mapped[str | None] = mapped_column(String(64))
+    tagline: Mapped[str | None] = mapped_column(String(160))
+    price_text: Mapped[str | None] = mapped_column(String(80))
 
 
 class Organization(Base):
@@ -64,22 +87,40 @@ class Organization(Base):
     what the dashboard's forms begin with. ``delete_at`` is set while a deletion can be taken back,
     ``deleted_at`` on the empty row that stays after it, for the audit log.
 
-    ``plan_code`` is the higher of the plan that is paid for and the plan that was granted by
-    contract or by staff (``granted_plan_code``). ``plan_lapses_at`` is set while a payment is
-    overdue: from then on only the granted plan holds. ``metered`` organizations pay by the image.
-    ``flag`` says what staff should look into.
+    ``plan_code`` is the higher of the plan that is paid for (``paid_plan_code``) and the plan that
+    was granted by contract or by staff (``granted_plan_code``), until ``granted_until`` if that is
+    set. ``plan_lapses_at`` is set while a payment is overdue: from then on only the granted plan
+    holds. ``raised_limits`` are limits by the names of the plan's columns that hold instead of the
+    plan's, where they are higher, until ``raised_until``. ``metered`` organizations pay by the
+    image.
+
+    ``flag`` says what staff should look into. While ``suspended_at`` is set, keys are refused.
+    ``last_seen_at`` is when a key or a member was seen last, to the hour. ``folded_name`` is the
+    name as staff search for it.
     """
 
     __tablename__ = "organizations"
+    __table_args__ = (
+        Index("ix_organizations_folded_name_id", "folded_name", "id"),
+        Index("ix_organizations_last_seen_at_id", "last_seen_at", "id"),
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     name: Mapped[str] = mapped_column(String(255))
     slug: Mapped[str | None] = mapped_column(String(64), index=True, unique=True)
     plan_code: Mapped[str] = mapped_column(ForeignKey("plans.code"), index=True)
     granted_plan_code: Mapped[str | None] = mapped_column(ForeignKey("plans.code"))
+    granted_until: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    paid_plan_code: Mapped[str | None] = mapped_column(ForeignKey("plans.code"))
     plan_lapses_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    raised_limits: Mapped[dict[str, int] | None] = mapped_column(JSON(none_as_null=True))
+    raised_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     metered: Mapped[bool] = mapped_column(default=False)
     flag: Mapped[str | None] = mapped_column(String(255))
+    suspended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    suspended_reason: Mapped[str | None] = mapped_column(String(500))
+    last_seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    folded_name: Mapped[str | None] = mapped_column(String(FOLDED_CHARACTERS))
     time_zone: Mapped[str] = mapped_column(String(64), default="UTC")
     default_quality: Mapped[int] = mapped_column(default=80)
     default_format: Mapped[str | None] = mapped_column(String(8))
@@ -92,11 +133,19 @@ class Organization(Base):
     @classmethod
     def plan_code_at(cls, now: datetime) -> ColumnElement[str]:
         """The plan that holds at ``now``. It is computed, so that no job has to run at the moment
-        when a plan lapses."""
+        when a plan lapses or a grant ends."""
+        has_lapsed, has_ended = cls.plan_lapses_at <= now, cls.granted_until <= now
         return case(
-            (cls.plan_lapses_at <= now, func.coalesce(cls.granted_plan_code, FREE)),
+            (and_(has_lapsed, has_ended), FREE),
+            (has_lapsed, func.coalesce(cls.granted_plan_code, FREE)),
+            (has_ended, func.coalesce(cls.paid_plan_code, FREE)),
             else_=cls.plan_code,
         )
+
+    @validates("name")
+    def _fold_name(self, _attribute: str, name: str) -> str:
+        self.folded_name = folded(name)
+        return name
 
 
 class FormerSlug(Base):
@@ -120,16 +169,23 @@ class User(Base):
 
     ``mailbox`` is where mail to ``email`` arrives. It is NULL for users who shared a mailbox before
     the rule of one account per mailbox.
+
+    ``staff_role`` is the role of our own people (``StaffRole``), NULL for everybody else.
     """
 
     __tablename__ = "users"
+    __table_args__ = (
+        CheckConstraint("staff_role IN ('admin', 'billing', 'support')", name="staff_role"),
+        Index("ix_users_email_prefix", "email", postgresql_ops={"email": "varchar_pattern_ops"}),
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     email: Mapped[str] = mapped_column(String(320), unique=True)
     mailbox: Mapped[str | None] = mapped_column(String(320), index=True, unique=True)
     name: Mapped[str | None] = mapped_column(String(120))
+    folded_name: Mapped[str | None] = mapped_column(String(FOLDED_CHARACTERS), index=True)
     password_hash: Mapped[str | None] = mapped_column(String(255))
-    is_staff: Mapped[bool] = mapped_column(default=False)
+    staff_role: Mapped[str | None] = mapped_column(String(16), index=True)
     confirmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     totp_secret: Mapped[str | None] = mapped_column(String(64))
     totp_last_step: Mapped[int] = mapped_column(default=0)
@@ -139,6 +195,11 @@ class User(Base):
     @property
     def display_name(self) -> str:
         return self.name or self.email
+
+    @validates("name")
+    def _fold_name(self, _attribute: str, name: str | None) -> str | None:
+        self.folded_name = folded(name) if name else None
+        return name
 
 
 class Membership(Base):
@@ -181,7 +242,7 @@ class ApiKey(Base):
     name: Mapped[str] = mapped_column(String(255))
     prefix: Mapped[str] = mapped_column(String(16))
     secret_sha256: Mapped[str] = mapped_column(String(64), unique=True)
-    last4: Mapped[str] = mapped_column(String(4))
+    last4: Mapped[str] = mapped_column(String(4), index=True)
     mode: Mapped[str] = mapped_column(String(8))
     scopes: Mapped[list[str]] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -244,7 +244,10 @@ class StorageCounter(OrgOwned, Base):
     """The bytes of an organization's assets, also in the trash, and of its reserved uploads."""
 
     __tablename__ = "storage_counters"
-    __table_args__ = (CheckConstraint("bytes >= 0", name="bytes"),)
+    __table_args__ = (
+        CheckConstraint("bytes >= 0", name="bytes"),
+        Index("ix_storage_counters_bytes_org_id", "bytes", "org_id"),
+    )
 
     org_id: Mapped[str] = mapped_column(
         ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True

@@ -25,7 +25,8 @@ class SignIn(Base):
     """A session of a signed-in person.
 
     ``authenticated_at`` is when the person last showed a password or passkey in it,
-    ``second_factor_at`` when they last showed a second factor; a passkey is both.
+    ``second_factor_at`` when they last showed a second factor; a passkey is both. Until
+    ``viewing_until`` a member of staff looks at the pages of the organization ``viewing_org_id``.
     """
 
     __tablename__ = "sign_ins"
@@ -39,6 +40,8 @@ class SignIn(Base):
     second_factor_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     address: Mapped[str] = mapped_column(String(45))
     user_agent: Mapped[str] = mapped_column(String(255))
+    viewing_org_id: Mapped[str | None] = mapped_column(String(32))
+    viewing_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class MailedLink(Base):

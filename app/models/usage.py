@@ -79,7 +79,10 @@ class UsageCounter(Counter):
     """Live images in a calendar month."""
 
     __tablename__ = "usage_counters"
-    __table_args__ = (*Counter.__table_args__, Index("ix_usage_counters_period", "period"))
+    __table_args__ = (
+        *Counter.__table_args__,
+        Index("ix_usage_counters_period_used", "period", "used", "org_id"),
+    )
 
 
 class DailyEntry(LedgerEntry):

@@ -19,21 +19,30 @@ def record(
 ) -> None:
     """Record the values that differ between two states of the session's organization, if any do.
     Datetimes are written in ISO 8601."""
-    changed = [name for name in after if before.get(name) != after[name]]
-    if not changed:
+    old, new = changes(before, after)
+    if not new:
         return
     session.add(
         AuditEntry(
             id=new_id("aud", now),
             actor=actor,
             action=action,
-            before={name: _plain(before.get(name)) for name in changed},
-            after={name: _plain(after[name]) for name in changed},
+            before=old,
+            after=new,
             event_id=event_id,
             address=actor.address,
             created_at=now,
         )
     )
+
+
+def changes(
+    before: Mapping[str, Any], after: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The values that differ between two states, as JSON has them: before, and after."""
+    changed = [name for name in after if before.get(name) != after[name]]
+    old, new = ({name: _plain(state.get(name)) for name in changed} for state in (before, after))
+    return old, new
 
 
 def _plain(value: Any) -> Any:

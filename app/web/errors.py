@@ -115,7 +115,7 @@ def as_page(error: AppError) -> Response:
 PAGES = frozenset({"dashboard"})
 """Blueprints that answer people only, and the scripts of their pages, which accept nothing but
 JSON."""
-MIXED = frozenset({"docs", "mailbox", "static_files", ""})
+MIXED = frozenset({"admin", "docs", "mailbox", "static_files", ""})
 """Blueprints that answer browsers with pages, and programs with JSON; also no blueprint."""
 PEOPLE_S_PATHS = ("/account", "/dashboard")
 """Where nothing but pages is, for paths that match no view."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from typing import Any, TypeVar
 
 import structlog
@@ -24,6 +24,7 @@ from app.adapters.redis import connection_options
 from app.errors import DependencyDown
 from app.models import ActorKind
 from app.web import bucket, sessions
+from app.web.addresses import remote_ip
 from app.web.context import container
 from app.web.requirements import READING, required
 
@@ -84,13 +85,10 @@ def owner() -> str:
 def network(ipv4_bits: int) -> str:
     """Count by the caller's network: ``ipv4_bits`` in IPv4, /64 in IPv6, the least that a provider
     assigns to a customer."""
-    address = get_remote_address()
-    try:
-        ip = ip_address(address)
-        ip = getattr(ip, "ipv4_mapped", None) or ip
-        return f"address:{ip_network(f'{ip}/{ipv4_bits if ip.version == 4 else 64}', strict=False)}"
-    except ValueError:
-        return f"address:{address}"
+    ip = remote_ip()
+    if ip is None:
+        return f"address:{get_remote_address()}"
+    return f"address:{ip_network(f'{ip}/{ipv4_bits if ip.version == 4 else 64}', strict=False)}"
 
 
 # ── limits in the notation of the limits library, empty if the limit does not apply ───────────────

@@ -21,6 +21,7 @@ from app.errors import (
     NotFound,
     NotSignedIn,
     ReauthenticationNeeded,
+    RoleTooLow,
     Unauthenticated,
     UpgradeRequired,
 )
@@ -28,13 +29,15 @@ from app.models import Mode
 from app.services.accounts import identity, keys
 from app.services.accounts.permissions import Action
 from app.services.accounts.principal import Principal
+from app.services.staff import duties
+from app.services.staff.duties import Duty
 from app.web import links, media, sessions
+from app.web.addresses import is_within
 from app.web.context import container, now, principal
 from app.web.request import api_request
 
 View = TypeVar("View", bound=Callable[..., Any])
 Scope = Literal["read", "write"]
-StaffRole = Literal["support", "billing", "admin"]
 SIGN_IN = "/login"
 SIGN_IN_AGAIN = "/login/again"
 READING = frozenset({"GET", "HEAD"})
@@ -122,8 +125,7 @@ class User:
 
     def authorize(self) -> None:
         _refuse_cross_site()
-        if self.recent and not sessions.person().is_recent(now()):
-            raise ReauthenticationNeeded("Enter your password, or use your passkey, once more.")
+        _require_recent(self.recent)
 
 
 @dataclass(frozen=True)
@@ -159,20 +161,37 @@ class Member(User):
 
 @dataclass(frozen=True)
 class Staff:
-    """A signed-in member of staff, in a session with a second factor. Everyone else gets 404.
+    """A signed-in member of staff whose role includes ``duty``, in a session with a second factor,
+    from a network in ``ADMIN_NETWORKS``. Everyone who is not staff gets 404.
 
-    Staff roles are not stored yet: a user with ``users.is_staff`` has every role.
+    ``recent`` is as in ``User``.
     """
 
-    role: StaffRole
+    duty: Duty
+    recent: bool = False
 
     def identify(self) -> None:
-        person = sessions.signed_in_person()
-        if person is None or not person.counts_as_staff:
+        if not is_staff_here():
             raise NotFound(f"There is nothing at {request.method} {request.path}.")
 
     def authorize(self) -> None:
+        who = sessions.person()
+        if who.staff_role is None or not duties.may(who.staff_role, self.duty):
+            raise RoleTooLow(
+                f"Your role is {who.staff_role}. To {self.duty} takes the role "
+                f"{duties.LOWEST_ROLES[self.duty]} or a higher one."
+            )
         _refuse_cross_site()
+        _require_recent(self.recent)
+
+
+def is_staff_here() -> bool:
+    """Whether a member of staff is signed in with a second factor, and where they may be."""
+    person = sessions.signed_in_person()
+    if person is None or not person.counts_as_staff:
+        return False
+    networks = container().settings.admin_networks
+    return not networks or is_within(networks)
 
 
 def requires(requirement: Requirement) -> Callable[[View], View]:
@@ -246,6 +265,12 @@ def _require_workspace(otherwise: str) -> None:
             f"The {allowance.plan} plan does not include the workspace API. Upgrade, "
             f"or {otherwise}.{allowance.arrears}"
         )
+
+
+def _require_recent(recent: bool) -> None:
+    """Raises ReauthenticationNeeded."""
+    if recent and not sessions.person().is_recent(now()):
+        raise ReauthenticationNeeded("Enter your password, or use your passkey, once more.")
 
 
 def _lead_to(path: str) -> BaseResponse:

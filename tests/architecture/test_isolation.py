@@ -232,6 +232,7 @@ def test_only_the_deletion_of_an_organization_deletes_audit_entries(
     users = [path for path in SOURCES if "erasing" in names_in(path)]
     assert [str(path.relative_to(ROOT / "app")) for path in users] == [
         "services/deletion/rows.py",
+        "services/staff_log.py",
         "tenancy.py",
     ]
 

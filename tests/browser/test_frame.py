@@ -9,11 +9,12 @@ from flask import Flask, request
 from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader
 from playwright.sync_api import Page, Route, expect
 
-from app.dashboard.frame import ORGANIZATION_PAGES, Entry, Frame, Group
+from app.dashboard.frame import ORGANIZATION_PAGES, Frame
 from app.models import Role
 from app.services.accounts.memberships import Belonging
 from app.services.accounts.sign_ins import Person
 from app.services.billing.notices import Notice
+from app.web.navigation import Entry, Group
 from app.web.pages import page as render
 from app.web.static_files import asset
 from tests.browser.audit import audit
@@ -56,7 +57,7 @@ def a_frame(clock: Clock) -> Frame:
         user_id="user_1",
         email="ada@example.com",
         name=None,
-        is_staff=False,
+        staff_role=None,
         has_second_factor=False,
         last_org_id=None,
         sign_in_id="signin_1",

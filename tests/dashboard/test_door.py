@@ -264,14 +264,14 @@ def test_forms_set_nothing_that_they_do_not_show(
     app: Flask, visitor: ApiClient, someone: Someone, clock: Clock
 ) -> None:
     """Mass assignment."""
-    more = {"is_staff": "1", "role": "owner", "confirmed_at": "2026-01-01", "user_id": "user_x",
-            "totp_secret": "", "second_factor": "1"}  # fmt: skip
+    more = {"staff_role": "admin", "role": "owner", "confirmed_at": "2026-01-01",
+            "user_id": "user_x", "totp_secret": "", "second_factor": "1"}  # fmt: skip
     before = user_with(app, someone.email)
     send(visitor, "/login", email=someone.email, password=PASSWORD, **more)
     send(visitor, "/account", name="Ada", **more)
     after = user_with(app, someone.email)
     assert after.name == "Ada"
-    for column in ("id", "email", "is_staff", "confirmed_at", "totp_secret", "password_hash"):
+    for column in ("id", "email", "staff_role", "confirmed_at", "totp_secret", "password_hash"):
         assert getattr(after, column) == getattr(before, column), column
     with app.app_context(), transaction() as session:
         rows = sign_ins.list_of(session, someone.user_id, clock())

@@ -54,12 +54,14 @@ def test_a_stranger_joins_with_a_new_account(
     for told in (stranger, "viewer", email_of(app, admin.user_id)):
         assert told in page.text
     assert open_ones(app, acme), "opening it changes nothing"
-    answer = post(visitor, link, password=PASSWORD, role="owner", is_staff="1", email=acme.email)
+    answer = post(
+        visitor, link, password=PASSWORD, role="owner", staff_role="admin", email=acme.email
+    )
     assert (answer.status_code, answer.headers["Location"]) == (303, acme.home)
     with app.app_context(), transaction() as session:
         user = session.scalars(select(User).where(User.email == stranger)).one()
         assert user.confirmed_at
-        assert not user.is_staff
+        assert user.staff_role is None
     assert roles(app, acme)[user.id] == "viewer"
     assert visitor.get(f"{acme.home}/team").status_code == 200
     assert audited(app, acme)[-1] == ("member.joined", {"member": stranger, "role": "viewer"})

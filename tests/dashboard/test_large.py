@@ -57,8 +57,8 @@ def fill(connection: Connection, org_id: str) -> None:
     ):
         if columns.startswith("memberships"):
             connection.exec_driver_sql(
-                "INSERT INTO users (id, email, is_staff, totp_last_step, created_at) "
-                f"{NUMBERS.format(rows)} SELECT {person}, {person} || '@example.com', false, 0, "
+                "INSERT INTO users (id, email, totp_last_step, created_at) "
+                f"{NUMBERS.format(rows)} SELECT {person}, {person} || '@example.com', 0, "
                 "'2026-01-01 00:00:00' FROM numbers"
             )
         connection.exec_driver_sql(

@@ -8,7 +8,7 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from app.extensions import transaction
-from app.models import Mail, User
+from app.models import Mail, StaffRole, User
 from app.services.accounts import one_time_codes, sign_ins
 from app.services.accounts.sign_ins import Device
 from app.web.requirements import Member
@@ -271,7 +271,7 @@ def test_the_session_is_not_one_that_was_planted(app: Flask, person: ApiClient) 
 def test_a_password_alone_gives_staff_no_other_factor(
     app: Flask, acme: Account, sign_in: SignInMaker, clock: Clock
 ) -> None:
-    staff = sign_in(acme, is_staff=True, second_factor=True)
+    staff = sign_in(acme, staff_role=StaffRole.ADMIN, second_factor=True)
     device = add_passkey(staff)
     thief = client_of(app)
     with app.app_context(), transaction() as session:

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from app.extensions import transaction
-from app.models import Mail, Passkey, SignIn, User
+from app.models import Mail, Passkey, SignIn, StaffRole, User
 from app.services.accounts.passkeys import MOST_PASSKEYS
 from tests.architecture.test_pages import SAME_SITE
 from tests.authenticator import Authenticator
@@ -292,7 +292,7 @@ def test_changes_ask_again_who_it_is(
 def test_staff_without_their_last_factor_are_not_staff(
     app: Flask, acme: Account, sign_in: SignInMaker, clock: Clock
 ) -> None:
-    staff = sign_in(acme, is_staff=True, second_factor=True)
+    staff = sign_in(acme, staff_role=StaffRole.ADMIN, second_factor=True)
     turn_on(staff, clock)
     device = add_passkey(staff)
     with app.app_context(), transaction() as session:

@@ -133,7 +133,7 @@ def test_the_form_of_roles_makes_no_owners(
     for user_id in (colleague, client.user_id):
         before = roles(app, acme)
         path = f"{team(acme)}/{user_id}/role"
-        assert post(client, path, role=role, is_staff="1", org_id="x").status_code == 400
+        assert post(client, path, role=role, staff_role="admin", org_id="x").status_code == 400
         assert roles(app, acme) == before
 
 

@@ -9,9 +9,10 @@ from flask import Flask, g
 from sqlalchemy import delete, update
 
 from app.extensions import transaction
-from app.models import Membership, Role, User
+from app.models import Membership, Role, StaffRole, User
 from app.services.accounts import permissions
 from app.services.accounts.permissions import Action
+from app.services.staff.duties import Duty
 from app.web import sessions
 from app.web.requirements import Member, Staff, requires
 from tests.client import ApiClient, client_of, unmarked
@@ -47,7 +48,7 @@ def app(make_app: AppMaker) -> Flask:
     for role, action in ACTIONS.items():
         view = requires(Member(action=action))(lambda **ids: who(**ids))
         app.add_url_rule(f"/dashboard/<slug>/as-{role}", role, view, methods=["GET", "POST"])
-    staff = requires(Staff("support"))(console)
+    staff = requires(Staff(Duty.LOOK))(console)
     app.add_url_rule("/account/console", "console", staff, methods=["GET", "POST"])
     return app
 
@@ -153,7 +154,7 @@ def test_other_sites_change_nothing_with_somebody_s_session(
 ) -> None:
     for member, path in (
         (sign_in(acme), f"{acme.home}/as-member"),
-        (sign_in(acme, is_staff=True, second_factor=True), "/account/console"),
+        (sign_in(acme, staff_role=StaffRole.ADMIN, second_factor=True), "/account/console"),
     ):
         assert member.post(path, headers=headers).status_code == status, path
         assert member.get(path, headers=headers).status_code == 200, path
@@ -162,18 +163,18 @@ def test_other_sites_change_nothing_with_somebody_s_session(
 def test_staff_counts_only_with_a_second_factor_in_the_session(
     app: Flask, acme: Account, sign_in: SignIn
 ) -> None:
-    staff = sign_in(acme, is_staff=True, second_factor=True)
+    staff = sign_in(acme, staff_role=StaffRole.ADMIN, second_factor=True)
     assert staff.get("/account/console").json == {"user": staff.user_id}
-    assert sign_in(acme, is_staff=True).get("/account/console").status_code == 404
+    assert sign_in(acme, staff_role=StaffRole.ADMIN).get("/account/console").status_code == 404
     with app.app_context(), transaction() as session:
-        session.change(update(User).where(User.id == staff.user_id).values(is_staff=False))
+        session.change(update(User).where(User.id == staff.user_id).values(staff_role=None))
     assert staff.get("/account/console").status_code == 404
 
 
 def test_the_console_is_to_others_as_what_does_not_exist(
     client: ApiClient, acme: Account, sign_in: SignIn
 ) -> None:
-    for caller in (client, sign_in(acme, Role.OWNER), sign_in(acme, is_staff=True)):
+    for caller in (client, sign_in(acme, Role.OWNER), sign_in(acme, staff_role=StaffRole.ADMIN)):
         refused, missing = caller.get("/account/console"), caller.get("/account/nothing")
         assert (refused.status_code, missing.status_code) == (404, 404)
         refusal, absence = (

@@ -18,6 +18,7 @@ from app.models import (
     Organization,
     Plan,
     Role,
+    StaffRole,
     User,
     new_id,
 )
@@ -74,7 +75,7 @@ def create_account(
     now: datetime,
     *,
     password: str | None = None,
-    is_staff: bool = False,
+    staff_role: StaffRole | None = None,
     is_confirmed: bool = False,
 ) -> Organization:
     """Create a user with an organization on the FREE plan. ``is_confirmed`` is whether the address
@@ -85,7 +86,7 @@ def create_account(
         email,
         now,
         password_hash=passwords.hashed(password, email) if password else None,
-        is_staff=is_staff,
+        staff_role=staff_role,
         confirmed_at=now if is_confirmed else None,
     )
     if user_id is None:

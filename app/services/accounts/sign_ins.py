@@ -7,15 +7,16 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import delete, exists, or_, select, update
 
-from app.models import Passkey, SignIn, User, new_id
+from app.models import Passkey, SignIn, StaffRole, User, new_id
 from app.services.accounts.keys import digest
 from app.tenancy import TenantSession
 
 IDLE = timedelta(days=14)
 """A session ends when it was not used for this long."""
 LONGEST = timedelta(days=90)
+LONGEST_OF_STAFF = timedelta(hours=12)
 MOST = 100
 """Sessions of a person. One more ends the one that was not used for longest."""
 SEEN_RESOLUTION = timedelta(minutes=5)
@@ -27,17 +28,20 @@ RECENT = timedelta(minutes=10)
 @dataclass(frozen=True)
 class Person:
     """Who is signed in, and in which session. ``has_second_factor`` is whether the account has a
-    one-time code or a passkey."""
+    one-time code or a passkey. Until ``viewing_until`` a member of staff looks at the pages of the
+    organization ``viewing_org_id``."""
 
     user_id: str
     email: str
     name: str | None
-    is_staff: bool
+    staff_role: StaffRole | None
     has_second_factor: bool
     last_org_id: str | None
     sign_in_id: str
     authenticated_at: datetime
     second_factor_at: datetime | None
+    viewing_org_id: str | None = None
+    viewing_until: datetime | None = None
 
     def is_recent(self, now: datetime) -> bool:
         """Whether the person has shown the password or a passkey in the last 10 minutes."""
@@ -46,7 +50,7 @@ class Person:
     @property
     def counts_as_staff(self) -> bool:
         """Staff are staff only in a session with a second factor."""
-        return self.is_staff and self.second_factor_at is not None
+        return self.staff_role is not None and self.second_factor_at is not None
 
     @property
     def display_name(self) -> str:
@@ -106,6 +110,7 @@ def find(session: TenantSession, token: str, now: datetime) -> Person | None:
         .where(
             SignIn.digest == digest(token),
             SignIn.last_seen_at > now - IDLE,
+            or_(User.staff_role.is_(None), SignIn.created_at > now - LONGEST_OF_STAFF),
             SignIn.created_at > now - LONGEST,
         )
     ).one_or_none()
@@ -118,12 +123,14 @@ def find(session: TenantSession, token: str, now: datetime) -> Person | None:
         user_id=user.id,
         email=user.email,
         name=user.name,
-        is_staff=user.is_staff,
+        staff_role=StaffRole(user.staff_role) if user.staff_role else None,
         has_second_factor=passkey or user.totp_secret is not None,
         last_org_id=user.last_org_id,
         sign_in_id=sign_in.id,
         authenticated_at=sign_in.authenticated_at,
         second_factor_at=sign_in.second_factor_at,
+        viewing_org_id=sign_in.viewing_org_id,
+        viewing_until=sign_in.viewing_until,
     )
 
 

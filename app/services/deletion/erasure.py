@@ -92,7 +92,7 @@ def _begin(session: TenantSession, org_id: str, now: datetime) -> bool:
     begun = (
         update(Organization)
         .where(Organization.id == org_id, Organization.delete_at <= now)
-        .values(deleted_at=now, name=NAME, slug=None)
+        .values(deleted_at=now, name=NAME, folded_name=None, slug=None)
     )
     if not session.change(begun):
         return False
@@ -131,6 +131,13 @@ def _finish(session: TenantSession, org_id: str, now: datetime) -> bool:
             delete_at=None,
             plan_code=FREE,
             granted_plan_code=None,
+            granted_until=None,
+            paid_plan_code=None,
+            raised_limits=None,
+            raised_until=None,
+            suspended_at=None,
+            suspended_reason=None,
+            last_seen_at=None,
             plan_lapses_at=None,
             metered=False,
             flag=None,

@@ -4,10 +4,10 @@ table can be forgotten."""
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import delete, not_, or_, select, tuple_, update
+from sqlalchemy import delete, inspect, not_, or_, select, tuple_, update
 
 from app.extensions import Base, transaction
-from app.models import AuditEntry, Mode, User
+from app.models import AuditEntry, Mode, StaffEntry, User
 from app.tenancy import OrgOwned, Partitioned, TenantSession, erasing
 
 BATCH_SIZE = 5000
@@ -37,10 +37,12 @@ def remove_owned_rows(org_id: str) -> None:
 
 
 def _models() -> Sequence[Any]:
-    """The models with a column ``org_id``, children before their parents."""
+    """The models with a column ``org_id``, children before their parents. What staff have done is
+    kept as long as their log."""
     found = {mapper.local_table: mapper.class_ for mapper in Base.registry.mappers}
+    found.pop(inspect(StaffEntry).local_table)
     tables = reversed(Base.metadata.sorted_tables)
-    return [found[table] for table in tables if "org_id" in table.columns]
+    return [found[table] for table in tables if table in found and "org_id" in table.columns]
 
 
 def _remove_batch(org_id: str, mode: Mode | None, model: Any) -> int:

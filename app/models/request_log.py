@@ -1,0 +1,36 @@
+"""The log of requests."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.extensions import Base
+from app.models.types import UtcDateTime
+from app.tenancy import OrgOwned
+
+
+class RequestEntry(OrgOwned, Base):
+    """A request with a key, as staff see it: never its body, its key or a file's name.
+
+    ``id`` is the request's. ``route`` is the rule that it matched, not the path. ``bytes_in`` and
+    ``bytes_out`` are of the bodies, ``bytes_out`` None for a streamed answer.
+    """
+
+    __tablename__ = "request_entries"
+    __table_args__ = (
+        Index("ix_request_entries_org_id_id", "org_id", "id"),
+        Index("ix_request_entries_created_at", "created_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    key_id: Mapped[str] = mapped_column(String(32))
+    mode: Mapped[str] = mapped_column(String(8))
+    method: Mapped[str] = mapped_column(String(8))
+    route: Mapped[str] = mapped_column(String(120))
+    status: Mapped[int]
+    code: Mapped[str | None] = mapped_column(String(64))
+    milliseconds: Mapped[int]
+    bytes_in: Mapped[int | None] = mapped_column(BigInteger)
+    bytes_out: Mapped[int | None] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)

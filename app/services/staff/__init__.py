@@ -1,0 +1,1 @@
+"""What our own people look at and do across organizations."""
