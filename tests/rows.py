@@ -14,7 +14,8 @@ from tests.clock import NOON
 CHOSEN: dict[str, Any] = {
     "role": "viewer", "status": "done", "state": "settled", "actor_kind": "system",
     "media_type": "IMAGE", "kind": "jpeg", "action": "thing.changed",
-    "origin": "upload", "deleted_by_kind": "user", "announcements.kind": "banner", "request_entries.status": 200,
+    "origin": "upload", "deleted_by_kind": "user", "announcements.kind": "banner",
+    "request_entries.status": 200,
 }  # fmt: skip
 """Values of columns that a check constraint restricts, or that mean something."""
 BY_TYPE: dict[type, Any] = {
@@ -40,7 +41,7 @@ def fill(org_id: str, user_id: str) -> None:
         for mode in Mode if issubclass(model, Partitioned) else (Mode.LIVE,):
             values = _values(model, f"{mode}-{org_id[-20:]}")
             own = {"org_id": org_id, "mode": mode, "user_id": user_id}
-            values |= {name: own[name] for name in own.keys() & values.keys()}
+            values |= {name: own[name] for name in own.keys() & {"org_id", *values}}
             with transaction() as session:
                 dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
                 row = dialect.insert(model.__table__).values(values).on_conflict_do_nothing()
