@@ -9,6 +9,7 @@ from app.models import Organization, folded
 from app.services.staff.cursor import Place, decode
 
 MAX_CODE = 32
+MAX_TEXT = 255
 
 
 class Sort(StrEnum):
@@ -59,7 +60,7 @@ class Wanted:
             plan=values.get("plan", "")[:MAX_CODE].replace("\0", ""),
             state=State(state) if state in list(State) else None,
             flagged=values.get("flagged") == "1",
-            text=folded(values.get("q", "").replace("\0", "")),
+            text=folded(values.get("q", "")[:MAX_TEXT].replace("\0", "")),
             sort=Sort(sort) if sort in list(Sort) else Sort.NEWEST,
         )
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Select, and_, exists, func, literal, or_, select, tuple_
 
 from app.models import Organization, StorageCounter, UsageCounter
+from app.models.directory import FOLDED_CHARACTERS
 from app.models.types import EPOCH
 from app.services.staff.cursor import Place
 from app.services.staff.organization_filter import Sort, State, Wanted
@@ -76,7 +77,7 @@ def _leads(wanted: Wanted, now: datetime) -> Iterator[ColumnElement[bool]]:
     if wanted.text:
         yield and_(
             Organization.folded_name >= wanted.text,
-            Organization.folded_name < wanted.text + LAST_CHARACTER,
+            Organization.folded_name <= _last_with(wanted.text),
         )
     if wanted.plan:
         # Its own code says nothing once a grant or a payment's respite is over.
@@ -110,7 +111,7 @@ def _conditions(wanted: Wanted, now: datetime) -> Iterator[ColumnElement[bool]]:
         yield Organization.plan_code_at(now) == wanted.plan
     if wanted.text:
         name = _apart(Organization.folded_name)
-        yield and_(name >= wanted.text, name < wanted.text + LAST_CHARACTER)
+        yield and_(name >= wanted.text, name <= _last_with(wanted.text))
 
 
 def _order(sort: Sort, now: datetime) -> _Order:
@@ -220,6 +221,11 @@ def _rest(
         statement = statement.where(own < place.id if order.descending else own > place.id)
     by = own.desc() if order.descending else own
     return [Place(None, row_id) for row_id in session.scalars(statement.order_by(by).limit(size))]
+
+
+def _last_with(beginning: str) -> str:
+    """The last folded name that begins so, in the order of the bytes."""
+    return beginning + LAST_CHARACTER * (FOLDED_CHARACTERS - len(beginning))
 
 
 def _apart(attribute: Any) -> ColumnElement[Any]:
