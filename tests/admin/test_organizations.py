@@ -84,7 +84,7 @@ def test_the_list_shows_what_is_known_of_each(
     for text in (name, "Free", "4,321", "0 bytes", "Suspended", "Payment overdue", "Flagged"):
         assert text in page
     change(acme, plan_lapses_at=None)
-    assert "<td>Business</td>" in staff.get(f"{LIST}?q={name}").text
+    assert '<td class="minor">Business</td>' in staff.get(f"{LIST}?q={name}").text
 
 
 def test_the_newest_come_first_and_pages_follow_each_other(
