@@ -3,16 +3,22 @@
 from flask import Blueprint
 
 from app.admin import (
+    audit,
     door,
     organization,
     organizations,
     overview,
     search,
+    user_actions,
+    users,
 )
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 blueprint.before_app_request(door.hide)
 for section in (
+    audit,
+    users,
+    user_actions,
     organizations,
     organization,
     overview,
