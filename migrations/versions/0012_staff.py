@@ -29,6 +29,7 @@ COLUMNS = {
         "staff_role VARCHAR(16) CONSTRAINT ck_users_staff_role "
         "CHECK (staff_role IN ('admin', 'billing', 'support'))",
         "folded_name VARCHAR(120) {bytes}",
+        "mail_domain VARCHAR(320)",
     ),
     "sign_ins": ("viewing_org_id VARCHAR(32)", "viewing_until {moment}"),
     "plans": ("name VARCHAR(64)", "tagline VARCHAR(160)", "price_text VARCHAR(80)"),
@@ -40,12 +41,18 @@ INDEXES = (
     ("ix_organizations_granted_until", "organizations", ["granted_until"]),
     ("ix_users_folded_name", "users", ["folded_name"]),
     ("ix_users_staff_role", "users", ["staff_role"]),
+    ("ix_users_mail_domain_id", "users", ["mail_domain", "id"]),
     ("ix_api_keys_last4", "api_keys", ["last4"]),
     ("ix_billing_accounts_subscription_id", "billing_accounts", ["subscription_id"]),
     ("ix_stripe_events_received_at", "stripe_events", ["received_at", "id"]),
     ("ix_usage_counters_period_used", "usage_counters", ["period", "used", "org_id"]),
     ("ix_storage_counters_bytes_org_id", "storage_counters", ["bytes", "org_id"]),
 )
+PREFIXES = (
+    ("ix_users_email_prefix", "users", "email"),
+    ("ix_organizations_slug_prefix", "organizations", "slug"),
+)
+"""Indexes that find by the beginning of a text, whatever the database sorts by."""
 KEPT = "400 days"
 """How much older than the newest entry of the staff's log one must be to be deleted."""
 
@@ -67,12 +74,13 @@ def upgrade() -> None:
     )
     _fold_names("organizations")
     _fold_names("users")
+    at = "instr(email, '@')" if is_sqlite else "strpos(email, '@')"
+    op.execute(f"UPDATE users SET mail_domain = substr(email, {at} + 1)")
     op.drop_index("ix_usage_counters_period", "usage_counters")
     for name, table, of in INDEXES:
         op.create_index(name, table, of)
-    op.create_index(
-        "ix_users_email_prefix", "users", ["email"], postgresql_ops={"email": "varchar_pattern_ops"}
-    )
+    for name, table, of in PREFIXES:
+        op.create_index(name, table, [of], postgresql_ops={of: "varchar_pattern_ops"})
     _staff_log()
     _decisions()
     _request_log()

@@ -19,7 +19,7 @@ from app.models import (
     User,
     new_id,
 )
-from app.services import audit, mail
+from app.services import audit, blocks, mail
 from app.services.accounts import identity, mailed_links, members, passwords
 from app.services.accounts.keys import digest
 from app.services.accounts.permissions import Action
@@ -98,10 +98,11 @@ def invite(
     session: TenantSession, principal: Principal, email: str, role: Role, site: str, now: datetime
 ) -> None:
     """Invite an address by mail. An invitation that it has already is sent again, with this role.
-    Raises RoleTooLow, BadRequest, Conflict, RateLimited."""
+    Raises RoleTooLow, BadRequest, MailDomainBlocked, Conflict, RateLimited."""
     principal = members.lock(session, principal)
     principal.require(Action.MANAGE_TEAM)
     email = identity.normalise_email(email)
+    blocks.check_email(session, email, now)
     known = identity.find_user(session, email)
     if known and session.get(Membership, (session.org_id, known.id)):
         raise Conflict(f"{email} is in the organization already.")
@@ -194,8 +195,8 @@ def open_account(
     session: TenantSession, token: str, email: str, password: str, address: str, now: datetime
 ) -> str:
     """Open an account for the invited address and accept. The address counts as confirmed, because
-    the link was mailed to it. Returns the user's id. Raises BadRequest for the password, Conflict
-    if the address has an account."""
+    the link was mailed to it. Returns the user's id. Raises BadRequest for the password,
+    MailDomainBlocked, Conflict if the address has an account."""
     password_hash = passwords.hashed(password, email)
     user_id = identity.create_user(
         session, email, now, password_hash=password_hash, confirmed_at=now
