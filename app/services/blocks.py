@@ -1,7 +1,7 @@
 """Blocks: networks whose requests are refused, and mail domains that get no new accounts
 (docs/decisions/048)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import (
@@ -60,7 +60,7 @@ def text_of(value: str) -> str:
 def read(text: str) -> Target:
     """What somebody has typed: an address, a network, or a mail domain. Raises BadRequest."""
     text = text.strip()
-    if not text or len(text) > LONGEST_TEXT:
+    if not text or len(text) > LONGEST_TEXT or "%" in text:  # a zone is one machine's own
         raise refusal("give an address, a network or a mail domain")
     try:
         network = unmapped(ip_network(text, strict=False))
@@ -244,11 +244,7 @@ class BlockedNetworks:
 
 def networks(session: TenantSession, now: datetime) -> BlockedNetworks:
     """All networks that are blocked now, in one statement."""
-    rows: Sequence[tuple[str, datetime | None]] = (
-        session.execute(
-            select(Block.value, Block.until).where(Block.kind == BlockKind.NETWORK, holds(now))
-        )
-        .tuples()
-        .all()
+    rows = session.execute(
+        select(Block.value, Block.until).where(Block.kind == BlockKind.NETWORK, holds(now))
     )
     return BlockedNetworks([(ip_network(value), until) for value, until in rows])
