@@ -96,7 +96,7 @@ def count_refusal(error: AppError) -> None:
         names.append((Series.UNKNOWN_ADDRESSES, address))
     if address and isinstance(error, RateLimited):
         names.append((Series.LIMITED_ADDRESSES, address))
-    _count(names)
+    count(names)
     cause = error.__cause__
     count_files(cause.exceptions if isinstance(cause, ExceptionGroup) else [error])
 
@@ -106,21 +106,21 @@ def count_files(errors: Iterable[Exception]) -> None:
     files = sum(isinstance(error, HOSTILE) for error in errors)
     who, address = g.get("principal"), _address()
     if files and who:
-        _count([(Series.HOSTILE_ORGANIZATIONS, who.org_id)], files)
+        count([(Series.HOSTILE_ORGANIZATIONS, who.org_id)], files)
     if files and address:
-        _count([(Series.HOSTILE_ADDRESSES, address)], files)
+        count([(Series.HOSTILE_ADDRESSES, address)], files)
 
 
 def count_wrong_password() -> None:
     """Count a password that is not the account's."""
     if address := _address():
-        _count([(Series.UNKNOWN_ADDRESSES, address)])
+        count([(Series.UNKNOWN_ADDRESSES, address)])
 
 
 def count_registration(response: Response) -> Response:
     """Count an attempt to open an account, whatever comes of it, as its limit does."""
     if limits.is_registration() and ADMISSION_KEY not in request.environ and remote_ip():
-        _count([(Series.REGISTRATIONS, limits.network(24).removeprefix("address:"))])
+        count([(Series.REGISTRATIONS, limits.network(24).removeprefix("address:"))])
     return response
 
 
@@ -129,7 +129,8 @@ def _address() -> str | None:
     return limits.network(32).removeprefix("address:") if remote_ip() else None
 
 
-def _count(names: Sequence[tuple[Series, str]], times: int = 1) -> None:
+def count(names: Sequence[tuple[Series, str]], times: int = 1) -> None:
+    """Count each name in its series. Where Redis does not answer, it goes uncounted."""
     if not names or g.get("redis_is_down"):
         return
     keys = [_keys(series, period, now())[0] for series, _ in names for period in Period]

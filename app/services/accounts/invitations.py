@@ -102,7 +102,6 @@ def invite(
     principal = members.lock(session, principal)
     principal.require(Action.MANAGE_TEAM)
     email = identity.normalise_email(email)
-    blocks.check_email(session, email, now)
     known = identity.find_user(session, email)
     if known and session.get(Membership, (session.org_id, known.id)):
         raise Conflict(f"{email} is in the organization already.")
@@ -121,7 +120,7 @@ def resend(
     session: TenantSession, principal: Principal, invitation_id: str, site: str, now: datetime
 ) -> str:
     """Send an invitation with a new link, which is good for 7 days; the old one no longer is.
-    Returns the address. Raises RoleTooLow, NotFound, RateLimited."""
+    Returns the address. Raises RoleTooLow, NotFound, MailDomainBlocked, RateLimited."""
     principal = members.lock(session, principal)
     principal.require(Action.MANAGE_TEAM)
     invitation = _get(session, invitation_id)
@@ -270,7 +269,9 @@ def _was_just_sent(invitation: Invitation, now: datetime) -> bool:
 def _send(
     session: TenantSession, principal: Principal, invitation: Invitation, site: str, now: datetime
 ) -> None:
-    """Give the invitation a new link and mail it."""
+    """Give the invitation a new link and mail it. Raises MailDomainBlocked, Conflict,
+    RateLimited."""
+    blocks.check_email(session, invitation.email, now)
     _check_limits(session, invitation, now)
     token = secrets.token_urlsafe(32)
     invitation.digest = digest(token)
