@@ -155,9 +155,7 @@ def test_who_comes_often_stays_among_many_who_come_once(
     monkeypatch.setattr(abuse_counts, "SCRIPT", smaller)
     with app.app_context():
         for number in range(500):
-            abuse_counts.count(
-                [(Series.LIMITED_ADDRESSES, f"10.0.{number // 250}.{number % 250}")]
-            )
+            abuse_counts.count([(Series.LIMITED_ADDRESSES, f"10.0.{number // 250}.{number % 250}")])
             if number > 200 and number % 10 == 0:  # long after it was full
                 abuse_counts.count([(Series.LIMITED_ADDRESSES, "often")])
     assert counted(redis, Series.LIMITED_ADDRESSES)[0][0] == "often"
