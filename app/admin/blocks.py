@@ -83,6 +83,7 @@ def end(block_id: str) -> Response:
     with acting("block.ended") as act:
         block = blocks.end(act.session, block_id, act.now)
         act.subject, act.before = block.value, _state(block)
+        act.after = dict.fromkeys(act.before)
     known_blocks.known().forget()
     flash(f"{blocks.text_of(block.value)} is not blocked any more.")
     return redirect(url_for("admin.blocks.index"), 303)
