@@ -58,9 +58,9 @@ def test_a_whole_key_is_found_and_shown_nowhere(
         assert answer.status_code == 302
         assert answer.headers["Location"].startswith(page)
         assert secret not in answer.text + json.dumps(dict(answer.headers))
-    page = staff.get("/admin/search")
-    assert "no key of ours" in page.text
-    assert unknown[10:30] not in page.text
+    told = staff.get("/admin/search").text
+    assert "no key of ours" in told
+    assert unknown[10:30] not in told
     told = "".join(capsys.readouterr())
     assert unknown[10:30] not in told
     assert acme.key[10:30] not in told

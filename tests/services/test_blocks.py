@@ -1,6 +1,6 @@
 """What can be blocked, and who is hit by it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
 import pytest
@@ -27,6 +27,8 @@ addresses = st.one_of(
     st.ip_addresses(),
 )
 
+ends_of_blocks: st.SearchStrategy[datetime | None] = st.sampled_from([None, NOON, NOON + DAY])
+
 
 @st.composite
 def networks(draw: st.DrawFn) -> blocks.Network:
@@ -39,11 +41,9 @@ def networks(draw: st.DrawFn) -> blocks.Network:
 def test_an_address_is_blocked_if_a_network_holds_it(
     blocked: list[blocks.Network], address: blocks.Address, data: st.DataObject
 ) -> None:
-    ends = {
-        network: data.draw(st.sampled_from([None, NOON, NOON + DAY]), label=f"{network}")
-        for network in blocked
-    }
-    if blocked and data.draw(st.booleans(), label="inside"):
+    ends = {network: data.draw(ends_of_blocks) for network in blocked}
+    is_inside: bool = data.draw(st.booleans())
+    if blocked and is_inside:
         network = data.draw(st.sampled_from(blocked))
         address = network[data.draw(st.integers(0, network.num_addresses - 1))]
     expected = any(

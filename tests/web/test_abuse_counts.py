@@ -38,7 +38,7 @@ def visitor(app: Flask, redis: Redis) -> ApiClient:
 
 
 def counted(redis: Redis, series: Series, period: Period = Period.HOUR) -> list[tuple[str, int]]:
-    return [tuple(one) for one in top(redis, period, NOON)[series]]
+    return [(one.name, one.times) for one in top(redis, period, NOON)[series]]
 
 
 def test_unknown_keys_and_wrong_passwords_count_for_the_address(
