@@ -4,10 +4,15 @@ from flask import Blueprint
 
 from app.admin import (
     abuse,
+    audit,
     blocks,
     door,
+    organization,
+    organizations,
     overview,
     search,
+    user_actions,
+    users,
 )
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
@@ -15,6 +20,11 @@ blueprint.before_app_request(door.hide)
 for section in (
     abuse,
     blocks,
+    audit,
+    users,
+    user_actions,
+    organizations,
+    organization,
     overview,
     search,
 ):
