@@ -4,6 +4,8 @@ from flask import Blueprint
 
 from app.admin import (
     door,
+    organization,
+    organizations,
     overview,
     search,
 )
@@ -11,6 +13,8 @@ from app.admin import (
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 blueprint.before_app_request(door.hide)
 for section in (
+    organizations,
+    organization,
     overview,
     search,
 ):
