@@ -5,6 +5,7 @@ from flask import Blueprint
 from app.admin import (
     door,
     organization,
+    organization_actions,
     organizations,
     overview,
     search,
@@ -15,6 +16,7 @@ blueprint.before_app_request(door.hide)
 for section in (
     organizations,
     organization,
+    organization_actions,
     overview,
     search,
 ):
