@@ -104,7 +104,7 @@ def key_names(session: TenantSession, ids: Sequence[str]) -> dict[str, str]:
     own = select(ApiKey.id, ApiKey.name).where(
         ApiKey.org_id == session.org_id, ApiKey.id.in_(set(ids))
     )
-    return dict(session.execute(own).tuples().all())
+    return dict(session.execute(own).all())
 
 
 def billing(session: TenantSession) -> tuple[BillingAccount | None, Sequence[StripeEvent]]:

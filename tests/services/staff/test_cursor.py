@@ -6,11 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.models.types import EPOCH
-from app.services.staff.cursor import HIGHEST, Place, decode, encode
+from app.services.staff.cursor import HIGHEST, Place, Value, decode, encode
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=120)
 MOMENTS = st.integers(-(10**15), 10**16).map(lambda number: EPOCH + timedelta(microseconds=number))
-VALUES = {datetime: MOMENTS, str: TEXTS, int: st.integers(0, HIGHEST)}
+VALUES: dict[type, st.SearchStrategy[Value]] = {
+    datetime: MOMENTS,
+    str: TEXTS,
+    int: st.integers(0, HIGHEST),
+}
 
 
 @given(st.data(), st.sampled_from(list(VALUES)), TEXTS.filter(lambda text: len(text) <= 32))
