@@ -89,7 +89,7 @@ def restore(org_id: str) -> BaseResponse:
         act.after = {"suspendedAt": None}
         return "Restored. Its keys work again, and its owners get a mail."
 
-    return _act(org_id, "restore", "organization.restored", change)
+    return _act(org_id, None, "organization.restored", change)
 
 
 @blueprint.post("/revoke-key")
@@ -112,7 +112,7 @@ def revoke_keys(org_id: str) -> BaseResponse:
         act.after = {"keys": number}
         return f"{number} {'key' if number == 1 else 'keys'} revoked."
 
-    return _act(org_id, "revoke-keys", "keys.revoked", change)
+    return _act(org_id, None, "keys.revoked", change)
 
 
 @blueprint.post("/flag")
@@ -135,7 +135,7 @@ def unflag(org_id: str) -> BaseResponse:
         act.after = {"flag": None}
         return "The flag is off."
 
-    return _act(org_id, "unflag", "organization.unflagged", change)
+    return _act(org_id, None, "organization.unflagged", change)
 
 
 @blueprint.post("/delete")
@@ -165,21 +165,23 @@ def keep(org_id: str) -> BaseResponse:
         requests.take_back_as_staff(act.session, act.actor, site, act.now)
         return "The organization stays. All members get a mail."
 
-    return _act(org_id, "keep", "organization.deletion_taken_back", change)
+    return _act(org_id, None, "organization.deletion_taken_back", change)
 
 
 def _flag(act: Act, text: str | None) -> str | None:
     return organization_changes.set_flag(act.session, text, act.actor, act.now)
 
 
-def _act(org_id: str, dialog: str, action: str, change: Change) -> BaseResponse:
+def _act(org_id: str, dialog: str | None, action: str, change: Change) -> BaseResponse:
     """Make a change to an organization and lead to its page, which comes with the dialog open if
-    the form is refused. Raises NotFound."""
+    its form is refused. Raises NotFound; without fields of its own also BadRequest, Conflict."""
     organization.find(org_id, now())
     try:
         with acting(action, org_id=org_id) as act:
             said = change(act)
     except (BadRequest, Conflict) as refusal:
+        if dialog is None:
+            raise
         page = overview(org_id, refused_dialog=dialog, problems=problems_of(refusal))
         return refused(page, refusal)
     flash(said)
