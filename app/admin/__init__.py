@@ -3,17 +3,23 @@
 from flask import Blueprint
 
 from app.admin import (
+    audit,
     door,
     organization,
     organization_actions,
     organizations,
     overview,
     search,
+    user_actions,
+    users,
 )
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 blueprint.before_app_request(door.hide)
 for section in (
+    audit,
+    users,
+    user_actions,
     organizations,
     organization,
     organization_actions,

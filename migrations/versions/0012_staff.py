@@ -42,6 +42,7 @@ INDEXES = (
     ("ix_users_staff_role", "users", ["staff_role"]),
     ("ix_api_keys_last4", "api_keys", ["last4"]),
     ("ix_billing_accounts_subscription_id", "billing_accounts", ["subscription_id"]),
+    ("ix_mails_recipient_created_at", "mails", ["recipient", "created_at"]),
     ("ix_stripe_events_received_at", "stripe_events", ["received_at", "id"]),
     ("ix_usage_counters_period_used", "usage_counters", ["period", "used", "org_id"]),
     ("ix_storage_counters_bytes_org_id", "storage_counters", ["bytes", "org_id"]),

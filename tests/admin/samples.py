@@ -1,15 +1,21 @@
 """What the walks over all routes of the console call them with."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import NamedTuple
 
 from flask import Flask
 from sqlalchemy import select, update
 
 from app.extensions import transaction
-from app.models import ApiKey, Organization
+from app.models import Actor, ActorKind, ApiKey, Invitation, Organization, User
+from app.services import staff_log
+from app.services.accounts import identity
+from app.services.staff_log import Acting
 from tests.clock import NOON
 from tests.conftest import Account
+from tests.people import new_email
+from tests.team import add_invitation
 
 
 class Sample(NamedTuple):
@@ -56,7 +62,61 @@ def of_its_name(app: Flask, account: Account) -> Sample:
     return Sample({"org_id": account.org_id}, {"typed": name})
 
 
+def a_person(_app: Flask, account: Account) -> Sample:
+    return Sample({"user_id": _owner_of(_app, account)}, {})
+
+
+def somebody_unconfirmed(app: Flask, account: Account) -> Sample:
+    with app.app_context(), transaction() as session:
+        email = new_email()
+        user_id = identity.create_user(session, email, NOON)
+    return Sample({"user_id": str(user_id)}, {})
+
+
+def somebody_with_an_app(app: Flask, account: Account) -> Sample:
+    sample = a_person(app, account)
+    with app.app_context(), transaction() as session:
+        this = update(User).where(User.id == sample.ids["user_id"])
+        session.change(this.values(totp_secret="JBSWY3DPEHPK3PXP"))
+    return sample
+
+
+def somebody_for_a_role(app: Flask, account: Account) -> Sample:
+    return Sample(a_person(app, account).ids, {"role": "support"})
+
+
+def somebody_invited(app: Flask, account: Account) -> Sample:
+    invitation_id = add_invitation(app, account)
+    with app.app_context(), transaction(account.org_id) as session:
+        long_sent = update(Invitation).where(Invitation.id == invitation_id)
+        session.change(long_sent.values(expires_at=NOON + timedelta(days=1)))
+    ids = {**a_person(app, account).ids, "org_id": account.org_id, "invitation_id": invitation_id}
+    return Sample(ids, {})
+
+
+def an_entry(app: Flask, account: Account) -> Sample:
+    with app.app_context(), transaction() as session:
+        who = Acting(Actor(ActorKind.STAFF, "user_somebody"), "somebody@example.com", "a reason")
+        entry = staff_log.record(session, who, "thing.changed", NOON, org_id=account.org_id)
+        return Sample({"number": str(entry.number)}, {})
+
+
+def _owner_of(app: Flask, account: Account) -> str:
+    with app.app_context(), transaction() as session:
+        return session.scalars(select(User.id).where(User.email == account.email)).one()
+
+
 SAMPLES: dict[str, Maker] = {
+    "admin.audit.show_one": an_entry,
+    "admin.users.show": a_person,
+    "admin.user_actions.confirm": somebody_unconfirmed,
+    "admin.user_actions.reset_second_factor": somebody_with_an_app,
+    "admin.user_actions.resend_confirmation": somebody_unconfirmed,
+    "admin.user_actions.send_password_link": a_person,
+    "admin.user_actions.resend_invitation": somebody_invited,
+    "admin.user_actions.end_sessions": a_person,
+    "admin.user_actions.unlock": a_person,
+    "admin.user_actions.set_staff_role": somebody_for_a_role,
     "admin.organization.show": an_organization,
     "admin.organization.show_members": an_organization,
     "admin.organization.show_keys": an_organization,

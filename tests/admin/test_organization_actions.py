@@ -8,7 +8,9 @@ from sqlalchemy import select
 
 from app.extensions import transaction
 from app.models import AuditEntry, Mail, Organization, Role, StaffRole, UsageCounter
+from app.web.requirements import Member
 from tests.admin.conftest import StaffMaker
+from tests.architecture.test_pages import pages, path_of
 from tests.client import Answer, ApiClient, bearer
 from tests.clock import Clock
 from tests.conftest import Account, AccountMaker, KeyMaker, SignIn
@@ -216,6 +218,25 @@ def test_a_suspended_organization_can_look_and_change_nothing(
         "organization.restored",
     ]
     assert told_in_its_log(app, free, staff) == [entry.action for entry in log_of(app, staff)]
+
+
+def test_no_page_of_a_suspended_organization_takes_a_change(
+    app: Flask, do: Do, free: Account, sign_in: SignIn
+) -> None:
+    """Its payments go on: the way to the provider's page is open."""
+    owner = sign_in(free, Role.OWNER)
+    assert do("suspend", told="Spam.").status_code == 303
+    refused, taken = 0, []
+    for rule, method in pages(app, Member):
+        path = path_of(app, rule, slug=free.slug)
+        if method == "GET":
+            continue
+        if post(owner, path).status_code == 403:
+            refused += 1
+        else:
+            taken.append(rule.endpoint)
+    assert refused > 30
+    assert taken == ["dashboard.billing.portal"]
 
 
 def test_keys_are_revoked_one_or_all(

@@ -32,6 +32,8 @@ from app.models import (
     new_id,
 )
 from app.services import audit, staff_log
+from app.services.library import assets
+from app.services.library.assets import Label
 from app.services.staff import organizations
 from app.services.staff_log import Acting
 from app.services.usage import days
@@ -202,7 +204,7 @@ def fill(app: Flask, account: Account, text: str) -> None:
     for mode in Mode:
         image = make_asset(new_id("image", now), name=text, kind="png", size=2048)
         with app.app_context(), transaction(account.org_id, mode) as session:
-            session.add(image)
+            assets.add(session, image, Label(image.name))
         add_export(app, account, mode, status="failed", error=text, total=7)
     with app.app_context(), transaction(account.org_id) as session:
         session.change(update(ApiKey).where(ApiKey.org_id == account.org_id).values(name=text))
@@ -304,7 +306,7 @@ def test_both_modes_have_their_images_and_exports(
 ) -> None:
     image = make_asset(new_id("image", NOON), name="only-in-test")
     with app.app_context(), transaction(acme.org_id, Mode.TEST) as session:
-        session.add(image)
+        assets.add(session, image, Label(image.name))
     export_id = add_export(app, acme, Mode.TEST)
     for tab, text in (("/images", "only-in-test"), ("/exports", export_id)):
         assert text not in staff.get(home_of(acme) + tab).text
@@ -371,7 +373,7 @@ def test_pages_of_images_and_exports_follow_each_other(
         image = make_asset(f"image_{number:024}", uploaded_at=moment)
         ids.append(image.id)
         with app.app_context(), transaction(acme.org_id, Mode.TEST) as session:
-            session.add(image)
+            assets.add(session, image, Label(image.name))
     found = walked(staff, home_of(acme) + "/images?mode=test", re.compile(r">(image_\w+)</code>"))
     assert found == ids[::-1]
     with app.app_context(), transaction(acme.org_id, Mode.TEST) as session:

@@ -113,7 +113,7 @@ def invite(
     elif _was_just_sent(invitation, now) and invitation.role == role:
         return  # the form was sent twice
     invitation.role = role
-    _send(session, principal, invitation, site, now)
+    _send(session, principal.actor, invitation, site, now)
 
 
 def resend(
@@ -123,8 +123,15 @@ def resend(
     Returns the address. Raises RoleTooLow, NotFound, RateLimited."""
     principal = members.lock(session, principal)
     principal.require(Action.MANAGE_TEAM)
+    return send_again(session, principal.actor, invitation_id, site, now)
+
+
+def send_again(
+    session: TenantSession, actor: Actor, invitation_id: str, site: str, now: datetime
+) -> str:
+    """Like ``resend``, for whoever may. In the mail staff don't take the inviter's place."""
     invitation = _get(session, invitation_id)
-    _send(session, principal, invitation, site, now)
+    _send(session, actor, invitation, site, now)
     return invitation.email
 
 
@@ -267,13 +274,16 @@ def _was_just_sent(invitation: Invitation, now: datetime) -> bool:
 
 
 def _send(
-    session: TenantSession, principal: Principal, invitation: Invitation, site: str, now: datetime
+    session: TenantSession, actor: Actor, invitation: Invitation, site: str, now: datetime
 ) -> None:
     """Give the invitation a new link and mail it."""
     _check_limits(session, invitation, now)
     token = secrets.token_urlsafe(32)
     invitation.digest = digest(token)
-    invitation.invited_by = principal.actor.id
+    if actor.kind is ActorKind.USER:
+        invitation.invited_by = actor.id
+    organization = session.get_one(Organization, session.org_id).name
+    inviter = session.get(User, invitation.invited_by) if invitation.invited_by else None
     invitation.expires_at = now + VALID
     session.add(invitation)
     session.flush()
@@ -282,13 +292,13 @@ def _send(
         invitation.email,
         "invited",
         now,
-        organization=session.get_one(Organization, session.org_id).name,
-        by=session.get_one(User, principal.actor.id).display_name,
+        organization=organization,
+        by=inviter.display_name if inviter else organization,
         role=invitation.role,
         link=f"{site}/invitations/{token}",
     )
     after = {"email": invitation.email, "role": invitation.role, "sentAt": now}
-    audit.record(session, principal.actor, SENT, {}, after, now)
+    audit.record(session, actor, SENT, {}, after, now)
 
 
 def _too_often(sentence: str, wait: timedelta) -> RateLimited:
