@@ -74,7 +74,7 @@ def test_the_plan_in_force_follows_the_model(
                 with transaction(account.org_id) as session:
                     plans.grant(session, str(value), STAFF, now, until)
                 granted = None if value == "FREE" else str(value)
-                model = model._replace(granted=granted, granted_until=granted and until)
+                model = model._replace(granted=granted, granted_until=until if granted else None)
             elif what == "pay":
                 lapses_at = after(now, hours) if value else None
                 with transaction(account.org_id) as session:
