@@ -137,7 +137,7 @@ SAMPLES: dict[str, Maker] = {
     "admin.organization_actions.flag": with_fields(flag="Look into it."),
     "admin.organization_actions.unflag": changed(flag="Look into it."),
     "admin.organization_actions.delete": of_its_name,
-    "admin.organization_actions.keep": changed(delete_at=NOON),
+    "admin.organization_actions.keep": changed(delete_at=NOON + timedelta(days=7)),
 }
 """Endpoint → how to make what it is about, of an account. A route with ids in its path, or with a
 form that asks for more than a reason, is here; its call must change something."""

@@ -19,7 +19,8 @@ class PlanLimits(NamedTuple):
     batch_files: int
 
 
-RAISABLE = PlanLimits._fields
+RAISABLE = ("monthly_images", "requests_per_second", "storage_mb", "file_mb", "batch_files")
+"""The fields of ``PlanLimits``."""
 
 
 def limits_of(plan: Plan, organization: Organization, now: datetime) -> PlanLimits:
