@@ -3,7 +3,9 @@
 from flask import Blueprint
 
 from app.admin import (
+    abuse,
     audit,
+    blocks,
     door,
     organization,
     organization_actions,
@@ -17,6 +19,8 @@ from app.admin import (
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 blueprint.before_app_request(door.hide)
 for section in (
+    abuse,
+    blocks,
     audit,
     users,
     user_actions,

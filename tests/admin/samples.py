@@ -12,6 +12,7 @@ from app.models import Actor, ActorKind, ApiKey, Invitation, Organization, User
 from app.services import staff_log
 from app.services.accounts import identity
 from app.services.staff_log import Acting
+from tests.blocks import block, new_network
 from tests.clock import NOON
 from tests.conftest import Account
 from tests.people import new_email
@@ -26,6 +27,14 @@ class Sample(NamedTuple):
 
 
 Maker = Callable[[Flask, Account], Sample]
+
+
+def a_block(app: Flask, _account: Account) -> Sample:
+    return Sample({"block_id": block(app, new_network()).id}, {})
+
+
+def a_network(_app: Flask, _account: Account) -> Sample:
+    return Sample({}, {"value": new_network(), "days": "7"})
 
 
 def an_organization(_app: Flask, account: Account) -> Sample:
@@ -107,6 +116,8 @@ def _owner_of(app: Flask, account: Account) -> str:
 
 
 SAMPLES: dict[str, Maker] = {
+    "admin.blocks.add": a_network,
+    "admin.blocks.end": a_block,
     "admin.audit.show_one": an_entry,
     "admin.users.show": a_person,
     "admin.user_actions.confirm": somebody_unconfirmed,
