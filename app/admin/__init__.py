@@ -8,6 +8,7 @@ from app.admin import (
     blocks,
     door,
     organization,
+    organization_actions,
     organizations,
     overview,
     search,
@@ -25,6 +26,7 @@ for section in (
     user_actions,
     organizations,
     organization,
+    organization_actions,
     overview,
     search,
 ):
