@@ -8,7 +8,7 @@ from app.adapters.queue import DEFAULT, EXPORTS
 from app.config import Settings
 from app.extensions import transaction
 from app.factory import create_app
-from app.services import inventory, outbox
+from app.services import inventory, job_runs, outbox
 from app.services.billing import inbox, metering, plans, subscriptions
 from app.services.deletion import erasure
 from app.services.exports import data_export_worker, data_exports, export_jobs, export_worker
@@ -30,8 +30,11 @@ def sweep() -> None:
     harmless."""
     app = create_app(Settings.from_env())
     container = app.extensions["lightwell"]
-    with app.app_context():
-        sweep_all(container.storage, container.settings.spool_dir, container.clock())
+    recorded = job_runs.recorded(container.redis, "sweep", container.clock)
+    with app.app_context(), recorded as outcome:
+        swept = sweep_all(container.storage, container.settings.spool_dir, container.clock())
+        removed = [f"{number} {name}" for name, number in swept.items() if number]
+        outcome.result = f"removed {', '.join(removed) or 'nothing'}"
         plans.lapse_due(container.settings.site, container.clock())
         refusals.flush(container.redis)
         notices.send_due(container.settings.site, container.clock())
@@ -45,7 +48,8 @@ def compare_storage() -> None:
     day."""
     app = create_app(Settings.from_env())
     container = app.extensions["lightwell"]
-    with app.app_context():
+    recorded = job_runs.recorded(container.redis, "compare_storage", container.clock)
+    with app.app_context(), recorded:
         inventory.report(container.storage, container.clock())
 
 
@@ -53,8 +57,9 @@ def billing() -> None:
     """Handle the payment provider's stored events. Harmless if there are none or another worker
     handles them."""
     app = create_app(Settings.from_env())
-    if provider := app.extensions["lightwell"].provider:
-        with app.app_context():
+    container = app.extensions["lightwell"]
+    if provider := container.provider:
+        with app.app_context(), job_runs.recorded(container.redis, "billing", container.clock):
             inbox.work(provider)
 
 
@@ -63,7 +68,7 @@ def mails() -> None:
     app = create_app(Settings.from_env())
     container = app.extensions["lightwell"]
     if container.mailer:
-        with app.app_context():
+        with app.app_context(), job_runs.recorded(container.redis, "mails", container.clock):
             outbox.work(container.mailer, container.clock)
 
 
@@ -94,7 +99,7 @@ def deletions() -> None:
     deletes them."""
     app = create_app(Settings.from_env())
     container = app.extensions["lightwell"]
-    with app.app_context():
+    with app.app_context(), job_runs.recorded(container.redis, "deletions", container.clock):
         erasure.delete_due(container.storage, container.provider, container.clock())
 
 
