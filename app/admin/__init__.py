@@ -4,6 +4,7 @@ from flask import Blueprint
 
 from app.admin import (
     door,
+    health,
     organization,
     organizations,
     overview,
@@ -13,6 +14,7 @@ from app.admin import (
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 blueprint.before_app_request(door.hide)
 for section in (
+    health,
     organizations,
     organization,
     overview,
