@@ -7,6 +7,8 @@ from app.admin import (
     organization,
     organizations,
     overview,
+    plans,
+    reports,
     search,
 )
 
@@ -16,6 +18,8 @@ for section in (
     organizations,
     organization,
     overview,
+    plans,
+    reports,
     search,
 ):
     blueprint.register_blueprint(section.blueprint)

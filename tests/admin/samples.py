@@ -5,7 +5,11 @@ from typing import NamedTuple
 
 from flask import Flask
 
+from app.extensions import transaction
+from app.services.staff.plan_values import form_of
+from app.services.staff.plans import state
 from tests.conftest import Account
+from tests.plans import add_plan
 
 
 class Sample(NamedTuple):
@@ -22,7 +26,27 @@ def an_organization(_app: Flask, account: Account) -> Sample:
     return Sample({"org_id": account.org_id}, {})
 
 
+def a_plan(app: Flask, _account: Account) -> Sample:
+    """One that nobody is on; the fields change it."""
+    with app.app_context(), transaction() as session:
+        plan = add_plan(session)
+        fields = form_of(state(plan)) | {"monthly_images": "77", "version": "0"}
+        return Sample({"code": plan.code}, fields)
+
+
+def a_new_plan(app: Flask, account: Account) -> Sample:
+    with app.app_context(), transaction() as session:
+        template = add_plan(session)
+        fields = form_of(state(template)) | {"template": template.code, "above": template.code}
+    return Sample({}, fields | {"code": f"{template.code}_2", "org_id": account.org_id})
+
+
 SAMPLES: dict[str, Maker] = {
+    "admin.plans.show": a_plan,
+    "admin.plans.edit": a_plan,
+    "admin.plans.change": a_plan,
+    "admin.plans.download": a_plan,
+    "admin.plans.make": a_new_plan,
     "admin.organization.show": an_organization,
     "admin.organization.show_members": an_organization,
     "admin.organization.show_keys": an_organization,
