@@ -1,6 +1,7 @@
-"""``/admin/plans``: what plans cost and allow, whom a change reaches, and plans for one customer."""
+"""``/admin/plans``: what plans allow, whom a change reaches, and plans for one customer."""
 
 from collections.abc import Mapping
+from itertools import zip_longest
 from typing import Any
 from urllib.parse import urlencode
 
@@ -60,7 +61,7 @@ def show(code: str) -> Response:
         reach=reach,
         versions=[
             (one, _differences(older.values if older else {}, one.values))
-            for one, older in zip(versions, [*versions[1:], None], strict=True)
+            for one, older in zip_longest(versions, versions[1:])
         ],
         prices=prices,
     )

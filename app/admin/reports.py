@@ -20,7 +20,7 @@ MONTHS = (
     "Month", "Revenue in cents", "Paying", "Began to pay", "Ceased to pay", "Active", "Images",
     "New organizations", "Of these paying now",
 )  # fmt: skip
-CUSTOMERS = ("Id", "Name", "Plan", "Images", "Cents a month")
+CUSTOMERS = ("Id", "Name", "Plan", "Paid plan", "Images", "Cents a month")
 MOST_ROWS = 1000
 
 
@@ -85,4 +85,4 @@ def _short(period: date) -> str:
 
 
 def _cells(one: Customer) -> tuple[object, ...]:
-    return tuple(one)
+    return tuple(one._replace(paid=one.paid or ""))

@@ -176,9 +176,7 @@ def test_values_that_no_plan_can_have_come_back_at_their_fields(
 
 
 @pytest.mark.parametrize("changes", [{"price_cents": "5"}, {"price_cents": ""}, {"listed": ""}])
-def test_free_stays_free_and_listed(
-    app: Flask, staff: ApiClient, changes: dict[str, str]
-) -> None:
+def test_free_stays_free_and_listed(app: Flask, staff: ApiClient, changes: dict[str, str]) -> None:
     with app.app_context(), transaction() as session:
         free = session.get_one(Plan, "FREE")
     assert act(staff, f"{HOME}/FREE/edit", **form(free, **changes)).status_code == 400

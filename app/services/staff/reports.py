@@ -56,11 +56,13 @@ class Month(NamedTuple):
 
 
 class Customer(NamedTuple):
-    """``cents`` is what the plan that it pays for costs a month, 0 for none."""
+    """``cents`` is what ``paid``, the plan that it pays for, costs a month; ``plan`` is the one
+    that was in force when it was changed last."""
 
     id: str
     name: str
     plan: str
+    paid: str | None
     images: int
     cents: int
 
@@ -201,6 +203,6 @@ def top_by_revenue(session: TenantSession, period: date, limit: int = TOP) -> li
 
 def _customers(rows: Sequence[Any], costs: dict[str, int]) -> list[Customer]:
     return [
-        Customer(own.id, own.name, own.plan_code, used, costs.get(paid, 0) if paid else 0)
+        Customer(own.id, own.name, own.plan_code, paid, used, costs.get(paid, 0) if paid else 0)
         for own, used, paid in rows
     ]
