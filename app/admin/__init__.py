@@ -12,6 +12,8 @@ from app.admin import (
     organization_actions,
     organizations,
     overview,
+    plans,
+    reports,
     search,
     user_actions,
     users,
@@ -30,6 +32,8 @@ for section in (
     organization,
     organization_actions,
     overview,
+    plans,
+    reports,
     search,
 ):
     blueprint.register_blueprint(section.blueprint)

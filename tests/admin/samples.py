@@ -11,11 +11,14 @@ from app.extensions import transaction
 from app.models import Actor, ActorKind, ApiKey, Invitation, Organization, User
 from app.services import staff_log
 from app.services.accounts import identity
+from app.services.staff.plan_values import form_of
+from app.services.staff.plans import state
 from app.services.staff_log import Acting
 from tests.blocks import block, new_network
 from tests.clock import NOON
 from tests.conftest import Account
 from tests.people import new_email
+from tests.plans import add_plan
 from tests.team import add_invitation
 
 
@@ -115,6 +118,21 @@ def _owner_of(app: Flask, account: Account) -> str:
         return session.scalars(select(User.id).where(User.email == account.email)).one()
 
 
+def a_plan(app: Flask, _account: Account) -> Sample:
+    """One that nobody is on; the fields change it."""
+    with app.app_context(), transaction() as session:
+        plan = add_plan(session)
+        fields = form_of(state(plan)) | {"monthly_images": "77", "version": "0"}
+        return Sample({"code": plan.code}, fields)
+
+
+def a_new_plan(app: Flask, account: Account) -> Sample:
+    with app.app_context(), transaction() as session:
+        template = add_plan(session)
+        fields = form_of(state(template)) | {"template": template.code, "above": template.code}
+    return Sample({}, fields | {"code": f"{template.code}_2", "org_id": account.org_id})
+
+
 SAMPLES: dict[str, Maker] = {
     "admin.blocks.add": a_network,
     "admin.blocks.end": a_block,
@@ -128,6 +146,11 @@ SAMPLES: dict[str, Maker] = {
     "admin.user_actions.end_sessions": a_person,
     "admin.user_actions.unlock": a_person,
     "admin.user_actions.set_staff_role": somebody_for_a_role,
+    "admin.plans.show": a_plan,
+    "admin.plans.edit": a_plan,
+    "admin.plans.change": a_plan,
+    "admin.plans.download": a_plan,
+    "admin.plans.make": a_new_plan,
     "admin.organization.show": an_organization,
     "admin.organization.show_members": an_organization,
     "admin.organization.show_keys": an_organization,
