@@ -150,6 +150,11 @@ class Organization(Base):
             else_=cls.plan_code,
         )
 
+    def granted_at(self, moment: datetime) -> str | None:
+        """The plan that is granted at that moment, None if none is."""
+        until = self.granted_until
+        return self.granted_plan_code if until is None or moment < until else None
+
     @validates("name")
     def _fold_name(self, _attribute: str, name: str) -> str:
         self.folded_name = folded(name)

@@ -34,7 +34,7 @@ from app.models import (
 from app.services import audit, staff_log
 from app.services.library import assets
 from app.services.library.assets import Label
-from app.services.staff import organizations
+from app.services.staff import organization_query, organizations
 from app.services.staff_log import Acting
 from app.services.usage import days
 from tests.client import ApiClient
@@ -86,7 +86,7 @@ def test_the_list_shows_what_is_known_of_each(
     for text in (name, "Free", "4,321", "0 bytes", "Suspended", "Payment overdue", "Flagged"):
         assert text in page
     change(acme, plan_lapses_at=None)
-    assert "<td>Business</td>" in staff.get(f"{LIST}?q={name}").text
+    assert '<td class="minor">Business</td>' in staff.get(f"{LIST}?q={name}").text
 
 
 def test_the_newest_come_first_and_pages_follow_each_other(
@@ -182,8 +182,9 @@ def test_odd_queries_are_answered(staff: ApiClient, acme: Account) -> None:
     assert staff.get(f"{LIST}.csv?q=%00&state=x").status_code == 200
     for tab in TABS:
         for query in (
-            "q=%00", "page=0", "page=99999", "page=²", "before=%00", "before=W10", "mode=x",
-            "days=x", "code=%00", "staff=%00", "staff=99999999999", "staff=²", "errors=x",
+            "q=%00&before=%00&code=%00&staff=%00&page=0&mode=x&days=x&errors=x",
+            "page=²&before=W10&staff=²&q=%ED%A0%80",
+            "page=99999&staff=99999999999&before=" + "x" * 5000,
         ):  # fmt: skip
             assert staff.get(f"{home_of(acme)}{tab}?{query}").status_code == 200, (tab, query)
 
@@ -461,3 +462,51 @@ def test_lists_are_read_through_their_indexes(
         assert not re.search(rf"(SCAN|Seq Scan on) ({growing})", plan), plan
         if re.search(growing, plan):
             assert not re.search("TEMP B-TREE|Sort", plan), plan
+
+
+ORDERS = {
+    "newest": "organizations_1",  # the primary key
+    "name": "ix_organizations_folded_name_id",
+    "usage": "ix_usage_counters_period_used",
+    "storage": "ix_storage_counters_bytes_org_id",
+    "seen": "ix_organizations_last_seen_at_id",
+}
+
+
+@pytest.mark.parametrize("sort", ORDERS)
+@pytest.mark.parametrize("narrowed", ["", "&state=active&plan=FREE&q=a"])
+def test_orders_are_read_through_their_indexes(
+    app: Flask, staff: ApiClient, monkeypatch: pytest.MonkeyPatch, sort: str, narrowed: str
+) -> None:
+    monkeypatch.setattr(organization_query, "FEW", -1)
+    with statements(app) as sent:
+        staff.get(f"{LIST}?sort={sort}{narrowed}")
+    walks = [one for one in sent if "ORDER BY" in one.text and " plans" not in one.text]
+    plans = [plan_of(app, one) for one in walks]
+    assert ORDERS[sort] in plans[0], plans[0]
+    for plan in plans:
+        assert "TEMP B-TREE" not in plan, plan
+
+
+SIGNS = {
+    "flagged=1": "ix_organizations_flag",
+    "state=suspended": "ix_organizations_suspended_at",
+    "state=unconfirmed": "ix_organizations_confirm_by",
+    "state=deleted": "ix_organizations_deleted_at",
+    "state=deleting": "ix_organizations_delete_at",
+    "state=overdue": "ix_organizations_plan_lapses_at",
+    "q=studio": "ix_organizations_folded_name_id",
+    "plan=TEAM": "ix_organizations_plan_code",
+}
+
+
+@on_both_databases
+@pytest.mark.parametrize("query", SIGNS)
+def test_few_organizations_are_found_by_an_index(app: Flask, staff: ApiClient, query: str) -> None:
+    with statements(app) as sent:
+        staff.get(f"{LIST}?{query}")
+    counting = [one for one in sent if "count(*)" in one.text]
+    assert len(counting) == 1
+    plan = plan_of(app, counting[0])
+    assert SIGNS[query] in plan
+    assert not re.search("(SCAN|Seq Scan on) organizations($|\n| )(?!USING)", plan), plan
