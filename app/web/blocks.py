@@ -22,7 +22,7 @@ from app.web.context import now
 log = structlog.get_logger()
 NAME = "lightwell.blocks"
 READ_EVERY = timedelta(seconds=5)
-OPEN = frozenset({"admin", "health", "published", "static_files", "webhooks"})
+OPEN = frozenset({"admin", "health", "monitoring", "published", "static_files", "webhooks"})
 """Surfaces that serve blocked networks too: staff must be able to end a block, monitors and the
 payment provider have addresses that nobody should block by mistake, published images belong to
 customers whose readers did nothing, and pages that say no need their style sheet."""

@@ -123,7 +123,9 @@ def test_an_hour_and_a_day_pass(app: Flask, redis: Redis, clock: Clock) -> None:
 names = st.sampled_from([f"203.0.113.{last}/32" for last in range(30)])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None
+)
 @given(
     st.lists(st.tuples(names, st.integers(0, 26 * 60), st.integers(1, 5)), max_size=40),
     st.sampled_from(Period),

@@ -240,7 +240,9 @@ def test_ids_of_stripe(app: Flask, acme: Account) -> None:
     assert found("cus_unknown") == []
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None
+)
 @given(
     st.one_of(
         st.text(max_size=600), st.from_regex(r"[a-z]{2,6}_[0-9a-z%_\\]{0,30}", fullmatch=True)
