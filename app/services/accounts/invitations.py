@@ -113,7 +113,7 @@ def invite(
     elif _was_just_sent(invitation, now) and invitation.role == role:
         return  # the form was sent twice
     invitation.role = role
-    _send(session, principal, invitation, site, now)
+    _send(session, principal.actor, invitation, principal.actor.id, site, now)
 
 
 def resend(
@@ -124,7 +124,20 @@ def resend(
     principal = members.lock(session, principal)
     principal.require(Action.MANAGE_TEAM)
     invitation = _get(session, invitation_id)
-    _send(session, principal, invitation, site, now)
+    _send(session, principal.actor, invitation, principal.actor.id, site, now)
+    return invitation.email
+
+
+def resend_for_staff(
+    session: TenantSession, actor: Actor, invitation_id: str, site: str, now: datetime
+) -> str:
+    """Like ``resend``, by staff: in the mail the invitation stays that of who sent it last. Raises
+    NotFound, Conflict, RateLimited."""
+    session.change(members.LOCK.where(Organization.id == session.org_id))
+    invitation = _get(session, invitation_id)
+    if invitation.invited_by is None:
+        raise Conflict("Who sent this invitation is gone. Ask a member to invite again.")
+    _send(session, actor, invitation, invitation.invited_by, site, now)
     return invitation.email
 
 
@@ -267,13 +280,18 @@ def _was_just_sent(invitation: Invitation, now: datetime) -> bool:
 
 
 def _send(
-    session: TenantSession, principal: Principal, invitation: Invitation, site: str, now: datetime
+    session: TenantSession,
+    actor: Actor,
+    invitation: Invitation,
+    invited_by: str,
+    site: str,
+    now: datetime,
 ) -> None:
-    """Give the invitation a new link and mail it."""
+    """Give the invitation a new link and mail it, in the name of ``invited_by``, a user's id."""
     _check_limits(session, invitation, now)
     token = secrets.token_urlsafe(32)
     invitation.digest = digest(token)
-    invitation.invited_by = principal.actor.id
+    invitation.invited_by = invited_by
     invitation.expires_at = now + VALID
     session.add(invitation)
     session.flush()
@@ -283,12 +301,12 @@ def _send(
         "invited",
         now,
         organization=session.get_one(Organization, session.org_id).name,
-        by=session.get_one(User, principal.actor.id).display_name,
+        by=session.get_one(User, invited_by).display_name,
         role=invitation.role,
         link=f"{site}/invitations/{token}",
     )
     after = {"email": invitation.email, "role": invitation.role, "sentAt": now}
-    audit.record(session, principal.actor, SENT, {}, after, now)
+    audit.record(session, actor, SENT, {}, after, now)
 
 
 def _too_often(sentence: str, wait: timedelta) -> RateLimited:
