@@ -3,8 +3,13 @@
 from flask import Blueprint
 
 from app.admin import (
+    abuse,
     audit,
+    blocks,
     door,
+    organization,
+    organization_actions,
+    organizations,
     overview,
     search,
     user_actions,
@@ -14,10 +19,15 @@ from app.admin import (
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 blueprint.before_app_request(door.hide)
 for section in (
-    overview,
-    search,
+    abuse,
+    blocks,
+    audit,
     users,
     user_actions,
-    audit,
+    organizations,
+    organization,
+    organization_actions,
+    overview,
+    search,
 ):
     blueprint.register_blueprint(section.blueprint)

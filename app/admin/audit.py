@@ -14,7 +14,7 @@ from app.services.staff import log_views
 from app.services.staff.duties import Duty
 from app.services.staff.log_views import HIGHEST, Filter
 from app.services.staff_log import Verdict
-from app.web.changes import as_text, changes
+from app.web.changes import as_text, changes_of
 from app.web.csv_answer import csv_answer
 from app.web.requirements import Staff, requires
 
@@ -85,7 +85,7 @@ def _wanted() -> Filter:
 
 
 def _changes(entry: StaffEntry) -> Iterator[tuple[str, str, str]]:
-    return changes(entry.before, entry.after, ZONE)
+    return changes_of(entry, ZONE)
 
 
 def _rows(entries: Iterator[StaffEntry]) -> Iterator[tuple[object, ...]]:

@@ -98,9 +98,7 @@ def resend_invitation(org_id: str, invitation_id: str) -> Response:
     """``back`` is the id of the person whose page the form is on; without it, the organization's
     page is next."""
     with acting("invitation.resent", org_id=org_id, subject=invitation_id) as act:
-        email = invitations.resend_for_staff(
-            act.session, act.actor, invitation_id, _site(), act.now
-        )
+        email = invitations.send_again(act.session, act.actor, invitation_id, _site(), act.now)
         act.after = {"email": email}
     said = f"The invitation is on its way to {email}, with a new link."
     back = request.form.get("back", "")

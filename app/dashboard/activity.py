@@ -1,7 +1,9 @@
 """``/dashboard/<slug>/activity``: the audit log, as a page and as a CSV file."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -13,7 +15,7 @@ from app.models import Organization
 from app.services.accounts import activity
 from app.services.accounts.activity import Activity, Filter
 from app.services.accounts.permissions import Action
-from app.web.changes import as_text, changes
+from app.web.changes import changes_of
 from app.web.context import principal
 from app.web.csv_answer import csv_answer
 from app.web.requirements import Member, requires
@@ -44,7 +46,7 @@ def show(slug: str) -> Response:
         actors=actors,
         actions=actions,
         zone=zone,
-        changes=partial(_changes, zone=zone),
+        changes=partial(changes_of, zone=zone),
     )
 
 
@@ -65,12 +67,12 @@ def _rows(entries: Iterator[Activity], zone: ZoneInfo) -> Iterator[tuple[object,
             entry.actor,
             entry.actor_kind,
             entry.words,
-            as_text(entry.before),
-            as_text(entry.after),
+            _text(entry.before),
+            _text(entry.after),
             entry.address or "",
             entry.id,
         )
 
 
-def _changes(entry: Activity, zone: str) -> Iterator[tuple[str, str, str]]:
-    return changes(entry.before, entry.after, zone)
+def _text(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, ensure_ascii=False)

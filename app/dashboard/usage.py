@@ -5,7 +5,6 @@ from typing import NamedTuple
 from flask import Blueprint, Response, flash, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from app.dashboard import charts
 from app.dashboard.frame import page_of
 from app.errors import BadRequest, NotFound
 from app.extensions import transaction
@@ -15,6 +14,7 @@ from app.services.usage import days as usage_days
 from app.services.usage.days import Chart, Consumer
 from app.services.usage.periods import period_of
 from app.tenancy import TenantSession
+from app.web import charts
 from app.web.context import now, principal
 from app.web.csv_answer import csv_answer
 from app.web.requirements import Member, requires
@@ -32,6 +32,7 @@ class Figures(NamedTuple):
     by: str
     chart: Chart
     consumers: list[Consumer]
+    corrected: int
 
 
 class Problem(NamedTuple):
@@ -102,6 +103,7 @@ def _page(problem: Problem | None = None) -> Response:
         by=figures.by,
         chart=figures.chart,
         consumers=figures.consumers,
+        corrected=figures.corrected,
         bars=charts.bars(figures.chart),
         period_items=charts.period_items(figures.days, by=figures.by),
         key_options=[(key.id, key.label) for key in keys],
@@ -122,10 +124,12 @@ def _figures(session: TenantSession) -> Figures:
     days, mode = charts.chosen_days(), principal().mode
     first, today = charts.window(days)
     consumers = usage_days.consumers(session, mode, first, today, MOST_CONSUMERS)
+    corrected = usage_days.corrected(session, mode, first, today)
     if request.args.get("by") == CONSUMER:
         chart = usage_days.by_consumer(session, mode, first, today, consumers)
-        return Figures(days, CONSUMER, chart, consumers)
-    return Figures(days, SURFACE, usage_days.by_surface(session, mode, first, today), consumers)
+        return Figures(days, CONSUMER, chart, consumers, corrected)
+    chart = usage_days.by_surface(session, mode, first, today)
+    return Figures(days, SURFACE, chart, consumers, corrected)
 
 
 def _cap(typed: str) -> int | None:

@@ -19,7 +19,7 @@ class Mail(Base):
     __tablename__ = "mails"
     __table_args__ = (
         Index("ix_mails_next_attempt_at", "next_attempt_at"),
-        Index("ix_mails_recipient_id", "recipient", "id"),
+        Index("ix_mails_recipient_created_at", "recipient", "created_at"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)

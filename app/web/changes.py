@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from app.web.formats import local
 
@@ -12,14 +12,21 @@ CAPITAL = re.compile("[A-Z]")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
 
 
-def changes(
-    before: Mapping[str, Any], after: Mapping[str, Any], zone: str
-) -> Iterator[tuple[str, str, str]]:
+class Changed(Protocol):
+    """An entry with two states, of which ``after`` names all that differs."""
+
+    @property
+    def before(self) -> Mapping[str, Any]: ...
+    @property
+    def after(self) -> Mapping[str, Any]: ...
+
+
+def changes_of(entry: Changed, zone: str) -> Iterator[tuple[str, str, str]]:
     """What changed, as (name, before, after). The name is in words: ``timeZone`` is "Time zone".
-    Times are those of ``zone``, an IANA name."""
-    for name, new in after.items():
+    ``zone`` is the time zone that moments are written in."""
+    for name, after in entry.after.items():
         words = CAPITAL.sub(lambda found: f" {found[0].lower()}", name).capitalize()
-        yield words, _shown(before.get(name), zone), _shown(new, zone) or "none"
+        yield words, _shown(entry.before.get(name), zone), _shown(after, zone) or "none"
 
 
 def as_text(values: Mapping[str, Any]) -> str:

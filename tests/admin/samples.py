@@ -1,16 +1,20 @@
 """What the walks over all routes of the console call them with."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import NamedTuple
 
 from flask import Flask
+from sqlalchemy import select, update
 
 from app.extensions import transaction
-from app.models import Actor, ActorKind
+from app.models import Actor, ActorKind, ApiKey, Organization
 from app.services import staff_log
 from app.services.staff_log import Acting
 from app.web.context import now
 from tests.admin.people import give_factors, make_invitation, make_mail, make_person
+from tests.blocks import block, new_network
+from tests.clock import NOON
 from tests.conftest import Account
 
 
@@ -22,6 +26,48 @@ class Sample(NamedTuple):
 
 
 Maker = Callable[[Flask, Account], Sample]
+
+
+def a_block(app: Flask, _account: Account) -> Sample:
+    return Sample({"block_id": block(app, new_network()).id}, {})
+
+
+def a_network(_app: Flask, _account: Account) -> Sample:
+    return Sample({}, {"value": new_network(), "days": "7"})
+
+
+def an_organization(_app: Flask, account: Account) -> Sample:
+    return Sample({"org_id": account.org_id}, {})
+
+
+def with_fields(**fields: str) -> Maker:
+    """A form about an organization."""
+    return lambda _app, account: Sample({"org_id": account.org_id}, fields)
+
+
+def changed(**columns: object) -> Maker:
+    """A form about an organization with these values."""
+
+    def make(app: Flask, account: Account) -> Sample:
+        with app.app_context(), transaction(account.org_id) as session:
+            session.change(
+                update(Organization).where(Organization.id == account.org_id).values(**columns)
+            )
+        return Sample({"org_id": account.org_id}, {})
+
+    return make
+
+
+def of_a_key(app: Flask, account: Account) -> Sample:
+    with app.app_context(), transaction() as session:
+        key = session.scalars(select(ApiKey.id).where(ApiKey.org_id == account.org_id)).first()
+    return Sample({"org_id": account.org_id}, {"key": str(key)})
+
+
+def of_its_name(app: Flask, account: Account) -> Sample:
+    with app.app_context(), transaction() as session:
+        name = session.get_one(Organization, account.org_id).name
+    return Sample({"org_id": account.org_id}, {"typed": name})
 
 
 def a_person(app: Flask, _account: Account) -> Sample:
@@ -68,6 +114,29 @@ SAMPLES: dict[str, Maker] = {
     "admin.user_actions.resend_invitation": an_invitation,
     "admin.user_actions.set_staff_role": someone_to_be_staff,
     "admin.audit.entry": an_entry,
+    "admin.blocks.add": a_network,
+    "admin.blocks.end": a_block,
+    "admin.organization.show": an_organization,
+    "admin.organization.show_members": an_organization,
+    "admin.organization.show_keys": an_organization,
+    "admin.organization.show_usage": an_organization,
+    "admin.organization.show_ledger": an_organization,
+    "admin.organization.show_requests": an_organization,
+    "admin.organization.show_images": an_organization,
+    "admin.organization.show_exports": an_organization,
+    "admin.organization.show_stripe": an_organization,
+    "admin.organization.show_audit": an_organization,
+    "admin.organization_actions.grant": with_fields(plan="TEAM"),
+    "admin.organization_actions.raise_limits": with_fields(file_mb="1000"),
+    "admin.organization_actions.correct": with_fields(way="correction", images="5", once="a"),
+    "admin.organization_actions.suspend": with_fields(told="You send spam."),
+    "admin.organization_actions.restore": changed(suspended_at=NOON, suspended_reason="Spam."),
+    "admin.organization_actions.revoke_key": of_a_key,
+    "admin.organization_actions.revoke_keys": an_organization,
+    "admin.organization_actions.flag": with_fields(flag="Look into it."),
+    "admin.organization_actions.unflag": changed(flag="Look into it."),
+    "admin.organization_actions.delete": of_its_name,
+    "admin.organization_actions.keep": changed(delete_at=NOON + timedelta(days=7)),
 }
 """Endpoint → how to make what it is about, of an account. A route with ids in its path, or with a
 form that asks for more than a reason, is here; its call must change something."""

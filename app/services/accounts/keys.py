@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, update
 
 from app.config import TEST_IMAGES_PER_DAY
-from app.errors import EmailUnconfirmed, Unauthenticated
+from app.errors import EmailUnconfirmed, Suspended, Unauthenticated
 from app.extensions import transaction
 from app.models import (
     Actor,
@@ -30,6 +30,7 @@ from app.models import (
 )
 from app.models.types import digits_of
 from app.services import audit
+from app.services.accounts import last_seen
 from app.services.accounts.principal import Allowance, Principal
 from app.tenancy import TenantSession
 
@@ -142,7 +143,7 @@ def authenticate(
     at once. Records when, from which IP address and for which call it was used, such as
     ``POST /compress/batch``.
 
-    ``test_images`` is the daily limit of images of test keys. Raises Unauthenticated,
+    ``test_images`` is the daily limit of images of test keys. Raises Unauthenticated, Suspended,
     EmailUnconfirmed.
     """
     mode, secret = parse(key)
@@ -158,6 +159,7 @@ def authenticate(
         _check_organization(organization, mode, now)
         stale = now - LAST_USED_RESOLUTION
         if api_key.last_used_at is None or api_key.last_used_at <= stale:
+            last_seen.note(session, organization, now)  # locked first, as by who deletes it
             used = update(ApiKey).where(
                 ApiKey.id == api_key.id,
                 or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at <= stale),
@@ -168,13 +170,14 @@ def authenticate(
 
 
 def _check_organization(organization: Organization, mode: Mode, now: datetime) -> None:
-    """Raises Unauthenticated while the organization is being deleted, EmailUnconfirmed for a live
-    key if no owner has confirmed an address in time."""
+    """Raises Unauthenticated while the organization is being deleted, Suspended while it is
+    suspended, EmailUnconfirmed for a live key if no owner has confirmed an address in time."""
     if organization.delete_at:
         raise Unauthenticated(
             "The organization of this API key is being deleted. Its keys work again when an owner "
             "takes that back in the dashboard."
         )
+    check_suspension(suspension_of(organization))
     confirm_by = organization.confirm_by
     if mode is Mode.LIVE and confirm_by and confirm_by <= now:
         raise EmailUnconfirmed(
@@ -183,11 +186,23 @@ def _check_organization(organization: Organization, mode: Mode, now: datetime) -
         )
 
 
+def suspension_of(organization: Organization) -> str | None:
+    """Why the organization is suspended; None if it is not."""
+    return None if organization.suspended_at is None else organization.suspended_reason or ""
+
+
+def check_suspension(reason: str | None) -> None:
+    """Raises Suspended with the reason, if there is one."""
+    if reason is not None:
+        raise Suspended(f"This organization is suspended. {reason}".rstrip())
+
+
 def principal_of(
     actor: Actor, org_id: str, mode: Mode, now: datetime, test_images: int
 ) -> Principal:
     """The principal that a job works for, with its current plan. The actor was authorised when it
-    made the request; its key may have been revoked since."""
+    made the request; its key may have been revoked since. ``suspended`` says whether the work may
+    go on."""
     with transaction() as session:
         organization, plan = session.execute(
             select(Organization, Plan)
@@ -201,6 +216,7 @@ def principal_of(
             scopes=frozenset(SCOPES),
             allowance=Allowance.of(plan, organization, now, test_images),
             rate_limit_id=actor.id,
+            suspended=suspension_of(organization),
         )
 
 

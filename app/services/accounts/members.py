@@ -18,9 +18,6 @@ ASSIGNABLE = (Role.ADMIN, Role.MEMBER, Role.VIEWER)
 """The roles that invitations and changes of role give. Owners are made by ``make_owner``."""
 
 
-LOCK = update(Organization).values(created_at=Organization.created_at)
-
-
 @dataclass(frozen=True)
 class Member:
     """A member as the team page shows them. ``last_seen_at`` is None if they are signed in
@@ -45,7 +42,8 @@ def lock(session: TenantSession, principal: Principal) -> Principal:
 
     The lock is an UPDATE without effect, because SQLite has no SELECT FOR UPDATE.
     """
-    session.change(LOCK.where(Organization.id == session.org_id))
+    this = update(Organization).where(Organization.id == session.org_id)
+    session.change(this.values(created_at=Organization.created_at))
     return replace(principal, role=Role(membership_of(session, principal.actor.id).role))
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Select, select
 from app.errors import NotFound
 from app.extensions import transaction
 from app.models import StaffEntry
-from app.services.accounts.activity import words_of
+from app.services.accounts.activity import read_day, words_of
 from app.tenancy import TenantSession
 
 PAGE_SIZE = 50
@@ -17,7 +17,6 @@ CSV_BATCH_SIZE = 500
 RECENT = 5000
 """Filters offer who and what is in this many of the newest entries."""
 MAX_TEXT = 64
-YEARS = range(1971, 5000)
 HIGHEST = 2**31 - 1
 
 
@@ -39,7 +38,9 @@ class Filter:
             for name, key in (("user_id", "who"), ("action", "action"), ("org_id", "org"))
         }
         return cls(
-            **texts, since=_day(values.get("since", "")), until=_day(values.get("until", ""))
+            **texts,
+            since=read_day(values.get("since", "")),
+            until=read_day(values.get("until", "")),
         )
 
     @property
@@ -116,14 +117,6 @@ def actions(session: TenantSession) -> list[tuple[str, str]]:
     recent = newest.limit(RECENT).subquery()
     found = session.scalars(select(recent.c.action).distinct())
     return sorted(((action, words_of(action)) for action in found), key=lambda pair: pair[1])
-
-
-def _day(text: str) -> date | None:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return day if day.year in YEARS else None
 
 
 def _midnight(day: date) -> datetime:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 
 from app.errors import NotFound
 from app.models import (
@@ -25,14 +25,13 @@ from app.models import (
 )
 from app.services.accounts import security, sign_ins
 from app.services.accounts.security import Security
+from app.services.staff.prefixes import prefix
 from app.tenancy import TenantSession, unscoped
 
 PAGE_SIZE = 50
 MOST_SHOWN = 50
 """Rows of each table on the page of a person."""
 MAX_TEXT = 320
-LAST = "\U0010ffff"
-"""Sorts behind all that a text may go on with."""
 NEWEST, BY_EMAIL, BY_NAME = "id", "email", "name"
 
 
@@ -155,7 +154,9 @@ def find(session: TenantSession, user_id: str, now: datetime) -> Known:
         organizations=_organizations(session, user.id),
         sessions=sign_ins.list_of(session, user.id, now),
         security=security.of(session, user.id),
-        mails=session.scalars(mails.order_by(Mail.id.desc()).limit(MOST_SHOWN)).all(),
+        mails=session.scalars(
+            mails.order_by(Mail.created_at.desc(), Mail.id.desc()).limit(MOST_SHOWN)
+        ).all(),
         links=[
             (LinkPurpose(row.purpose), row.expires_at)
             for row in session.execute(links.order_by(MailedLink.expires_at).limit(MOST_SHOWN))
@@ -200,8 +201,7 @@ def _in_order(
         return people.where(User.email > after[1]) if after else people
     begins = folded(text)
     people = people.where(
-        User.folded_name >= begins,
-        User.folded_name < begins + LAST,
+        prefix(session, User.folded_name, begins),
         ~_email_begins(session, text),
     ).order_by(User.folded_name, User.id)
     if after and after[2]:
@@ -213,11 +213,7 @@ def _in_order(
 
 
 def _email_begins(session: TenantSession, text: str) -> ColumnElement[bool]:
-    """SQLite's LIKE follows no index, and PostgreSQL's order may not be that of bytes."""
-    text = text.lower()
-    if session.get_bind().dialect.name == "postgresql":
-        return User.email.startswith(text, autoescape=True)
-    return and_(User.email >= text, User.email < text + LAST)
+    return prefix(session, User.email, text.lower())
 
 
 def _kind(kind: str) -> list[ColumnElement[bool]]:
