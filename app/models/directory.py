@@ -82,6 +82,11 @@ class Plan(Base):
     tagline: Mapped[str | None] = mapped_column(String(160))
     price_text: Mapped[str | None] = mapped_column(String(80))
 
+    @property
+    def title(self) -> str:
+        """How pages call it."""
+        return self.name or self.code.capitalize()
+
 
 class Organization(Base):
     """The tenant.

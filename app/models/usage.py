@@ -108,6 +108,7 @@ class UsageDay(ActedBy, OrgOwned, Base):
     ``credit`` are negative."""
 
     __tablename__ = "usage_days"
+    __table_args__ = (Index("ix_usage_days_day", "day"),)
 
     org_id: Mapped[str] = mapped_column(
         ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True

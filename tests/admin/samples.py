@@ -10,12 +10,15 @@ from sqlalchemy import select, update
 from app.extensions import transaction
 from app.models import Actor, ActorKind, ApiKey, Organization
 from app.services import staff_log
+from app.services.staff.plan_values import form_of
+from app.services.staff.plans import state
 from app.services.staff_log import Acting
 from app.web.context import now
 from tests.admin.people import give_factors, make_invitation, make_mail, make_person
 from tests.blocks import block, new_network
 from tests.clock import NOON
 from tests.conftest import Account
+from tests.plans import add_plan
 
 
 class Sample(NamedTuple):
@@ -102,6 +105,21 @@ def an_entry(app: Flask, _account: Account) -> Sample:
         return Sample({"number": str(entry.number)}, {})
 
 
+def a_plan(app: Flask, _account: Account) -> Sample:
+    """One that nobody is on; the fields change it."""
+    with app.app_context(), transaction() as session:
+        plan = add_plan(session)
+        fields = form_of(state(plan)) | {"monthly_images": "77", "version": "0"}
+        return Sample({"code": plan.code}, fields)
+
+
+def a_new_plan(app: Flask, account: Account) -> Sample:
+    with app.app_context(), transaction() as session:
+        template = add_plan(session)
+        fields = form_of(state(template)) | {"template": template.code, "above": template.code}
+    return Sample({}, fields | {"code": f"{template.code}_2", "org_id": account.org_id})
+
+
 SAMPLES: dict[str, Maker] = {
     "admin.users.show": a_person,
     "admin.user_actions.confirm": a_person,
@@ -116,6 +134,11 @@ SAMPLES: dict[str, Maker] = {
     "admin.audit.entry": an_entry,
     "admin.blocks.add": a_network,
     "admin.blocks.end": a_block,
+    "admin.plans.show": a_plan,
+    "admin.plans.edit": a_plan,
+    "admin.plans.change": a_plan,
+    "admin.plans.download": a_plan,
+    "admin.plans.make": a_new_plan,
     "admin.organization.show": an_organization,
     "admin.organization.show_members": an_organization,
     "admin.organization.show_keys": an_organization,

@@ -42,9 +42,13 @@ class PlanLimit:
 @dataclass(frozen=True)
 class Offer:
     """A plan as it is offered to one organization. ``price`` is for the whole interval, None where
-    only the provider's page tells it. ``saving`` is in cents, against twelve months."""
+    only the provider's page tells it. ``saving`` is in cents, against twelve months. The texts are
+    those of ``Plan``."""
 
     code: str
+    title: str
+    tagline: str | None
+    price_text: str | None
     price: Price | None
     saving: int
     way: Way
@@ -68,6 +72,9 @@ def offers(
     return [
         Offer(
             code=plan.code,
+            title=plan.title,
+            tagline=plan.tagline,
+            price_text=plan.price_text,
             price=_price(plan, interval, yearly),
             saving=_saving(plan, yearly) if interval == YEAR else 0,
             way=_way(plan, present, ranks, standing, prices, interval, moment),
