@@ -1,107 +1,106 @@
-"""``/admin/audit``: what staff did, and whether the log of it is whole."""
+"""``/admin/audit``: the staff's log, as pages and as a CSV file, and whether it is whole."""
 
-import json
-from functools import partial
+from collections.abc import Iterator
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
 
 from app.admin.frame import admin_page
-from app.errors import NotFound
 from app.extensions import transaction
 from app.models import StaffEntry
 from app.services import staff_log
 from app.services.accounts.activity import words_of
-from app.services.staff import log_pages
+from app.services.staff import log_views
 from app.services.staff.duties import Duty
-from app.services.staff.log_pages import HIGHEST, Filter
-from app.web.changes import changes_of
+from app.services.staff.log_views import HIGHEST, Filter
+from app.services.staff_log import Verdict
+from app.web.changes import as_text, changes_of
 from app.web.csv_answer import csv_answer
 from app.web.requirements import Staff, requires
 
-blueprint = Blueprint("audit", __name__, url_prefix="/audit")
+blueprint = Blueprint("audit", __name__)
 COLUMNS = (
     "Number", "Time", "Who", "User", "Action", "Organization", "Subject", "Reason", "Before",
     "After", "Address", "Hash",
 )  # fmt: skip
+ZONE = "UTC"
 
 
-@blueprint.get("")
+@blueprint.get("/audit")
 @requires(Staff(Duty.LOOK))
 def show() -> Response:
-    wanted, before = Filter.read(request.args), _number(request.args.get("before", ""))
-    with transaction() as session:
-        found = log_pages.page_of(session, wanted, before)
-        people, actions = log_pages.people(session), log_pages.actions(session)
-    return _page("admin/audit/index.html", wanted, found, before, people=people, actions=actions)
+    return _page(None)
 
 
-@blueprint.get("/check")
+@blueprint.get("/audit/check")
 @requires(Staff(Duty.LOOK))
 def check() -> Response:
-    """Reads all of the log."""
     with transaction() as session:
-        checked = staff_log.verify(session)
-    return admin_page("admin/audit/check.html", checked=checked)
+        verdict = staff_log.verify(session)
+    return _page(verdict)
 
 
-@blueprint.get("/<number>")
-@requires(Staff(Duty.LOOK))
-def show_one(number: str) -> Response:
-    wanted = _number(number)
-    with transaction() as session:
-        entry = session.get(StaffEntry, wanted) if wanted is not None else None
-    if entry is None:
-        raise NotFound(f"There is no entry {number} in the log.")
-    return admin_page("admin/audit/show.html", entry=entry, **_helpers())
-
-
-@blueprint.get("/staff-log.csv")
+@blueprint.get("/audit.csv")
 @requires(Staff(Duty.LOOK))
 def download() -> Response:
-    entries = log_pages.all_entries(Filter.read(request.args))
-    return csv_answer("staff-log.csv", COLUMNS, map(_cells, entries))
+    return csv_answer("staff-log.csv", COLUMNS, _rows(log_views.all_entries(_wanted())))
 
 
-def _page(
-    template: str, wanted: Filter, found: log_pages.Page, before: int | None, **values: object
-) -> Response:
-    query = wanted.as_query
+@blueprint.get("/audit/<int:number>")
+@requires(Staff(Duty.LOOK))
+def entry(number: int) -> Response:
+    with transaction() as session:
+        found = log_views.find(session, number)
     return admin_page(
-        template,
-        wanted=wanted,
+        "admin/audit/entry.html", entry=found, words=words_of(found.action), changes=_changes(found)
+    )
+
+
+def _page(verdict: Verdict | None) -> Response:
+    wanted, before = _wanted(), request.args.get("before", "")[:10]
+    number = min(int(before), HIGHEST) if before.isascii() and before.isdigit() else None
+    with transaction() as session:
+        found = log_views.page(session, wanted, number)
+        people, actions = log_views.people(session), log_views.actions(session)
+    query = wanted.as_query
+    following = found.next and urlencode({**query, "before": found.next})
+    return admin_page(
+        "admin/audit/show.html",
         entries=found.entries,
+        older=following and f"/admin/audit?{following}",
+        newest=f"/admin/audit?{urlencode(query)}" if number is not None else None,
+        csv=f"/admin/audit.csv?{urlencode(query)}",
+        wanted=wanted,
         is_filtered=bool(query),
-        older=found.next and f"?{urlencode({**query, 'before': found.next})}",
-        newest=f"?{urlencode(query)}" if before is not None else None,
-        csv=f"/admin/audit/staff-log.csv?{urlencode(query)}",
-        **_helpers(),
-        **values,
+        people=people,
+        actions=actions,
+        words_of=words_of,
+        changes=_changes,
+        verdict=verdict,
     )
 
 
-def _helpers() -> dict[str, object]:
-    return {"words_of": words_of, "changes": partial(changes_of, zone="UTC")}
+def _wanted() -> Filter:
+    return Filter.read(request.args)
 
 
-def _number(text: str) -> int | None:
-    """An entry's number; None for any other text."""
-    is_number = text.isascii() and text.isdigit() and len(text) < 11
-    return min(int(text), HIGHEST) if is_number else None
+def _changes(entry: StaffEntry) -> Iterator[tuple[str, str, str]]:
+    return changes_of(entry, ZONE)
 
 
-def _cells(entry: StaffEntry) -> tuple[object, ...]:
-    return (
-        entry.number,
-        entry.created_at.isoformat(timespec="seconds"),
-        entry.email,
-        entry.user_id,
-        entry.action,
-        entry.org_id or "",
-        entry.subject or "",
-        entry.reason,
-        json.dumps(entry.before, ensure_ascii=False),
-        json.dumps(entry.after, ensure_ascii=False),
-        entry.address or "",
-        entry.hash,
-    )
+def _rows(entries: Iterator[StaffEntry]) -> Iterator[tuple[object, ...]]:
+    for one in entries:
+        yield (
+            one.number,
+            one.created_at.isoformat(timespec="seconds"),
+            one.email,
+            one.user_id,
+            one.action,
+            one.org_id or "",
+            one.subject or "",
+            one.reason,
+            as_text(one.before),
+            as_text(one.after),
+            one.address or "",
+            one.hash,
+        )

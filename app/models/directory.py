@@ -238,6 +238,10 @@ class User(Base):
         return email
 
 
+IS_UNCONFIRMED = User.confirmed_at.is_(None)
+Index("ix_users_unconfirmed", User.id, sqlite_where=IS_UNCONFIRMED, postgresql_where=IS_UNCONFIRMED)
+
+
 class Membership(Base):
     """A user's role in an organization. ``steps_hidden`` is whether the user has dismissed the
     steps for getting started."""

@@ -89,6 +89,12 @@ def upgrade() -> None:
         op.create_index(name, table, [of], postgresql_ops={of: "varchar_pattern_ops"})
     for sign in SIGNS:
         _partial_index(f"ix_organizations_{sign}", "organizations", ["id"], sign)
+    op.create_index("ix_invitations_email", "invitations", ["email"])
+    is_unconfirmed = sa.text("confirmed_at IS NULL")
+    op.create_index(
+        "ix_users_unconfirmed", "users", ["id"],
+        sqlite_where=is_unconfirmed, postgresql_where=is_unconfirmed,
+    )  # fmt: skip
     _staff_log()
     _decisions()
     _request_log()
@@ -130,7 +136,7 @@ def _staff_log() -> None:
         sa.Column("hash", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_staff_entries")),
     )
-    for name in ("org_id", "user_id", "action"):
+    for name in ("org_id", "user_id", "action", "subject"):
         op.create_index(f"ix_staff_entries_{name}_number", "staff_entries", [name, "number"])
     op.create_index("ix_staff_entries_created_at", "staff_entries", ["created_at"])
     head = op.create_table(
@@ -249,7 +255,16 @@ def _guard(is_sqlite: bool) -> None:
             "datetime(OLD.created_at) >= datetime((SELECT max(created_at) FROM staff_entries), "
             f"'-{KEPT}')"
         )
-        for table, condition in (("staff_entries", f"WHEN {old}"), ("plan_versions", "")):
+        for table, key, condition in (
+            ("staff_entries", "number", f"WHEN {old}"),
+            ("plan_versions", "id", ""),
+        ):
+            # INSERT OR REPLACE deletes without asking the other triggers.
+            op.execute(
+                f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} "
+                f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {key} = NEW.{key}) "
+                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+            )
             for event, when in (("UPDATE", ""), ("DELETE", condition)):
                 op.execute(
                     f"CREATE TRIGGER {table}_no_{event.lower()} BEFORE {event} ON {table} {when} "

@@ -8,18 +8,17 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from app.extensions import transaction
-from app.models import Actor, ActorKind, ApiKey, Invitation, Organization, User
+from app.models import Actor, ActorKind, ApiKey, Organization
 from app.services import staff_log
-from app.services.accounts import identity
 from app.services.staff.plan_values import form_of
 from app.services.staff.plans import state
 from app.services.staff_log import Acting
+from app.web.context import now
+from tests.admin.people import give_factors, make_invitation, make_mail, make_person
 from tests.blocks import block, new_network
 from tests.clock import NOON
 from tests.conftest import Account
-from tests.people import new_email
 from tests.plans import add_plan
-from tests.team import add_invitation
 
 
 class Sample(NamedTuple):
@@ -74,48 +73,36 @@ def of_its_name(app: Flask, account: Account) -> Sample:
     return Sample({"org_id": account.org_id}, {"typed": name})
 
 
-def a_person(_app: Flask, account: Account) -> Sample:
-    return Sample({"user_id": _owner_of(_app, account)}, {})
+def a_person(app: Flask, _account: Account) -> Sample:
+    """Who waits to be confirmed."""
+    return Sample({"user_id": make_person(app, confirmed_at=None).user_id}, {})
 
 
-def somebody_unconfirmed(app: Flask, account: Account) -> Sample:
+def someone_with_factors(app: Flask, _account: Account) -> Sample:
+    person = make_person(app)
+    give_factors(app, person.user_id)
+    return Sample({"user_id": person.user_id}, {})
+
+
+def someone_to_be_staff(app: Flask, _account: Account) -> Sample:
+    return Sample({"user_id": make_person(app).user_id}, {"role": "support"})
+
+
+def a_mail_that_waits(app: Flask, _account: Account) -> Sample:
+    person = make_person(app)
+    return Sample({"user_id": person.user_id, "mail_id": make_mail(app, person.email)}, {})
+
+
+def an_invitation(app: Flask, account: Account) -> Sample:
+    invitation_id = make_invitation(app, account, make_person(app).email)
+    return Sample({"org_id": account.org_id, "invitation_id": invitation_id}, {})
+
+
+def an_entry(app: Flask, _account: Account) -> Sample:
+    who = Acting(Actor(ActorKind.SYSTEM, "test"), "test", "a sample")
     with app.app_context(), transaction() as session:
-        email = new_email()
-        user_id = identity.create_user(session, email, NOON)
-    return Sample({"user_id": str(user_id)}, {})
-
-
-def somebody_with_an_app(app: Flask, account: Account) -> Sample:
-    sample = a_person(app, account)
-    with app.app_context(), transaction() as session:
-        this = update(User).where(User.id == sample.ids["user_id"])
-        session.change(this.values(totp_secret="JBSWY3DPEHPK3PXP"))
-    return sample
-
-
-def somebody_for_a_role(app: Flask, account: Account) -> Sample:
-    return Sample(a_person(app, account).ids, {"role": "support"})
-
-
-def somebody_invited(app: Flask, account: Account) -> Sample:
-    invitation_id = add_invitation(app, account)
-    with app.app_context(), transaction(account.org_id) as session:
-        long_sent = update(Invitation).where(Invitation.id == invitation_id)
-        session.change(long_sent.values(expires_at=NOON + timedelta(days=1)))
-    ids = {**a_person(app, account).ids, "org_id": account.org_id, "invitation_id": invitation_id}
-    return Sample(ids, {})
-
-
-def an_entry(app: Flask, account: Account) -> Sample:
-    with app.app_context(), transaction() as session:
-        who = Acting(Actor(ActorKind.STAFF, "user_somebody"), "somebody@example.com", "a reason")
-        entry = staff_log.record(session, who, "thing.changed", NOON, org_id=account.org_id)
+        entry = staff_log.record(session, who, "thing.changed", now())
         return Sample({"number": str(entry.number)}, {})
-
-
-def _owner_of(app: Flask, account: Account) -> str:
-    with app.app_context(), transaction() as session:
-        return session.scalars(select(User.id).where(User.email == account.email)).one()
 
 
 def a_plan(app: Flask, _account: Account) -> Sample:
@@ -134,18 +121,19 @@ def a_new_plan(app: Flask, account: Account) -> Sample:
 
 
 SAMPLES: dict[str, Maker] = {
+    "admin.users.show": a_person,
+    "admin.user_actions.confirm": a_person,
+    "admin.user_actions.reset_second_factor": someone_with_factors,
+    "admin.user_actions.end_sessions": a_person,
+    "admin.user_actions.release_throttle": a_person,
+    "admin.user_actions.send_confirmation_again": a_person,
+    "admin.user_actions.send_reset": a_person,
+    "admin.user_actions.try_mail": a_mail_that_waits,
+    "admin.user_actions.resend_invitation": an_invitation,
+    "admin.user_actions.set_staff_role": someone_to_be_staff,
+    "admin.audit.entry": an_entry,
     "admin.blocks.add": a_network,
     "admin.blocks.end": a_block,
-    "admin.audit.show_one": an_entry,
-    "admin.users.show": a_person,
-    "admin.user_actions.confirm": somebody_unconfirmed,
-    "admin.user_actions.reset_second_factor": somebody_with_an_app,
-    "admin.user_actions.resend_confirmation": somebody_unconfirmed,
-    "admin.user_actions.send_password_link": a_person,
-    "admin.user_actions.resend_invitation": somebody_invited,
-    "admin.user_actions.end_sessions": a_person,
-    "admin.user_actions.unlock": a_person,
-    "admin.user_actions.set_staff_role": somebody_for_a_role,
     "admin.plans.show": a_plan,
     "admin.plans.edit": a_plan,
     "admin.plans.change": a_plan,

@@ -1,4 +1,4 @@
-"""The staff's log, as staff read it: filtered, a page at a time."""
+"""The staff's log as staff read it: filters, pages, one entry."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,14 +6,16 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from sqlalchemy import Select, select
 
+from app.errors import NotFound
 from app.extensions import transaction
 from app.models import StaffEntry
 from app.services.accounts.activity import read_day, words_of
 from app.tenancy import TenantSession
 
 PAGE_SIZE = 50
-BATCH_SIZE = 500
+CSV_BATCH_SIZE = 500
 RECENT = 5000
+"""Filters offer who and what is in this many of the newest entries."""
 MAX_TEXT = 64
 HIGHEST = 2**31 - 1
 
@@ -31,16 +33,19 @@ class Filter:
     @classmethod
     def read(cls, values: Mapping[str, str]) -> "Filter":
         """From the query of a page. What can't be read is left out."""
+        texts = {
+            name: values.get(key, "").replace("\0", "").strip()[:MAX_TEXT]
+            for name, key in (("user_id", "who"), ("action", "action"), ("org_id", "org"))
+        }
         return cls(
-            user_id=_text(values, "who"),
-            action=_text(values, "action"),
-            org_id=_text(values, "org"),
+            **texts,
             since=read_day(values.get("since", "")),
             until=read_day(values.get("until", "")),
         )
 
     @property
     def as_query(self) -> dict[str, str]:
+        """The filter as a page's query has it."""
         given = {"who": self.user_id, "action": self.action, "org": self.org_id}
         days = {"since": self.since, "until": self.until}
         given |= {name: day.isoformat() for name, day in days.items() if day}
@@ -56,26 +61,27 @@ class Filter:
         if self.since:
             entries = entries.where(StaffEntry.created_at >= _midnight(self.since))
         if self.until:
-            entries = entries.where(StaffEntry.created_at < _midnight(self.until + timedelta(1)))
+            until = _midnight(self.until + timedelta(1))
+            entries = entries.where(StaffEntry.created_at < until)
         return entries
 
 
 @dataclass(frozen=True)
 class Page:
-    """Entries, the newest first. ``next`` is the number that the next page begins below."""
+    """Entries, the newest first. ``next`` is the cursor of the next page, None on the last one."""
 
     entries: Sequence[StaffEntry]
     next: int | None
 
 
-def page_of(
+def page(
     session: TenantSession, wanted: Filter, before: int | None = None, size: int = PAGE_SIZE
 ) -> Page:
-    """The entries below the number ``before``, or the newest ones."""
-    entries = wanted.applied(select(StaffEntry)).order_by(StaffEntry.number.desc())
+    """The entries with a lower number than ``before``, or the newest ones."""
+    entries = wanted.applied(select(StaffEntry))
     if before is not None:
-        entries = entries.where(StaffEntry.number < min(before, HIGHEST))
-    found = session.scalars(entries.limit(size + 1)).all()
+        entries = entries.where(StaffEntry.number < before)
+    found = session.scalars(entries.order_by(StaffEntry.number.desc()).limit(size + 1)).all()
     return Page(found[:size], found[size - 1].number if len(found) > size else None)
 
 
@@ -84,29 +90,33 @@ def all_entries(wanted: Filter) -> Iterator[StaffEntry]:
     before: int | None = HIGHEST
     while before is not None:
         with transaction() as session:
-            batch = page_of(session, wanted, before, BATCH_SIZE)
-            session.expunge_all()
+            batch = page(session, wanted, before, CSV_BATCH_SIZE)
         yield from batch.entries
         before = batch.next
 
 
+def find(session: TenantSession, number: int) -> StaffEntry:
+    """Raises NotFound."""
+    entry = session.get(StaffEntry, number) if 0 < number <= HIGHEST else None
+    if entry is None:
+        raise NotFound("There is no entry with this number; entries are kept for 400 days.")
+    return entry
+
+
 def people(session: TenantSession) -> list[tuple[str, str]]:
-    """Who acted lately, as (id, address), by address."""
-    recent = select(StaffEntry.user_id, StaffEntry.email).order_by(StaffEntry.number.desc())
-    part = recent.limit(RECENT).subquery()
-    found = session.execute(select(part.c.user_id, part.c.email).distinct())
-    return sorted({row.user_id: row.email for row in found}.items(), key=lambda pair: pair[1])
+    """Who is in the log lately, as (id, e-mail), by e-mail."""
+    newest = select(StaffEntry.user_id, StaffEntry.email).order_by(StaffEntry.number.desc())
+    recent = newest.limit(RECENT).subquery()
+    rows = session.execute(select(recent.c.user_id, recent.c.email).distinct())
+    return sorted(((row.user_id, row.email) for row in rows), key=lambda pair: pair[1])
 
 
 def actions(session: TenantSession) -> list[tuple[str, str]]:
-    """What was done lately, as (action, words), by words."""
-    recent = select(StaffEntry.action).order_by(StaffEntry.number.desc()).limit(RECENT).subquery()
+    """What is in the log lately, as (action, words), by words."""
+    newest = select(StaffEntry.action).order_by(StaffEntry.number.desc())
+    recent = newest.limit(RECENT).subquery()
     found = session.scalars(select(recent.c.action).distinct())
     return sorted(((action, words_of(action)) for action in found), key=lambda pair: pair[1])
-
-
-def _text(values: Mapping[str, str], name: str) -> str:
-    return values.get(name, "").replace("\0", "").strip()[:MAX_TEXT]
 
 
 def _midnight(day: date) -> datetime:
