@@ -12,6 +12,7 @@ from app.web import (
     headers,
     idempotency,
     limits,
+    measures,
     media,
     requirements,
     sessions,
@@ -23,12 +24,13 @@ def init_app(app: Flask) -> None:
     """Before the view: assign the request id, refuse blocked networks, authenticate, limit the
     rate, authorize, check the body's type, replay a kept answer.
 
-    After the view, in reverse: keep the answer, add the headers, log.
+    After the view, in reverse: keep the answer, add the headers, count, log.
     """
     errors.init_app(app)
     formats.init_app(app)
     app.register_blueprint(static_files.blueprint)
     sessions.init_app(app)
+    measures.init_app(app)
     app.before_request(headers.begin)
     app.after_request(headers.finish)
     blocks.init_app(app)

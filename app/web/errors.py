@@ -4,7 +4,7 @@ import sqlite3
 from typing import Any, TypeVar
 
 import structlog
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, g, jsonify, request
 from flask_limiter import RateLimitExceeded
 from gunicorn.http.errors import ParseException
 from psycopg.errors import ForeignKeyViolation, UniqueViolation
@@ -89,6 +89,7 @@ def init_app(app: Flask) -> None:
 def render(error: AppError) -> Response:
     error_counts.count(error)
     abuse_counts.count_refusal(error)
+    g.error_code = error.code
     response = as_page(error) if _wants_page() else as_json(error)
     response.status_code = error.status
     response.headers.update(error.headers)

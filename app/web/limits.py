@@ -31,7 +31,9 @@ from app.web.requirements import READING, required
 View = TypeVar("View", bound=Callable[..., Any])
 log = structlog.get_logger()
 
-UNLIMITED = frozenset({"delivery", "published", "docs", "health", "static_files", "webhooks"})
+UNLIMITED = frozenset(
+    {"delivery", "published", "docs", "health", "monitoring", "static_files", "webhooks"}
+)
 KEYS_OF_AN_ORGANIZATION = 5
 """All keys of an organization in one mode together may make this many times the requests of one
 key."""

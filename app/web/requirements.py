@@ -4,6 +4,7 @@ A requirement identifies the caller before the rate limit counts the request, an
 afterwards.
 """
 
+import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar, cast
@@ -185,6 +186,24 @@ class Staff:
         _require_recent(self.recent)
 
 
+@dataclass(frozen=True)
+class Scraper:
+    """A program that reads figures: it sends ``METRICS_TOKEN``, or comes from a network in
+    ``METRICS_NETWORKS``. All others get 404."""
+
+    def identify(self) -> None:
+        settings = container().settings
+        sent = (_bearer() or "").encode()
+        is_known = bool(settings.metrics_token) and hmac.compare_digest(
+            sent, settings.metrics_token.encode()
+        )
+        if not is_known and not is_within(settings.metrics_networks):
+            raise NotFound(f"There is nothing at {request.method} {request.path}.")
+
+    def authorize(self) -> None:
+        """No authorization."""
+
+
 def is_staff_here() -> bool:
     """Whether a member of staff is signed in with a second factor, and where they may be."""
     person = sessions.signed_in_person()
@@ -251,10 +270,12 @@ def authorize() -> BaseResponse | None:
 def _sent_key() -> str | None:
     """Return the key from ``Authorization: Bearer <key>`` (RFC 6750 §2.1), else from
     ``x-api-key``."""
+    return _bearer() or request.headers.get("X-Api-Key")
+
+
+def _bearer() -> str | None:
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and credentials.strip():
-        return credentials.strip()
-    return request.headers.get("X-Api-Key")
+    return (credentials.strip() or None) if scheme.lower() == "bearer" else None
 
 
 def _require_workspace(otherwise: str) -> None:
