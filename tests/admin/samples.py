@@ -8,7 +8,7 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from app.extensions import transaction
-from app.models import Actor, ActorKind, Invitation, User
+from app.models import Actor, ActorKind, Export, ExportStatus, Invitation, User, new_id
 from app.services import staff_log
 from app.services.accounts import identity
 from app.services.staff_log import Acting
@@ -16,6 +16,7 @@ from tests.blocks import block, new_network
 from tests.clock import NOON
 from tests.conftest import Account
 from tests.people import new_email
+from tests.rq_jobs import fail_job
 from tests.team import add_invitation
 
 
@@ -85,7 +86,35 @@ def _owner_of(app: Flask, account: Account) -> str:
         return session.scalars(select(User.id).where(User.email == account.email)).one()
 
 
+def a_failed_job(app: Flask, _account: Account) -> Sample:
+    return Sample({"job_id": fail_job(app.extensions["lightwell"].redis)}, {})
+
+
+def a_lost_export(app: Flask, account: Account) -> Sample:
+    """Its worker's lease is over."""
+    export_id = new_id("exp", NOON)
+    with app.app_context(), transaction(account.org_id, "live") as session:
+        session.add(
+            Export(
+                id=export_id,
+                actor_kind=ActorKind.SYSTEM,
+                actor_id="a test",
+                status=ExportStatus.RUNNING,
+                config={},
+                asset_ids=[],
+                total=1,
+                lease_until=NOON - timedelta(minutes=1),
+                created_at=NOON - timedelta(minutes=2),
+            )
+        )
+    return Sample({"org_id": account.org_id, "kind": "batch", "export_id": export_id}, {})
+
+
 SAMPLES: dict[str, Maker] = {
+    "admin.jobs.show": a_failed_job,
+    "admin.jobs.retry": a_failed_job,
+    "admin.jobs.drop": a_failed_job,
+    "admin.jobs.requeue": a_lost_export,
     "admin.blocks.add": a_network,
     "admin.blocks.end": a_block,
     "admin.audit.show_one": an_entry,
