@@ -13,6 +13,7 @@ from app.admin import (
     organizations,
     overview,
     search,
+    stripe,
     user_actions,
     users,
 )
@@ -31,5 +32,6 @@ for section in (
     organization,
     overview,
     search,
+    stripe,
 ):
     blueprint.register_blueprint(section.blueprint)

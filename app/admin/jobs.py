@@ -21,7 +21,8 @@ from app.web.requirements import Staff, requires
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/jobs")
 HOME = "/admin/jobs"
-KINDS = ("batch", "data")
+KINDS = {"live": "live", "test": "test", "data": None}
+"""Kinds of exports: batch exports of either mode, and data exports, which have none."""
 
 
 @blueprint.get("")
@@ -97,7 +98,7 @@ def sweep() -> BaseResponse:
 def requeue(org_id: str, kind: str, export_id: str) -> BaseResponse:
     if kind not in KINDS:
         raise NotFound("There are batch exports and data exports.")
-    with acting("export.requeued", org_id=org_id, subject=export_id) as act:
+    with acting("export.requeued", org_id=org_id, subject=export_id, mode=KINDS[kind]) as act:
         due = jobs.requeue(act.session, kind, export_id, act.now)
     jobs.enqueue(container().redis, due)
     flash("The export is in its queue again.")

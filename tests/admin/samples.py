@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from datetime import timedelta
 from typing import NamedTuple
+from uuid import uuid4
 
 from flask import Flask
 from sqlalchemy import select, update
 
 from app.extensions import transaction
-from app.models import Actor, ActorKind, Export, ExportStatus, Invitation, User, new_id
+from app.models import Actor, ActorKind, Export, ExportStatus, Invitation, StripeEvent, User, new_id
 from app.services import staff_log
 from app.services.accounts import identity
 from app.services.staff_log import Acting
@@ -107,10 +108,21 @@ def a_lost_export(app: Flask, account: Account) -> Sample:
                 created_at=NOON - timedelta(minutes=2),
             )
         )
-    return Sample({"org_id": account.org_id, "kind": "batch", "export_id": export_id}, {})
+    return Sample({"org_id": account.org_id, "kind": "live", "export_id": export_id}, {})
+
+
+def an_event(app: Flask, _account: Account) -> Sample:
+    """To replay it takes a payment provider."""
+    event_id = f"evt_{uuid4().hex}"
+    moments = {"created_at": NOON, "received_at": NOON, "handled_at": NOON}
+    with app.app_context(), transaction() as session:
+        session.add(StripeEvent(id=event_id, type="invoice.paid", subject="cus_none", **moments))
+    return Sample({"event_id": event_id}, {})
 
 
 SAMPLES: dict[str, Maker] = {
+    "admin.stripe.show": an_event,
+    "admin.stripe.replay": an_event,
     "admin.jobs.show": a_failed_job,
     "admin.jobs.retry": a_failed_job,
     "admin.jobs.drop": a_failed_job,

@@ -125,7 +125,7 @@ def test_an_export_is_enqueued_once_its_worker_is_lost(
     app: Flask, staff: ApiClient, acme: Account, clock: Clock
 ) -> None:
     export_id = add_export(app, acme, clock)
-    path = f"/admin/jobs/exports/{acme.org_id}/batch/{export_id}/requeue"
+    path = f"/admin/jobs/exports/{acme.org_id}/live/{export_id}/requeue"
     assert act(staff, path).status_code == 409
     assert log_of(app, staff) == []
     clock.advance(minutes=1)
@@ -143,7 +143,12 @@ def test_no_export_of_another_organization_or_kind(
 ) -> None:
     export_id = add_export(app, acme, clock)
     clock.advance(minutes=1)
-    for org_id, kind in ((globex.org_id, "batch"), (acme.org_id, "data"), (acme.org_id, "else")):
+    for org_id, kind in (
+        (globex.org_id, "live"),
+        (acme.org_id, "test"),
+        (acme.org_id, "data"),
+        (acme.org_id, "else"),
+    ):
         path = f"/admin/jobs/exports/{org_id}/{kind}/{export_id}/requeue"
         assert act(staff, path).status_code == 404
     assert log_of(app, staff) == []

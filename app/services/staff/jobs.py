@@ -38,8 +38,8 @@ class Work:
 
 @dataclass(frozen=True)
 class ExportState:
-    """An export of either kind. ``is_stuck`` is whether its lease is over, so that no worker is at
-    it."""
+    """An export; ``kind`` is the mode of a batch export, or ``data``. ``is_stuck`` is whether its
+    lease is over, so that no worker is at it."""
 
     kind: str
     org_id: str
@@ -100,7 +100,7 @@ def exports(session: TenantSession, now: datetime) -> tuple[list[ExportState], i
 def _of_batch(one: Export, now: datetime) -> ExportState:
     is_stuck = one.status in UNFINISHED and one.lease_until <= now
     return ExportState(
-        "batch", one.org_id, one.id, one.status, one.processed, one.total, one.attempt,
+        one.mode, one.org_id, one.id, one.status, one.processed, one.total, one.attempt,
         one.created_at, is_stuck, one.error,
     )  # fmt: skip
 
@@ -116,9 +116,9 @@ def _of_data(one: DataExport, now: datetime) -> ExportState:
 def requeue(
     session: TenantSession, kind: str, export_id: str, now: datetime
 ) -> DueExport | DueDataExport:
-    """Mark an export whose worker is gone as queued; ``session`` is bound to its organization. To
-    be enqueued after the commit (``enqueue``). Raises NotFound, and Conflict while a worker may be
-    at it."""
+    """Mark an export whose worker is gone as queued; ``session`` is bound to its organization, and
+    to its mode if it has one. To be enqueued after the commit (``enqueue``). Raises NotFound, and
+    Conflict while a worker may be at it."""
     model: type[Export] | type[DataExport] = DataExport if kind == "data" else Export
     stuck = update(model).where(
         model.id == export_id, model.status.in_(UNFINISHED), model.lease_until <= now
