@@ -145,6 +145,15 @@ class EmailUnconfirmed(Forbidden):
     )
 
 
+class Suspended(Forbidden):
+    code = "suspended"
+    title = "The organization is suspended"
+    advice = (
+        "The message tells why. Nothing was deleted, and members can still look at the pages of "
+        "the organization. Write to us to have it restored: then all keys work again as they are."
+    )
+
+
 class Blocked(Forbidden):
     code = "blocked"
     title = "Requests from your network are refused"

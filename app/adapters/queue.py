@@ -7,6 +7,7 @@ from uuid import uuid4
 from redis import Redis
 from rq import Queue, Worker
 from rq.job import Job
+from rq.registry import FailedJobRegistry
 
 DEFAULT = "default"
 EXPORTS = "exports"
@@ -107,6 +108,12 @@ def enqueue_sweep(connection: Redis) -> None:
 def enqueue_mails(connection: Redis) -> None:
     """Have ``app.jobs.mails`` called, unless such a job waits already. Raises RedisError."""
     _enqueue_once(connection, "mails", MAILS_SECONDS)
+
+
+def failed_jobs(connection: Redis) -> int:
+    """How many jobs have failed that are kept still. Raises RedisError."""
+    registries = (FailedJobRegistry(name, connection=connection) for name in (DEFAULT, EXPORTS))
+    return sum(registry.get_job_count(cleanup=False) for registry in registries)
 
 
 def _enqueue_long(connection: Redis, job_id: str, function: str, *arguments: str) -> None:

@@ -82,6 +82,11 @@ class Plan(Base):
     tagline: Mapped[str | None] = mapped_column(String(160))
     price_text: Mapped[str | None] = mapped_column(String(80))
 
+    @property
+    def title(self) -> str:
+        """How pages call it."""
+        return self.name or self.code.capitalize()
+
 
 class Organization(Base):
     """The tenant.
@@ -149,6 +154,11 @@ class Organization(Base):
             (has_ended, func.coalesce(cls.paid_plan_code, FREE)),
             else_=cls.plan_code,
         )
+
+    def granted_at(self, moment: datetime) -> str | None:
+        """The plan that is granted at that moment, None if none is."""
+        until = self.granted_until
+        return self.granted_plan_code if until is None or moment < until else None
 
     @validates("name")
     def _fold_name(self, _attribute: str, name: str) -> str:

@@ -31,8 +31,8 @@ class Part:
         return self.milliseconds is not None
 
 
-def check_parts(patience: float = PATIENCE_SECONDS) -> list[Part]:
-    """Ask all parts at once; returns within ``patience`` seconds."""
+def check_parts() -> list[Part]:
+    """Ask all parts at once; returns within ``PATIENCE_SECONDS``."""
     checks: dict[str, Callable[[], object]] = {
         "database": _check_database,
         "redis": container().redis.ping,
@@ -43,7 +43,7 @@ def check_parts(patience: float = PATIENCE_SECONDS) -> list[Part]:
     for name, check in checks.items():
         ask = threading.Thread(target=_ask, args=(app, name, check, answered), daemon=True)
         ask.start()
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + PATIENCE_SECONDS
     found: dict[str, Part] = {}
     while len(found) < len(checks):
         try:
@@ -52,7 +52,7 @@ def check_parts(patience: float = PATIENCE_SECONDS) -> list[Part]:
             break
         found[part.name] = part
     for name in checks.keys() - found:
-        log.warning("parts.silent", part=name, seconds=patience)
+        log.warning("parts.silent", part=name, seconds=PATIENCE_SECONDS)
     return [found.get(name, Part(name, None)) for name in checks]
 
 

@@ -137,10 +137,14 @@ class Member(User):
 
     ``?mode=test`` asks for the organization's test data. ``workspace`` is whether the plan must
     include the workspace API, as ``Workspace`` demands of keys; test data needs no plan.
+
+    While the organization is suspended its pages can be looked at only; ``while_suspended`` is
+    whether this view goes on.
     """
 
     action: Action = Action.VIEW
     workspace: bool = False
+    while_suspended: bool = False
 
     def identify(self) -> Principal:
         super().identify()
@@ -155,6 +159,8 @@ class Member(User):
 
     def authorize(self) -> None:
         principal().require(self.action)
+        if request.method not in READING and not self.while_suspended:
+            keys.check_suspension(principal().suspended)
         super().authorize()
         if self.workspace:
             _require_workspace("switch to test data")

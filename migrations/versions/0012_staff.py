@@ -47,6 +47,8 @@ INDEXES = (
     ("ix_mails_recipient_created_at", "mails", ["recipient", "created_at"]),
     ("ix_stripe_events_received_at", "stripe_events", ["received_at", "id"]),
     ("ix_usage_counters_period_used", "usage_counters", ["period", "used", "org_id"]),
+    ("ix_audit_entries_action_id", "audit_entries", ["action", "id"]),
+    ("ix_usage_days_day", "usage_days", ["day"]),
     ("ix_storage_counters_bytes_org_id", "storage_counters", ["bytes", "org_id"]),
     ("ix_usage_entries_org_id_id", "usage_entries", ["org_id", "id"]),
 )
@@ -223,6 +225,14 @@ def _request_log() -> None:
     op.create_index("ix_request_entries_created_at", "request_entries", ["created_at"])
     for name, columns in (("errors", ["org_id", "id"]), ("codes", ["org_id", "code", "id"])):
         _partial_index(f"ix_request_entries_{name}", "request_entries", columns, "code")
+    failed = sa.text("status >= 500")
+    op.create_index(
+        "ix_request_entries_failures",
+        "request_entries",
+        ["created_at"],
+        sqlite_where=failed,
+        postgresql_where=failed,
+    )
 
 
 def _partial_index(name: str, table: str, columns: list[str], of: str) -> None:

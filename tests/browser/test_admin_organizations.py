@@ -13,7 +13,7 @@ from tests.browser.audit import audit
 from tests.browser.door import sign_in_as_staff
 from tests.browser.test_assets import upload
 from tests.conftest import Service
-from tests.pictures import encoded
+from tests.images import encoded
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.xdist_group("service")]
 

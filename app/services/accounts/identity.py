@@ -214,4 +214,5 @@ def member_of(
         rate_limit_id=person.user_id,
         role=role,
         slug=row.Organization.slug,
+        suspended=keys.suspension_of(row.Organization),
     )
