@@ -14,9 +14,14 @@ EXPORTS = "exports"
 QUEUES = (DEFAULT, EXPORTS)
 """Each queue has its own process, so that exports, which may take an hour, do not delay other
 jobs."""
+COMPARED_DAILY = "40 3 * * *"
+"""A cron expression in UTC, at a quiet hour. On the exports queue, because the comparison may take
+as long."""
 BILLING_SECONDS = MAILS_SECONDS = 15 * 60
+SWEEPING_SECONDS = 15 * 60
 LONGEST_SECONDS = 24 * 60 * 60
-FAILURE_KEPT_SECONDS = 60 * 60
+FAILURE_KEPT_SECONDS = 7 * 24 * 60 * 60
+"""Long enough for somebody to look after a weekend; the sweep bounds the number."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,11 @@ def enqueue_deletions(connection: Redis) -> None:
 def enqueue_billing(connection: Redis) -> None:
     """Have ``app.jobs.billing`` called, unless such a job waits already. Raises RedisError."""
     _enqueue_once(connection, "billing", BILLING_SECONDS)
+
+
+def enqueue_sweep(connection: Redis) -> None:
+    """Have ``app.jobs.sweep`` called, unless such a job waits already. Raises RedisError."""
+    _enqueue_once(connection, "sweep", SWEEPING_SECONDS)
 
 
 def enqueue_mails(connection: Redis) -> None:

@@ -8,6 +8,7 @@ from app.admin import (
     blocks,
     door,
     health,
+    jobs,
     organization,
     organization_actions,
     organizations,
@@ -15,6 +16,7 @@ from app.admin import (
     plans,
     reports,
     search,
+    stripe,
     user_actions,
     users,
 )
@@ -28,6 +30,7 @@ for section in (
     users,
     user_actions,
     health,
+    jobs,
     organizations,
     organization,
     organization_actions,
@@ -35,5 +38,6 @@ for section in (
     plans,
     reports,
     search,
+    stripe,
 ):
     blueprint.register_blueprint(section.blueprint)

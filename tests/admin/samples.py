@@ -3,13 +3,26 @@
 from collections.abc import Callable
 from datetime import timedelta
 from typing import NamedTuple
+from uuid import uuid4
 
 from flask import Flask
 from sqlalchemy import select, update
 
 from app.extensions import transaction
-from app.models import Actor, ActorKind, ApiKey, Organization
+from app.models import (
+    Actor,
+    ActorKind,
+    ApiKey,
+    Export,
+    ExportStatus,
+    Invitation,
+    Organization,
+    StripeEvent,
+    User,
+    new_id,
+)
 from app.services import staff_log
+from app.services.accounts import identity
 from app.services.staff.plan_values import form_of
 from app.services.staff.plans import state
 from app.services.staff_log import Acting
@@ -18,7 +31,10 @@ from tests.admin.people import give_factors, make_invitation, make_mail, make_pe
 from tests.blocks import block, new_network
 from tests.clock import NOON
 from tests.conftest import Account
+from tests.people import new_email
 from tests.plans import add_plan
+from tests.rq_jobs import fail_job
+from tests.team import add_invitation
 
 
 class Sample(NamedTuple):
@@ -120,7 +136,83 @@ def a_new_plan(app: Flask, account: Account) -> Sample:
     return Sample({}, fields | {"code": f"{template.code}_2", "org_id": account.org_id})
 
 
+def somebody_unconfirmed(app: Flask, account: Account) -> Sample:
+    with app.app_context(), transaction() as session:
+        email = new_email()
+        user_id = identity.create_user(session, email, NOON)
+    return Sample({"user_id": str(user_id)}, {})
+
+
+def somebody_with_an_app(app: Flask, account: Account) -> Sample:
+    sample = a_person(app, account)
+    with app.app_context(), transaction() as session:
+        this = update(User).where(User.id == sample.ids["user_id"])
+        session.change(this.values(totp_secret="JBSWY3DPEHPK3PXP"))
+    return sample
+
+
+def somebody_for_a_role(app: Flask, account: Account) -> Sample:
+    return Sample(a_person(app, account).ids, {"role": "support"})
+
+
+def somebody_invited(app: Flask, account: Account) -> Sample:
+    invitation_id = add_invitation(app, account)
+    with app.app_context(), transaction(account.org_id) as session:
+        long_sent = update(Invitation).where(Invitation.id == invitation_id)
+        session.change(long_sent.values(expires_at=NOON + timedelta(days=1)))
+    ids = {**a_person(app, account).ids, "org_id": account.org_id, "invitation_id": invitation_id}
+    return Sample(ids, {})
+
+
+def _owner_of(app: Flask, account: Account) -> str:
+    with app.app_context(), transaction() as session:
+        return session.scalars(select(User.id).where(User.email == account.email)).one()
+
+
+def a_failed_job(app: Flask, _account: Account) -> Sample:
+    return Sample({"job_id": fail_job(app.extensions["lightwell"].redis)}, {})
+
+
+def a_lost_export(app: Flask, account: Account) -> Sample:
+    """Its worker's lease is over."""
+    export_id = new_id("exp", NOON)
+    with app.app_context(), transaction(account.org_id, "live") as session:
+        session.add(
+            Export(
+                id=export_id,
+                actor_kind=ActorKind.SYSTEM,
+                actor_id="a test",
+                status=ExportStatus.RUNNING,
+                config={},
+                asset_ids=[],
+                total=1,
+                lease_until=NOON - timedelta(minutes=1),
+                created_at=NOON - timedelta(minutes=2),
+            )
+        )
+    return Sample({"org_id": account.org_id, "kind": "live", "export_id": export_id}, {})
+
+
+def an_event(app: Flask, _account: Account) -> Sample:
+    """To replay it takes a payment provider."""
+    event_id = f"evt_{uuid4().hex}"
+    moments = {"created_at": NOON, "received_at": NOON, "handled_at": NOON}
+    with app.app_context(), transaction() as session:
+        session.add(StripeEvent(id=event_id, type="invoice.paid", subject="cus_none", **moments))
+    return Sample({"event_id": event_id}, {})
+
+
 SAMPLES: dict[str, Maker] = {
+    "admin.stripe.show": an_event,
+    "admin.stripe.replay": an_event,
+    "admin.jobs.show": a_failed_job,
+    "admin.jobs.retry": a_failed_job,
+    "admin.jobs.drop": a_failed_job,
+    "admin.jobs.requeue": a_lost_export,
+    "admin.audit.show_one": an_entry,
+    "admin.user_actions.resend_confirmation": somebody_unconfirmed,
+    "admin.user_actions.send_password_link": a_person,
+    "admin.user_actions.unlock": a_person,
     "admin.users.show": a_person,
     "admin.user_actions.confirm": a_person,
     "admin.user_actions.reset_second_factor": someone_with_factors,
