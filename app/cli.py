@@ -6,13 +6,15 @@ from flask.cli import AppGroup, with_appcontext
 
 from app.adapters.mail import MailNotSent, MailRefused
 from app.adapters.storage.s3 import S3Storage
-from app.errors import AppError
+from app.errors import AppError, NotFound
 from app.extensions import transaction
 from app.models import Actor, ActorKind, Mode, StaffRole
-from app.services import inventory, mail, outbox
+from app.services import inventory, mail, outbox, staff_log
 from app.services.accounts import identity, keys
 from app.services.billing import inbox, plans, reconciliation, review_flags
 from app.services.library import allowed_hosts
+from app.services.staff import user_changes
+from app.services.staff_log import Acting
 from app.services.sweep import sweep
 from app.web.context import container, now, require_provider
 
@@ -63,6 +65,27 @@ def create_user(email: str, password: str | None, staff: bool, role: str | None)
     click.echo(
         f"Created {identity.normalise_email(email)} with the organization {organization.id}."
     )
+
+
+@users.command("set-role")
+@click.argument("email")
+@click.argument("role", type=click.Choice([*(role.value for role in StaffRole), "none"]))
+def set_role(email: str, role: str) -> None:
+    """Make the user EMAIL staff in a ROLE, or no staff any more."""
+    staff_role = None if role == "none" else StaffRole(role)
+    who = Acting(OPERATOR, "operator", "flask users set-role")
+    with transaction() as session:
+        user = identity.find_user(session, email)
+        if user is None:
+            raise NotFound(f"There is no account with the e-mail {email}.")
+        before = {"email": user.email, "role": user.staff_role}
+        site = container().settings.site
+        user_changes.set_staff_role(session, user, staff_role, None, site, now())
+        staff_log.record(
+            session, who, "user.staff_role_changed", now(),
+            subject=user.id, before=before, after={"email": user.email, "role": staff_role},
+        )  # fmt: skip
+    click.echo(f"{user.email} is {staff_role or 'no staff'} now.")
 
 
 @orgs.command("set-plan")

@@ -145,6 +145,30 @@ class EmailUnconfirmed(Forbidden):
     )
 
 
+class Suspended(Forbidden):
+    code = "suspended"
+    title = "The organization is suspended"
+    advice = (
+        "The message tells why. Nothing was deleted, and members can still look at the pages of "
+        "the organization. Write to us to have it restored: then all keys work again as they are."
+    )
+
+
+class Blocked(Forbidden):
+    code = "blocked"
+    title = "Requests from your network are refused"
+    advice = (
+        "Somebody has misused the service from your address or network. Send the request from "
+        "another network, or ask support to look at it: the request id says what it was."
+    )
+
+
+class MailDomainBlocked(Forbidden):
+    code = "mail_domain_blocked"
+    title = "No new accounts are opened for addresses at this domain"
+    advice = "Use an e-mail address at another domain. Accounts that are there already go on."
+
+
 class ReauthenticationNeeded(Forbidden):
     code = "reauthentication_needed"
     title = "Show once more that it is you"

@@ -12,7 +12,7 @@ from flask_cors import CORS
 from flask_openapi import Info, OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app import admin, api, cli, dashboard, docs, health, logs, mailbox, web
+from app import admin, api, cli, dashboard, docs, health, logs, mailbox, monitoring, web
 from app.adapters.fetching.fetcher import Fetcher
 from app.adapters.mail import Mailer, SmtpMailer
 from app.adapters.painter import Painter
@@ -137,7 +137,16 @@ def _add_surfaces(app: OpenAPI, settings: Settings) -> None:
     )
     web.init_app(app)
     api.init_app(app)
-    for surface in (delivery, published, stripe_webhook, dashboard, admin, docs, health):
+    for surface in (
+        delivery,
+        published,
+        stripe_webhook,
+        dashboard,
+        admin,
+        docs,
+        health,
+        monitoring,
+    ):
         app.register_blueprint(surface.blueprint)
     if settings.app_env == "development" and settings.smtp_url is None:
         app.register_blueprint(mailbox.blueprint)

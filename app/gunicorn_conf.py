@@ -45,4 +45,5 @@ def post_worker_init(worker: Any) -> None:
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
+    worker.wsgi.extensions["lightwell.measures"].flush()
     worker.wsgi.extensions["lightwell"].close()

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from flask import Flask
 
-from app.adapters.queue import DEFAULT, EXPORTS
+from app.adapters.queue import queue_states
 from app.config import Settings
 from app.extensions import transaction
 from app.factory import create_app
-from app.services import inventory, outbox
+from app.services import inventory, job_runs, metrics, outbox, request_log
 from app.services.billing import inbox, metering, plans, subscriptions
 from app.services.deletion import erasure
 from app.services.exports import data_export_worker, data_exports, export_jobs, export_worker
@@ -16,9 +16,6 @@ from app.services.sweep import sweep as sweep_all
 from app.services.usage import notices, refusals
 from app.tenancy import unscoped
 
-QUEUES = (DEFAULT, EXPORTS)
-"""Each queue has its own process, so that exports, which may take an hour, do not delay other
-jobs."""
 SWEEP_SECONDS = 60
 COMPARED_DAILY = "40 3 * * *"
 """A cron expression in UTC, at a quiet hour. On the exports queue, because the comparison may take
@@ -30,10 +27,14 @@ def sweep() -> None:
     harmless."""
     app = create_app(Settings.from_env())
     container = app.extensions["lightwell"]
-    with app.app_context():
-        sweep_all(container.storage, container.settings.spool_dir, container.clock())
+    recorded = job_runs.recorded(container.redis, "sweep", container.clock)
+    with app.app_context(), recorded as outcome:
+        swept = sweep_all(container.storage, container.settings.spool_dir, container.clock())
+        removed = [f"{number} {name}" for name, number in swept.items() if number]
+        outcome.result = f"removed {', '.join(removed) or 'nothing'}"
         plans.lapse_due(container.settings.site, container.clock())
         refusals.flush(container.redis)
+        request_log.move(container.redis)
         notices.send_due(container.settings.site, container.clock())
         if container.provider:
             subscriptions.synchronise_due(container.provider)
@@ -45,7 +46,8 @@ def compare_storage() -> None:
     day."""
     app = create_app(Settings.from_env())
     container = app.extensions["lightwell"]
-    with app.app_context():
+    recorded = job_runs.recorded(container.redis, "compare_storage", container.clock)
+    with app.app_context(), recorded:
         inventory.report(container.storage, container.clock())
 
 
@@ -53,8 +55,9 @@ def billing() -> None:
     """Handle the payment provider's stored events. Harmless if there are none or another worker
     handles them."""
     app = create_app(Settings.from_env())
-    if provider := app.extensions["lightwell"].provider:
-        with app.app_context():
+    container = app.extensions["lightwell"]
+    if provider := container.provider:
+        with app.app_context(), job_runs.recorded(container.redis, "billing", container.clock):
             inbox.work(provider)
 
 
@@ -63,7 +66,7 @@ def mails() -> None:
     app = create_app(Settings.from_env())
     container = app.extensions["lightwell"]
     if container.mailer:
-        with app.app_context():
+        with app.app_context(), job_runs.recorded(container.redis, "mails", container.clock):
             outbox.work(container.mailer, container.clock)
 
 
@@ -76,6 +79,7 @@ def export(org_id: str, mode: str, export_id: str) -> None:
             test_images = container.settings.test_images_per_day
             export_worker.work(org_id, mode, export_id, container.processing_context, test_images)
     finally:
+        metrics.flush(container.redis, container.clock())
         container.close()
 
 
@@ -94,7 +98,7 @@ def deletions() -> None:
     deletes them."""
     app = create_app(Settings.from_env())
     container = app.extensions["lightwell"]
-    with app.app_context():
+    with app.app_context(), job_runs.recorded(container.redis, "deletions", container.clock):
         erasure.delete_due(container.storage, container.provider, container.clock())
 
 
@@ -142,11 +146,20 @@ def resume_mails(app: Flask) -> None:
         outbox.enqueue(container.redis)
 
 
+def sample_queues(app: Flask) -> None:
+    """Note for how long jobs have waited."""
+    container = app.extensions["lightwell"]
+    moment = container.clock()
+    ages = {state.name: state.age(moment) for state in queue_states(container.redis)}
+    metrics.sample_ages(container.redis, ages, moment)
+
+
 PERIODIC: tuple[Callable[[Flask], None], ...] = (
     resume_exports,
     resume_billing,
     resume_deletions,
     resume_mails,
+    sample_queues,
 )
 """Run by every worker every 5 seconds in an application context, even while its queues are
 blocked."""

@@ -1,16 +1,78 @@
 """Jobs on their way to a worker, by RQ."""
 
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import uuid4
 
 from redis import Redis
-from rq import Queue
+from rq import Queue, Worker
+from rq.job import Job
 from rq.registry import FailedJobRegistry
 
 DEFAULT = "default"
 EXPORTS = "exports"
+QUEUES = (DEFAULT, EXPORTS)
+"""Each queue has its own process, so that exports, which may take an hour, do not delay other
+jobs."""
 BILLING_SECONDS = MAILS_SECONDS = 15 * 60
 LONGEST_SECONDS = 24 * 60 * 60
 FAILURE_KEPT_SECONDS = 60 * 60
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """A process that works on queues, as it last said. ``heartbeat`` is None before the first."""
+
+    name: str
+    queues: tuple[str, ...]
+    state: str
+    heartbeat: datetime | None
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """How many jobs wait, and since when the first of them does; None if none waits."""
+
+    name: str
+    jobs: int
+    waiting_since: datetime | None
+
+    def age(self, now: datetime) -> float:
+        """For how many seconds the first job has waited."""
+        return max((now - self.waiting_since).total_seconds(), 0.0) if self.waiting_since else 0.0
+
+
+def queue_states(connection: Redis) -> list[QueueState]:
+    """The state of each queue. Raises RedisError."""
+    states = []
+    for name in QUEUES:
+        queue = Queue(name, connection=connection)
+        first = queue.get_job_ids(0, 1)
+        [job] = Job.fetch_many(first, connection) if first else [None]
+        since = job.enqueued_at if job else None
+        states.append(QueueState(name, queue.count, _in_utc(since)))
+    return states
+
+
+def worker_states(connection: Redis) -> list[WorkerState]:
+    """All workers that Redis knows, by name. Raises RedisError."""
+    workers = [
+        WorkerState(
+            worker.name,
+            tuple(worker.queue_names()),
+            str(worker.get_state()),
+            _in_utc(worker.last_heartbeat),
+        )
+        for worker in Worker.all(connection=connection)
+    ]
+    return sorted(workers, key=lambda worker: (worker.queues, worker.name))
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    """RQ's moments have no zone in some versions; they are in UTC."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def enqueue_export(connection: Redis, org_id: str, mode: str, export_id: str, job_id: str) -> None:

@@ -47,8 +47,9 @@ def record(
     """Add an entry in the caller's transaction. Of ``before`` and ``after`` the values that differ
     are kept."""
     old, new = changes(before or {}, after or {})
+    lock(session)
     this = update(StaffLogHead).where(StaffLogHead.id == 1)
-    session.change(this.values(number=StaffLogHead.number + 1))  # writers wait for each other here
+    session.change(this.values(number=StaffLogHead.number + 1))
     head = session.execute(select(StaffLogHead.number, StaffLogHead.hash)).one()
     entry = StaffEntry(
         number=head.number,
@@ -71,6 +72,14 @@ def record(
     return entry
 
 
+def lock(session: TenantSession) -> None:
+    """Let nobody else write to the log until this transaction ends; so changes that must not happen
+    at one moment wait for each other. An UPDATE without effect, because SQLite has no SELECT FOR
+    UPDATE."""
+    this = update(StaffLogHead).where(StaffLogHead.id == 1)
+    session.change(this.values(number=StaffLogHead.number))
+
+
 def hash_of(entry: StaffEntry) -> str:
     """SHA-256 of all that an entry says and of the hash before it, in hexadecimal."""
     values = {
@@ -90,25 +99,35 @@ def hash_of(entry: StaffEntry) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def verify(session: TenantSession) -> str | None:
-    """What is wrong with the log, or None. Reads all of it."""
-    anchor = _purged_up_to(session)
-    number, previous = anchor
+@dataclass(frozen=True)
+class Checked:
+    """What ``verify`` found: how many entries there are, and the first that is wrong, in a
+    sentence; None if the log is whole."""
+
+    entries: int
+    problem: str | None
+
+
+def verify(session: TenantSession) -> Checked:
+    """Read all of the log, and hold each entry against its hash and the one before it."""
+    first, previous = _purged_up_to(session)
+    number = first
     rows = session.scalars(
-        select(StaffEntry).order_by(StaffEntry.number), execution_options={"yield_per": 1000}
+        select(StaffEntry).where(StaffEntry.number > first).order_by(StaffEntry.number),
+        execution_options={"yield_per": 1000},
     )
     for entry in rows:
-        if entry.number <= anchor[0]:
-            continue
         if entry.number != number + 1:
-            return f"Entry {number + 1} is missing."
+            return Checked(number - first, f"Entry {number + 1} is missing.")
         if entry.previous_hash != previous or entry.hash != hash_of(entry):
-            return f"Entry {entry.number} was changed."
+            return Checked(number - first, f"Entry {entry.number} was changed.")
         number, previous = entry.number, entry.hash
+        session.expunge(entry)
     head = session.execute(select(StaffLogHead.number, StaffLogHead.hash)).one()
-    if (head.number, head.hash) != (number, previous):
-        return f"Entries after {number} are missing."
-    return None
+    is_whole = (head.number, head.hash) == (number, previous)
+    return Checked(
+        number - first, None if is_whole else f"Entries after number {number} are missing."
+    )
 
 
 def _purged_up_to(session: TenantSession) -> tuple[int, str]:

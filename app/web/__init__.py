@@ -4,12 +4,15 @@ through it."""
 from flask import Flask
 
 from app.web import (
+    abuse_counts,
     admission,
+    blocks,
     errors,
     formats,
     headers,
     idempotency,
     limits,
+    measures,
     media,
     requirements,
     sessions,
@@ -18,20 +21,24 @@ from app.web import (
 
 
 def init_app(app: Flask) -> None:
-    """Before the view: assign the request id, authenticate, limit the rate, authorize, check the
-    body's type, replay a kept answer.
+    """Before the view: assign the request id, refuse blocked networks, authenticate, limit the
+    rate, authorize, check the body's type, replay a kept answer.
 
-    After the view, in reverse: keep the answer, add the headers, log.
+    After the view, in reverse: keep the answer, add the headers, count, log.
     """
     errors.init_app(app)
     formats.init_app(app)
     app.register_blueprint(static_files.blueprint)
     sessions.init_app(app)
+    measures.init_app(app)
     app.before_request(headers.begin)
     app.after_request(headers.finish)
+    blocks.init_app(app)
+    app.before_request(blocks.check)
     app.before_request(admission.begin)
     app.before_request(requirements.identify)
     limits.init_app(app)
+    app.after_request(abuse_counts.count_registration)
     app.before_request(requirements.authorize)
     app.before_request(media.check)
     idempotency.init_app(app)

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import cast
 
-from flask import current_app, g
+from flask import Flask, current_app, g
 from redis import Redis
 
 from app.adapters.fetching.fetcher import Fetcher
@@ -57,6 +57,11 @@ class Container:
     @cached_property
     def processing_context(self) -> ProcessingContext:
         return ProcessingContext(self.storage, self.imaging, self.clock, self.settings.spool_dir)
+
+
+def application() -> Flask:
+    """The application itself, for other threads."""
+    return cast(Flask, current_app._get_current_object())  # type: ignore[attr-defined]  # as Flask documents
 
 
 def container() -> Container:

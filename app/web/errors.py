@@ -4,7 +4,7 @@ import sqlite3
 from typing import Any, TypeVar
 
 import structlog
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, g, jsonify, request
 from flask_limiter import RateLimitExceeded
 from gunicorn.http.errors import ParseException
 from psycopg.errors import ForeignKeyViolation, UniqueViolation
@@ -25,7 +25,7 @@ from app.errors import (
     TooLarge,
     UnsupportedMediaType,
 )
-from app.web import error_counts, sessions
+from app.web import abuse_counts, error_counts, sessions
 from app.web.described import Described
 from app.web.pages import page
 from app.web.request import api_request, wants_json
@@ -88,6 +88,8 @@ def init_app(app: Flask) -> None:
 
 def render(error: AppError) -> Response:
     error_counts.count(error)
+    abuse_counts.count_refusal(error)
+    g.error_code = error.code
     response = as_page(error) if _wants_page() else as_json(error)
     response.status_code = error.status
     response.headers.update(error.headers)

@@ -5,14 +5,16 @@ import time
 import structlog
 from flask import Response, g, request
 
+from app.web import measures
 from app.web.admission import ADMISSION_KEY
 from app.web.request import api_request
 
 log = structlog.get_logger()
 
 QUIET_ENDPOINTS = frozenset(
-    {"health.healthz", "health.readyz", "static_files.file", "docs.favicon"}
+    {"health.healthz", "health.readyz", "static_files.file", "docs.favicon", "monitoring.show"}
 )
+"""What is asked for all the time and tells nothing: neither logged nor counted."""
 SECRET = ("/storage/", "/confirm/", "/reset/", "/invitations/", "/account/email/")
 """Below these, paths are secrets: anyone who reads one could use it."""
 CONTENT_SECURITY_POLICY = "default-src 'none'; frame-ancestors 'none'"
@@ -37,6 +39,7 @@ def finish(response: Response) -> Response:
         response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
     response.call_on_close(current.discard_spool)
     if request.endpoint not in QUIET_ENDPOINTS and not _only_asked(response):
+        measures.note(response)
         log.info(
             "request",
             method=request.method,

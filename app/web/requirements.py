@@ -4,6 +4,7 @@ A requirement identifies the caller before the rate limit counts the request, an
 afterwards.
 """
 
+import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar, cast
@@ -136,10 +137,14 @@ class Member(User):
 
     ``?mode=test`` asks for the organization's test data. ``workspace`` is whether the plan must
     include the workspace API, as ``Workspace`` demands of keys; test data needs no plan.
+
+    While the organization is suspended its pages can be looked at only; ``while_suspended`` is
+    whether this view goes on.
     """
 
     action: Action = Action.VIEW
     workspace: bool = False
+    while_suspended: bool = False
 
     def identify(self) -> Principal:
         super().identify()
@@ -154,6 +159,8 @@ class Member(User):
 
     def authorize(self) -> None:
         principal().require(self.action)
+        if request.method not in READING and not self.while_suspended:
+            keys.check_suspension(principal().suspended)
         super().authorize()
         if self.workspace:
             _require_workspace("switch to test data")
@@ -183,6 +190,24 @@ class Staff:
             )
         _refuse_cross_site()
         _require_recent(self.recent)
+
+
+@dataclass(frozen=True)
+class Scraper:
+    """A program that reads figures: it sends ``METRICS_TOKEN``, or comes from a network in
+    ``METRICS_NETWORKS``. All others get 404."""
+
+    def identify(self) -> None:
+        settings = container().settings
+        sent = (_bearer() or "").encode()
+        is_known = bool(settings.metrics_token) and hmac.compare_digest(
+            sent, settings.metrics_token.encode()
+        )
+        if not is_known and not is_within(settings.metrics_networks):
+            raise NotFound(f"There is nothing at {request.method} {request.path}.")
+
+    def authorize(self) -> None:
+        """No authorization."""
 
 
 def is_staff_here() -> bool:
@@ -251,10 +276,12 @@ def authorize() -> BaseResponse | None:
 def _sent_key() -> str | None:
     """Return the key from ``Authorization: Bearer <key>`` (RFC 6750 §2.1), else from
     ``x-api-key``."""
+    return _bearer() or request.headers.get("X-Api-Key")
+
+
+def _bearer() -> str | None:
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and credentials.strip():
-        return credentials.strip()
-    return request.headers.get("X-Api-Key")
+    return (credentials.strip() or None) if scheme.lower() == "bearer" else None
 
 
 def _require_workspace(otherwise: str) -> None:

@@ -117,6 +117,16 @@ def remember_network(email: str) -> None:
     container().redis.set(_known(email), 1, ex=KNOWN_FOR)
 
 
+def forget(email: str, user_id: str) -> bool:
+    """Forget all failures that were counted for an account, from every network. Returns whether
+    there were any."""
+    redis = container().redis
+    mailbox = _digest(_mailbox(email))
+    found = {f"{PREFIX}:code:{user_id}".encode(), f"{PREFIX}:account:{mailbox}:strangers".encode()}
+    found |= set(redis.scan_iter(f"{PREFIX}:account:{mailbox}:*", count=1000))
+    return bool(redis.delete(*found))
+
+
 def check_mails() -> None:
     """Count a mail that somebody causes to whatever address: 50 an hour from one network. Raises
     RateLimited."""

@@ -3,9 +3,9 @@
 import sys
 
 from app.adapters.mail import warn_without_mail
+from app.adapters.queue import QUEUES
 from app.config import ConfigurationError, Settings
 from app.factory import create_app
-from app.jobs import QUEUES
 from app.logs import configure
 from app.supervisor import keep_running
 from app.worker import scheduler

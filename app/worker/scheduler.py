@@ -14,10 +14,11 @@ from redis.exceptions import RedisError
 from rq.cron import CronScheduler
 from rq.scheduler import RQScheduler
 
-from app.adapters.queue import DEFAULT, EXPORTS, LONGEST_SECONDS
+from app.adapters.queue import DEFAULT, EXPORTS, LONGEST_SECONDS, QUEUES
 from app.adapters.redis import connect
 from app.config import Settings
-from app.jobs import COMPARED_DAILY, PERIODIC, QUEUES, SWEEP_SECONDS, compare_storage, sweep
+from app.jobs import COMPARED_DAILY, PERIODIC, SWEEP_SECONDS, compare_storage, sweep
+from app.services import job_runs
 
 log = structlog.get_logger()
 
@@ -96,7 +97,9 @@ def periodic_tasks(
 
 
 def _in_context(app: Flask, work: Callable[[Flask], None]) -> None:
-    with app.app_context():
+    container = app.extensions["lightwell"]
+    recorded = job_runs.recorded(container.redis, work.__name__, container.clock)
+    with app.app_context(), recorded:
         work(app)
 
 

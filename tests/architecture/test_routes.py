@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from werkzeug.routing import Rule
 
-from app.web.requirements import Key, Member, Nothing, Staff, User, Visitor, Workspace
+from app.web.requirements import Key, Member, Nothing, Scraper, Staff, User, Visitor, Workspace
 from tests.client import Answer, ApiClient, bearer
 from tests.conftest import Account, AccountMaker, KeyMaker
 from tests.images_client import ImagesClient
@@ -65,7 +65,7 @@ SAMPLES: dict[str, tuple[str, Maker, dict[str, Any]]] = {
 is not open to everybody."""
 
 
-REQUIREMENTS = (Key, Workspace, Visitor, User, Member, Staff, Nothing)
+REQUIREMENTS = (Key, Workspace, Visitor, User, Member, Staff, Scraper, Nothing)
 
 
 def rules(app: Flask) -> list[Rule]:

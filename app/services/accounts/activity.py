@@ -39,8 +39,8 @@ class Filter:
         return cls(
             actor_id=values.get("actor", "")[:MAX_TEXT].replace("\0", ""),
             action=values.get("action", "")[:MAX_TEXT].replace("\0", ""),
-            since=_day(values.get("since", "")),
-            until=_day(values.get("until", "")),
+            since=read_day(values.get("since", "")),
+            until=read_day(values.get("until", "")),
         )
 
     @property
@@ -169,7 +169,8 @@ def _activity(entry: AuditEntry, names: Mapping[Actor, str]) -> Activity:
     )
 
 
-def _day(text: str) -> date | None:
+def read_day(text: str) -> date | None:
+    """A day in ISO 8601, None for any other text and for days that no entry is from."""
     try:
         day = date.fromisoformat(text)
     except ValueError:

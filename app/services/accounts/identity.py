@@ -20,8 +20,10 @@ from app.models import (
     Role,
     StaffRole,
     User,
+    domain_of,
     new_id,
 )
+from app.services import blocks
 from app.services.accounts import keys, last_seen, passwords, slugs
 from app.services.accounts.confirmation import send_confirmation
 from app.services.accounts.mailed_links import CONFIRM_WITHIN
@@ -79,7 +81,7 @@ def create_account(
     is_confirmed: bool = False,
 ) -> Organization:
     """Create a user with an organization on the FREE plan. ``is_confirmed`` is whether the address
-    is known to be theirs. Raises BadRequest, Conflict for a known mailbox."""
+    is known to be theirs. Raises BadRequest, MailDomainBlocked, Conflict for a known mailbox."""
     email = normalise_email(email)
     user_id = create_user(
         session,
@@ -99,12 +101,11 @@ def create_account(
 
 def create_user(session: TenantSession, email: str, now: datetime, **values: object) -> str | None:
     """Create a user with a normalised address and return their id; None if the mailbox has an
-    account."""
+    account. Raises MailDomainBlocked."""
+    blocks.check_email(session, email, now)
     user_id = new_id("user", now)
-    mailbox = mailbox_of(email)
-    created = insert_if_absent(
-        session, User, id=user_id, email=email, mailbox=mailbox, created_at=now, **values
-    )
+    names = {"email": email, "mailbox": mailbox_of(email), "mail_domain": domain_of(email)}
+    created = insert_if_absent(session, User, id=user_id, created_at=now, **names, **values)
     return user_id if created else None
 
 
@@ -141,7 +142,7 @@ def create_organization(
 def register(session: TenantSession, email: str, site: str, now: datetime) -> NewAccount:
     """Create an account without a password, with one live and one test key, and mail a link that
     confirms the address. Without that the live key stops after ``CONFIRM_WITHIN``. Raises
-    BadRequest, Conflict."""
+    BadRequest, MailDomainBlocked, Conflict."""
     organization = create_account(session, email, now)
     organization.confirm_by = now + CONFIRM_WITHIN
     user = session.scalars(select(User).where(User.email == normalise_email(email))).one()
@@ -213,4 +214,5 @@ def member_of(
         rate_limit_id=person.user_id,
         role=role,
         slug=row.Organization.slug,
+        suspended=keys.suspension_of(row.Organization),
     )

@@ -28,6 +28,7 @@ from app.models import (
     UsageEntry,
     new_id,
 )
+from app.services import metrics
 from app.services.accounts.principal import Principal
 from app.services.usage import caps, days, limits
 from app.services.usage.limits import Refusal
@@ -61,6 +62,7 @@ class Reservation:
     images: int
     already_paid: bool = False
     metered: bool = False
+    kind: str = ""
 
     @property
     def ledger(self) -> Ledger:
@@ -106,7 +108,7 @@ def reserve(
     session.add(entry)
     session.flush()
     metered = principal.is_live and principal.allowance.metered
-    return Reservation(entry.id, principal.mode, period, images, metered=metered)
+    return Reservation(entry.id, principal.mode, period, images, metered=metered, kind=kind)
 
 
 def _earlier_attempt(session: TenantSession, mode: Mode, reference: str) -> Reservation | None:
@@ -173,6 +175,8 @@ def settle(session: TenantSession, reservation: Reservation, images: int) -> Non
         )
     if reservation.metered and images:
         session.add(MeterEvent(entry_id=reservation.entry_id, images=images))
+    # Before the commit: one that fails is counted all the same, which a chart can bear.
+    metrics.count_images(reservation.kind, reservation.mode, images)
 
 
 def release(session: TenantSession, reservation: Reservation) -> None:
