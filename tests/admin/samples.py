@@ -15,10 +15,8 @@ from app.models import (
     ApiKey,
     Export,
     ExportStatus,
-    Invitation,
     Organization,
     StripeEvent,
-    User,
     new_id,
 )
 from app.services import staff_log
@@ -34,7 +32,6 @@ from tests.conftest import Account
 from tests.people import new_email
 from tests.plans import add_plan
 from tests.rq_jobs import fail_job
-from tests.team import add_invitation
 
 
 class Sample(NamedTuple):
@@ -141,32 +138,6 @@ def somebody_unconfirmed(app: Flask, account: Account) -> Sample:
         email = new_email()
         user_id = identity.create_user(session, email, NOON)
     return Sample({"user_id": str(user_id)}, {})
-
-
-def somebody_with_an_app(app: Flask, account: Account) -> Sample:
-    sample = a_person(app, account)
-    with app.app_context(), transaction() as session:
-        this = update(User).where(User.id == sample.ids["user_id"])
-        session.change(this.values(totp_secret="JBSWY3DPEHPK3PXP"))
-    return sample
-
-
-def somebody_for_a_role(app: Flask, account: Account) -> Sample:
-    return Sample(a_person(app, account).ids, {"role": "support"})
-
-
-def somebody_invited(app: Flask, account: Account) -> Sample:
-    invitation_id = add_invitation(app, account)
-    with app.app_context(), transaction(account.org_id) as session:
-        long_sent = update(Invitation).where(Invitation.id == invitation_id)
-        session.change(long_sent.values(expires_at=NOON + timedelta(days=1)))
-    ids = {**a_person(app, account).ids, "org_id": account.org_id, "invitation_id": invitation_id}
-    return Sample(ids, {})
-
-
-def _owner_of(app: Flask, account: Account) -> str:
-    with app.app_context(), transaction() as session:
-        return session.scalars(select(User.id).where(User.email == account.email)).one()
 
 
 def a_failed_job(app: Flask, _account: Account) -> Sample:
