@@ -1,5 +1,6 @@
 """``/admin/stripe``: the inbox of Stripe's events."""
 
+import json
 from datetime import datetime
 from urllib.parse import urlencode
 
@@ -54,6 +55,7 @@ def show(event_id: str) -> Response:
         "admin/stripe/show.html",
         event=event,
         org_id=org_id,
+        payload=event.payload and json.dumps(event.payload, indent=2, ensure_ascii=False),
         is_configured=container().provider is not None,
     )
 

@@ -37,6 +37,7 @@ def test_a_replayed_event_is_handled_again(
     event_id = next(one["id"] for one in events if one["type"] == "customer.subscription.created")
     page = staff.get(f"/admin/stripe/{event_id}").text
     assert account.org_id in page
+    assert "&#34;type&#34;: &#34;customer.subscription.created&#34;" in page
     assert "Replay" in page
     assert act(staff, f"/admin/stripe/{event_id}/replay").status_code == 303
     [entry] = log_of(billing_env.app, staff)

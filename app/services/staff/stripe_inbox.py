@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import select, tuple_, update
+from sqlalchemy.orm import undefer
 
 from app.errors import Conflict, NotFound
 from app.models import BillingAccount, StripeEvent
@@ -32,8 +33,9 @@ def newest(
 
 
 def find(session: TenantSession, event_id: str) -> StripeEvent:
-    """Raises NotFound."""
-    if event := session.get(StripeEvent, event_id):
+    """An event with its payload. Raises NotFound."""
+    whole = [undefer(StripeEvent.payload)]
+    if event := session.get(StripeEvent, event_id, options=whole):
         return event
     raise NotFound("The inbox has no such event. Handled ones are kept for 90 days.")
 
