@@ -68,7 +68,8 @@ def replay(event_id: str) -> BaseResponse:
         org_id = stripe_inbox.organization_of(session, stripe_inbox.find(session, event_id))
     with acting("stripe_event.replayed", org_id=org_id, subject=event_id) as act:
         was = stripe_inbox.replay(act.session, event_id, now())
-        act.before = {"outcome": was.outcome, "attempts": was.attempts}
+        act.before = {"outcome": was.outcome, "handledAt": was.handled_at}
+        act.after = dict.fromkeys(act.before)
     inbox.enqueue(container().redis)
     flash("The event is handled again, in a moment.")
     return redirect(f"{HOME}/{event_id}", 303)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.adapters.payments.stripe_payload import MAX_BYTES, REMOVED, kept
 
-SECRET = "Ada Lovelace"  # noqa: S105
+SECRET = "Ada Lovelace"
 MAIL = "ada.l@example.com"
 PERSONAL = st.sampled_from(
     ["email", "name", "phone", "address", "customer_email", "receipt_url", "client_secret"]
