@@ -58,6 +58,11 @@ class StripeEvent(Base):
         Index("ix_stripe_events_handled_at", "handled_at"),
         Index("ix_stripe_events_received_at", "received_at", "id"),
         Index("ix_stripe_events_type", "type", "received_at", "id"),
+        Index(
+            "ix_stripe_events_subject_prefix",
+            "subject",
+            postgresql_ops={"subject": "varchar_pattern_ops"},
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(MAX_PROVIDER_ID_LENGTH), primary_key=True)

@@ -56,6 +56,7 @@ INDEXES = (
 PREFIXES = (
     ("ix_users_email_prefix", "users", "email"),
     ("ix_organizations_slug_prefix", "organizations", "slug"),
+    ("ix_stripe_events_subject_prefix", "stripe_events", "subject"),
 )
 """Indexes that find by the beginning of a text, whatever the database sorts by."""
 SIGNS = ("flag", "suspended_at", "confirm_by", "deleted_at")
