@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -82,7 +83,7 @@ def test_pages_of_one_customer_have_each_event_once(
 @on_both_databases
 def test_events_are_narrowed(app: Flask, staff: ApiClient, clock: Clock) -> None:
     subject, kind = f"cus_{uuid4().hex}", "charge.dispute.created"
-    done = {"handled_at": clock(), "subject": subject}
+    done: dict[str, Any] = {"handled_at": clock(), "subject": subject}
     ids = {
         "waiting": add_event(app, clock, subject=subject, type=kind),
         "failed": add_event(app, clock, subject=subject, attempts=2, outcome="Boom"),

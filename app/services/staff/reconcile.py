@@ -76,7 +76,9 @@ def report(redis: Redis) -> Report | None:
         read["number"],
         tuple(BillingDifference(**one) for one in read["differences"]),
         read["error"],
-        frozenset(one.decode() for one in redis.smembers(MENDED)),
+        frozenset(
+            one.decode() if isinstance(one, bytes) else one for one in redis.smembers(MENDED)
+        ),
     )
 
 
