@@ -3,15 +3,19 @@
 from flask import Blueprint
 
 from app.admin import (
+    announcements,
     door,
     overview,
     search,
+    viewing,
 )
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 blueprint.before_app_request(door.hide)
 for section in (
+    announcements,
     overview,
     search,
+    viewing,
 ):
     blueprint.register_blueprint(section.blueprint)

@@ -5,11 +5,13 @@ from flask import Flask
 
 from app.web import (
     admission,
+    announcing,
     errors,
     formats,
     headers,
     idempotency,
     limits,
+    maintenance,
     media,
     requirements,
     sessions,
@@ -18,8 +20,8 @@ from app.web import (
 
 
 def init_app(app: Flask) -> None:
-    """Before the view: assign the request id, authenticate, limit the rate, authorize, check the
-    body's type, replay a kept answer.
+    """Before the view: assign the request id, refuse writes during maintenance, authenticate, limit
+    the rate, authorize, check the body's type, replay a kept answer.
 
     After the view, in reverse: keep the answer, add the headers, log.
     """
@@ -29,6 +31,8 @@ def init_app(app: Flask) -> None:
     sessions.init_app(app)
     app.before_request(headers.begin)
     app.after_request(headers.finish)
+    announcing.init_app(app)
+    app.before_request(maintenance.check)
     app.before_request(admission.begin)
     app.before_request(requirements.identify)
     limits.init_app(app)

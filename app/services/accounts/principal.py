@@ -79,7 +79,8 @@ class Principal:
 
     ``rate_limit_id`` is the id that rate limits count by; a key shares it with all keys that it has
     replaced by rotation. ``role`` is a user's role in the organization, ``slug`` names it in the
-    paths of its pages; keys have neither.
+    paths of its pages; keys have neither. ``viewing`` is whether a member of staff looks at the
+    pages, who can change nothing.
     """
 
     org_id: str
@@ -90,6 +91,7 @@ class Principal:
     rate_limit_id: str
     role: Role | None = None
     slug: str | None = None
+    viewing: bool = False
 
     def may(self, action: Action) -> bool:
         """Whether a person with this role may do it. Keys have scopes instead, so they may not."""
