@@ -5,7 +5,6 @@ import time
 import structlog
 from flask import Response, g, request
 
-from app import read_only
 from app.web.admission import ADMISSION_KEY
 from app.web.request import api_request
 
@@ -37,7 +36,6 @@ def finish(response: Response) -> Response:
     if request.is_secure:
         response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
     response.call_on_close(current.discard_spool)
-    response.call_on_close(read_only.end)  # answers that are streamed are still read-only
     if request.endpoint not in QUIET_ENDPOINTS and not _only_asked(response):
         log.info(
             "request",
