@@ -217,7 +217,7 @@ def _rounds(
     clients = [(client_of(app, one), path.format(slug=one.slug)) for one in (empty, large)]
     for client, own in clients:
         _timed(client, own)
-    with app.app_context(), _counted() as statements:
+    with app.app_context(), counted() as statements:
         _timed(*clients[1])
         number = len(statements)
     taken = [(_timed(*clients[0]), _timed(*clients[1])) for _ in range(rounds)]
@@ -260,7 +260,7 @@ def _timed(client: FlaskClient, path: str) -> float:
 
 
 @contextmanager
-def _counted() -> Iterator[list[str]]:
+def counted() -> Iterator[list[str]]:
     """The SQL statements of the block."""
     statements: list[str] = []
 

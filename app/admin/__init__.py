@@ -5,6 +5,8 @@ from flask import Blueprint
 from app.admin import (
     announcements,
     door,
+    organization,
+    organizations,
     overview,
     search,
     viewing,
@@ -14,6 +16,8 @@ blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 blueprint.before_app_request(door.hide)
 for section in (
     announcements,
+    organizations,
+    organization,
     overview,
     search,
     viewing,

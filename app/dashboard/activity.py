@@ -1,9 +1,7 @@
 """``/dashboard/<slug>/activity``: the audit log, as a page and as a CSV file."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -17,15 +15,13 @@ from app.models import Organization
 from app.services.accounts import activity
 from app.services.accounts.activity import Activity, Filter
 from app.services.accounts.permissions import Action
+from app.web.changes import changes_of
 from app.web.context import principal
 from app.web.csv_answer import csv_answer
-from app.web.formats import local
 from app.web.requirements import Member, requires
 
 blueprint = Blueprint("activity", __name__)
 
-CAPITAL = re.compile("[A-Z]")
-TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
 COLUMNS = ("Time", "Who", "Kind", "Action", "Before", "After", "Address", "Id")
 
 
@@ -50,7 +46,7 @@ def show(slug: str) -> Response:
         actors=actors,
         actions=actions,
         zone=zone,
-        changes=partial(_changes, zone=zone),
+        changes=partial(changes_of, zone=zone),
     )
 
 
@@ -76,26 +72,6 @@ def _rows(entries: Iterator[Activity], zone: ZoneInfo) -> Iterator[tuple[object,
             entry.address or "",
             entry.id,
         )
-
-
-def _changes(entry: Activity, zone: str) -> Iterator[tuple[str, str, str]]:
-    """What changed, as (name, before, after). The name is in words: ``timeZone`` is "Time zone"."""
-    for name, after in entry.after.items():
-        words = CAPITAL.sub(lambda found: f" {found[0].lower()}", name).capitalize()
-        yield words, _shown(entry.before.get(name), zone), _shown(after, zone) or "none"
-
-
-def _shown(value: Any, zone: str) -> str:
-    """A value of an entry. Times come in ISO 8601."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return ", ".join(_shown(one, zone) for one in value) or "none"
-    if isinstance(value, str) and TIME.fullmatch(value):
-        return local(datetime.fromisoformat(value), zone)
-    return str(value)
 
 
 def _text(values: Mapping[str, Any]) -> str:

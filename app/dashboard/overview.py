@@ -3,7 +3,6 @@
 from flask import Blueprint, Response, redirect, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from app.dashboard import charts
 from app.dashboard.frame import page_of
 from app.extensions import transaction
 from app.services.accounts import getting_started
@@ -12,6 +11,7 @@ from app.services.library import storage_quota
 from app.services.usage import caps, limits, notices, refusals
 from app.services.usage import days as usage_days
 from app.services.usage.periods import period_of
+from app.web import charts
 from app.web.context import container, now, principal
 from app.web.requirements import Member, requires
 from app.web.sessions import person

@@ -5,7 +5,6 @@ from typing import NamedTuple
 from flask import Blueprint, Response, flash, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from app.dashboard import charts
 from app.dashboard.frame import page_of
 from app.errors import BadRequest, NotFound
 from app.extensions import transaction
@@ -15,6 +14,7 @@ from app.services.usage import days as usage_days
 from app.services.usage.days import Chart, Consumer
 from app.services.usage.periods import period_of
 from app.tenancy import TenantSession
+from app.web import charts
 from app.web.context import now, principal
 from app.web.csv_answer import csv_answer
 from app.web.requirements import Member, requires

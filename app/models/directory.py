@@ -148,6 +148,17 @@ class Organization(Base):
         return name
 
 
+for _sign in ("flag", "suspended_at", "confirm_by", "deleted_at"):
+    IS_SET = getattr(Organization, _sign).is_not(None)
+    Index(
+        f"ix_organizations_{_sign}",
+        Organization.id,
+        sqlite_where=IS_SET,
+        postgresql_where=IS_SET,
+    )
+"""Find the few organizations that have such a sign, for lists of the staff."""
+
+
 class FormerSlug(Base):
     """A slug that an organization had before. Its pages lead on to those of the present slug."""
 

@@ -13,8 +13,9 @@ from app.tenancy import OrgOwned
 class RequestEntry(OrgOwned, Base):
     """A request with a key, as staff see it: never its body, its key or a file's name.
 
-    ``id`` is the request's. ``route`` is the rule that it matched, not the path. ``bytes_in`` and
-    ``bytes_out`` are of the bodies, ``bytes_out`` None for a streamed answer.
+    ``id`` is the request's. ``route`` is the rule that it matched, not the path. ``code`` is that
+    of the error, None if the request went well. ``bytes_in`` and ``bytes_out`` are of the bodies,
+    ``bytes_out`` None for a streamed answer.
     """
 
     __tablename__ = "request_entries"
@@ -34,3 +35,17 @@ class RequestEntry(OrgOwned, Base):
     bytes_in: Mapped[int | None] = mapped_column(BigInteger)
     bytes_out: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+HAS_CODE = RequestEntry.code.is_not(None)
+for _name, _columns in (
+    ("errors", (RequestEntry.org_id, RequestEntry.id)),
+    ("codes", (RequestEntry.org_id, RequestEntry.code, RequestEntry.id)),
+):
+    Index(
+        f"ix_request_entries_{_name}",
+        *_columns,
+        sqlite_where=HAS_CODE,
+        postgresql_where=HAS_CODE,
+    )
+"""Find the refused requests among all others: those with any code, or with one."""

@@ -75,6 +75,10 @@ class UsageEntry(LedgerEntry):
     __tablename__ = "usage_entries"
 
 
+Index("ix_usage_entries_org_id_id", UsageEntry.org_id, UsageEntry.id)
+"""For the ledger as staff read it, the newest entry first."""
+
+
 class UsageCounter(Counter):
     """Live images in a calendar month."""
 

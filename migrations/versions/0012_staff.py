@@ -45,7 +45,10 @@ INDEXES = (
     ("ix_stripe_events_received_at", "stripe_events", ["received_at", "id"]),
     ("ix_usage_counters_period_used", "usage_counters", ["period", "used", "org_id"]),
     ("ix_storage_counters_bytes_org_id", "storage_counters", ["bytes", "org_id"]),
+    ("ix_usage_entries_org_id_id", "usage_entries", ["org_id", "id"]),
 )
+SIGNS = ("flag", "suspended_at", "confirm_by", "deleted_at")
+"""Columns that are set on few organizations, which an index finds."""
 KEPT = "400 days"
 """How much older than the newest entry of the staff's log one must be to be deleted."""
 
@@ -70,6 +73,8 @@ def upgrade() -> None:
     op.drop_index("ix_usage_counters_period", "usage_counters")
     for name, table, of in INDEXES:
         op.create_index(name, table, of)
+    for sign in SIGNS:
+        _partial_index(f"ix_organizations_{sign}", "organizations", ["id"], sign)
     op.create_index(
         "ix_users_email_prefix", "users", ["email"], postgresql_ops={"email": "varchar_pattern_ops"}
     )
@@ -207,6 +212,14 @@ def _request_log() -> None:
     )
     op.create_index("ix_request_entries_org_id_id", "request_entries", ["org_id", "id"])
     op.create_index("ix_request_entries_created_at", "request_entries", ["created_at"])
+    for name, columns in (("errors", ["org_id", "id"]), ("codes", ["org_id", "code", "id"])):
+        _partial_index(f"ix_request_entries_{name}", "request_entries", columns, "code")
+
+
+def _partial_index(name: str, table: str, columns: list[str], of: str) -> None:
+    """An index of the rows that have a value in the column ``of``."""
+    has_value = sa.text(f"{of} IS NOT NULL")
+    op.create_index(name, table, columns, sqlite_where=has_value, postgresql_where=has_value)
 
 
 def _guard(is_sqlite: bool) -> None:

@@ -47,6 +47,16 @@ SAMPLES: dict[str, Maker] = {
     "admin.announcements.make": a_text,
     "admin.announcements.begin_maintenance": a_text,
     "admin.announcements.end": an_announcement,
+    "admin.organization.show": an_organization,
+    "admin.organization.show_members": an_organization,
+    "admin.organization.show_keys": an_organization,
+    "admin.organization.show_usage": an_organization,
+    "admin.organization.show_ledger": an_organization,
+    "admin.organization.show_requests": an_organization,
+    "admin.organization.show_images": an_organization,
+    "admin.organization.show_exports": an_organization,
+    "admin.organization.show_stripe": an_organization,
+    "admin.organization.show_audit": an_organization,
 }
 """Endpoint → how to make what it is about, of an account. A route with ids in its path, or with a
 form that asks for more than a reason, is here; its call must change something."""

@@ -263,7 +263,9 @@ def dump(app: Flask) -> dict[str, list[str]]:
             table.name: sorted(
                 repr(row)
                 for row in connection.execute(
-                    select(*(column for column in table.c if column.name != "last_seen_at"))
+                    select(
+                        *(column for column in table.c if str(column) != "sign_ins.last_seen_at")
+                    )
                 )
             )
             for table in db.metadata.sorted_tables

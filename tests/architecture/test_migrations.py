@@ -384,3 +384,29 @@ def test_searched_texts_are_those_that_the_application_would_write(
                 assert [asset.id for asset in page.assets] == ids
             assets.change(session, "org_1_2", {"name": "renamed quetzal"})
             assert page_of(session, Filter(q="quetzal"), Sort.NAME, 50).total == 1
+
+
+def test_staff_become_admins_and_names_are_found(
+    app: Flask, make_database: DatabaseMaker, tmp_path: Path
+) -> None:
+    with database_at("0011", app, make_database, tmp_path):
+        tables = MetaData()
+        tables.reflect(db.engine, only=["organizations", "users", "billing_accounts"])
+        with db.engine.begin() as connection:
+            for name, values in (
+                ("organizations", {"id": "org_1", "name": "Äpfel & Co", "plan_code": "TEAM"}),
+                ("organizations", {"id": "org_2", "name": "b", "slug": "b", "plan_code": "FREE"}),
+                ("billing_accounts", {"org_id": "org_1", "plan_code": "TEAM"}),
+                ("users", {"id": "user_1", "email": "a@example.com", "is_staff": True}),
+                ("users", {"id": "user_2", "email": "b@example.com", "is_staff": False}),
+            ):
+                table = tables.tables[name]
+                connection.execute(table.insert().values(row_of(table, **values)))
+        upgrade()
+        check()
+        with transaction() as session:
+            found = {one.id: one for one in session.scalars(select(Organization))}
+            assert [one.folded_name for one in found.values()] == ["äpfel & co", "b"]
+            assert [one.paid_plan_code for one in found.values()] == ["TEAM", None]
+            roles = select(User.id, User.staff_role).order_by(User.id)
+            assert session.execute(roles).all() == [("user_1", "admin"), ("user_2", None)]

@@ -22,7 +22,7 @@ from app.models import (
     User,
     new_id,
 )
-from app.services.accounts import keys, passwords, slugs
+from app.services.accounts import keys, last_seen, passwords, slugs
 from app.services.accounts.confirmation import send_confirmation
 from app.services.accounts.mailed_links import CONFIRM_WITHIN
 from app.services.accounts.permissions import Action, may
@@ -203,6 +203,7 @@ def member_of(
         if row is None:
             return None
         org_id = row.Organization.id
+        last_seen.note(session, row.Organization, now)
         if person.last_org_id != org_id:
             session.change(update(User).where(User.id == person.user_id).values(last_org_id=org_id))
     role = Role(row.role)

@@ -112,12 +112,25 @@ def find(session: TenantSession, principal: Principal, key_id: str, now: datetim
     return _shown(*row, now)
 
 
-def _visible(principal: Principal) -> Select[ApiKey, str | None, str | None]:
-    rows = (
+def all_of(session: TenantSession, org_id: str, now: datetime, before: str) -> list[ShownKey]:
+    """For staff: up to 100 keys of an organization and one more, those that have ended too."""
+    wanted = _of(org_id)
+    if before:
+        wanted = wanted.where(ApiKey.id < before)
+    rows = session.execute(wanted.order_by(ApiKey.id.desc()).limit(MOST_KEYS + 1))
+    return [_shown(key, name, email, now) for key, name, email in rows]
+
+
+def _of(org_id: str) -> Select[ApiKey, str | None, str | None]:
+    return (
         select(ApiKey, User.name, User.email)
         .outerjoin(User, User.id == ApiKey.created_by)
-        .where(ApiKey.org_id == principal.org_id)
+        .where(ApiKey.org_id == org_id)
     )
+
+
+def _visible(principal: Principal) -> Select[ApiKey, str | None, str | None]:
+    rows = _of(principal.org_id)
     if principal.may(Action.MANAGE_KEYS):
         return rows
     return rows.where(ApiKey.mode == Mode.TEST, ApiKey.created_by == principal.actor.id)

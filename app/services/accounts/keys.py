@@ -30,6 +30,7 @@ from app.models import (
 )
 from app.models.types import digits_of
 from app.services import audit
+from app.services.accounts import last_seen
 from app.services.accounts.principal import Allowance, Principal
 from app.tenancy import TenantSession
 
@@ -158,6 +159,7 @@ def authenticate(
         _check_organization(organization, mode, now)
         stale = now - LAST_USED_RESOLUTION
         if api_key.last_used_at is None or api_key.last_used_at <= stale:
+            last_seen.note(session, organization, now)  # locked first, as by who deletes it
             used = update(ApiKey).where(
                 ApiKey.id == api_key.id,
                 or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at <= stale),
