@@ -4,6 +4,7 @@ from flask import Blueprint
 
 from app.admin import (
     abuse,
+    announcements,
     audit,
     blocks,
     door,
@@ -19,6 +20,7 @@ from app.admin import (
     stripe,
     user_actions,
     users,
+    viewing,
 )
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
@@ -31,6 +33,7 @@ for section in (
     user_actions,
     health,
     jobs,
+    announcements,
     organizations,
     organization,
     organization_actions,
@@ -39,5 +42,6 @@ for section in (
     reports,
     search,
     stripe,
+    viewing,
 ):
     blueprint.register_blueprint(section.blueprint)

@@ -12,6 +12,7 @@ from app.extensions import transaction
 from app.models import (
     Actor,
     ActorKind,
+    AnnouncementKind,
     ApiKey,
     Export,
     ExportStatus,
@@ -19,8 +20,9 @@ from app.models import (
     StripeEvent,
     new_id,
 )
-from app.services import staff_log
+from app.services import announcements, staff_log
 from app.services.accounts import identity
+from app.services.announcements import Wanted
 from app.services.staff.plan_values import form_of
 from app.services.staff.plans import state
 from app.services.staff_log import Acting
@@ -173,7 +175,25 @@ def an_event(app: Flask, _account: Account) -> Sample:
     return Sample({"event_id": event_id}, {})
 
 
+SOON = "2030-01-01T00:00"
+
+
+def a_text(_app: Flask, _account: Account) -> Sample:
+    return Sample({}, {"text": "Something new", "starts": SOON})
+
+
+def an_announcement(app: Flask, account: Account) -> Sample:
+    wanted = Wanted(AnnouncementKind.BANNER, "Something new", org_id=account.org_id)
+    with app.app_context(), transaction() as session:
+        made = announcements.make(session, wanted, "user_of_ours", NOON)
+    return Sample({"announcement_id": made.id}, {})
+
+
 SAMPLES: dict[str, Maker] = {
+    "admin.viewing.begin": an_organization,
+    "admin.announcements.make": a_text,
+    "admin.announcements.begin_maintenance": a_text,
+    "admin.announcements.end": an_announcement,
     "admin.stripe.show": an_event,
     "admin.stripe.replay": an_event,
     "admin.jobs.show": a_failed_job,
