@@ -6,14 +6,17 @@ from flask.cli import AppGroup, with_appcontext
 
 from app.adapters.mail import MailNotSent, MailRefused
 from app.adapters.storage.s3 import S3Storage
-from app.errors import AppError
+from app.errors import AppError, NotFound
 from app.extensions import transaction
 from app.models import Actor, ActorKind, Mode, StaffRole
-from app.services import inventory, mail, outbox
+from app.services import inventory, mail, outbox, staff_log
 from app.services.accounts import identity, keys
 from app.services.billing import inbox, plans, reconciliation, review_flags
 from app.services.library import allowed_hosts
+from app.services.staff import roles
+from app.services.staff_log import Acting
 from app.services.sweep import sweep
+from app.tenancy import TenantSession
 from app.web.context import container, now, require_provider
 
 
@@ -60,9 +63,39 @@ def create_user(email: str, password: str | None, staff: bool, role: str | None)
         organization = identity.create_account(
             session, email, now(), password=password, staff_role=staff_role, is_confirmed=True
         )
+        if staff_role:
+            _record_role(session, email, roles.NONE, staff_role)
     click.echo(
         f"Created {identity.normalise_email(email)} with the organization {organization.id}."
     )
+
+
+@users.command("set-role")
+@click.argument("email")
+@click.argument("role", type=click.Choice([*(role.value for role in StaffRole), roles.NONE]))
+def set_role(email: str, role: str) -> None:
+    """Say what the existing user EMAIL may do in the staff console; none makes them no staff.
+
+    All their sessions end, and they are told by mail. The last admin stays.
+    """
+    wanted = None if role == roles.NONE else StaffRole(role)
+    with transaction() as session:
+        user = identity.find_user(session, email)
+        if user is None:
+            raise NotFound(f"There is no account with the e-mail {email}.")
+        done = roles.set_role(session, user.id, wanted, container().settings.site, now())
+        _record_role(session, email, done.before, done.after)
+    click.echo(f"{user.email}: {done.before} before, {done.after} now.")
+
+
+def _record_role(session: TenantSession, email: str, before: str, after: str) -> None:
+    user = identity.find_user(session, email)
+    assert user is not None  # noqa: S101  # its role was set in this transaction
+    who = Acting(OPERATOR, OPERATOR.id, "From the command line.")
+    staff_log.record(
+        session, who, roles.CHANGED, now(),
+        subject=user.id, before={"role": before}, after={"role": after},
+    )  # fmt: skip
 
 
 @orgs.command("set-plan")

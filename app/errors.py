@@ -136,6 +136,17 @@ class RoleTooLow(Forbidden):
     advice = "Ask an admin or the owner of the organization to do it, or to change your role."
 
 
+class ViewOnly(Forbidden):
+    code = "view_only"
+    title = "Staff who look at an organization's pages change nothing"
+    advice = "Leave the organization's pages, and do it in the staff console, with a reason."
+
+    def __init__(
+        self, message: str = "You look at these pages as staff, so you can change nothing here."
+    ) -> None:
+        super().__init__(message)
+
+
 class EmailUnconfirmed(Forbidden):
     code = "email_unconfirmed"
     title = "Nobody has confirmed the account's e-mail address"
@@ -143,6 +154,30 @@ class EmailUnconfirmed(Forbidden):
         "Open the link in the mail that was sent when the account was opened, or ask for another "
         "one at `/claim`. The live keys work again at once; test keys work meanwhile."
     )
+
+
+class Suspended(Forbidden):
+    code = "suspended"
+    title = "The organization is suspended"
+    advice = (
+        "The message tells why. Nothing was deleted, and members can still look at the pages of "
+        "the organization. Write to us to have it restored: then all keys work again as they are."
+    )
+
+
+class Blocked(Forbidden):
+    code = "blocked"
+    title = "Requests from your network are refused"
+    advice = (
+        "Somebody has misused the service from your address or network. Send the request from "
+        "another network, or ask support to look at it: the request id says what it was."
+    )
+
+
+class MailDomainBlocked(Forbidden):
+    code = "mail_domain_blocked"
+    title = "No new accounts are opened for addresses at this domain"
+    advice = "Use an e-mail address at another domain. Accounts that are there already go on."
 
 
 class ReauthenticationNeeded(Forbidden):
@@ -285,3 +320,12 @@ class DependencyDown(Overloaded):
     code = "dependency_down"
     title = "A part of the server does not answer"
     advice = "Repeat the request after `Retry-After` seconds. Nothing was charged."
+
+
+class Maintenance(Overloaded):
+    code = "maintenance"
+    title = "Nothing can be changed during maintenance"
+    advice = (
+        "Repeat the request after `Retry-After` seconds. Reads and signing in go on meanwhile. "
+        "Nothing was charged."
+    )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from flask import Flask
 
 from app.adapters.queue import queue_states
+from app.adapters.queue_jobs import trim_failed
 from app.config import Settings
 from app.extensions import transaction
 from app.factory import create_app
@@ -17,9 +18,6 @@ from app.services.usage import notices, refusals
 from app.tenancy import unscoped
 
 SWEEP_SECONDS = 60
-COMPARED_DAILY = "40 3 * * *"
-"""A cron expression in UTC, at a quiet hour. On the exports queue, because the comparison may take
-as long."""
 
 
 def sweep() -> None:
@@ -35,6 +33,7 @@ def sweep() -> None:
         plans.lapse_due(container.settings.site, container.clock())
         refusals.flush(container.redis)
         request_log.move(container.redis)
+        trim_failed(container.redis)
         notices.send_due(container.settings.site, container.clock())
         if container.provider:
             subscriptions.synchronise_due(container.provider)

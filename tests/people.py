@@ -1,7 +1,9 @@
 """People at the door, and what is in their mailboxes."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import IPv6Address
 from secrets import randbits
 from uuid import uuid4
@@ -13,7 +15,6 @@ from app.extensions import transaction
 from app.models import Mail, User, new_id
 from app.services.accounts import identity, passwords
 from tests.client import Answer, ApiClient, client_of
-from tests.clock import Clock
 
 SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
 PASSWORD = "a lamp in the attic"  # of nobody real
@@ -28,7 +29,7 @@ class Someone:
     email: str
 
 
-def make_someone(app: Flask, clock: Clock, **values: object) -> Someone:
+def make_someone(app: Flask, clock: Callable[[], datetime], **values: object) -> Someone:
     email = new_email()
     with app.app_context(), transaction() as session:
         user = User(

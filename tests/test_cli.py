@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from email.headerregistry import Address
+from uuid import uuid4
 
 import pytest
 import requests
@@ -15,7 +16,7 @@ from sqlalchemy import select
 from app.adapters.mail import SmtpMailer
 from app.adapters.storage.s3 import S3Storage
 from app.extensions import transaction
-from app.models import User
+from app.models import StaffEntry, User
 from app.settings_types import MailServer
 from tests.actors import system
 from tests.adapters.mail_server import running_mail_server
@@ -24,6 +25,7 @@ from tests.client import ApiClient, bearer
 from tests.clock import Clock
 from tests.conftest import AccountMaker
 from tests.databases import on_both_databases
+from tests.people import mails_to, new_email, user_with
 from tests.s3 import REGION, S3Server
 
 
@@ -69,10 +71,35 @@ def test_staff_and_passwords(app: Flask, run: Callable[..., Result]) -> None:
     assert PasswordHasher().verify(user.password_hash, "correct horse")
 
 
+@on_both_databases
+def test_the_role_of_an_existing_user_is_set(app: Flask, run: Callable[..., Result]) -> None:
+    """Each change is in the staff's log, as the operator's."""
+    email = f"{uuid4().hex}@example.com"
+    assert run("users", "create", email).exit_code == 0
+    user = user_with(app, email)
+    for role in ("support", "admin", "none"):
+        if role == "none":
+            assert run("users", "create", new_email(), "--staff", "--role", "admin").exit_code == 0
+        assert run("users", "set-role", email, role).exit_code == 0
+        assert user_with(app, email).staff_role == (None if role == "none" else role)
+        assert len(mails_to(app, email)) == 1 + ("support", "admin", "none").index(role)
+    with app.app_context(), transaction() as session:
+        about = select(StaffEntry).where(StaffEntry.subject == user.id)
+        entries = session.scalars(about.order_by(StaffEntry.number)).all()
+    assert [entry.after for entry in entries] == [
+        {"role": "support"}, {"role": "admin"}, {"role": "none"},
+    ]  # fmt: skip
+    assert {(entry.user_id, entry.email) for entry in entries} == {("operator", "operator")}
+    again = run("users", "set-role", email, "none")
+    assert again.exit_code == 1
+    assert "has this role already" in again.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("users", "create", "nobody"), "not valid"),
+        (("users", "set-role", "missing@example.com", "admin"), "no account"),
         (("users", "create", "twice@example.com"), "already exists"),
         (("orgs", "set-plan", "missing@example.com", "TEAM"), "no account"),
         (("orgs", "set-plan", "twice@example.com", "GOLD"), "There is no plan GOLD. Plans: FREE"),

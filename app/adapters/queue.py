@@ -7,15 +7,21 @@ from uuid import uuid4
 from redis import Redis
 from rq import Queue, Worker
 from rq.job import Job
+from rq.registry import FailedJobRegistry
 
 DEFAULT = "default"
 EXPORTS = "exports"
 QUEUES = (DEFAULT, EXPORTS)
 """Each queue has its own process, so that exports, which may take an hour, do not delay other
 jobs."""
+COMPARED_DAILY = "40 3 * * *"
+"""A cron expression in UTC, at a quiet hour. On the exports queue, because the comparison may take
+as long."""
 BILLING_SECONDS = MAILS_SECONDS = 15 * 60
+SWEEPING_SECONDS = 15 * 60
 LONGEST_SECONDS = 24 * 60 * 60
-FAILURE_KEPT_SECONDS = 60 * 60
+FAILURE_KEPT_SECONDS = 7 * 24 * 60 * 60
+"""Long enough for somebody to look after a weekend; the sweep bounds the number."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +100,20 @@ def enqueue_billing(connection: Redis) -> None:
     _enqueue_once(connection, "billing", BILLING_SECONDS)
 
 
+def enqueue_sweep(connection: Redis) -> None:
+    """Have ``app.jobs.sweep`` called, unless such a job waits already. Raises RedisError."""
+    _enqueue_once(connection, "sweep", SWEEPING_SECONDS)
+
+
 def enqueue_mails(connection: Redis) -> None:
     """Have ``app.jobs.mails`` called, unless such a job waits already. Raises RedisError."""
     _enqueue_once(connection, "mails", MAILS_SECONDS)
+
+
+def failed_jobs(connection: Redis) -> int:
+    """How many jobs have failed that are kept still. Raises RedisError."""
+    registries = (FailedJobRegistry(name, connection=connection) for name in (DEFAULT, EXPORTS))
+    return sum(registry.get_job_count(cleanup=False) for registry in registries)
 
 
 def _enqueue_long(connection: Redis, job_id: str, function: str, *arguments: str) -> None:

@@ -3,21 +3,45 @@
 from flask import Blueprint
 
 from app.admin import (
+    abuse,
+    announcements,
+    audit,
+    blocks,
     door,
     health,
+    jobs,
     organization,
+    organization_actions,
     organizations,
     overview,
+    plans,
+    reports,
     search,
+    stripe,
+    user_actions,
+    users,
+    viewing,
 )
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 blueprint.before_app_request(door.hide)
 for section in (
+    abuse,
+    blocks,
+    audit,
+    users,
+    user_actions,
     health,
+    jobs,
+    announcements,
     organizations,
     organization,
+    organization_actions,
     overview,
+    plans,
+    reports,
     search,
+    stripe,
+    viewing,
 ):
     blueprint.register_blueprint(section.blueprint)

@@ -39,14 +39,20 @@ class Act:
 
 
 @contextmanager
-def acting(action: str, *, org_id: str | None = None, subject: str | None = None) -> Iterator[Act]:
-    """Open a transaction, bound to ``org_id`` if there is one, and record the change at its end;
-    one that fails leaves nothing. The form's ``reason`` says why. Raises BadRequest.
+def acting(
+    action: str,
+    *,
+    org_id: str | None = None,
+    subject: str | None = None,
+    mode: str | None = None,
+) -> Iterator[Act]:
+    """Open a transaction, bound to ``org_id`` and ``mode`` if they are given, and record the change
+    at its end; one that fails leaves nothing. The form's ``reason`` says why. Raises BadRequest.
 
     ``action`` is written ``noun.verb`` in the past, such as ``organization.suspended``.
     """
     who = Acting(staff_actor(), person().email, _reason())
-    with transaction(org_id) as session:
+    with transaction(org_id, mode) as session:
         act = Act(session, who, now(), subject)
         yield act
         staff_log.record(

@@ -13,10 +13,10 @@ from flask import Blueprint, Response, request
 
 from app.admin.frame import admin_page
 from app.extensions import transaction
-from app.models import Mode
+from app.models import Mode, new_id
 from app.services.accounts import activity, key_management, members
 from app.services.accounts.key_management import MOST_KEYS
-from app.services.staff import organization, organization_lists
+from app.services.staff import organization, organization_changes, organization_lists
 from app.services.staff.cursor import MAX_LENGTH
 from app.services.staff.duties import Duty
 from app.services.staff.organization_lists import plain
@@ -52,9 +52,18 @@ TABS = {
 @blueprint.get("")
 @requires(Staff(Duty.LOOK))
 def show(org_id: str) -> Response:
+    return overview(org_id)
+
+
+def overview(org_id: str, **values: Any) -> Response:
+    """The first page. ``values`` tell of a form that was refused."""
     head = organization.find(org_id, now())
     return _page(
-        "", head, belongings=organization.belongings_of(org_id, now()), limits=head.limits(now())
+        "",
+        head,
+        belongings=organization.belongings_of(org_id, now()),
+        limits=head.limits(now()),
+        **values,
     )
 
 
@@ -231,6 +240,8 @@ def _page(tab: str, head: organization.Head, **values: Any) -> Response:
         here=f"{home}{tab}",
         tab=TABS[tab],
         now=now(),
+        reach=organization_changes.reach_of(head.organization.id, now()),
+        once=new_id("form", now()),
         tabs=[(name, f"{home}{end}", end == tab) for end, name in TABS.items()],
         **values,
     )

@@ -37,7 +37,7 @@ STATES = {
 }
 HEADS = (
     ("Name", "", Sort.NAME),
-    ("Plan", "", None),
+    ("Plan", "minor", None),
     ("Images this month", "right minor", Sort.USAGE),
     ("Storage", "right minor", Sort.STORAGE),
     ("Last seen", "minor", Sort.SEEN),

@@ -45,7 +45,7 @@ class Rotated(BaseModel):
 @blueprint.post(
     "/register",
     summary="Open an account",
-    responses={201: Registered, **errors(400, 409, 413, 415)},
+    responses={201: Registered, **errors(400, 403, 409, 413, 415)},
 )
 @requires(Nothing())
 @opens_accounts

@@ -11,7 +11,7 @@ from app.api.usage import UsageNow
 from app.errors import TooLarge
 from app.services.accounts.principal import Principal
 from app.services.compress import Batch, Failure, Result, SourceFile, compress
-from app.web import form_models
+from app.web import abuse_counts, form_models
 from app.web.answers import Base64File, stream
 from app.web.compress_form import CompressForm
 from app.web.context import container, principal, processing
@@ -100,6 +100,7 @@ def batch() -> Response:
             partial=form.fields.partial,
             reference=g.claim.id if g.claim else None,
         )
+    abuse_counts.count_files(failure.error for failure in done.failures)
     return _answer(done, form.warnings)
 
 

@@ -6,8 +6,9 @@ from werkzeug.wrappers import Response
 
 from app.dashboard.door import wanted_path
 from app.dashboard.frame import account_page
-from app.errors import AppError, BadRequest, RateLimited
+from app.errors import AppError, BadRequest, MailDomainBlocked, RateLimited
 from app.extensions import transaction
+from app.services import blocks
 from app.services.accounts import profile, sign_up
 from app.web import sessions, throttle
 from app.web.context import container, now
@@ -47,8 +48,10 @@ def show_email() -> Response:
 def ask_for_email() -> Response:
     try:
         email = profile.read_email(person(), request.form.get("email", ""))
+        with transaction() as session:
+            blocks.check_email(session, email, now())
         throttle.check_mails()
-    except (BadRequest, RateLimited) as refusal:
+    except (BadRequest, MailDomainBlocked, RateLimited) as refusal:
         return _email_form(refusal)
     if throttle.may_mail(email, about="new address"):
         with transaction() as session:

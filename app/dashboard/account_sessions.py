@@ -1,7 +1,5 @@
 """``/account/sessions``: where a person is signed in."""
 
-import re
-
 from flask import Blueprint, flash, redirect
 from werkzeug.wrappers import Response
 
@@ -11,21 +9,11 @@ from app.extensions import transaction
 from app.services.accounts import sign_ins
 from app.web import sessions
 from app.web.context import now
+from app.web.devices import device_name
 from app.web.requirements import User, requires
 from app.web.sessions import person
 
 blueprint = Blueprint("account_sessions", __name__)
-BROWSERS = {
-    "Edg": "Edge", "OPR": "Opera", "SamsungBrowser": "Samsung Internet", "Firefox": "Firefox",
-    "FxiOS": "Firefox", "CriOS": "Chrome", "Chrome": "Chrome", "HeadlessChrome": "Chrome",
-    "Safari": "Safari", "curl": "curl",
-}  # fmt: skip
-"""What a user agent says → the browser's name. The first that is found counts, because most say
-the names of others too."""
-SYSTEMS = {
-    "Android": "Android", "iPhone": "iPhone", "iPad": "iPad", "Windows": "Windows",
-    "Mac OS X": "macOS", "CrOS": "ChromeOS", "Linux": "Linux",
-}  # fmt: skip
 
 
 @blueprint.get("/account/sessions")
@@ -64,16 +52,3 @@ def end_all() -> Response:
     sessions.end()
     flash("You are signed out everywhere.")
     return redirect("/login", 303)
-
-
-def device_name(user_agent: str) -> str:
-    """``Firefox on Linux``, as far as the browser tells."""
-    browser = _first(BROWSERS, user_agent) or "A browser"
-    system = _first(SYSTEMS, user_agent)
-    return f"{browser} on {system}" if system else browser
-
-
-def _first(names: dict[str, str], user_agent: str) -> str | None:
-    return next(
-        (name for mark, name in names.items() if re.search(rf"\b{mark}\b", user_agent)), None
-    )

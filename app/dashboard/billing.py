@@ -11,6 +11,7 @@ from app.dashboard.frame import page_of
 from app.errors import AppError, BadRequest, Conflict, NotConfigured, Overloaded
 from app.extensions import transaction
 from app.services.accounts.permissions import Action
+from app.services.accounts.plan_limits import limits_of
 from app.services.billing import checkout as provider_pages
 from app.services.billing import offers, standing
 from app.services.billing.checkout import without_calls
@@ -57,7 +58,7 @@ def checkout(slug: str) -> Response:
 
 
 @blueprint.post("/portal")
-@requires(Member(action=Action.MANAGE_BILLING, recent=True))
+@requires(Member(action=Action.MANAGE_BILLING, recent=True, while_suspended=True))
 def portal(slug: str) -> Response:
     """Lead to the provider's page for card, invoices and cancellation."""
 
@@ -83,9 +84,11 @@ def arrive(slug: str) -> Response:
     since = request.args.get("since", moment, type=int)
     state = _arrival(place, plan, interval, moment - since)
     here = partial(url_for, "dashboard.billing.arrive", slug=slug, plan=plan, interval=interval)
+    bought = next((one for one in plans if one.code == plan), None)
     values: dict[str, Any] = {
         "state": state,
-        "plan": next((one for one in plans if one.code == plan), None),
+        "plan": bought,
+        "limits": bought and limits_of(bought, place.organization, now()),
         "pause": 1 if moment - since < QUICK_SECONDS else 3,
         "again": here(since=since),
         "afresh": here(),
@@ -144,11 +147,12 @@ def _page(refusal: AppError | None = None) -> Response:
     yearly = _cache(provider).yearly_prices() if provider and shows_years else {}
     answer = page_of(
         "dashboard/billing/show.html",
-        offers=offers.offers(plans, who.allowance.plan, place, prices, interval, yearly),
+        offers=offers.offers(plans, who.allowance.plan, place, prices, interval, yearly, now()),
         interval=interval,
         by_year=any(prices.lines(plan, offers.YEAR) for plan in prices.plans()),
         place=place,
         paid_price=offers.paid_price(plans, place, yearly),
+        granted=place.organization.granted_at(now()),
         may_change=may_change,
         is_configured=provider is not None,
         contact=container().settings.contact_email,

@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response
 from app.errors import AppError, BadRequest, RateLimited
 from app.extensions import transaction
 from app.services.accounts import credentials
-from app.web import sessions, throttle
+from app.web import abuse_counts, sessions, throttle
 from app.web.links import next_path
 from app.web.page_forms import problems_of, refused
 from app.web.pages import page
@@ -41,6 +41,7 @@ def sign_in() -> Response:
     with transaction() as session:
         proven = credentials.check(session, email, password)
     if proven is None:
+        abuse_counts.count_wrong_password()
         return _sign_in_form(BadRequest(WRONG))
     throttle.succeeded(*tries)
     return enter(proven.user_id, wanted_path(), needs_code=proven.needs_code)

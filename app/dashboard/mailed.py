@@ -8,9 +8,10 @@ from flask import Response as Page
 from werkzeug.wrappers import Response
 
 from app.dashboard.door import enter, wanted_path
-from app.errors import AppError, BadRequest, NotFound, RateLimited
+from app.errors import AppError, BadRequest, MailDomainBlocked, NotFound, RateLimited
 from app.extensions import transaction
 from app.models import LinkPurpose
+from app.services import blocks
 from app.services.accounts import identity, mailed_links, recovery, sign_up
 from app.web import limits, sessions, throttle
 from app.web.context import container, now
@@ -46,7 +47,9 @@ def ask_to_sign_up() -> Response:
     email, password = request.form.get("email", ""), request.form.get("password", "")
     try:
         wanted = sign_up.read(email, password)
-    except BadRequest as refusal:
+        with transaction() as opened:
+            blocks.check_email(opened, wanted.email, now())
+    except (BadRequest, MailDomainBlocked) as refusal:
         return _form("dashboard/door/signup.html", refusal)
     if throttle.may_mail(wanted.email):
         with transaction() as opened:
@@ -99,7 +102,7 @@ def confirm(token: str) -> Response:
         with transaction() as opened:
             password = request.form.get("password", "")
             confirmed = sign_up.confirm(opened, token, password, now())
-    except (BadRequest, RateLimited) as refusal:
+    except (BadRequest, MailDomainBlocked, RateLimited) as refusal:
         return _link_form("confirm", token, LinkPurpose.CONFIRM, refusal)
     if confirmed.has_signed_up:
         next_path = session.get(NEXT, HOME)

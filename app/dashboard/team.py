@@ -7,7 +7,7 @@ from flask import Response as Page
 from werkzeug.wrappers import Response
 
 from app.dashboard.frame import page_of
-from app.errors import BadRequest, Conflict, RateLimited
+from app.errors import BadRequest, Conflict, MailDomainBlocked, RateLimited
 from app.extensions import transaction
 from app.models import Role
 from app.services.accounts import invitations, members, permissions
@@ -43,7 +43,7 @@ def invite(slug: str) -> Response:
         with transaction(principal().org_id) as session:
             invitations.invite(session, principal(), email, role, _site(), now())
             _check_mails(email)
-    except (BadRequest, Conflict, RateLimited) as refusal:
+    except (BadRequest, Conflict, MailDomainBlocked, RateLimited) as refusal:
         form = {"email": email[:EMAIL_LENGTH], "role": role, "problem": refusal.message}
         return refused(_team(form=form), refusal)
     flash(f"Invitation sent to {email}.")

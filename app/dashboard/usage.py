@@ -32,6 +32,7 @@ class Figures(NamedTuple):
     by: str
     chart: Chart
     consumers: list[Consumer]
+    corrected: int
 
 
 class Problem(NamedTuple):
@@ -102,6 +103,7 @@ def _page(problem: Problem | None = None) -> Response:
         by=figures.by,
         chart=figures.chart,
         consumers=figures.consumers,
+        corrected=figures.corrected,
         bars=charts.bars(figures.chart),
         period_items=charts.period_items(figures.days, by=figures.by),
         key_options=[(key.id, key.label) for key in keys],
@@ -122,10 +124,12 @@ def _figures(session: TenantSession) -> Figures:
     days, mode = charts.chosen_days(), principal().mode
     first, today = charts.window(days)
     consumers = usage_days.consumers(session, mode, first, today, MOST_CONSUMERS)
+    corrected = usage_days.corrected(session, mode, first, today)
     if request.args.get("by") == CONSUMER:
         chart = usage_days.by_consumer(session, mode, first, today, consumers)
-        return Figures(days, CONSUMER, chart, consumers)
-    return Figures(days, SURFACE, usage_days.by_surface(session, mode, first, today), consumers)
+        return Figures(days, CONSUMER, chart, consumers, corrected)
+    chart = usage_days.by_surface(session, mode, first, today)
+    return Figures(days, SURFACE, chart, consumers, corrected)
 
 
 def _cap(typed: str) -> int | None:

@@ -12,6 +12,7 @@ from app.models.directory import (
     Plan,
     Role,
     User,
+    domain_of,
     folded,
 )
 from app.models.exports import Export, ExportPreset, ExportStatus, Rendition
@@ -124,6 +125,7 @@ __all__ = [
     "UsageNotice",
     "User",
     "UtcDateTime",
+    "domain_of",
     "folded",
     "moment_of",
     "new_id",

@@ -76,7 +76,10 @@ class AuditEntry(ActedBy, AppendOnly, OrgOwned, Base):
     differ; ``address`` is the IP address of the request that made it, if one did."""
 
     __tablename__ = "audit_entries"
-    __table_args__ = (Index("ix_audit_entries_org_id_id", "org_id", "id"),)
+    __table_args__ = (
+        Index("ix_audit_entries_org_id_id", "org_id", "id"),
+        Index("ix_audit_entries_action_id", "action", "id"),
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     action: Mapped[str] = mapped_column(String(64))

@@ -33,6 +33,11 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFKC", name).casefold().strip()[:FOLDED_CHARACTERS]
 
 
+def domain_of(email: str) -> str:
+    """What stands after the @ of an address."""
+    return email.rpartition("@")[2]
+
+
 class Role(StrEnum):
     """A user's role in an organization, the highest first."""
 
@@ -77,6 +82,11 @@ class Plan(Base):
     tagline: Mapped[str | None] = mapped_column(String(160))
     price_text: Mapped[str | None] = mapped_column(String(80))
 
+    @property
+    def title(self) -> str:
+        """How pages call it."""
+        return self.name or self.code.capitalize()
+
 
 class Organization(Base):
     """The tenant.
@@ -103,6 +113,9 @@ class Organization(Base):
     __table_args__ = (
         Index("ix_organizations_folded_name_id", "folded_name", "id"),
         Index("ix_organizations_last_seen_at_id", "last_seen_at", "id"),
+        Index(
+            "ix_organizations_slug_prefix", "slug", postgresql_ops={"slug": "varchar_pattern_ops"}
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -142,6 +155,11 @@ class Organization(Base):
             else_=cls.plan_code,
         )
 
+    def granted_at(self, moment: datetime) -> str | None:
+        """The plan that is granted at that moment, None if none is."""
+        until = self.granted_until
+        return self.granted_plan_code if until is None or moment < until else None
+
     @validates("name")
     def _fold_name(self, _attribute: str, name: str) -> str:
         self.folded_name = folded(name)
@@ -179,7 +197,7 @@ class User(Base):
     pages the person saw last.
 
     ``mailbox`` is where mail to ``email`` arrives. It is NULL for users who shared a mailbox before
-    the rule of one account per mailbox.
+    the rule of one account per mailbox. ``mail_domain`` is what follows the @ of ``email``.
 
     ``staff_role`` is the role of our own people (``StaffRole``), NULL for everybody else.
     """
@@ -188,11 +206,13 @@ class User(Base):
     __table_args__ = (
         CheckConstraint("staff_role IN ('admin', 'billing', 'support')", name="staff_role"),
         Index("ix_users_email_prefix", "email", postgresql_ops={"email": "varchar_pattern_ops"}),
+        Index("ix_users_mail_domain_id", "mail_domain", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     email: Mapped[str] = mapped_column(String(320), unique=True)
     mailbox: Mapped[str | None] = mapped_column(String(320), index=True, unique=True)
+    mail_domain: Mapped[str | None] = mapped_column(String(320))
     name: Mapped[str | None] = mapped_column(String(120))
     folded_name: Mapped[str | None] = mapped_column(String(FOLDED_CHARACTERS), index=True)
     password_hash: Mapped[str | None] = mapped_column(String(255))
@@ -211,6 +231,15 @@ class User(Base):
     def _fold_name(self, _attribute: str, name: str | None) -> str | None:
         self.folded_name = folded(name) if name else None
         return name
+
+    @validates("email")
+    def _note_domain(self, _attribute: str, email: str) -> str:
+        self.mail_domain = domain_of(email)
+        return email
+
+
+IS_UNCONFIRMED = User.confirmed_at.is_(None)
+Index("ix_users_unconfirmed", User.id, sqlite_where=IS_UNCONFIRMED, postgresql_where=IS_UNCONFIRMED)
 
 
 class Membership(Base):

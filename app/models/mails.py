@@ -17,7 +17,10 @@ class Mail(Base):
     """
 
     __tablename__ = "mails"
-    __table_args__ = (Index("ix_mails_next_attempt_at", "next_attempt_at"),)
+    __table_args__ = (
+        Index("ix_mails_next_attempt_at", "next_attempt_at"),
+        Index("ix_mails_recipient_created_at", "recipient", "created_at"),
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     recipient: Mapped[str] = mapped_column(String(320))

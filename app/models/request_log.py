@@ -49,3 +49,12 @@ for _name, _columns in (
         postgresql_where=HAS_CODE,
     )
 """Find the refused requests among all others: those with any code, or with one."""
+
+HAS_FAILED = RequestEntry.status >= 500
+Index(
+    "ix_request_entries_failures",
+    RequestEntry.created_at,
+    sqlite_where=HAS_FAILED,
+    postgresql_where=HAS_FAILED,
+)
+"""Find what broke on our side."""

@@ -42,6 +42,7 @@ class StaffEntry(AppendOnly, Base):
         Index("ix_staff_entries_org_id_number", "org_id", "number"),
         Index("ix_staff_entries_user_id_number", "user_id", "number"),
         Index("ix_staff_entries_action_number", "action", "number"),
+        Index("ix_staff_entries_subject_number", "subject", "number"),
         Index("ix_staff_entries_created_at", "created_at"),
     )
 

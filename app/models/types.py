@@ -19,10 +19,14 @@ def new_id(prefix: str, now: datetime) -> str:
 
     Ids sort by the time they were made, so they also serve as cursors.
     """
-    milliseconds = (now - EPOCH) // timedelta(milliseconds=1)
     random = secrets.randbelow(36**RANDOM_DIGITS)
-    time = digits_of(milliseconds, ALPHABET, TIME_DIGITS)
-    return f"{prefix}_{time}{digits_of(random, ALPHABET, RANDOM_DIGITS)}"
+    return first_id(prefix, now) + digits_of(random, ALPHABET, RANDOM_DIGITS)
+
+
+def first_id(prefix: str, moment: datetime) -> str:
+    """What all ids that are made from then on follow, and none from before."""
+    milliseconds = (moment - EPOCH) // timedelta(milliseconds=1)
+    return f"{prefix}_{digits_of(milliseconds, ALPHABET, TIME_DIGITS)}"
 
 
 def digits_of(number: int, alphabet: str, length: int) -> str:

@@ -70,7 +70,8 @@ class Counter(OrgOwned, Base):
 
 
 class UsageEntry(LedgerEntry):
-    """Live images."""
+    """Live images. Of the settled entries, those of the kind ``credit`` take images away from the
+    month; all others add them."""
 
     __tablename__ = "usage_entries"
 
@@ -103,9 +104,11 @@ class DailyCounter(Counter):
 
 class UsageDay(ActedBy, OrgOwned, Base):
     """The images that one actor made in a day (UTC) by one kind of work, in one mode. Written where
-    a reservation is settled, so that pages about usage never read the ledger."""
+    a reservation is settled, so that pages about usage never read the ledger. Those of the kind
+    ``credit`` are negative."""
 
     __tablename__ = "usage_days"
+    __table_args__ = (Index("ix_usage_days_day", "day"),)
 
     org_id: Mapped[str] = mapped_column(
         ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True

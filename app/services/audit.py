@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from app.models import Actor, AuditEntry, new_id
+from app.models import Actor, ActorKind, AuditEntry, new_id
 from app.tenancy import TenantSession
 
 
@@ -18,7 +18,7 @@ def record(
     event_id: str | None = None,
 ) -> None:
     """Record the values that differ between two states of the session's organization, if any do.
-    Datetimes are written in ISO 8601."""
+    Datetimes are written in ISO 8601. Where our own people sit is for the staff's log only."""
     old, new = changes(before, after)
     if not new:
         return
@@ -30,7 +30,7 @@ def record(
             before=old,
             after=new,
             event_id=event_id,
-            address=actor.address,
+            address=None if actor.kind is ActorKind.STAFF else actor.address,
             created_at=now,
         )
     )

@@ -97,7 +97,7 @@ def compress(
         results = [outcome for outcome in outcomes if isinstance(outcome, Result)]
         failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
         if failures and not (partial and results):
-            raise _refusal(failures)
+            raise _refusal(failures) from ExceptionGroup("files", [one.error for one in failures])
         with transaction(principal.org_id) as session:
             reservations.settle(session, reservation, len(results))
             summary = limits.summarise(session, principal, context.clock())

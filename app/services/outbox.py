@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Update, delete, exists, select, update
 
 from app.adapters.mail import Mailer, MailNotSent, MailRefused, OutgoingMail
 from app.adapters.queue import enqueue_mails
+from app.errors import Conflict, NotFound
 from app.extensions import transaction
 from app.models import Mail
 from app.tenancy import TenantSession
@@ -59,6 +60,23 @@ def work(mailer: Mailer, clock: Callable[[], datetime]) -> None:
 def recent(session: TenantSession, most: int) -> Sequence[Mail]:
     """The mails that were written last, the newest first."""
     return session.scalars(select(Mail).order_by(Mail.id.desc()).limit(most)).all()
+
+
+def try_now(session: TenantSession, mail_id: str, recipient: str, now: datetime) -> Mail:
+    """Try a mail that waits for its next attempt without waiting. One that is tried within
+    ``LEASE`` anyway, as one that is being sent, is left. Raises NotFound, Conflict."""
+    found = select(Mail).where(Mail.id == mail_id, Mail.recipient == recipient)
+    if (mail := session.scalar(found)) is None:
+        raise NotFound("There is no such mail.")
+    if mail.next_attempt_at is None:
+        raise Conflict(
+            "This mail was sent." if mail.sent_at else
+            "This mail was given up, and its text erased. Send a new one."
+        )  # fmt: skip
+    waiting = update(Mail).where(Mail.id == mail.id, Mail.next_attempt_at > now + LEASE)
+    if not session.change(waiting.values(next_attempt_at=now)):
+        raise Conflict("This mail is being sent, or will be within minutes.")
+    return mail
 
 
 def release_expired(session: TenantSession, now: datetime) -> int:

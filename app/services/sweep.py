@@ -14,7 +14,7 @@ from sqlalchemy import delete, select
 from app.adapters.storage.interface import Storage
 from app.extensions import transaction
 from app.models import DiscardedObject
-from app.services import idempotency, outbox, request_log
+from app.services import blocks, idempotency, outbox, request_log, staff_log
 from app.services.accounts import invitations, mailed_links, sign_ins
 from app.services.billing import inbox
 from app.services.exports import data_exports, export_jobs
@@ -45,6 +45,8 @@ SWEEPERS = (
     Sweeper("events", lambda _session, _now: [()], inbox.release_expired),
     Sweeper("links", lambda _session, _now: [()], mailed_links.release_expired),
     Sweeper("sessions", lambda _session, _now: [()], sign_ins.release_expired),
+    Sweeper("blocks", lambda _session, _now: [()], blocks.release_expired),
+    Sweeper("staff log", lambda _session, _now: [()], staff_log.release_expired),
     Sweeper("mails", lambda _session, _now: [()], outbox.release_expired),
     Sweeper("requests", lambda _session, _now: [()], request_log.release_expired),
     Sweeper("reservations", reservations.organizations_with_expired, reservations.release_expired),

@@ -1,5 +1,6 @@
 """What an entry of a log says that changed, in words."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -26,6 +27,10 @@ def changes_of(entry: Changed, zone: str) -> Iterator[tuple[str, str, str]]:
     for name, after in entry.after.items():
         words = CAPITAL.sub(lambda found: f" {found[0].lower()}", name).capitalize()
         yield words, _shown(entry.before.get(name), zone), _shown(after, zone) or "none"
+
+
+def as_text(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, ensure_ascii=False)
 
 
 def _shown(value: Any, zone: str) -> str:

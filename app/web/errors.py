@@ -25,7 +25,7 @@ from app.errors import (
     TooLarge,
     UnsupportedMediaType,
 )
-from app.web import error_counts, sessions
+from app.web import abuse_counts, error_counts, sessions
 from app.web.described import Described
 from app.web.pages import page
 from app.web.request import api_request, wants_json
@@ -88,6 +88,7 @@ def init_app(app: Flask) -> None:
 
 def render(error: AppError) -> Response:
     error_counts.count(error)
+    abuse_counts.count_refusal(error)
     g.error_code = error.code
     response = as_page(error) if _wants_page() else as_json(error)
     response.status_code = error.status

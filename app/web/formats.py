@@ -19,6 +19,7 @@ def init_app(app: Flask) -> None:
         "money": money,
         "percent": percent,
         "day": day,
+        "last_day": last_day,
         "exact": exact,
         "iso": iso,
         "local": local,
@@ -62,6 +63,12 @@ def day(moment: date) -> str:
     if isinstance(moment, datetime):
         moment = moment.astimezone(UTC)
     return f"{moment.day} {moment:%b %Y}"
+
+
+def last_day(end: datetime) -> str:
+    """The last day in UTC that something which ends at this moment holds, for a field of a form:
+    ``2026-11-24``."""
+    return (end - timedelta(microseconds=1)).astimezone(UTC).date().isoformat()
 
 
 def exact(moment: datetime) -> str:

@@ -42,6 +42,9 @@ BURST_SECONDS = 10
 ROTATIONS = "5/minute"
 PEOPLE = "600/minute"
 """Requests of one signed-in person, whose pages fetch parts of themselves."""
+KEY_PREFIX = "lightwell"
+WINDOWS_NAME = "lightwell.windows"
+REGISTRATIONS, SERVER = "registrations", "server"
 SECONDS_COUNT = "/api/v1/"
 """Below this path the plan's rate also holds for each second, as its clients were promised."""
 
@@ -64,6 +67,11 @@ def _is(kind: str) -> bool:
 
 
 # ── what is counted ───────────────────────────────────────────────────────────────────────────────
+
+
+def is_registration() -> bool:
+    """Whether the request asks for a view that opens accounts."""
+    return request.endpoint is not None and _is("registration")
 
 
 def key() -> str:
@@ -189,11 +197,11 @@ WINDOWS = (
     Rule("key", "one key", key, partial(in_a_window, 1)),
     Rule("organization", ALL_KEYS, organization, partial(in_a_window, KEYS_OF_AN_ORGANIZATION)),
     Rule("rotations", "rotating the keys of an organization", owner, rotations),
-    Rule("registrations", "opening accounts from one network", partial(network, 24), registrations),
+    Rule(REGISTRATIONS, "opening accounts from one network", partial(network, 24), registrations),
     Rule(
-        "server",
+        SERVER,
         "opening accounts on this server",
-        lambda: "server",
+        lambda: SERVER,
         server_registrations,
         _tell_operators,
     ),
@@ -202,6 +210,38 @@ BUCKETS = (
     Rule("key", "one key", key, partial(in_a_bucket, 1)),
     Rule("organization", ALL_KEYS, organization, partial(in_a_bucket, KEYS_OF_AN_ORGANIZATION)),
 )
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much of a limit is used: ``used`` of ``most`` in the ``seconds`` before now."""
+
+    used: int
+    most: int
+    seconds: int
+
+    @property
+    def is_full(self) -> bool:
+        return self.used >= self.most
+
+
+def registrations_of(networks: Sequence[str]) -> dict[str, list[Room]]:
+    """How much is used of the limits of opening accounts by each network, such as
+    ``203.0.113.0/24``, and under ``SERVER`` by all together. Raises RedisError."""
+    settings = container().settings
+    asked = [
+        *((name, REGISTRATIONS, settings.ratelimit_registrations) for name in networks),
+        (SERVER, SERVER, settings.ratelimit_server_registrations),
+    ]
+    limiter = current_app.extensions[WINDOWS_NAME]
+    rooms: dict[str, list[Room]] = {}
+    for name, rule, rate in asked:
+        whom = name if name == SERVER else f"address:{name}"
+        for limit in parse_many(rate):
+            left = limiter.limiter.get_window_stats(limit, KEY_PREFIX, whom, rule).remaining
+            room = Room(limit.amount - left, limit.amount, limit.get_expiry())
+            rooms.setdefault(name, []).append(room)
+    return rooms
 
 
 class PlanLimiter(Limiter):
@@ -240,7 +280,7 @@ def init_app(app: Flask) -> None:
             get_remote_address,
             application_limits=[rule.limit() for rule in rules],
             strategy=strategy,
-            key_prefix="lightwell",
+            key_prefix=KEY_PREFIX,
             storage_uri=settings.redis_url,
             storage_options=connection_options(settings),
         )
@@ -249,6 +289,7 @@ def init_app(app: Flask) -> None:
     for limiter in limiters:
         limiter.request_filter(_is_unlimited)
         limiter.init_app(app)
+    app.extensions[WINDOWS_NAME] = limiters[0]
     app.after_request(partial(add_headers, limiters))
 
 

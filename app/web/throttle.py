@@ -8,6 +8,7 @@ refused with 503 (docs/decisions/003).
 import hashlib
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from app.errors import BadRequest, RateLimited
 from app.services.accounts import identity
@@ -21,6 +22,8 @@ LONGEST_WAIT = 15 * 60
 HOUR, DAY = 60 * 60, 24 * 60 * 60
 KNOWN_FOR = 90 * DAY
 """Seconds for which a network counts as one of a person's own after they have signed in there."""
+MOST_NETWORKS = 100
+"""A person's own networks that ``state`` looks at, those of their last sign-ins."""
 MAILS_AN_HOUR = 5
 MAILS_OF_A_NETWORK = 50
 PREFIX = "lightwell:throttle"
@@ -46,6 +49,16 @@ return 0
 """
 """Count an attempt at each key as a failure, unless one of them has to wait: returns for how many
 milliseconds. It counts before the password is compared, so that parallel guesses don't pass."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Failures of one kind: where they were made, how many, and for how many seconds the next
+    attempt still waits."""
+
+    where: str
+    failures: int
+    wait: int
 
 
 @dataclass(frozen=True)
@@ -114,13 +127,42 @@ def succeeded(*subjects: Subject) -> None:
 
 def remember_network(email: str) -> None:
     """Count the network of the request as one of the account's own from now on."""
-    container().redis.set(_known(email), 1, ex=KNOWN_FOR)
+    networks = _networks(email)
+    with container().redis.pipeline() as pipeline:
+        pipeline.set(_known(email), 1, ex=KNOWN_FOR)
+        pipeline.zadd(networks, {_network(): _milliseconds()})
+        pipeline.zremrangebyrank(networks, 0, -1 - MOST_NETWORKS)
+        pipeline.expire(networks, KNOWN_FOR)
+        pipeline.execute()
+
+
+def state(email: str, user_id: str) -> list[Counted]:
+    """What holds a person up: failures with their address from elsewhere and from each network of
+    their own, failures with codes, and mails in this hour."""
+    redis, kept = container().redis, _subjects(email, user_id)
+    with redis.pipeline() as pipeline:
+        for _, key in kept:
+            pipeline.hmget(key, "failures", "allowed")
+        pipeline.get(_mails(email))
+        *counts, mails = pipeline.execute()
+    found = [
+        Counted(where, int(failures or 0), _seconds_until(int(float(allowed or 0))))
+        for (where, _), (failures, allowed) in zip(kept, counts, strict=True)
+    ]
+    found.append(Counted("mails asked for in this hour", int(mails or 0), 0))
+    return [one for one in found if one.failures > 0]
+
+
+def release(email: str, user_id: str) -> None:
+    """Forget all of ``state``. What whole networks have used up stays."""
+    keys = [key for _, key in _subjects(email, user_id)]
+    container().redis.delete(*keys, _mails(email))
 
 
 def check_mails() -> None:
     """Count a mail that somebody causes to whatever address: 50 an hour from one network. Raises
     RateLimited."""
-    if _count(f"mails-from:{_network()}") > MAILS_OF_A_NETWORK:
+    if _count(f"{PREFIX}:mails-from:{_network()}") > MAILS_OF_A_NETWORK:
         raise RateLimited(
             "Too many mails were asked for from your network. Try again in an hour.",
             headers={"Retry-After": str(HOUR)},
@@ -130,12 +172,11 @@ def check_mails() -> None:
 def may_mail(email: str, about: str = "account") -> bool:
     """Whether a stranger may cause one more mail to the mailbox of this address: five an hour. What
     it is ``about`` counts on its own, so that no other mails use up those to a forgetful owner."""
-    return _count(f"mails:{about}:{_digest(_mailbox(email))}") <= MAILS_AN_HOUR
+    return _count(_mails(email, about)) <= MAILS_AN_HOUR
 
 
-def _count(name: str) -> int:
+def _count(key: str) -> int:
     """Count one more in this hour, and return how many there are."""
-    key = f"{PREFIX}:{name}"
     with container().redis.pipeline() as pipeline:
         pipeline.set(key, 0, nx=True, ex=HOUR)
         pipeline.incr(key)
@@ -145,6 +186,34 @@ def _count(name: str) -> int:
 
 def _known(email: str) -> str:
     return f"{PREFIX}:known:{_digest(_mailbox(email))}:{_network()}"
+
+
+def _networks(email: str) -> str:
+    return f"{PREFIX}:networks:{_digest(_mailbox(email))}"
+
+
+def _mails(email: str, about: str = "account") -> str:
+    return f"{PREFIX}:mails:{about}:{_digest(_mailbox(email))}"
+
+
+def _subjects(email: str, user_id: str) -> list[tuple[str, str]]:
+    """Where failures of a person are counted, in words, and by which key."""
+    digest = _digest(_mailbox(email))
+    known = [_text(one) for one in container().redis.zrange(_networks(email), 0, -1)]
+    places = [("passwords from elsewhere", "strangers")]
+    places += [(f"passwords from {one.removeprefix('address:')}", one) for one in known]
+    kept = [(where, f"{PREFIX}:account:{digest}:{place}") for where, place in places]
+    return [*kept, ("codes", f"{PREFIX}:{code(user_id).key}")]
+
+
+def _text(member: Any) -> str:
+    """A member of a set, as the client gives it."""
+    return str(member, "ascii")
+
+
+def _seconds_until(moment: int) -> int:
+    """From now to a moment in milliseconds since 1970."""
+    return max(0, math.ceil((moment - _milliseconds()) / 1000))
 
 
 def _mailbox(email: str) -> str:

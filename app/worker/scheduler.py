@@ -14,10 +14,17 @@ from redis.exceptions import RedisError
 from rq.cron import CronScheduler
 from rq.scheduler import RQScheduler
 
-from app.adapters.queue import DEFAULT, EXPORTS, LONGEST_SECONDS, QUEUES
+from app.adapters.queue import (
+    COMPARED_DAILY,
+    DEFAULT,
+    EXPORTS,
+    FAILURE_KEPT_SECONDS,
+    LONGEST_SECONDS,
+    QUEUES,
+)
 from app.adapters.redis import connect
 from app.config import Settings
-from app.jobs import COMPARED_DAILY, PERIODIC, SWEEP_SECONDS, compare_storage, sweep
+from app.jobs import PERIODIC, SWEEP_SECONDS, compare_storage, sweep
 from app.services import job_runs
 
 log = structlog.get_logger()
@@ -57,13 +64,20 @@ class Schedule:
 
     def __init__(self, connection: Redis) -> None:
         self._cron = CronScheduler(connection=connection, logging_level="WARNING")
-        self._cron.register(sweep, queue_name=DEFAULT, interval=SWEEP_SECONDS, result_ttl=0)
+        self._cron.register(
+            sweep,
+            queue_name=DEFAULT,
+            interval=SWEEP_SECONDS,
+            result_ttl=0,
+            failure_ttl=FAILURE_KEPT_SECONDS,
+        )
         self._cron.register(
             compare_storage,
             queue_name=EXPORTS,
             cron=COMPARED_DAILY,
             job_timeout=LONGEST_SECONDS,
             result_ttl=0,
+            failure_ttl=FAILURE_KEPT_SECONDS,
         )
         # Named after the machine, so that the successor of a killed scheduler need not wait for its
         # lock.

@@ -29,6 +29,7 @@ COLUMNS = {
         "staff_role VARCHAR(16) CONSTRAINT ck_users_staff_role "
         "CHECK (staff_role IN ('admin', 'billing', 'support'))",
         "folded_name VARCHAR(120) {bytes}",
+        "mail_domain VARCHAR(320)",
     ),
     "sign_ins": ("viewing_org_id VARCHAR(32)", "viewing_until {moment}"),
     "plans": ("name VARCHAR(64)", "tagline VARCHAR(160)", "price_text VARCHAR(80)"),
@@ -40,13 +41,22 @@ INDEXES = (
     ("ix_organizations_granted_until", "organizations", ["granted_until"]),
     ("ix_users_folded_name", "users", ["folded_name"]),
     ("ix_users_staff_role", "users", ["staff_role"]),
+    ("ix_users_mail_domain_id", "users", ["mail_domain", "id"]),
     ("ix_api_keys_last4", "api_keys", ["last4"]),
     ("ix_billing_accounts_subscription_id", "billing_accounts", ["subscription_id"]),
+    ("ix_mails_recipient_created_at", "mails", ["recipient", "created_at"]),
     ("ix_stripe_events_received_at", "stripe_events", ["received_at", "id"]),
     ("ix_usage_counters_period_used", "usage_counters", ["period", "used", "org_id"]),
+    ("ix_audit_entries_action_id", "audit_entries", ["action", "id"]),
+    ("ix_usage_days_day", "usage_days", ["day"]),
     ("ix_storage_counters_bytes_org_id", "storage_counters", ["bytes", "org_id"]),
     ("ix_usage_entries_org_id_id", "usage_entries", ["org_id", "id"]),
 )
+PREFIXES = (
+    ("ix_users_email_prefix", "users", "email"),
+    ("ix_organizations_slug_prefix", "organizations", "slug"),
+)
+"""Indexes that find by the beginning of a text, whatever the database sorts by."""
 SIGNS = ("flag", "suspended_at", "confirm_by", "deleted_at")
 """Columns that are set on few organizations, which an index finds."""
 KEPT = "400 days"
@@ -70,14 +80,21 @@ def upgrade() -> None:
     )
     _fold_names("organizations")
     _fold_names("users")
+    at = "instr(email, '@')" if is_sqlite else "strpos(email, '@')"
+    op.execute(f"UPDATE users SET mail_domain = substr(email, {at} + 1)")
     op.drop_index("ix_usage_counters_period", "usage_counters")
     for name, table, of in INDEXES:
         op.create_index(name, table, of)
+    for name, table, of in PREFIXES:
+        op.create_index(name, table, [of], postgresql_ops={of: "varchar_pattern_ops"})
     for sign in SIGNS:
         _partial_index(f"ix_organizations_{sign}", "organizations", ["id"], sign)
+    op.create_index("ix_invitations_email", "invitations", ["email"])
+    is_unconfirmed = sa.text("confirmed_at IS NULL")
     op.create_index(
-        "ix_users_email_prefix", "users", ["email"], postgresql_ops={"email": "varchar_pattern_ops"}
-    )
+        "ix_users_unconfirmed", "users", ["id"],
+        sqlite_where=is_unconfirmed, postgresql_where=is_unconfirmed,
+    )  # fmt: skip
     _staff_log()
     _decisions()
     _request_log()
@@ -119,7 +136,7 @@ def _staff_log() -> None:
         sa.Column("hash", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_staff_entries")),
     )
-    for name in ("org_id", "user_id", "action"):
+    for name in ("org_id", "user_id", "action", "subject"):
         op.create_index(f"ix_staff_entries_{name}_number", "staff_entries", [name, "number"])
     op.create_index("ix_staff_entries_created_at", "staff_entries", ["created_at"])
     head = op.create_table(
@@ -214,6 +231,14 @@ def _request_log() -> None:
     op.create_index("ix_request_entries_created_at", "request_entries", ["created_at"])
     for name, columns in (("errors", ["org_id", "id"]), ("codes", ["org_id", "code", "id"])):
         _partial_index(f"ix_request_entries_{name}", "request_entries", columns, "code")
+    failed = sa.text("status >= 500")
+    op.create_index(
+        "ix_request_entries_failures",
+        "request_entries",
+        ["created_at"],
+        sqlite_where=failed,
+        postgresql_where=failed,
+    )
 
 
 def _partial_index(name: str, table: str, columns: list[str], of: str) -> None:
@@ -230,7 +255,16 @@ def _guard(is_sqlite: bool) -> None:
             "datetime(OLD.created_at) >= datetime((SELECT max(created_at) FROM staff_entries), "
             f"'-{KEPT}')"
         )
-        for table, condition in (("staff_entries", f"WHEN {old}"), ("plan_versions", "")):
+        for table, key, condition in (
+            ("staff_entries", "number", f"WHEN {old}"),
+            ("plan_versions", "id", ""),
+        ):
+            # INSERT OR REPLACE deletes without asking the other triggers.
+            op.execute(
+                f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} "
+                f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {key} = NEW.{key}) "
+                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+            )
             for event, when in (("UPDATE", ""), ("DELETE", condition)):
                 op.execute(
                     f"CREATE TRIGGER {table}_no_{event.lower()} BEFORE {event} ON {table} {when} "

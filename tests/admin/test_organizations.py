@@ -32,7 +32,9 @@ from app.models import (
     new_id,
 )
 from app.services import audit, staff_log
-from app.services.staff import organizations
+from app.services.library import assets
+from app.services.library.assets import Label
+from app.services.staff import organization_query, organizations
 from app.services.staff_log import Acting
 from app.services.usage import days
 from tests.client import ApiClient
@@ -84,7 +86,7 @@ def test_the_list_shows_what_is_known_of_each(
     for text in (name, "Free", "4,321", "0 bytes", "Suspended", "Payment overdue", "Flagged"):
         assert text in page
     change(acme, plan_lapses_at=None)
-    assert "<td>Business</td>" in staff.get(f"{LIST}?q={name}").text
+    assert '<td class="minor">Business</td>' in staff.get(f"{LIST}?q={name}").text
 
 
 def test_the_newest_come_first_and_pages_follow_each_other(
@@ -180,8 +182,9 @@ def test_odd_queries_are_answered(staff: ApiClient, acme: Account) -> None:
     assert staff.get(f"{LIST}.csv?q=%00&state=x").status_code == 200
     for tab in TABS:
         for query in (
-            "q=%00", "page=0", "page=99999", "page=²", "before=%00", "before=W10", "mode=x",
-            "days=x", "code=%00", "staff=%00", "staff=99999999999", "staff=²", "errors=x",
+            "q=%00&before=%00&code=%00&staff=%00&page=0&mode=x&days=x&errors=x",
+            "page=²&before=W10&staff=²&q=%ED%A0%80",
+            "page=99999&staff=99999999999&before=" + "x" * 5000,
         ):  # fmt: skip
             assert staff.get(f"{home_of(acme)}{tab}?{query}").status_code == 200, (tab, query)
 
@@ -202,7 +205,7 @@ def fill(app: Flask, account: Account, text: str) -> None:
     for mode in Mode:
         image = make_asset(new_id("image", now), name=text, kind="png", size=2048)
         with app.app_context(), transaction(account.org_id, mode) as session:
-            session.add(image)
+            assets.add(session, image, Label(image.name))
         add_export(app, account, mode, status="failed", error=text, total=7)
     with app.app_context(), transaction(account.org_id) as session:
         session.change(update(ApiKey).where(ApiKey.org_id == account.org_id).values(name=text))
@@ -304,7 +307,7 @@ def test_both_modes_have_their_images_and_exports(
 ) -> None:
     image = make_asset(new_id("image", NOON), name="only-in-test")
     with app.app_context(), transaction(acme.org_id, Mode.TEST) as session:
-        session.add(image)
+        assets.add(session, image, Label(image.name))
     export_id = add_export(app, acme, Mode.TEST)
     for tab, text in (("/images", "only-in-test"), ("/exports", export_id)):
         assert text not in staff.get(home_of(acme) + tab).text
@@ -371,7 +374,7 @@ def test_pages_of_images_and_exports_follow_each_other(
         image = make_asset(f"image_{number:024}", uploaded_at=moment)
         ids.append(image.id)
         with app.app_context(), transaction(acme.org_id, Mode.TEST) as session:
-            session.add(image)
+            assets.add(session, image, Label(image.name))
     found = walked(staff, home_of(acme) + "/images?mode=test", re.compile(r">(image_\w+)</code>"))
     assert found == ids[::-1]
     with app.app_context(), transaction(acme.org_id, Mode.TEST) as session:
@@ -459,3 +462,51 @@ def test_lists_are_read_through_their_indexes(
         assert not re.search(rf"(SCAN|Seq Scan on) ({growing})", plan), plan
         if re.search(growing, plan):
             assert not re.search("TEMP B-TREE|Sort", plan), plan
+
+
+ORDERS = {
+    "newest": "organizations_1",  # the primary key
+    "name": "ix_organizations_folded_name_id",
+    "usage": "ix_usage_counters_period_used",
+    "storage": "ix_storage_counters_bytes_org_id",
+    "seen": "ix_organizations_last_seen_at_id",
+}
+
+
+@pytest.mark.parametrize("sort", ORDERS)
+@pytest.mark.parametrize("narrowed", ["", "&state=active&plan=FREE&q=a"])
+def test_orders_are_read_through_their_indexes(
+    app: Flask, staff: ApiClient, monkeypatch: pytest.MonkeyPatch, sort: str, narrowed: str
+) -> None:
+    monkeypatch.setattr(organization_query, "FEW", -1)
+    with statements(app) as sent:
+        staff.get(f"{LIST}?sort={sort}{narrowed}")
+    walks = [one for one in sent if "ORDER BY" in one.text and " plans" not in one.text]
+    plans = [plan_of(app, one) for one in walks]
+    assert ORDERS[sort] in plans[0], plans[0]
+    for plan in plans:
+        assert "TEMP B-TREE" not in plan, plan
+
+
+SIGNS = {
+    "flagged=1": "ix_organizations_flag",
+    "state=suspended": "ix_organizations_suspended_at",
+    "state=unconfirmed": "ix_organizations_confirm_by",
+    "state=deleted": "ix_organizations_deleted_at",
+    "state=deleting": "ix_organizations_delete_at",
+    "state=overdue": "ix_organizations_plan_lapses_at",
+    "q=studio": "ix_organizations_folded_name_id",
+    "plan=TEAM": "ix_organizations_plan_code",
+}
+
+
+@on_both_databases
+@pytest.mark.parametrize("query", SIGNS)
+def test_few_organizations_are_found_by_an_index(app: Flask, staff: ApiClient, query: str) -> None:
+    with statements(app) as sent:
+        staff.get(f"{LIST}?{query}")
+    counting = [one for one in sent if "count(*)" in one.text]
+    assert len(counting) == 1
+    plan = plan_of(app, counting[0])
+    assert SIGNS[query] in plan
+    assert not re.search("(SCAN|Seq Scan on) organizations($|\n| )(?!USING)", plan), plan

@@ -5,8 +5,8 @@ import re
 import pytest
 from flask import Flask
 
-from app.dashboard.account_sessions import device_name
 from app.services.accounts import sign_ins
+from app.web.devices import device_name
 from tests.client import ApiClient
 from tests.clock import Clock
 from tests.databases import on_both_databases

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from app.extensions import transaction
-from app.models import Actor, ActorKind, ApiKey, Organization, Role, User
+from app.models import Actor, ActorKind, ApiKey, Organization, Role, StaffRole, User
 from app.services import audit
 from app.services.accounts import activity
 from tests.client import ApiClient
@@ -155,3 +155,24 @@ def test_the_log_of_another_organization_is_not_shown(
     record(app, globex, somebody("user_a"), "thing.made", "theirs", clock)
     assert "theirs" not in admin.get(f"{acme.home}/activity").text
     assert "theirs" not in admin.get(f"{acme.home}/activity.csv").text
+
+
+@on_both_databases
+def test_staff_are_named_as_such_and_are_one(
+    app: Flask, acme: Account, admin: ApiClient, sign_in: SignIn, clock: Clock
+) -> None:
+    """Customers see neither which person of ours it was, nor where they sat."""
+    people = [sign_in(acme, staff_role=StaffRole.ADMIN) for _ in range(2)]
+    for person in people:
+        actor = Actor(ActorKind.STAFF, person.user_id, "198.51.100.77")
+        record(app, acme, actor, "limit.raised", person.user_id[-3:], clock)
+    record(app, acme, somebody("user_gone"), "key.rotated", "a", clock)
+    page = text_of(admin.get(f"{acme.home}/activity?actor=staff"))
+    assert rows(page) == 2
+    assert page.count('<option value="staff" selected>Lightwell staff</option>') == 1
+    for shown in (page, admin.get(f"{acme.home}/activity.csv").text):
+        assert "Lightwell staff" in shown
+        assert "198.51.100.77" not in shown
+        for person in people:
+            assert person.user_id not in shown
+            assert "member-" not in shown  # as their addresses begin

@@ -15,7 +15,7 @@ from app.adapters.storage.interface import Storage
 from app.adapters.storage.local import LocalStorage
 from app.adapters.storage.s3 import S3Storage
 from app.extensions import transaction
-from app.models import Asset, new_id
+from app.models import Asset, Organization, new_id
 from app.services.library import assets, publishing, trash
 from app.services.library.assets import Label
 from app.web.files import CHUNK_BYTES
@@ -313,3 +313,18 @@ class TestConditionsAndRanges:
         url = publish(make_image(b""))
         assert client.get(url).data == b""
         assert client.get(url, headers={"Range": "bytes=0-"}).status_code == 416
+
+
+def test_images_of_a_suspended_organization_are_not_shown(
+    app: Flask,
+    client: ApiClient,
+    acme: Account,
+    make_image: Callable[..., str],
+    publish: Callable[..., str],
+    clock: Clock,
+) -> None:
+    url = publish(make_image())
+    for suspended_at, status in ((clock(), 404), (None, 200)):
+        with app.app_context(), transaction() as session:
+            session.get_one(Organization, acme.org_id).suspended_at = suspended_at
+        assert client.get(url).status_code == status

@@ -94,7 +94,7 @@ class Tenant:
             packing._finish()
         except export_zips.ZipTooLarge:
             assert size > 500
-            packing._fail()
+            packing.fail("It is too large.")
 
     def expire(self, hours: int) -> None:
         self.clock.advance(hours=hours)

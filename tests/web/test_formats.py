@@ -1,9 +1,11 @@
 """How pages write numbers, moments and names."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 
 import pytest
 from flask import Flask
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.web import formats
 from tests.clock import Clock
@@ -97,6 +99,12 @@ def test_moments_farther_away_are_days(app: Flask, clock: Clock) -> None:
 )
 def test_initials(name: str, letters: str) -> None:
     assert formats.initials(name) == letters
+
+
+@given(st.dates(date(2000, 1, 1), date(2100, 1, 1)))
+def test_what_ends_at_midnight_holds_until_the_day_before(day: date) -> None:
+    end = datetime.combine(day + timedelta(days=1), time(), UTC)
+    assert formats.last_day(end) == day.isoformat()
 
 
 def test_a_name_has_one_colour() -> None:

@@ -17,6 +17,7 @@ from app.tenancy import TenantSession
 PAGE_SIZE = 50
 CSV_BATCH_SIZE = 500
 RECENT = 5000
+STAFF = "Lightwell staff"
 LAST_YEAR = 5000
 """Ids hold times until then."""
 MAX_TEXT = 64
@@ -39,8 +40,8 @@ class Filter:
         return cls(
             actor_id=values.get("actor", "")[:MAX_TEXT].replace("\0", ""),
             action=values.get("action", "")[:MAX_TEXT].replace("\0", ""),
-            since=_day(values.get("since", "")),
-            until=_day(values.get("until", "")),
+            since=read_day(values.get("since", "")),
+            until=read_day(values.get("until", "")),
         )
 
     @property
@@ -53,7 +54,9 @@ class Filter:
 
     def applied(self, entries: Select[AuditEntry], zone: ZoneInfo) -> Select[AuditEntry]:
         """Days become ids, because ids begin with the time and have an index."""
-        if self.actor_id:
+        if self.actor_id == ActorKind.STAFF:
+            entries = entries.where(AuditEntry.actor_kind == ActorKind.STAFF)
+        elif self.actor_id:
             entries = entries.where(AuditEntry.actor_id == self.actor_id)
         if self.action:
             entries = entries.where(AuditEntry.action == self.action)
@@ -116,18 +119,23 @@ def all_pages(org_id: str, wanted: Filter, zone: ZoneInfo) -> Iterator[Activity]
 
 
 def actors(session: TenantSession) -> list[tuple[str, str]]:
-    """Who is in the log lately, as (id, name), by name."""
+    """Who is in the log lately, as (id, name), by name. Staff are one, whose id is "staff"."""
     recent = _recent(AuditEntry.actor_kind, AuditEntry.actor_id)
     rows = session.execute(select(recent.c.actor_kind, recent.c.actor_id).distinct())
     found = [Actor(ActorKind(row.actor_kind), row.actor_id) for row in rows]
     names = names_of(session, found)
-    return sorted(((one.id, names[one]) for one in found), key=lambda pair: pair[1].casefold())
+    who = {_filter_id(one): names[one] for one in found}
+    return sorted(who.items(), key=lambda pair: pair[1].casefold())
 
 
 def actions(session: TenantSession) -> list[tuple[str, str]]:
     """What is in the log lately, as (action, words), by words."""
     found = session.scalars(select(_recent(AuditEntry.action).c.action).distinct())
     return sorted(((action, words_of(action)) for action in found), key=lambda pair: pair[1])
+
+
+def _filter_id(actor: Actor) -> str:
+    return actor.kind.value if actor.kind is ActorKind.STAFF else actor.id
 
 
 def _recent(*columns: InstrumentedAttribute[Any]) -> Subquery:
@@ -149,11 +157,16 @@ def names_of(session: TenantSession, found: Iterable[Actor]) -> dict[Actor, str]
     names = {row.id: row.name or row.email for row in users}
     own = select(ApiKey.id, ApiKey.name).where(ApiKey.org_id == session.org_id, ApiKey.id.in_(keys))
     names |= {row.id: row.name for row in session.execute(own)}
-    said = {ActorKind.STAFF: "Lightwell staff", ActorKind.SYSTEM: "Lightwell"}
-    return {
-        one: f"{said[one.kind]} ({one.id})" if one.kind in said else names.get(one.id, one.id)
-        for one in wanted
-    }
+    return {one: _name(one, names) for one in wanted}
+
+
+def _name(actor: Actor, names: Mapping[str, str]) -> str:
+    """Customers see that staff acted, never which person."""
+    if actor.kind is ActorKind.STAFF:
+        return STAFF
+    if actor.kind is ActorKind.SYSTEM:
+        return f"Lightwell ({actor.id})"
+    return names.get(actor.id, actor.id)
 
 
 def _activity(entry: AuditEntry, names: Mapping[Actor, str]) -> Activity:
@@ -169,7 +182,8 @@ def _activity(entry: AuditEntry, names: Mapping[Actor, str]) -> Activity:
     )
 
 
-def _day(text: str) -> date | None:
+def read_day(text: str) -> date | None:
+    """A day in ISO 8601, None for any other text and for days that no entry is from."""
     try:
         day = date.fromisoformat(text)
     except ValueError:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, or_, select, update
 
 from app.errors import BadRequest, Conflict, NotFound
 from app.extensions import transaction
@@ -20,8 +20,10 @@ from app.models import (
     Role,
     StaffRole,
     User,
+    domain_of,
     new_id,
 )
+from app.services import blocks
 from app.services.accounts import keys, last_seen, passwords, slugs
 from app.services.accounts.confirmation import send_confirmation
 from app.services.accounts.mailed_links import CONFIRM_WITHIN
@@ -79,7 +81,7 @@ def create_account(
     is_confirmed: bool = False,
 ) -> Organization:
     """Create a user with an organization on the FREE plan. ``is_confirmed`` is whether the address
-    is known to be theirs. Raises BadRequest, Conflict for a known mailbox."""
+    is known to be theirs. Raises BadRequest, MailDomainBlocked, Conflict for a known mailbox."""
     email = normalise_email(email)
     user_id = create_user(
         session,
@@ -99,12 +101,11 @@ def create_account(
 
 def create_user(session: TenantSession, email: str, now: datetime, **values: object) -> str | None:
     """Create a user with a normalised address and return their id; None if the mailbox has an
-    account."""
+    account. Raises MailDomainBlocked."""
+    blocks.check_email(session, email, now)
     user_id = new_id("user", now)
-    mailbox = mailbox_of(email)
-    created = insert_if_absent(
-        session, User, id=user_id, email=email, mailbox=mailbox, created_at=now, **values
-    )
+    names = {"email": email, "mailbox": mailbox_of(email), "mail_domain": domain_of(email)}
+    created = insert_if_absent(session, User, id=user_id, created_at=now, **names, **values)
     return user_id if created else None
 
 
@@ -141,7 +142,7 @@ def create_organization(
 def register(session: TenantSession, email: str, site: str, now: datetime) -> NewAccount:
     """Create an account without a password, with one live and one test key, and mail a link that
     confirms the address. Without that the live key stops after ``CONFIRM_WITHIN``. Raises
-    BadRequest, Conflict."""
+    BadRequest, MailDomainBlocked, Conflict."""
     organization = create_account(session, email, now)
     organization.confirm_by = now + CONFIRM_WITHIN
     user = session.scalars(select(User).where(User.email == normalise_email(email))).one()
@@ -177,6 +178,12 @@ def organization_of(session: TenantSession, email: str) -> Organization:
     return organization
 
 
+def has_slug(slug: str) -> ColumnElement[bool]:
+    """Whether an organization has this slug, or had it before."""
+    former = select(FormerSlug.org_id).where(FormerSlug.slug == slug).scalar_subquery()
+    return or_(Organization.slug == slug, Organization.id == former)
+
+
 def member_of(
     person: Person, slug: str, mode: Mode, address: str, now: datetime, test_images: int
 ) -> Principal | None:
@@ -192,11 +199,8 @@ def member_of(
         .join(Plan, Plan.code == Organization.plan_code_at(now))
         .where(Membership.user_id == person.user_id)
     )
-    former = select(FormerSlug.org_id).where(FormerSlug.slug == slug).scalar_subquery()
     with transaction() as session:
-        row = session.execute(
-            wanted.where(or_(Organization.slug == slug, Organization.id == former))
-        ).one_or_none()
+        row = session.execute(wanted.where(has_slug(slug))).one_or_none()
         if row is None:
             return None
         org_id = row.Organization.id
@@ -213,4 +217,5 @@ def member_of(
         rate_limit_id=person.user_id,
         role=role,
         slug=row.Organization.slug,
+        suspended=keys.suspension_of(row.Organization),
     )

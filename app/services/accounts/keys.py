@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, update
 
 from app.config import TEST_IMAGES_PER_DAY
-from app.errors import EmailUnconfirmed, Unauthenticated
+from app.errors import EmailUnconfirmed, Suspended, Unauthenticated
 from app.extensions import transaction
 from app.models import (
     Actor,
@@ -143,7 +143,7 @@ def authenticate(
     at once. Records when, from which IP address and for which call it was used, such as
     ``POST /compress/batch``.
 
-    ``test_images`` is the daily limit of images of test keys. Raises Unauthenticated,
+    ``test_images`` is the daily limit of images of test keys. Raises Unauthenticated, Suspended,
     EmailUnconfirmed.
     """
     mode, secret = parse(key)
@@ -170,13 +170,14 @@ def authenticate(
 
 
 def _check_organization(organization: Organization, mode: Mode, now: datetime) -> None:
-    """Raises Unauthenticated while the organization is being deleted, EmailUnconfirmed for a live
-    key if no owner has confirmed an address in time."""
+    """Raises Unauthenticated while the organization is being deleted, Suspended while it is
+    suspended, EmailUnconfirmed for a live key if no owner has confirmed an address in time."""
     if organization.delete_at:
         raise Unauthenticated(
             "The organization of this API key is being deleted. Its keys work again when an owner "
             "takes that back in the dashboard."
         )
+    check_suspension(suspension_of(organization))
     confirm_by = organization.confirm_by
     if mode is Mode.LIVE and confirm_by and confirm_by <= now:
         raise EmailUnconfirmed(
@@ -185,11 +186,23 @@ def _check_organization(organization: Organization, mode: Mode, now: datetime) -
         )
 
 
+def suspension_of(organization: Organization) -> str | None:
+    """Why the organization is suspended; None if it is not."""
+    return None if organization.suspended_at is None else organization.suspended_reason or ""
+
+
+def check_suspension(reason: str | None) -> None:
+    """Raises Suspended with the reason, if there is one."""
+    if reason is not None:
+        raise Suspended(f"This organization is suspended. {reason}".rstrip())
+
+
 def principal_of(
     actor: Actor, org_id: str, mode: Mode, now: datetime, test_images: int
 ) -> Principal:
     """The principal that a job works for, with its current plan. The actor was authorised when it
-    made the request; its key may have been revoked since."""
+    made the request; its key may have been revoked since. ``suspended`` says whether the work may
+    go on."""
     with transaction() as session:
         organization, plan = session.execute(
             select(Organization, Plan)
@@ -203,6 +216,7 @@ def principal_of(
             scopes=frozenset(SCOPES),
             allowance=Allowance.of(plan, organization, now, test_images),
             rate_limit_id=actor.id,
+            suspended=suspension_of(organization),
         )
 
 

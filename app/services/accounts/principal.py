@@ -8,6 +8,7 @@ from app.imaging import Transform
 from app.models import Actor, Mode, Organization, Plan, Role
 from app.services.accounts import permissions
 from app.services.accounts.permissions import LOWEST_ROLES, Action
+from app.services.accounts.plan_limits import limits_of
 
 MEGABYTE = 1024 * 1024
 BY_PORTAL = "POST /billing/portal opens the page for it."
@@ -15,7 +16,8 @@ BY_PORTAL = "POST /billing/portal opens the page for it."
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a plan allows. None means no limit; sizes are in bytes.
+    """What a plan allows, with limits that were raised for the organization. None means no limit;
+    sizes are in bytes.
 
     ``test_images`` is how many images the organization's test keys may make in a day. ``metered``
     is whether images are paid one by one. ``lapses_at`` is when the plan ends because of an overdue
@@ -40,14 +42,15 @@ class Allowance:
     ) -> "Allowance":
         lapses_at = organization.plan_lapses_at
         has_lapsed = lapses_at is not None and lapses_at <= now
-        is_granted = plan.code == organization.granted_plan_code
+        is_granted = plan.code == organization.granted_at(now)
+        limits = limits_of(plan, organization, now)
         return cls(
             plan=plan.code,
-            monthly_images=plan.monthly_images,
-            requests_per_second=plan.requests_per_second,
-            storage_bytes=None if plan.storage_mb is None else plan.storage_mb * MEGABYTE,
-            file_bytes=plan.file_mb * MEGABYTE,
-            batch_files=plan.batch_files,
+            monthly_images=limits.monthly_images,
+            requests_per_second=limits.requests_per_second,
+            storage_bytes=None if limits.storage_mb is None else limits.storage_mb * MEGABYTE,
+            file_bytes=limits.file_mb * MEGABYTE,
+            batch_files=limits.batch_files,
             workspace_api=plan.workspace_api,
             test_images=test_images,
             metered=organization.metered,
@@ -79,7 +82,9 @@ class Principal:
 
     ``rate_limit_id`` is the id that rate limits count by; a key shares it with all keys that it has
     replaced by rotation. ``role`` is a user's role in the organization, ``slug`` names it in the
-    paths of its pages; keys have neither.
+    paths of its pages; keys have neither. ``suspended`` is the reason while the organization is
+    suspended: its people can look, and change nothing. ``viewing`` is whether a member of staff
+    looks at the pages, who can change nothing.
     """
 
     org_id: str
@@ -90,6 +95,8 @@ class Principal:
     rate_limit_id: str
     role: Role | None = None
     slug: str | None = None
+    suspended: str | None = None
+    viewing: bool = False
 
     def may(self, action: Action) -> bool:
         """Whether a person with this role may do it. Keys have scopes instead, so they may not."""

@@ -6,7 +6,7 @@ from sqlalchemy import or_, select
 
 from app.errors import BadRequest, Conflict, NotFound
 from app.models import LinkPurpose, MailedLink, User
-from app.services import mail
+from app.services import blocks, mail
 from app.services.accounts import identity, mailed_links, passwords, recovery, sign_ins
 from app.services.accounts.sign_ins import Person
 from app.services.filenames import has_controls
@@ -52,7 +52,9 @@ def ask_for_email(
     session: TenantSession, person: Person, email: str, site: str, now: datetime
 ) -> None:
     """Mail a link to a new address, which counts once the link was opened. If it has an account
-    already, the mail says so: the person who asks must not learn that."""
+    already, the mail says so: the person who asks must not learn that. Raises
+    MailDomainBlocked."""
+    blocks.check_email(session, email, now)
     user = session.get_one(User, person.user_id)
     if _is_taken(session, user, email):
         mail.queue(session, email, "address-taken", now, email=email, url=f"{site}/login")
@@ -76,8 +78,10 @@ def new_email(session: TenantSession, person: Person, token: str, now: datetime)
 
 def change_email(session: TenantSession, person: Person, token: str, now: datetime) -> None:
     """Use the address that the link was mailed to. Both addresses are told, and the person's other
-    sessions and links end. Raises NotFound, Conflict if the address was taken meanwhile."""
+    sessions and links end. Raises NotFound, MailDomainBlocked, Conflict if the address was taken
+    meanwhile."""
     link, user = _link_of(session, person, token, now)
+    blocks.check_email(session, link.email, now)
     if _is_taken(session, user, link.email):
         raise Conflict("This address has another account by now. Choose another address.")
     mailed_links.use(session, link)

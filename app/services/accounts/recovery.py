@@ -1,12 +1,24 @@
 """Setting a password by mail: for who has forgotten it, and for who claims an account that
-``POST /auth/register`` made."""
+``POST /auth/register`` made. And taking second factors away from who has lost them."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.models import LinkPurpose, User
+from sqlalchemy import delete, update
+
+from app.errors import Conflict
+from app.models import LinkPurpose, Passkey, RecoveryCode, User
 from app.services import mail
-from app.services.accounts import identity, mailed_links, passkeys, passwords, sign_ins, sign_up
+from app.services.accounts import (
+    factors,
+    identity,
+    mailed_links,
+    passkeys,
+    passwords,
+    security,
+    sign_ins,
+    sign_up,
+)
 from app.services.accounts.confirmation import mark_confirmed
 from app.tenancy import TenantSession
 
@@ -51,6 +63,28 @@ def reset(session: TenantSession, token: str, password: str, site: str, now: dat
     if not is_claim:
         tell_password_changed(session, user.email, site, now)
     return Reset(user.id, needs_code=user.totp_secret is not None, is_claim=is_claim)
+
+
+def reset_second_factor(session: TenantSession, user_id: str, site: str, now: datetime) -> None:
+    """Take away the app, the recovery codes and all passkeys of a person who has lost them, end all
+    sessions, and tell them by mail. Who has no password finds a link in it to set one, which is the
+    only way in then. Raises Conflict if there is no second factor."""
+    user = factors.locked(session, user_id)
+    if not security.of(session, user_id).has_second_factor:
+        raise Conflict("This account has no second factor.")
+    session.change(update(User).where(User.id == user_id).values(totp_secret=None))
+    session.change(delete(RecoveryCode).where(RecoveryCode.user_id == user_id))
+    session.change(delete(Passkey).where(Passkey.user_id == user_id))
+    session.refresh(user)
+    sign_ins.end_all(session, user_id)
+    has_password = user.password_hash is not None
+    mailed_links.withdraw(session, user_id)
+    token = "" if has_password else mailed_links.issue(session, user, LinkPurpose.RESET, now)
+    url = f"{site}/login" if has_password else f"{site}/reset/{token}"
+    mail.queue(
+        session, user.email, "second-factor-reset", now,
+        email=user.email, has_password=has_password, url=url, forgot=f"{site}/forgot",
+    )  # fmt: skip
 
 
 def _is_unclaimed(session: TenantSession, user: User) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy import exists, select
 
 from app.errors import BadRequest
 from app.models import ApiKey, LinkPurpose, Membership, Organization, Role, User
-from app.services import mail
+from app.services import blocks, mail
 from app.services.accounts import identity, mailed_links, passwords
 from app.services.accounts.confirmation import mark_confirmed, send_confirmation
 from app.tenancy import TenantSession
@@ -43,7 +43,8 @@ def read(email: str, password: str) -> Wanted:
 
 
 def sign_up(session: TenantSession, wanted: Wanted, site: str, now: datetime) -> None:
-    """Mail a link that makes the password valid. Who has an account already is told so instead."""
+    """Mail a link that makes the password valid. Who has an account already is told so instead.
+    Raises MailDomainBlocked, whether there is an account or not."""
     identity.create_user(session, wanted.email, now)
     user = identity.find_user(session, wanted.email)
     assert user is not None  # noqa: S101  # it is there now
@@ -65,11 +66,13 @@ def sign_up(session: TenantSession, wanted: Wanted, site: str, now: datetime) ->
 def confirm(session: TenantSession, token: str, password: str, now: datetime) -> Confirmed:
     """Confirm the address that a link was mailed to. A link of a sign-up also takes the password
     that was typed then: so whoever signed up with another person's address gets nothing. Raises
-    NotFound, BadRequest for a wrong password."""
+    NotFound, MailDomainBlocked, BadRequest for a wrong password."""
     link, user = mailed_links.find(session, token, now, LinkPurpose.CONFIRM)
     if link.password_hash and not passwords.is_right(password, link.password_hash):
         problem = "is not the one that was typed at sign-up."
         raise BadRequest(f"The password {problem}", errors=[f"password: {problem}"])
+    if link.password_hash:
+        blocks.check_email(session, link.email, now)  # since the mail was sent
     mailed_links.use(session, link)
     mailed_links.withdraw(session, user.id)
     mark_confirmed(session, user.id, now)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import urlencode
 
 from sqlalchemy import select, update
@@ -48,7 +49,7 @@ def open_checkout(
     with transaction(org_id) as session:
         wanted = PlanPurchase(org_id, plan.upper(), interval, return_url, plans.plan_ranks(session))
         _check_for_sale(session, provider, wanted)
-        _check_organization(session, wanted)
+        _check_organization(session, wanted, provider.clock())
     for _ in range(2):
         customer_id = _ensure_customer(provider, org_id, actor)
         try:
@@ -146,13 +147,13 @@ def _not_for_sale(reason: str) -> BadRequest:
     return BadRequest(reason, errors=["plan: not for sale"])
 
 
-def _check_organization(session: TenantSession, wanted: PlanPurchase) -> None:
+def _check_organization(session: TenantSession, wanted: PlanPurchase, now: datetime) -> None:
     """An organization does not pay for a plan that it was granted, nor while it is being
     deleted."""
     organization = session.get_one(Organization, session.org_id)
     if organization.delete_at:
         raise Conflict("This organization is being deleted. Take that back before you buy a plan.")
-    granted, plan_ranks = organization.granted_plan_code, wanted.plan_ranks
+    granted, plan_ranks = organization.granted_at(now), wanted.plan_ranks
     if granted and plan_ranks.index(granted) >= plan_ranks.index(wanted.plan):
         raise Conflict(
             f"The workspace is on the {granted} plan already, without paying for it here."

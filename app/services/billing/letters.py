@@ -8,6 +8,7 @@ from typing import Any
 from app.models import Organization, Plan
 from app.services import mail
 from app.services.accounts import members
+from app.services.accounts.plan_limits import limits_of
 from app.tenancy import TenantSession
 
 State = Mapping[str, Any]
@@ -24,8 +25,32 @@ def tell_owners(
 ) -> None:
     """Mail the owners if the change between two states is one that they must know of."""
     letter = letter_about(before, after, now)
-    if letter is None:
-        return
+    if letter is not None:
+        _tell(session, organization, letter, before, after, site, now)
+
+
+def tell_of_ended_grant(
+    session: TenantSession,
+    organization: Organization,
+    before: State,
+    after: State,
+    site: str,
+    now: datetime,
+) -> None:
+    """Mail the owners that a plan which was given to them is over, if it was the one in force."""
+    if before["plan"] != after["plan"]:
+        _tell(session, organization, "grant_ended", before, after, site, now)
+
+
+def _tell(
+    session: TenantSession,
+    organization: Organization,
+    letter: str,
+    before: State,
+    after: State,
+    site: str,
+    now: datetime,
+) -> None:
     plan = session.get_one(Plan, after["plan"])
     for owner in members.owners_of(session):
         mail.queue(
@@ -36,7 +61,7 @@ def tell_owners(
             organization=organization.name,
             plan=plan.code.capitalize(),
             former_plan=before["plan"].capitalize(),
-            images=plan.monthly_images,
+            images=limits_of(plan, organization, now).monthly_images,
             interval=after.get("interval"),
             renews_at=None if after.get("cancelAt") else after.get("periodEnd"),
             lapses_at=after["lapsesAt"],

@@ -1,4 +1,4 @@
-"""What an organization's pages say about its payments."""
+"""What an organization's pages say about its payments, and about a suspension."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,16 +19,29 @@ class Notice:
     kind: Literal["bad", "light"]
     text: str
     button: str = ""
+    icon: str = "credit-card"
 
 
 def notices_of(
     organization: Organization, account: BillingAccount | None, now: datetime
 ) -> list[Notice]:
     """The notices about an organization, the gravest first."""
-    found = [_overdue(organization, now), _disputed(organization)]
+    found = [_suspended(organization), _overdue(organization, now), _disputed(organization)]
     if account:
         found += [_stopped(account), _ending(organization, account)]
     return [notice for notice in found if notice]
+
+
+def _suspended(organization: Organization) -> Notice | None:
+    if organization.suspended_at is None:
+        return None
+    return Notice(
+        "bad",
+        f"This organization is suspended. {organization.suspended_reason} Its keys are refused, "
+        "its published images are not shown, and nothing can be changed here. Write to us to have "
+        "it restored.",
+        icon="ban",
+    )
 
 
 def _overdue(organization: Organization, now: datetime) -> Notice | None:
@@ -40,7 +53,7 @@ def _overdue(organization: Organization, now: datetime) -> Notice | None:
             "The last payment failed, so your paid plan has stopped. It comes back within seconds "
             "of the payment. Your keys and files stay."
         )
-    elif organization.plan_code == organization.granted_plan_code:
+    elif organization.plan_code == organization.granted_at(now):
         text = "The last payment failed. The card is tried again during the next days."
     else:
         text = (
@@ -74,7 +87,7 @@ def _stopped(account: BillingAccount) -> Notice | None:
 def _ending(organization: Organization, account: BillingAccount) -> Notice | None:
     if account.cancel_at is None or account.plan_code is None:
         return None
-    plan, next_plan = account.plan_code, organization.granted_plan_code or FREE
+    plan, next_plan = account.plan_code, organization.granted_at(account.cancel_at) or FREE
     return Notice(
         "light",
         f"You have cancelled: the {plan.capitalize()} plan lasts until {_day(account.cancel_at)}, "

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from app.adapters.payments.interface import Price
-from app.models import Plan
+from app.models import Organization, Plan
+from app.services.accounts.plan_limits import limits_of
 from app.services.accounts.principal import MEGABYTE
 from app.services.billing.prices import Prices
 from app.services.billing.standing import Standing
@@ -40,9 +42,13 @@ class PlanLimit:
 @dataclass(frozen=True)
 class Offer:
     """A plan as it is offered to one organization. ``price`` is for the whole interval, None where
-    only the provider's page tells it. ``saving`` is in cents, against twelve months."""
+    only the provider's page tells it. ``saving`` is in cents, against twelve months. The texts are
+    those of ``Plan``."""
 
     code: str
+    title: str
+    tagline: str | None
+    price_text: str | None
     price: Price | None
     saving: int
     way: Way
@@ -57,6 +63,7 @@ def offers(
     prices: Prices,
     interval: str,
     yearly: Mapping[str, Price],
+    moment: datetime,
 ) -> list[Offer]:
     """The offers for an ``interval`` of ``month`` or ``year``. ``present`` is the code of the plan
     that holds now, ``yearly`` are the prices of plans by the year, as far as they are known."""
@@ -65,11 +72,14 @@ def offers(
     return [
         Offer(
             code=plan.code,
+            title=plan.title,
+            tagline=plan.tagline,
+            price_text=plan.price_text,
             price=_price(plan, interval, yearly),
             saving=_saving(plan, yearly) if interval == YEAR else 0,
-            way=_way(plan, present, ranks, standing, prices, interval),
+            way=_way(plan, present, ranks, standing, prices, interval, moment),
             is_present=plan is now,
-            limits=_limits(plan, now),
+            limits=_limits(plan, now, standing.organization, moment),
         )
         for plan in plans
     ]
@@ -104,9 +114,10 @@ def _way(
     standing: Standing,
     prices: Prices,
     interval: str,
+    moment: datetime,
 ) -> Way:
     organization, account = standing.organization, standing.account
-    granted = organization.granted_plan_code
+    granted = organization.granted_at(moment)
     status = account.status if account else None
     if granted in ranks and ranks.index(granted) >= ranks.index(plan.code):
         return Way.PRESENT if plan.code == present else Way.INCLUDED
@@ -129,13 +140,17 @@ def _way_to_nothing(standing: Standing) -> Way:
     return Way.INCLUDED if standing.account and standing.account.cancel_at else Way.CANCEL
 
 
-def _limits(plan: Plan, present: Plan) -> list[PlanLimit]:
+def _limits(
+    plan: Plan, present: Plan, organization: Organization, moment: datetime
+) -> list[PlanLimit]:
+    """As they would hold for this organization: a limit that was raised stays on any plan."""
+    there, here = (limits_of(one, organization, moment) for one in (plan, present))
     pairs: list[tuple[str, int | bool | None, int | bool | None]] = [
-        ("images", plan.monthly_images, present.monthly_images),
-        ("requests", plan.requests_per_second, present.requests_per_second),
-        ("storage", _bytes(plan.storage_mb), _bytes(present.storage_mb)),
-        ("file", _bytes(plan.file_mb), _bytes(present.file_mb)),
-        ("batch", plan.batch_files, present.batch_files),
+        ("images", there.monthly_images, here.monthly_images),
+        ("requests", there.requests_per_second, here.requests_per_second),
+        ("storage", _bytes(there.storage_mb), _bytes(here.storage_mb)),
+        ("file", _bytes(there.file_mb), _bytes(here.file_mb)),
+        ("batch", there.batch_files, here.batch_files),
         ("workspace", plan.workspace_api, present.workspace_api),
     ]
     return [PlanLimit(name, value, _change(value, before)) for name, value, before in pairs]

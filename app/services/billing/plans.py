@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, case, func, or_, select, update
 
 from app.errors import BadRequest
 from app.extensions import transaction
@@ -18,6 +18,8 @@ from app.services.billing import letters
 from app.tenancy import TenantSession, unscoped
 
 GRACE_PERIOD = Actor(ActorKind.SYSTEM, "grace period")
+END_OF_GRANT = Actor(ActorKind.SYSTEM, "end of a grant")
+LONGEST_CODE = 32
 
 
 def update_plan(
@@ -25,16 +27,17 @@ def update_plan(
 ) -> None:
     """Set the organization's plan. ``paid`` is the code of the plan that it pays for, None for no
     plan."""
+    organization.paid_plan_code = paid
     organization.plan_code = entitled_plan(plan_ranks(session), organization, paid, now)
 
 
 def entitled_plan(
     steps: Sequence[str], organization: Organization, paid: str | None, now: datetime
 ) -> str:
-    """The plan that an organization is entitled to. ``steps`` holds the codes of all plans, the
-    lowest first."""
+    """The plan that an organization is entitled to at ``now``. ``steps`` holds the codes of all
+    plans, the lowest first."""
     lapsed = organization.plan_lapses_at is not None and organization.plan_lapses_at <= now
-    entitled = {organization.granted_plan_code, None if lapsed else paid}
+    entitled = {organization.granted_at(now), None if lapsed else paid}
     return next((code for code in reversed(steps) if code in entitled), FREE)
 
 
@@ -43,36 +46,52 @@ def plan_ranks(session: TenantSession) -> Sequence[str]:
     return session.scalars(select(Plan.code).order_by(Plan.position, Plan.code)).all()
 
 
-def grant(session: TenantSession, plan_code: str, actor: Actor, now: datetime) -> Organization:
-    """Grant the session's organization a plan without payment; FREE removes the grant. Raises
-    BadRequest.
+def grant(
+    session: TenantSession,
+    plan_code: str,
+    actor: Actor,
+    now: datetime,
+    until: datetime | None = None,
+) -> Organization:
+    """Grant the session's organization a plan without payment, for good or until a moment; FREE
+    takes the grant back. Raises BadRequest.
 
     A higher plan that it pays for still holds.
     """
     code = plan_code.upper()
-    if session.get(Plan, code) is None:
+    if len(code) > LONGEST_CODE or "\0" in code or session.get(Plan, code) is None:
         listed = session.scalars(select(Plan.code).where(Plan.listed).order_by(Plan.position))
-        raise BadRequest(f"There is no plan {plan_code}. Plans: {', '.join(listed)}.")
-    return _change(
-        session, actor, "plan.granted", now, granted_plan_code=None if code == FREE else code
-    )
+        problem = f"There is no plan {plan_code[:LONGEST_CODE]}. Plans: {', '.join(listed)}."
+        raise BadRequest(problem, errors=["plan: is not one of the plans"])
+    if until is not None and until <= now:
+        raise BadRequest.of_fields(["until: choose a moment that is still to come"], "")
+    values = (None, None) if code == FREE else (code, until)
+    granted = dict(zip(("granted_plan_code", "granted_until"), values, strict=True))
+    return _change(session, actor, "plan.granted", now, **granted)
 
 
 def lapse_due(site: str, now: datetime) -> int:
-    """Record for each organization whose paid plan has lapsed that it has, and tell its owners.
-    ``Organization.plan_code_at`` applies that without this. Returns how many there were."""
-    has_lapsed = Organization.plan_code != Organization.plan_code_at(now)
-    with transaction() as session, unscoped(session, "lapsed plans"):
+    """Record for each organization whose paid plan has lapsed, or whose grant has ended, that it
+    has, and tell its owners. ``Organization.plan_code_at`` applies that without this. Returns how
+    many there were."""
+    is_other = Organization.plan_code != Organization.plan_code_at(now)
+    with transaction() as session, unscoped(session, "lapsed plans and grants that ended"):
         found = session.scalars(
             select(Organization.id)
-            .where(Organization.plan_lapses_at <= now, has_lapsed)
+            .where(
+                or_(
+                    and_(Organization.plan_lapses_at <= now, is_other),
+                    Organization.granted_until <= now,
+                )
+            )
             .order_by(Organization.id)
         ).all()
-    lapsed = 0
+    changed = 0
     for org_id in found:
         with transaction(org_id) as session:
-            lapsed += _lapse(session, site, now)
-    return lapsed
+            found_some = [_end_grant(session, site, now), _lapse(session, site, now)]
+            changed += any(found_some)
+    return changed
 
 
 def _lapse(session: TenantSession, site: str, now: datetime) -> bool:
@@ -89,6 +108,29 @@ def _lapse(session: TenantSession, site: str, now: datetime) -> bool:
     session.refresh(organization)
     audit.record(session, GRACE_PERIOD, "plan.lapsed", before, state(organization), now)
     letters.tell_owners(session, organization, before, state(organization), site, now)
+    return True
+
+
+def _end_grant(session: TenantSession, site: str, now: datetime) -> bool:
+    """Take back a grant whose time is over. Returns False if there is none, or another worker was
+    faster. A plan whose payment has lapsed as well is left to ``_lapse``."""
+    organization = session.get_one(Organization, session.org_id)
+    before = state(organization)
+    over = update(Organization).where(
+        Organization.id == organization.id, Organization.granted_until <= now
+    )
+    plan = case(
+        (Organization.plan_code != Organization.granted_plan_code, Organization.plan_code),
+        (Organization.plan_lapses_at <= now, FREE),
+        else_=func.coalesce(Organization.paid_plan_code, FREE),
+    )
+    ended = over.values(plan_code=plan, granted_plan_code=None, granted_until=None)
+    if not session.change(ended):
+        return False
+    session.refresh(organization)
+    after = state(organization)
+    audit.record(session, END_OF_GRANT, "plan.grant_ended", before, after, now)
+    letters.tell_of_ended_grant(session, organization, before, after, site, now)
     return True
 
 
@@ -115,6 +157,7 @@ def state(organization: Organization) -> dict[str, Any]:
     return {
         "plan": organization.plan_code,
         "granted": organization.granted_plan_code,
+        "grantedUntil": organization.granted_until,
         "lapsesAt": organization.plan_lapses_at,
         "metered": organization.metered,
     }

@@ -1,4 +1,4 @@
-"""An owner asks for the deletion of an organization, or takes it back.
+"""An owner or our staff ask for the deletion of an organization, or take it back.
 
 Until the worker begins (``services/deletion/erasure``) nothing is lost: keys stop, and published
 images are not shown.
@@ -12,6 +12,8 @@ from sqlalchemy import func, select, update
 from app.errors import BadRequest, Conflict
 from app.extensions import transaction
 from app.models import (
+    Actor,
+    ActorKind,
     ApiKey,
     BillingAccount,
     Membership,
@@ -27,6 +29,7 @@ from app.services.accounts.principal import Principal
 from app.services.library import facet_counts, storage_quota
 from app.tenancy import TenantSession
 
+STAFF = "The staff of Lightwell"
 GRACE = timedelta(days=7)
 """How long a deletion can be taken back."""
 ENDED = frozenset({None, "canceled", "incomplete", "incomplete_expired"})
@@ -77,7 +80,14 @@ def ask(
     """
     principal = members.lock(session, principal)
     principal.require(Action.DELETE)
-    organization = session.get_one(Organization, principal.org_id)
+    ask_as_staff(session, principal.actor, typed_name, site, now)
+
+
+def ask_as_staff(
+    session: TenantSession, actor: Actor, typed_name: str, site: str, now: datetime
+) -> None:
+    """Like ``ask``, without asking for a role. Raises BadRequest."""
+    organization = session.get_one(Organization, session.org_id, with_for_update=True)
     if organization.delete_at:
         return
     if typed_name.split() != organization.name.split():
@@ -86,8 +96,8 @@ def ask(
             errors=["name: is not the organization's."],
         )
     organization.delete_at = now + GRACE
-    _record(session, principal, None, organization.delete_at, now)
-    _tell(session, principal, organization, "deletion-asked", site, now)
+    _record(session, actor, None, organization.delete_at, now)
+    _tell(session, actor, organization, "deletion-asked", site, now)
 
 
 def take_back(session: TenantSession, principal: Principal, site: str, now: datetime) -> None:
@@ -97,41 +107,47 @@ def take_back(session: TenantSession, principal: Principal, site: str, now: date
     """
     principal = members.lock(session, principal)
     principal.require(Action.DELETE)
-    organization = session.get_one(Organization, principal.org_id)
+    take_back_as_staff(session, principal.actor, site, now)
+
+
+def take_back_as_staff(session: TenantSession, actor: Actor, site: str, now: datetime) -> None:
+    """Like ``take_back``, whoever asked for the deletion. Raises Conflict."""
+    organization = session.get_one(Organization, session.org_id)
     planned = organization.delete_at
     if planned is None:
         return
     kept = update(Organization).where(
-        Organization.id == principal.org_id, Organization.deleted_at.is_(None)
+        Organization.id == organization.id, Organization.deleted_at.is_(None)
     )
     if not session.change(kept.values(delete_at=None)):
         raise Conflict("The deletion has begun, so it can't be taken back any more.")
-    _record(session, principal, planned, None, now)
-    _tell(session, principal, organization, "deletion-taken-back", site, now)
+    _record(session, actor, planned, None, now)
+    _tell(session, actor, organization, "deletion-taken-back", site, now)
 
 
 def _record(
     session: TenantSession,
-    principal: Principal,
+    actor: Actor,
     before: datetime | None,
     after: datetime | None,
     now: datetime,
 ) -> None:
     action = "organization.deletion_requested" if after else "organization.deletion_taken_back"
     dates = {"deleteAt": before}, {"deleteAt": after}
-    audit.record(session, principal.actor, action, *dates, now)
+    audit.record(session, actor, action, *dates, now)
 
 
 def _tell(
     session: TenantSession,
-    principal: Principal,
+    actor: Actor,
     organization: Organization,
     letter: str,
     site: str,
     now: datetime,
 ) -> None:
     """Mail all members."""
-    asker = session.get_one(User, principal.actor.id)
+    by_staff = actor.kind is ActorKind.STAFF
+    asker = STAFF if by_staff else session.get_one(User, actor.id).display_name
     emails = session.scalars(
         select(User.email)
         .join(Membership, Membership.user_id == User.id)
@@ -140,7 +156,7 @@ def _tell(
     )
     values = {
         "organization": organization.name,
-        "asker": asker.display_name,
+        "asker": asker,
         "delete_at": organization.delete_at,
         "url": f"{site}/dashboard/{organization.slug}/settings",
     }

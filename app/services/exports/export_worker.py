@@ -29,6 +29,7 @@ from app.tenancy import TenantSession
 log = structlog.get_logger()
 
 MAX_ATTEMPTS = 20
+SUSPENDED = "The organization was suspended before the export was made. Ask for it once more later."
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ def requeue_due(session: TenantSession, now: datetime) -> list[DueExport]:
 def work(
     org_id: str, mode: str, export_id: str, context: ProcessingContext, test_images: int
 ) -> None:
-    """Make an export's ZIP, unless another worker does or it is finished.
+    """Make an export's ZIP, unless another worker does or it is finished. That of an organization
+    which was suspended meanwhile fails.
 
     ``test_images`` is the daily limit of images of test keys.
     """
@@ -82,7 +84,11 @@ def work(
     if attempt is not None:
         now = context.clock()
         principal = keys.principal_of(attempt.actor, org_id, Mode(mode), now, test_images)
-        _Packing(principal, attempt, context).run()
+        packing = _Packing(principal, attempt, context)
+        if principal.suspended is None:
+            packing.run()
+        else:
+            packing.fail(SUSPENDED)
 
 
 def _claim(session: TenantSession, export_id: str, now: datetime) -> Attempt | None:
@@ -130,7 +136,11 @@ class _Packing:
         except LeaseLost:
             log.info("export.lost", export_id=attempt.export_id, attempt=attempt.number)
         except export_zips.ZipTooLarge:
-            self._fail()
+            self.fail(
+                f"The ZIP has more than {self._limit // MEGABYTE:,} MB, the most that is kept of "
+                "exports here. Export fewer assets at once, or smaller copies, or have the ZIP "
+                "streamed."
+            )
 
     def _renew(self) -> bool:
         """Renew the lease and store the progress. Returns False if the claim is lost."""
@@ -162,13 +172,8 @@ class _Packing:
                 kept.change_total(session, Kept.EXPORT, -size)
                 discarded_objects.discard(session, [key])
 
-    def _fail(self) -> None:
-        """Mark the export failed because its ZIP is too large. It is not tried again."""
-        error = (
-            f"The ZIP has more than {self._limit // MEGABYTE:,} MB, the most that is kept of "
-            "exports here. Export fewer assets at once, or smaller copies, or have the ZIP "
-            "streamed."
-        )
+    def fail(self, error: str) -> None:
+        """Mark the export failed. It is not tried again."""
         failed = {
             "status": ExportStatus.FAILED,
             "error": error,

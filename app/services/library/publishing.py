@@ -39,14 +39,19 @@ def unpublish(session: TenantSession, asset: Asset) -> None:
 
 
 def find(token: str) -> ImageFile | None:
-    """The image at an address, of any organization that is not being deleted."""
+    """The image at an address, of any organization that is neither suspended nor being
+    deleted."""
     if not TOKEN.fullmatch(token):
         return None
     with transaction() as session, unscoped(session, "a published image"):
         asset = session.scalar(
             select(Asset)
             .join(Organization, Organization.id == Asset.org_id)
-            .where(Asset.public_token == token, Organization.delete_at.is_(None))
+            .where(
+                Asset.public_token == token,
+                Organization.delete_at.is_(None),
+                Organization.suspended_at.is_(None),
+            )
         )
         return ImageFile.of(asset) if asset else None
 

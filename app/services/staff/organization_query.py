@@ -3,19 +3,31 @@
 Staff look for one of many organizations by signs that few have. If one of the conditions has an
 index and few organizations meet it, all of these are read and sorted here. Otherwise the
 organizations are read in the order of the list, through its index, until the page is full; then no
-condition may lead the database to another index (``_conditions``).
+condition may lead SQLite, which has no statistics, to another index (``_apart``).
 
 In each order the organizations without a value come last: those that have used or stored nothing,
 or were never seen.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import islice
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, literal, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    tuple_,
+)
 
 from app.models import Organization, StorageCounter, UsageCounter
 from app.models.directory import FOLDED_CHARACTERS
@@ -41,14 +53,26 @@ class _Order(NamedTuple):
     descending: bool = True
 
 
+class _Search(NamedTuple):
+    """Up to ``size`` places after ``place`` are looked for, in the order of the list."""
+
+    session: TenantSession
+    order: _Order
+    conditions: list[ColumnElement[bool]]
+    place: Place | None
+    size: int
+
+
 def places(
     session: TenantSession, wanted: Wanted, now: datetime, place: Place | None, size: int
 ) -> list[Place]:
     """Up to ``size`` places after ``place``, or the first ones."""
+    # PostgreSQL has statistics, and plans well if it sees the columns themselves.
+    column = _apart if session.get_bind().dialect.name == "sqlite" else _plain
+    conditions = list(_conditions(wanted, now, column))
+    search = _Search(session, _order(wanted.sort, now), conditions, place, size)
     few = _few(session, wanted, now)
-    if few is None:
-        return _walked(session, wanted, now, place, size)
-    return _sorted(session, wanted, now, few, place, size)
+    return _walked(search) if few is None else _sorted(search, few)
 
 
 def _few(session: TenantSession, wanted: Wanted, now: datetime) -> Select[Any] | None:
@@ -75,10 +99,7 @@ def _leads(wanted: Wanted, now: datetime) -> Iterator[ColumnElement[bool]]:
     if wanted.state in signs:
         yield signs[wanted.state]
     if wanted.text:
-        yield and_(
-            Organization.folded_name >= wanted.text,
-            Organization.folded_name <= _last_with(wanted.text),
-        )
+        yield _begins_with(Organization.folded_name, wanted.text)
     if wanted.plan:
         # Its own code says nothing once a grant or a payment's respite is over.
         yield or_(
@@ -88,30 +109,39 @@ def _leads(wanted: Wanted, now: datetime) -> Iterator[ColumnElement[bool]]:
         )
 
 
-def _conditions(wanted: Wanted, now: datetime) -> Iterator[ColumnElement[bool]]:
-    """All conditions, in a form that no index serves."""
+def _conditions(
+    wanted: Wanted, now: datetime, column: Callable[[Any], ColumnElement[Any]]
+) -> Iterator[ColumnElement[bool]]:
+    """All conditions. ``column`` makes of a column what stands in them."""
     signs = {
         State.DELETING: Organization.delete_at,
         State.SUSPENDED: Organization.suspended_at,
         State.OVERDUE: Organization.plan_lapses_at,
         State.UNCONFIRMED: Organization.confirm_by,
     }
-    yield (
-        _apart(Organization.deleted_at).is_not(None)
-        if wanted.state is State.DELETED
-        else (_apart(Organization.deleted_at).is_(None))
-    )
+    deleted_at = column(Organization.deleted_at)
+    yield deleted_at.is_not(None) if wanted.state is State.DELETED else deleted_at.is_(None)
     if wanted.state is State.ACTIVE:
-        yield from (_apart(sign).is_(None) for sign in signs.values())
+        yield from (column(sign).is_(None) for sign in signs.values())
     elif wanted.state in signs:
-        yield _apart(signs[wanted.state]).is_not(None)
+        yield column(signs[wanted.state]).is_not(None)
     if wanted.flagged:
-        yield _apart(Organization.flag).is_not(None)
+        yield column(Organization.flag).is_not(None)
     if wanted.plan:
         yield Organization.plan_code_at(now) == wanted.plan
     if wanted.text:
-        name = _apart(Organization.folded_name)
-        yield and_(name >= wanted.text, name <= _last_with(wanted.text))
+        yield _begins_with(column(Organization.folded_name), wanted.text)
+
+
+def _begins_with(name: Any, text: str) -> ColumnElement[bool]:
+    """The texts are written into the statement, because PostgreSQL would otherwise use one plan for
+    all, and take any range for a small one."""
+    last = text + LAST_CHARACTER * (FOLDED_CHARACTERS - len(text))
+    first, last_bound = (
+        bindparam(None, one, type_=Organization.folded_name.type, literal_execute=True)
+        for one in (text, last)
+    )
+    return and_(name >= first, name <= last_bound)
 
 
 def _order(sort: Sort, now: datetime) -> _Order:
@@ -128,32 +158,24 @@ def _order(sort: Sort, now: datetime) -> _Order:
     return _Order(own.id, own.id)
 
 
-def _sorted(
-    session: TenantSession,
-    wanted: Wanted,
-    now: datetime,
-    few: Select[Any],
-    place: Place | None,
-    size: int,
-) -> list[Place]:
-    """The places after ``place``, among few organizations."""
-    order = _order(wanted.sort, now)
-    statement = select(Organization.id, order.value).where(
-        Organization.id.in_(few), *_conditions(wanted, now)
-    )
-    if order.has is not None and order.org_id is not Organization.id:
-        joined = and_(order.org_id == Organization.id, order.has)
-        statement = statement.outerjoin(order.org_id.class_, joined)
-    places = [
-        Place(value if order.has is not None else None, row_id)
-        for row_id, value in session.execute(statement)
-    ]
-    ordered = _in_order(places, descending=order.descending)
-    if place is None:
-        return ordered[:size]
+def _sorted(search: _Search, few: Select[Any]) -> list[Place]:
+    """Among few organizations."""
+    order, value = search.order, search.order.value
+    if order.has is None:
+        value = null()
+    elif order.org_id is not Organization.id:
+        # Looked up one by one: PostgreSQL would read the whole table of a join.
+        own = order.org_id == Organization.id
+        value = select(order.value).where(own, order.has).scalar_subquery()
+    statement = select(value, Organization.id).where(Organization.id.in_(few), *search.conditions)
+    found = [Place(*row) for row in search.session.execute(statement)]
+    ordered = _in_order(found, descending=order.descending)
+    if search.place is None:
+        return ordered[: search.size]
     # Where it stood among them, wherever that is now.
-    after = _in_order([*ordered, place], descending=order.descending)
-    return [one for one in islice(after, after.index(place) + 1, None) if one != place][:size]
+    after = _in_order([*ordered, search.place], descending=order.descending)
+    rest = islice(after, after.index(search.place) + 1, None)
+    return [one for one in rest if one != search.place][: search.size]
 
 
 def _in_order(places: list[Place], *, descending: bool) -> list[Place]:
@@ -166,31 +188,21 @@ def _in_order(places: list[Place], *, descending: bool) -> list[Place]:
     ]
 
 
-def _walked(
-    session: TenantSession, wanted: Wanted, now: datetime, place: Place | None, size: int
-) -> list[Place]:
-    """The places after ``place``, in the order of an index: first those with a value, then the
-    others."""
-    order = _order(wanted.sort, now)
+def _walked(search: _Search) -> list[Place]:
+    """Through an index: first those with a value, then the others."""
+    order, place = search.order, search.place
     found: list[Place] = []
     if order.has is not None and (place is None or place.value is not None):
-        found = _ranked(session, wanted, now, order, order.has, place, size)
-        place = None
-    if len(found) < size:
-        found += _rest(session, wanted, now, order, place, size - len(found))
+        found = _ranked(search, order.has)
+        search = search._replace(place=None)
+    if len(found) < search.size:
+        found += _rest(search._replace(size=search.size - len(found)))
     return found
 
 
-def _ranked(
-    session: TenantSession,
-    wanted: Wanted,
-    now: datetime,
-    order: _Order,
-    has: ColumnElement[bool],
-    place: Place | None,
-    size: int,
-) -> list[Place]:
-    statement = select(order.value, order.org_id).where(has, *_conditions(wanted, now))
+def _ranked(search: _Search, has: ColumnElement[bool]) -> list[Place]:
+    order, place = search.order, search.place
+    statement = select(order.value, order.org_id).where(has, *search.conditions)
     if order.org_id is not Organization.id:
         statement = statement.join(Organization, Organization.id == order.org_id)
     if place:
@@ -200,32 +212,25 @@ def _ranked(
     by = (order.value, order.org_id)
     if order.descending:
         by = (order.value.desc(), order.org_id.desc())
-    return [Place(*row) for row in session.execute(statement.order_by(*by).limit(size))]
+    rows = search.session.execute(statement.order_by(*by).limit(search.size))
+    return [Place(*row) for row in rows]
 
 
-def _rest(
-    session: TenantSession,
-    wanted: Wanted,
-    now: datetime,
-    order: _Order,
-    place: Place | None,
-    size: int,
-) -> list[Place]:
-    own = Organization.id
-    statement = select(own).where(*_conditions(wanted, now))
+def _rest(search: _Search) -> list[Place]:
+    order, place, own = search.order, search.place, Organization.id
+    statement = select(own).where(*search.conditions)
     if order.has is not None and order.org_id is own:
         statement = statement.where(order.value.is_(None))
     elif order.has is not None:
         statement = statement.where(~exists().where(order.org_id == own, order.has))
     if place:
         statement = statement.where(own < place.id if order.descending else own > place.id)
-    by = own.desc() if order.descending else own
-    return [Place(None, row_id) for row_id in session.scalars(statement.order_by(by).limit(size))]
+    statement = statement.order_by(own.desc() if order.descending else own)
+    return [Place(None, row) for row in search.session.scalars(statement.limit(search.size))]
 
 
-def _last_with(beginning: str) -> str:
-    """The last folded name that begins so, in the order of the bytes."""
-    return beginning + LAST_CHARACTER * (FOLDED_CHARACTERS - len(beginning))
+def _plain(attribute: Any) -> Any:
+    return attribute
 
 
 def _apart(attribute: Any) -> ColumnElement[Any]:

@@ -1,6 +1,9 @@
 """Daily figures of images: written where a reservation is settled, read by the pages about usage.
 
 Days are in UTC. Nothing here reads the ledger, so the pages stay quick however long it grows.
+
+What staff correct is written here too, a credit as a negative number, so that the days of a month
+add up to its counter. Charts and lists of consumers leave it out: they tell what was made.
 """
 
 from collections.abc import Sequence
@@ -15,6 +18,8 @@ from app.tenancy import TenantSession, insert_or_add
 
 SURFACES = {"compress": "Compress", "image": "Images API", "rendition": "Workspace"}
 """Kinds of work, as people know them."""
+CORRECTION, CREDIT = "correction", "credit"
+"""Kinds of entries that no work made: images that staff have added, or taken away."""
 OTHERS = "Others"
 MOST_SERIES = 3
 """A chart by key shows so many, and the rest as one."""
@@ -45,7 +50,7 @@ class Consumer:
 def add(
     session: TenantSession, day: date, mode: Mode, kind: str, actor: Actor, images: int
 ) -> None:
-    """Count images of a settled reservation."""
+    """Count images of a settled reservation, or of a correction; those of a credit are negative."""
     row = {
         "day": day,
         "mode": mode,
@@ -114,8 +119,23 @@ def consumers(
     ]
 
 
+def corrected(session: TenantSession, mode: Mode, first: date, last: date) -> int:
+    """By how many images staff have corrected these days."""
+    total = select(func.sum(UsageDay.images)).where(
+        UsageDay.day.between(first, last),
+        UsageDay.mode == mode,
+        UsageDay.kind.in_((CORRECTION, CREDIT)),
+    )
+    return int(session.scalar(total) or 0)
+
+
 def _between(mode: Mode, first: date, last: date) -> ColumnElement[bool]:
-    return and_(UsageDay.day.between(first, last), UsageDay.mode == mode)
+    """The images that were made in these days."""
+    return and_(
+        UsageDay.day.between(first, last),
+        UsageDay.mode == mode,
+        UsageDay.kind.not_in((CORRECTION, CREDIT)),
+    )
 
 
 def _is_its_key() -> ColumnElement[bool]:

@@ -25,6 +25,7 @@ from app.models import (
 )
 from app.services import mail
 from app.services.accounts import members
+from app.services.accounts.plan_limits import monthly_images_at
 from app.services.usage.caps import Cap
 from app.services.usage.limits import Summary
 from app.services.usage.periods import next_period, period_of
@@ -93,7 +94,7 @@ def due(session: TenantSession, now: datetime) -> list[Due]:
     """The marks that were reached in the running month and not yet told, by organization;
     ``session`` must be unscoped. One statement over the month's counters."""
     period = period_of(now)
-    of_plan = _reached(UsageCounter, Plan.monthly_images, literal("plan"), literal(None), period)
+    of_plan = _reached(UsageCounter, monthly_images_at(now), literal("plan"), literal(None), period)
     of_cap = _reached(UsageCounter, Organization.image_cap, literal("cap"), literal(None), period)
     of_key = _reached(
         KeyCounter, ApiKey.image_cap, literal("key ") + KeyCounter.key_id, ApiKey.name, period

@@ -41,7 +41,7 @@ def ways(
     **organization: Any,
 ) -> list[Way]:
     place = Standing(Organization(plan_code=present, **organization), account)
-    return [one.way for one in offers.offers(PLANS, present, place, prices, interval, {})]
+    return [one.way for one in offers.offers(PLANS, present, place, prices, interval, {}, NOON)]
 
 
 def paying(code: str, status: str = "active", **values: Any) -> BillingAccount:
@@ -83,7 +83,7 @@ def test_limits_are_more_or_less_than_now() -> None:
     place = Standing(Organization(plan_code="TEAM"), None)
     changes = {
         one.code: {limit.name: limit.change for limit in one.limits}
-        for one in offers.offers(PLANS, "TEAM", place, PRICES, "month", {})
+        for one in offers.offers(PLANS, "TEAM", place, PRICES, "month", {}, NOON)
     }
     assert set(changes["TEAM"].values()) == {""}
     assert changes["FREE"] | {"file": ""} == {
@@ -91,7 +91,7 @@ def test_limits_are_more_or_less_than_now() -> None:
         "workspace": "less",
     }  # fmt: skip
     assert (changes["ENTERPRISE"]["images"], changes["ENTERPRISE"]["storage"]) == ("more", "more")
-    unlimited = offers.offers(PLANS, "ENTERPRISE", place, PRICES, "month", {})
+    unlimited = offers.offers(PLANS, "ENTERPRISE", place, PRICES, "month", {}, NOON)
     assert unlimited[2].limits[0].change == "less"
 
 
@@ -110,7 +110,7 @@ def test_a_year_costs_what_the_provider_says(
 ) -> None:
     place = Standing(Organization(plan_code="FREE"), None)
     known = {"TEAM": yearly} if yearly else {}
-    team = offers.offers(PLANS, "FREE", place, PRICES, "year", known)[1]
+    team = offers.offers(PLANS, "FREE", place, PRICES, "year", known, NOON)[1]
     assert (team.price, team.saving) == (price, saving)
-    by_month = offers.offers(PLANS, "FREE", place, PRICES, "month", known)[1]
+    by_month = offers.offers(PLANS, "FREE", place, PRICES, "month", known, NOON)[1]
     assert (by_month.price, by_month.saving) == (Price(2900, "usd"), 0)

@@ -72,6 +72,9 @@ class Case:
 
 @pytest.fixture
 def case(app: Flask, clock: Clock) -> Case:
+    """What other tests have left to delete is none of these."""
+    with app.app_context(), transaction() as session:
+        session.change(update(Organization).values(delete_at=None))
     return Case(app.extensions["lightwell"], clock)
 
 

@@ -8,14 +8,14 @@ from threading import Event
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.adapters.storage.interface import Storage
 from app.config import TEST_IMAGES_PER_DAY
 from app.errors import RateLimited
 from app.extensions import transaction
 from app.imaging import Format, Transform
-from app.models import DiscardedObject, Export, ExportStatus
+from app.models import DiscardedObject, Export, ExportStatus, Organization
 from app.services.accounts import keys
 from app.services.accounts.principal import Principal
 from app.services.exports import export_jobs, export_worker, leased_zips
@@ -106,6 +106,21 @@ def overdue(case: Case, clock: Clock, export: Export) -> None:
     clock.set(case.row(export).lease_until)
     assert [due.export_id for due in case.requeue_due()] == [export.id]
     case.another_claims(export)
+
+
+def test_the_export_of_a_suspended_organization_fails_and_is_not_tried_again(
+    case: Case, clock: Clock
+) -> None:
+    export = case.create()
+    with transaction() as session:
+        this = update(Organization).where(Organization.id == case.principal.org_id)
+        session.change(this.values(suspended_at=clock(), suspended_reason="Spam."))
+    case.work(export.id)
+    row = case.row(export)
+    assert (row.status, row.storage_key) == ("failed", None)
+    assert "suspended" in str(row.error)
+    clock.advance(days=1)
+    assert case.requeue_due() == []
 
 
 def test_the_end_of_an_attempt_that_was_overtaken_ends_nothing(

@@ -136,7 +136,7 @@ def pages(wanted: Wanted, size: int) -> Iterator[list[Row]]:
 
 
 @settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     made=ORGANIZATIONS,
