@@ -21,7 +21,6 @@ from app.models import (
     new_id,
 )
 from app.services import announcements, staff_log
-from app.services.accounts import identity
 from app.services.announcements import Wanted
 from app.services.staff.plan_values import form_of
 from app.services.staff.plans import state
@@ -31,7 +30,6 @@ from tests.admin.people import give_factors, make_invitation, make_mail, make_pe
 from tests.blocks import block, new_network
 from tests.clock import NOON
 from tests.conftest import Account
-from tests.people import new_email
 from tests.plans import add_plan
 from tests.rq_jobs import fail_job
 
@@ -135,13 +133,6 @@ def a_new_plan(app: Flask, account: Account) -> Sample:
     return Sample({}, fields | {"code": f"{template.code}_2", "org_id": account.org_id})
 
 
-def somebody_unconfirmed(app: Flask, account: Account) -> Sample:
-    with app.app_context(), transaction() as session:
-        email = new_email()
-        user_id = identity.create_user(session, email, NOON)
-    return Sample({"user_id": str(user_id)}, {})
-
-
 def a_failed_job(app: Flask, _account: Account) -> Sample:
     return Sample({"job_id": fail_job(app.extensions["lightwell"].redis)}, {})
 
@@ -200,10 +191,6 @@ SAMPLES: dict[str, Maker] = {
     "admin.jobs.retry": a_failed_job,
     "admin.jobs.drop": a_failed_job,
     "admin.jobs.requeue": a_lost_export,
-    "admin.audit.show_one": an_entry,
-    "admin.user_actions.resend_confirmation": somebody_unconfirmed,
-    "admin.user_actions.send_password_link": a_person,
-    "admin.user_actions.unlock": a_person,
     "admin.users.show": a_person,
     "admin.user_actions.confirm": a_person,
     "admin.user_actions.reset_second_factor": someone_with_factors,
