@@ -80,8 +80,8 @@ HOOKS = (
     Hook("app/worker/queues.py", "rq.worker:SpawnWorker", "_horse_pid"),
     Hook("app/worker/queues.py", "rq.worker:SpawnWorker", "_stop_requested"),
 )
-DOCUMENTED = frozenset({"_exit", "_get_current_object", "_replace"})
-"""Of the standard library and of Werkzeug, and public in spite of their look."""
+DOCUMENTED = frozenset({"_exit", "_replace"})
+"""Of the standard library, and public in spite of their look."""
 
 
 def is_private(name: str) -> bool:
