@@ -42,7 +42,10 @@ AIM_MS = 150
 ORGANIZATIONS, ENTRIES = 100_000, 10_000_000
 SHARE_OF_LARGEST = 100
 """The largest organization has every so-manieth row of a table."""
-NUMBERS = "WITH RECURSIVE numbers(n) AS (SELECT CAST(1 AS bigint) UNION ALL SELECT n + 1 FROM numbers WHERE n < {}) "
+NUMBERS = (
+    "WITH RECURSIVE numbers(n) AS "
+    "(SELECT CAST(1 AS bigint) UNION ALL SELECT n + 1 FROM numbers WHERE n < {}) "
+)
 LISTS = (
     "/admin/organizations?sort=name",
     "/admin/organizations?sort=usage",
@@ -171,7 +174,8 @@ def _tables(
 
     org = f"CASE WHEN n % {SHARE_OF_LARGEST} = 0 THEN 1 ELSE 1 + n * 7919 % {organizations} END"
     # Neighbours in the table are neighbours in its indexes, which are filled ten times as fast.
-    in_turn = f"CASE WHEN n % {SHARE_OF_LARGEST} = 0 THEN 1 ELSE 1 + (n - 1) * {organizations} / {entries} END"
+    turn = f"1 + (n - 1) * {organizations} / {entries}"
+    in_turn = f"CASE WHEN n % {SHARE_OF_LARGEST} = 0 THEN 1 ELSE {turn} END"
     false = "false" if is_postgresql else "0"
     live = "'live'"
     code = (
