@@ -136,6 +136,17 @@ class RoleTooLow(Forbidden):
     advice = "Ask an admin or the owner of the organization to do it, or to change your role."
 
 
+class ViewOnly(Forbidden):
+    code = "view_only"
+    title = "Staff who look at an organization's pages change nothing"
+    advice = "Leave the organization's pages, and do it in the staff console, with a reason."
+
+    def __init__(
+        self, message: str = "You look at these pages as staff, so you can change nothing here."
+    ) -> None:
+        super().__init__(message)
+
+
 class EmailUnconfirmed(Forbidden):
     code = "email_unconfirmed"
     title = "Nobody has confirmed the account's e-mail address"
@@ -309,3 +320,12 @@ class DependencyDown(Overloaded):
     code = "dependency_down"
     title = "A part of the server does not answer"
     advice = "Repeat the request after `Retry-After` seconds. Nothing was charged."
+
+
+class Maintenance(Overloaded):
+    code = "maintenance"
+    title = "Nothing can be changed during maintenance"
+    advice = (
+        "Repeat the request after `Retry-After` seconds. Reads and signing in go on meanwhile. "
+        "Nothing was charged."
+    )

@@ -4,6 +4,7 @@ from flask import Blueprint
 
 from app.admin import (
     abuse,
+    announcements,
     audit,
     blocks,
     door,
@@ -20,6 +21,7 @@ from app.admin import (
     stripe,
     user_actions,
     users,
+    viewing,
 )
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
@@ -32,6 +34,7 @@ for section in (
     user_actions,
     health,
     jobs,
+    announcements,
     organizations,
     organization,
     organization_actions,
@@ -41,5 +44,6 @@ for section in (
     reports,
     search,
     stripe,
+    viewing,
 ):
     blueprint.register_blueprint(section.blueprint)

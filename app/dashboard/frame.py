@@ -1,11 +1,14 @@
 """What stands around the dashboard's pages: navigation, organization switcher, usage."""
 
 from dataclasses import dataclass
+from datetime import timedelta
+from math import ceil
 from typing import Any
 
 from flask import Response, current_app, request, url_for
 
 from app.extensions import transaction
+from app.models import Role
 from app.services.accounts import memberships
 from app.services.accounts.memberships import Belonging
 from app.services.accounts.permissions import Action
@@ -13,6 +16,7 @@ from app.services.accounts.sign_ins import Person
 from app.services.billing import standing
 from app.services.billing.notices import Notice, notices_of
 from app.services.usage import limits
+from app.web import announcing
 from app.web.context import now, principal
 from app.web.links import in_mode
 from app.web.navigation import Entry, Group
@@ -60,10 +64,18 @@ class AccountFrame:
 
 
 @dataclass(frozen=True)
+class Viewed:
+    """For how long, in minutes, a member of staff may still look at the organization."""
+
+    minutes: int
+
+
+@dataclass(frozen=True)
 class Frame:
     """What ``dashboard/layout.html`` shows. ``used`` and ``limit`` count the month's live images;
-    ``limit`` is None without a limit. ``notices`` are about payments. ``may_delete`` is whether the
-    person may take a deletion back.
+    ``limit`` is None without a limit. ``notices`` are about payments, ``announcements`` the
+    texts of what our staff announce. ``may_delete`` is whether the person may take a deletion
+    back. ``viewed`` is set where the person is of our staff and no member.
 
     ``query`` keeps the mode in links: empty, or ``?mode=test``. ``may_change`` is whether the
     person may change images at all; ``has_workspace`` is whether the plan lets them upload and
@@ -82,7 +94,9 @@ class Frame:
     query: str
     may_change: bool
     has_workspace: bool
-    may_delete: bool = False
+    may_delete: bool
+    announcements: list[str]
+    viewed: Viewed | None
 
 
 def page_of(template: str, **values: Any) -> Response:
@@ -100,6 +114,8 @@ def _frame() -> Frame:
     who = principal()
     with transaction(*who.partition) as session:
         organizations = memberships.organizations_of(session, person().user_id)
+        if who.viewing:
+            organizations.append(memberships.seen_as(session, who.org_id, Role.OWNER))
         month = limits.summarise(session, who, now())
         place = standing.read(session)
     organization = next(one for one in organizations if one.id == who.org_id)
@@ -118,7 +134,16 @@ def _frame() -> Frame:
         may_change=who.may(Action.CHANGE_IMAGES),
         has_workspace=who.has_workspace,
         may_delete=who.may(Action.DELETE),
+        announcements=announcing.texts_for(who.org_id, month.plan),
+        viewed=_viewed(),
     )
+
+
+def _viewed() -> Viewed | None:
+    until = person().viewing_until
+    if not principal().viewing or until is None:
+        return None
+    return Viewed(max(1, ceil((until - now()) / timedelta(minutes=1))))
 
 
 def _navigation(slug: str) -> list[Group]:

@@ -6,12 +6,14 @@ from flask import Flask
 from app.web import (
     abuse_counts,
     admission,
+    announcing,
     blocks,
     errors,
     formats,
     headers,
     idempotency,
     limits,
+    maintenance,
     measures,
     media,
     requirements,
@@ -21,8 +23,9 @@ from app.web import (
 
 
 def init_app(app: Flask) -> None:
-    """Before the view: assign the request id, refuse blocked networks, authenticate, limit the
-    rate, authorize, check the body's type, replay a kept answer.
+    """Before the view: assign the request id, refuse blocked networks and writes during
+    maintenance, authenticate, limit the rate, authorize, check the body's type, replay a kept
+    answer.
 
     After the view, in reverse: keep the answer, add the headers, count, log.
     """
@@ -35,6 +38,8 @@ def init_app(app: Flask) -> None:
     app.after_request(headers.finish)
     blocks.init_app(app)
     app.before_request(blocks.check)
+    announcing.init_app(app)
+    app.before_request(maintenance.check)
     app.before_request(admission.begin)
     app.before_request(requirements.identify)
     limits.init_app(app)

@@ -15,6 +15,7 @@ from flask import Response, current_app, g, redirect, request, url_for
 from flask_limiter.util import get_remote_address
 from werkzeug.wrappers import Response as BaseResponse
 
+from app import read_only
 from app.errors import (
     AppError,
     CrossSite,
@@ -25,12 +26,13 @@ from app.errors import (
     RoleTooLow,
     Unauthenticated,
     UpgradeRequired,
+    ViewOnly,
 )
 from app.models import Mode
 from app.services.accounts import identity, keys
 from app.services.accounts.permissions import Action
 from app.services.accounts.principal import Principal
-from app.services.staff import duties
+from app.services.staff import duties, viewing
 from app.services.staff.duties import Duty
 from app.web import links, media, sessions
 from app.web.addresses import is_within
@@ -140,6 +142,9 @@ class Member(User):
 
     While the organization is suspended its pages can be looked at only; ``while_suspended`` is
     whether this view goes on.
+
+    Staff who view the organization are let in as well, in a request that can change nothing
+    (docs/decisions/046).
     """
 
     action: Action = Action.VIEW
@@ -153,11 +158,17 @@ class Member(User):
         test_images = container().settings.test_images_per_day
         address = sessions.device().address
         member = identity.member_of(sessions.person(), slug, mode, address, now(), test_images)
+        if member is None and is_staff_here():
+            member = viewing.viewer_of(sessions.person(), slug, mode, address, now(), test_images)
         if member is None:
             raise NotFound(f"There is nothing at {request.method} {request.path}.")
+        if member.viewing:
+            read_only.begin()
         return member
 
     def authorize(self) -> None:
+        if principal().viewing and request.method not in READING:
+            raise ViewOnly
         principal().require(self.action)
         if request.method not in READING and not self.while_suspended:
             keys.check_suspension(principal().suspended)
@@ -241,6 +252,7 @@ def identify() -> None:
     """Identify the caller. A failure is stored, not raised, because the rate limit comes first."""
     g.principal = g.refusal = None
     sessions.forget()
+    read_only.end()
     if not (requirement := required()):
         return
     try:

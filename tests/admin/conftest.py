@@ -1,15 +1,17 @@
 """Our own people, signed in to the console."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import pytest
 from flask import Flask
+from sqlalchemy import delete
 
 from app.extensions import transaction
-from app.models import StaffRole, User, new_id
+from app.models import Announcement, StaffRole, User, new_id
 from app.services.accounts import sign_ins
 from app.services.accounts.sign_ins import Device
+from app.web.announcing import board
 from tests.client import ApiClient
 from tests.clock import Clock
 
@@ -50,3 +52,13 @@ def make_staff(app: Flask, clock: Clock) -> StaffMaker:
 def staff(make_staff: StaffMaker) -> ApiClient:
     """A client of an admin of ours."""
     return make_staff()
+
+
+@pytest.fixture
+def nothing_announced(app: Flask) -> Iterator[None]:
+    """Afterwards nothing is announced, and maintenance is over: others have the application too."""
+    yield
+    with app.app_context():
+        with transaction() as session:
+            session.change(delete(Announcement))
+        board().forget()

@@ -12,6 +12,7 @@ from app.extensions import transaction
 from app.models import (
     Actor,
     ActorKind,
+    AnnouncementKind,
     ApiKey,
     Export,
     ExportStatus,
@@ -19,8 +20,8 @@ from app.models import (
     StripeEvent,
     new_id,
 )
-from app.services import staff_log
-from app.services.accounts import identity
+from app.services import announcements, staff_log
+from app.services.announcements import Wanted
 from app.services.billing.reconciliation import BillingDifference
 from app.services.staff import reconcile
 from app.services.staff.plan_values import form_of
@@ -31,7 +32,6 @@ from tests.admin.people import give_factors, make_invitation, make_mail, make_pe
 from tests.blocks import block, new_network
 from tests.clock import NOON
 from tests.conftest import Account
-from tests.people import new_email
 from tests.plans import add_plan
 from tests.rq_jobs import fail_job
 
@@ -135,13 +135,6 @@ def a_new_plan(app: Flask, account: Account) -> Sample:
     return Sample({}, fields | {"code": f"{template.code}_2", "org_id": account.org_id})
 
 
-def somebody_unconfirmed(app: Flask, account: Account) -> Sample:
-    with app.app_context(), transaction() as session:
-        email = new_email()
-        user_id = identity.create_user(session, email, NOON)
-    return Sample({"user_id": str(user_id)}, {})
-
-
 def a_failed_job(app: Flask, _account: Account) -> Sample:
     return Sample({"job_id": fail_job(app.extensions["lightwell"].redis)}, {})
 
@@ -183,7 +176,25 @@ def an_event(app: Flask, _account: Account) -> Sample:
     return Sample({"event_id": event_id}, {})
 
 
+SOON = "2030-01-01T00:00"
+
+
+def a_text(_app: Flask, _account: Account) -> Sample:
+    return Sample({}, {"text": "Something new", "starts": SOON})
+
+
+def an_announcement(app: Flask, account: Account) -> Sample:
+    wanted = Wanted(AnnouncementKind.BANNER, "Something new", org_id=account.org_id)
+    with app.app_context(), transaction() as session:
+        made = announcements.make(session, wanted, "user_of_ours", NOON)
+    return Sample({"announcement_id": made.id}, {})
+
+
 SAMPLES: dict[str, Maker] = {
+    "admin.viewing.begin": an_organization,
+    "admin.announcements.make": a_text,
+    "admin.announcements.begin_maintenance": a_text,
+    "admin.announcements.end": an_announcement,
     "admin.stripe.show": an_event,
     "admin.stripe.replay": an_event,
     "admin.reconcile.mend": a_difference,
@@ -191,10 +202,6 @@ SAMPLES: dict[str, Maker] = {
     "admin.jobs.retry": a_failed_job,
     "admin.jobs.drop": a_failed_job,
     "admin.jobs.requeue": a_lost_export,
-    "admin.audit.show_one": an_entry,
-    "admin.user_actions.resend_confirmation": somebody_unconfirmed,
-    "admin.user_actions.send_password_link": a_person,
-    "admin.user_actions.unlock": a_person,
     "admin.users.show": a_person,
     "admin.user_actions.confirm": a_person,
     "admin.user_actions.reset_second_factor": someone_with_factors,

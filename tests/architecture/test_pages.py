@@ -179,7 +179,7 @@ def pages(app: Flask, kind: type) -> list[tuple[Rule, str]]:
 
 
 def path_of(app: Flask, rule: Rule, **ids: str) -> str:
-    values = dict.fromkeys(rule.arguments, "unknown") | ids
+    values = {name: "0" if name == "number" else "unknown" for name in rule.arguments} | ids
     return app.url_map.bind("localhost").build(rule.endpoint, values)
 
 

@@ -92,6 +92,9 @@ def a_frame(clock: Clock) -> Frame:
         query="",
         may_change=True,
         has_workspace=True,
+        may_delete=False,
+        announcements=[],
+        viewed=None,
     )
 
 

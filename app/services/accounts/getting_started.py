@@ -45,8 +45,10 @@ class KeyReminders:
 
 
 def steps(session: TenantSession, principal: Principal, person: Person) -> Steps | None:
-    """The first steps, or None if all are done or the person dismissed them. The image is one of
-    the principal's mode."""
+    """The first steps, or None if all are done or the person dismissed them, or is no member. The
+    image is one of the principal's mode."""
+    if principal.viewing:
+        return None
     org_id = principal.org_id
     own_keys = select(ApiKey.id).where(ApiKey.org_id == org_id)
     colleagues = select(Membership.user_id).where(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, or_, select, update
 
 from app.errors import BadRequest, Conflict, NotFound
 from app.extensions import transaction
@@ -178,6 +178,12 @@ def organization_of(session: TenantSession, email: str) -> Organization:
     return organization
 
 
+def has_slug(slug: str) -> ColumnElement[bool]:
+    """Whether an organization has this slug, or had it before."""
+    former = select(FormerSlug.org_id).where(FormerSlug.slug == slug).scalar_subquery()
+    return or_(Organization.slug == slug, Organization.id == former)
+
+
 def member_of(
     person: Person, slug: str, mode: Mode, address: str, now: datetime, test_images: int
 ) -> Principal | None:
@@ -193,11 +199,8 @@ def member_of(
         .join(Plan, Plan.code == Organization.plan_code_at(now))
         .where(Membership.user_id == person.user_id)
     )
-    former = select(FormerSlug.org_id).where(FormerSlug.slug == slug).scalar_subquery()
     with transaction() as session:
-        row = session.execute(
-            wanted.where(or_(Organization.slug == slug, Organization.id == former))
-        ).one_or_none()
+        row = session.execute(wanted.where(has_slug(slug))).one_or_none()
         if row is None:
             return None
         org_id = row.Organization.id

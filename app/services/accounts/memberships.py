@@ -33,3 +33,9 @@ def organizations_of(session: TenantSession, user_id: str) -> list[Belonging]:
         .order_by(Organization.name, Organization.id)
     )  # fmt: skip
     return [Belonging(row.id, row.name, row.slug, Role(row.role), row.delete_at) for row in rows]
+
+
+def seen_as(session: TenantSession, org_id: str, role: Role) -> Belonging:
+    """An organization as somebody of this role would see it. It must be there."""
+    found = session.get_one(Organization, org_id)
+    return Belonging(found.id, found.name, str(found.slug), role, found.delete_at)

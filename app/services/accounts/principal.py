@@ -83,7 +83,8 @@ class Principal:
     ``rate_limit_id`` is the id that rate limits count by; a key shares it with all keys that it has
     replaced by rotation. ``role`` is a user's role in the organization, ``slug`` names it in the
     paths of its pages; keys have neither. ``suspended`` is the reason while the organization is
-    suspended: its people can look, and change nothing.
+    suspended: its people can look, and change nothing. ``viewing`` is whether a member of staff
+    looks at the pages, who can change nothing.
     """
 
     org_id: str
@@ -95,6 +96,7 @@ class Principal:
     role: Role | None = None
     slug: str | None = None
     suspended: str | None = None
+    viewing: bool = False
 
     def may(self, action: Action) -> bool:
         """Whether a person with this role may do it. Keys have scopes instead, so they may not."""
