@@ -82,7 +82,7 @@ class Event:
     type: str
     created_at: datetime
     subject: str | None
-    payload: dict[str, Any] | None
+    payload: dict[str, Any] | None = None
 
 
 class Payments(Protocol):
