@@ -90,7 +90,9 @@ def test_failed_jobs_are_retried_and_dropped(
     shown_after_reloads(tab, tab.get_by_role("link", name=job_id))
     audit(tab, "/admin/jobs")
     tab.get_by_role("link", name=job_id).click()
-    expect(tab.get_by_role("region", name="Traceback")).to_contain_text("Invalid attribute name: nothing")
+    expect(tab.get_by_role("region", name="Traceback")).to_contain_text(
+        "Invalid attribute name: nothing"
+    )
     audit(tab, tab.url)
     do(tab, "Retry", "Retry")
     expect(tab.get_by_text("The job is in its queue again.")).to_be_visible()
