@@ -200,7 +200,7 @@ def _form(name: str, values: dict[str, str], refusal: AppError | None = None) ->
     with transaction() as session:
         plans = _plans(session)
     audiences = [(EVERYBODY, "All organizations"), (ONE, "One organization")]
-    audiences += [(f"{PLAN}{code}", f"Plan {code}") for code in plans]
+    audiences += [(f"{PLAN}{code}", f"{code.capitalize()} plan") for code in plans]
     answer = admin_page(
         f"admin/announcements/{name}.html",
         values=values,

@@ -202,7 +202,7 @@ def _new_form(template: Plan, form: Mapping[str, str], refusal: AppError | None 
     answer = admin_page(
         "admin/plans/new.html",
         begun_as=template,
-        codes=[(code, code) for code in codes],
+        codes=[(code, code.capitalize()) for code in codes],
         form=form,
         largest=container().settings.max_request_mb,
         problems=problems_of(refusal),

@@ -22,15 +22,19 @@ class Changed(Protocol):
 
 
 def changes_of(entry: Changed, zone: str) -> Iterator[tuple[str, str, str]]:
-    """What changed, as (name, before, after). The name is in words: ``timeZone`` is "Time zone".
+    """What changed, as (name, before, after). The name is in words: ``timeZone`` and ``time_zone``
+    are "Time zone".
     ``zone`` is the time zone that moments are written in."""
     for name, after in entry.after.items():
-        words = CAPITAL.sub(lambda found: f" {found[0].lower()}", name).capitalize()
-        yield words, _shown(entry.before.get(name), zone), _shown(after, zone) or "none"
+        yield _words(name).capitalize(), _shown(entry.before.get(name), zone), _shown(after, zone) or "none"
 
 
 def as_text(values: Mapping[str, Any]) -> str:
     return json.dumps(values, ensure_ascii=False)
+
+
+def _words(name: str) -> str:
+    return CAPITAL.sub(lambda found: f" {found[0].lower()}", name).replace("_", " ")
 
 
 def _shown(value: Any, zone: str) -> str:
@@ -41,6 +45,9 @@ def _shown(value: Any, zone: str) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(_shown(one, zone) for one in value) or "none"
+    if isinstance(value, dict):
+        pairs = (f"{_words(name)} {_shown(one, zone) or 'none'}" for name, one in value.items())
+        return ", ".join(pairs) or "none"
     if isinstance(value, str) and TIME.fullmatch(value):
         return local(datetime.fromisoformat(value), zone)
     return str(value)

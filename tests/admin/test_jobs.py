@@ -131,7 +131,7 @@ def test_an_export_is_enqueued_once_its_worker_is_lost(
     assert act(staff, path).status_code == 409
     assert log_of(app, staff) == []
     clock.advance(minutes=1)
-    assert "stuck" in staff.get("/admin/jobs").text
+    assert "Stuck" in staff.get("/admin/jobs").text
     assert act(staff, path).status_code == 303
     with app.app_context(), transaction(acme.org_id, "live") as session:
         export = session.get_one(Export, export_id)

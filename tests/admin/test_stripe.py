@@ -47,9 +47,9 @@ def test_a_replayed_event_is_handled_again(
     [entry] = log_of(billing_env.app, staff)
     assert (entry.action, entry.org_id) == ("stripe_event.replayed", account.org_id)
     assert entry.before["outcome"] == "applied"
-    assert "Not handled" in staff.get(f"/admin/stripe/{event_id}").text
+    assert "Waiting" in staff.get(f"/admin/stripe/{event_id}").text
     billing_env.work()
-    assert "Not handled" not in staff.get(f"/admin/stripe/{event_id}").text
+    assert "Waiting" not in staff.get(f"/admin/stripe/{event_id}").text
     assert billing_env.plan(account) == "TEAM"
 
 

@@ -61,7 +61,7 @@ def test_staff_find_an_organization_and_see_what_it_has(
     tab.get_by_label("Only flagged").check()
     tab.get_by_label("State").select_option("suspended")
     tab.get_by_label("Order").select_option("storage")
-    tab.get_by_role("button", name="Show", exact=True).click()
+    tab.get_by_role("button", name="Filter", exact=True).click()
     expect(tab.get_by_role("row")).to_have_count(2)
     tab.get_by_role("link", name="Images this month").click()
     expect(tab.get_by_role("columnheader", name="Images this month")).to_have_attribute(
@@ -84,7 +84,7 @@ def test_staff_find_an_organization_and_see_what_it_has(
     expect(tab.get_by_text(HOSTILE)).to_be_visible()
     tabs.get_by_role("link", name="Requests").click()
     tab.get_by_label("Only errors").check()
-    tab.get_by_role("button", name="Show", exact=True).click()
+    tab.get_by_role("button", name="Filter", exact=True).click()
     expect(tab.get_by_text("req_of_the_browser")).to_be_visible()
 
 

@@ -17,7 +17,7 @@ def open_person(page: Page, email: str) -> str:
     """Find somebody in the list. Returns the address of their page."""
     page.goto("/admin/users")
     page.get_by_label("E-mail or name begins with").fill(email)
-    page.get_by_role("button", name="Find").click()
+    page.get_by_role("main").get_by_role("button", name="Search").click()
     page.get_by_role("link", name=email).click()
     expect(page.get_by_role("heading", level=1)).to_have_text(email)
     return page.url
