@@ -215,10 +215,11 @@ def _tables(
     for months in range(6):
         yield "usage_counters", organizations, {
             "org_id": an_id("org", "n"), "period": f"'{_months_ago(month, months)}'",
-            "used": "n * 31 % 100000", "reserved": "0",
+            "used": "n * 31 % CASE WHEN n % 10 = 7 THEN 20000 ELSE 101 END", "reserved": "0",
         }  # fmt: skip
     yield "storage_counters", organizations, {
-        "org_id": an_id("org", "n"), "bytes": "CAST(n AS bigint) * 104729 % 100000000000",
+        "org_id": an_id("org", "n"),
+        "bytes": "CASE WHEN n % 10 = 7 THEN n * 104729 % 20000000000 ELSE 0 END",
     }  # fmt: skip
     yield "usage_days", 10 * organizations, {
         "org_id": an_id("org", f"1 + n % {organizations}"),

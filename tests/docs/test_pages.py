@@ -19,8 +19,8 @@ def test_the_description_is_valid_openapi_3_1(client: ApiClient) -> None:
 
 
 UNDESCRIBED = [
-    "admin", "dashboard", "delivery", "docs", "health", "mailbox", "published", "static_files",
-    "webhooks",
+    "admin", "dashboard", "delivery", "docs", "health", "mailbox", "monitoring", "published",
+    "static_files", "webhooks",
 ]  # fmt: skip
 """Surfaces that are no part of the API."""
 
