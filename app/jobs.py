@@ -13,6 +13,7 @@ from app.services import inventory, job_runs, metrics, outbox, request_log
 from app.services.billing import inbox, metering, plans, subscriptions
 from app.services.deletion import erasure
 from app.services.exports import data_export_worker, data_exports, export_jobs, export_worker
+from app.services.staff import reconcile as staff_reconcile
 from app.services.sweep import sweep as sweep_all
 from app.services.usage import notices, refusals
 from app.tenancy import unscoped
@@ -58,6 +59,16 @@ def billing() -> None:
     if provider := container.provider:
         with app.app_context(), job_runs.recorded(container.redis, "billing", container.clock):
             inbox.work(provider)
+
+
+def reconcile() -> None:
+    """Compare all organizations with the payment provider, for staff to see what differs."""
+    app = create_app(Settings.from_env())
+    container = app.extensions["lightwell"]
+    if provider := container.provider:
+        recorded = job_runs.recorded(container.redis, "reconcile", container.clock)
+        with app.app_context(), recorded as outcome:
+            outcome.result = f"differences: {staff_reconcile.compare(container.redis, provider)}"
 
 
 def mails() -> None:

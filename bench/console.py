@@ -23,7 +23,7 @@ from time import perf_counter
 import psycopg
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Connection, make_url
+from sqlalchemy import make_url
 
 from app.extensions import db, transaction
 from app.models import Actor, ActorKind, StaffRole, User, folded, new_id
@@ -42,7 +42,10 @@ AIM_MS = 150
 ORGANIZATIONS, ENTRIES = 100_000, 10_000_000
 SHARE_OF_LARGEST = 100
 """The largest organization has every so-manieth row of a table."""
-NUMBERS = "WITH RECURSIVE numbers(n) AS (SELECT CAST(1 AS bigint) UNION ALL SELECT n + 1 FROM numbers WHERE n < {}) "
+NUMBERS = (
+    "WITH RECURSIVE numbers(n) AS "
+    "(SELECT CAST(1 AS bigint) UNION ALL SELECT n + 1 FROM numbers WHERE n < {}) "
+)
 LISTS = (
     "/admin/organizations?sort=name",
     "/admin/organizations?sort=usage",
@@ -118,15 +121,17 @@ def _addresses(folder: Path, server: str, wanted: str) -> Iterator[tuple[str, st
 
 
 def _fill(organizations: int, entries: int) -> None:
-    with db.engine.begin() as connection:
-        # psycopg takes a single percent sign for a parameter.
-        percent = "%%" if connection.dialect.name == "postgresql" else "%"
-        for table, rows, columns in _tables(connection, organizations, entries):
-            statement = (
-                f"INSERT INTO {table} ({', '.join(columns)}) {NUMBERS.format(rows)}"
-                f"SELECT {', '.join(columns.values())} FROM numbers"
-            )
-            connection.exec_driver_sql(statement.replace("%", percent))
+    is_postgresql = db.engine.dialect.name == "postgresql"
+    for table, rows, columns in _tables(is_postgresql, organizations, entries):
+        statement = (
+            f"INSERT INTO {table} ({', '.join(columns)}) {NUMBERS.format(rows)}"
+            f"SELECT {', '.join(columns.values())} FROM numbers"
+        )
+        with db.engine.begin() as connection:
+            if not is_postgresql:
+                connection.exec_driver_sql("PRAGMA cache_size = -500000")
+            # psycopg takes a single percent sign for a parameter.
+            connection.exec_driver_sql(statement.replace("%", "%%" if is_postgresql else "%"))
     with transaction() as session:
         who = Acting(Actor(ActorKind.STAFF, "user_of_the_bench"), "bench@example.com", "A reason")
         for number in range(10_000):
@@ -140,11 +145,10 @@ def _fill(organizations: int, entries: int) -> None:
 
 
 def _tables(
-    connection: Connection, organizations: int, entries: int
+    is_postgresql: bool, organizations: int, entries: int
 ) -> Iterator[tuple[str, int, dict[str, str]]]:
     """Table, number of rows, and its columns as SQL over ``n``. Everything is made from ``n`` by
     arithmetic, so both databases get the same rows."""
-    is_postgresql = connection.dialect.name == "postgresql"
     pad = "lpad(CAST({} AS text), {}, '0')" if is_postgresql else "printf('%0{1}d', {0})"
     day = (
         "DATE '{0}' - CAST({1} AS integer)"
@@ -169,6 +173,9 @@ def _tables(
         return moment.format(now, minutes)
 
     org = f"CASE WHEN n % {SHARE_OF_LARGEST} = 0 THEN 1 ELSE 1 + n * 7919 % {organizations} END"
+    # Neighbours in the table are neighbours in its indexes, which are filled ten times as fast.
+    turn = f"1 + (n - 1) * {organizations} / {entries}"
+    in_turn = f"CASE WHEN n % {SHARE_OF_LARGEST} = 0 THEN 1 ELSE {turn} END"
     false = "false" if is_postgresql else "0"
     live = "'live'"
     code = (
@@ -250,10 +257,10 @@ def _tables(
         "sent_at": ago("n % 43000"), "attempts": "1",
     }  # fmt: skip
     yield "usage_entries", entries, {
-        "id": an_id("use", "n"), "org_id": an_id("org", org), "actor_kind": "'key'",
+        "id": an_id("use", "n"), "org_id": an_id("org", in_turn), "actor_kind": "'key'",
         "actor_id": an_id("key", f"1 + n % {organizations}"), "kind": "'compress'",
         "period": f"'{month}'", "state": "'settled'", "images": "n % 20",
-        "lease_until": ago("n % 200000"), "created_at": ago("n % 200000"),
+        "lease_until": ago(f"({entries} - n) / 50"), "created_at": ago(f"({entries} - n) / 50"),
     }  # fmt: skip
 
 

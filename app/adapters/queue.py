@@ -20,6 +20,7 @@ as long."""
 BILLING_SECONDS = MAILS_SECONDS = 15 * 60
 SWEEPING_SECONDS = 15 * 60
 LONGEST_SECONDS = 24 * 60 * 60
+RECONCILE_SECONDS = 60 * 60
 FAILURE_KEPT_SECONDS = 7 * 24 * 60 * 60
 """Long enough for somebody to look after a weekend; the sweep bounds the number."""
 
@@ -103,6 +104,11 @@ def enqueue_billing(connection: Redis) -> None:
 def enqueue_sweep(connection: Redis) -> None:
     """Have ``app.jobs.sweep`` called, unless such a job waits already. Raises RedisError."""
     _enqueue_once(connection, "sweep", SWEEPING_SECONDS)
+
+
+def enqueue_reconcile(connection: Redis) -> None:
+    """Have ``app.jobs.reconcile`` called, unless such a job waits already. Raises RedisError."""
+    _enqueue_once(connection, "reconcile", RECONCILE_SECONDS, EXPORTS)
 
 
 def enqueue_mails(connection: Redis) -> None:

@@ -114,6 +114,7 @@ def _with_one(job_id: str, action: str, change: Change) -> None:
     with _redis_answers(), acting(action, subject=job_id) as act:
         job = jobs.failed_job(container().redis, job_id)
         act.before = {"call": job.call, "error": job.error}
+        act.after = dict.fromkeys(act.before)
         if not change(container().redis, job_id):
             raise NotFound("The job has not failed, or not any more.")
 

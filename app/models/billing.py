@@ -45,7 +45,7 @@ class BillingAccount(OrgOwned, Base):
 
 class StripeEvent(Base):
     """An event that Stripe sent. ``subject`` is the customer or the charge that the event is about,
-    ``payload`` the event as it came.
+    ``payload`` the event as it came, without what names people; it is read only when asked for.
 
     ``handled_at`` is set in the transaction that applies the event; until then ``next_attempt_at``
     is when it is tried again. ``outcome`` is the result, or the reason why there is none yet.
@@ -57,6 +57,12 @@ class StripeEvent(Base):
         Index("ix_stripe_events_next_attempt_at", "next_attempt_at"),
         Index("ix_stripe_events_handled_at", "handled_at"),
         Index("ix_stripe_events_received_at", "received_at", "id"),
+        Index("ix_stripe_events_type", "type", "received_at", "id"),
+        Index(
+            "ix_stripe_events_subject_prefix",
+            "subject",
+            postgresql_ops={"subject": "varchar_pattern_ops"},
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(MAX_PROVIDER_ID_LENGTH), primary_key=True)
@@ -68,7 +74,7 @@ class StripeEvent(Base):
     next_attempt_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     attempts: Mapped[int] = mapped_column(default=0)
     outcome: Mapped[str | None] = mapped_column(String(500))
-    payload: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    payload: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
 
 
 class AuditEntry(ActedBy, AppendOnly, OrgOwned, Base):

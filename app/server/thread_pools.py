@@ -12,6 +12,7 @@ from app.web.paths import plain
 
 HEAVY = frozenset(
     {
+        "admin.reconcile.mend",
         "assets.create",
         "billing.checkout",
         "billing.portal",

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import cast
 
 from flask import Flask, current_app, g
+from flask.globals import app_ctx
 from redis import Redis
 
 from app.adapters.fetching.fetcher import Fetcher
@@ -61,7 +62,7 @@ class Container:
 
 def application() -> Flask:
     """The application itself, for other threads."""
-    return cast(Flask, current_app._get_current_object())  # type: ignore[attr-defined]  # as Flask documents
+    return app_ctx.app
 
 
 def container() -> Container:

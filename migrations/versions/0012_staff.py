@@ -46,6 +46,7 @@ INDEXES = (
     ("ix_billing_accounts_subscription_id", "billing_accounts", ["subscription_id"]),
     ("ix_mails_recipient_created_at", "mails", ["recipient", "created_at"]),
     ("ix_stripe_events_received_at", "stripe_events", ["received_at", "id"]),
+    ("ix_stripe_events_type", "stripe_events", ["type", "received_at", "id"]),
     ("ix_usage_counters_period_used", "usage_counters", ["period", "used", "org_id"]),
     ("ix_audit_entries_action_id", "audit_entries", ["action", "id"]),
     ("ix_usage_days_day", "usage_days", ["day"]),
@@ -55,6 +56,7 @@ INDEXES = (
 PREFIXES = (
     ("ix_users_email_prefix", "users", "email"),
     ("ix_organizations_slug_prefix", "organizations", "slug"),
+    ("ix_stripe_events_subject_prefix", "stripe_events", "subject"),
 )
 """Indexes that find by the beginning of a text, whatever the database sorts by."""
 SIGNS = ("flag", "suspended_at", "confirm_by", "deleted_at")

@@ -22,6 +22,8 @@ from app.models import (
 )
 from app.services import announcements, staff_log
 from app.services.announcements import Wanted
+from app.services.billing.reconciliation import BillingDifference
+from app.services.staff import reconcile
 from app.services.staff.plan_values import form_of
 from app.services.staff.plans import state
 from app.services.staff_log import Acting
@@ -157,8 +159,16 @@ def a_lost_export(app: Flask, account: Account) -> Sample:
     return Sample({"org_id": account.org_id, "kind": "live", "export_id": export_id}, {})
 
 
+def a_difference(app: Flask, account: Account) -> Sample:
+    """In the report of a comparison, of an organization that has no customer."""
+    mine = BillingDifference(account.org_id, None, "plan in force is TEAM, should be FREE")
+    found = reconcile.Report(NOON, NOON, 1, (mine,), None, frozenset())
+    reconcile.keep(app.extensions["lightwell"].redis, found)
+    return Sample({}, {"org_id": account.org_id})
+
+
 def an_event(app: Flask, _account: Account) -> Sample:
-    """To replay it takes a payment provider."""
+    """To replay it takes a payment provider, as all of the comparison does."""
     event_id = f"evt_{uuid4().hex}"
     moments = {"created_at": NOON, "received_at": NOON, "handled_at": NOON}
     with app.app_context(), transaction() as session:
@@ -187,6 +197,7 @@ SAMPLES: dict[str, Maker] = {
     "admin.announcements.end": an_announcement,
     "admin.stripe.show": an_event,
     "admin.stripe.replay": an_event,
+    "admin.reconcile.mend": a_difference,
     "admin.jobs.show": a_failed_job,
     "admin.jobs.retry": a_failed_job,
     "admin.jobs.drop": a_failed_job,

@@ -1,6 +1,8 @@
 """Stripe's events as staff read and replay them."""
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -8,12 +10,14 @@ from flask import Flask
 
 from app.extensions import transaction
 from app.models import StaffRole, StripeEvent
+from app.services.billing.prices import Prices
 from app.services.staff import stripe_inbox
 from tests.admin.conftest import StaffMaker
-from tests.billing import BillingEnv
+from tests.billing import BillingEnv, open_billing_env
 from tests.client import ApiClient
 from tests.clock import Clock
 from tests.conftest import AccountMaker
+from tests.databases import on_both_databases
 from tests.staff import act, log_of
 
 
@@ -37,10 +41,12 @@ def test_a_replayed_event_is_handled_again(
     event_id = next(one["id"] for one in events if one["type"] == "customer.subscription.created")
     page = staff.get(f"/admin/stripe/{event_id}").text
     assert account.org_id in page
+    assert "&#34;type&#34;: &#34;customer.subscription.created&#34;" in page
     assert "Replay" in page
     assert act(staff, f"/admin/stripe/{event_id}/replay").status_code == 303
     [entry] = log_of(billing_env.app, staff)
     assert (entry.action, entry.org_id) == ("stripe_event.replayed", account.org_id)
+    assert entry.before["outcome"] == "applied"
     assert "Waiting" in staff.get(f"/admin/stripe/{event_id}").text
     billing_env.work()
     assert "Waiting" not in staff.get(f"/admin/stripe/{event_id}").text
@@ -72,6 +78,45 @@ def test_pages_of_one_customer_have_each_event_once(
             f"/admin/stripe{found}".replace("&amp;", "&") if 'rel="next"' in answer.text else None
         )
     assert sorted(seen) == sorted(ids)
+
+
+@on_both_databases
+def test_events_are_narrowed(app: Flask, staff: ApiClient, clock: Clock) -> None:
+    subject, kind = f"cus_{uuid4().hex}", "charge.dispute.created"
+    done: dict[str, Any] = {"handled_at": clock(), "subject": subject}
+    ids = {
+        "waiting": add_event(app, clock, subject=subject, type=kind),
+        "failed": add_event(app, clock, subject=subject, attempts=2, outcome="Boom"),
+        "handled": add_event(app, clock, outcome="applied", **done),
+        "ignored": add_event(app, clock, outcome="ignored", **done),
+        "other": add_event(app, clock, subject=subject.replace("_", "x"), type=kind),
+    }
+
+    def found(query: str) -> set[str]:
+        page = staff.get(f"/admin/stripe?subject={subject[:-3]}&{query}").text
+        return {name for name, one in ids.items() if f"/admin/stripe/{one}" in page}
+
+    assert found("") == found("state=else&type=else") == set(ids) - {"other"}
+    assert found("state=waiting") == {"waiting", "failed"}
+    for state in ("failed", "handled", "ignored"):
+        assert found(f"state={state}") == {state}
+    assert found(f"type={kind}") == {"waiting"}
+    assert found(f"type={kind}&state=handled") == set()
+
+
+def test_prices_that_nobody_named_are_listed(
+    app: Flask, make_account: AccountMaker, staff: ApiClient, clock: Clock
+) -> None:
+    with open_billing_env(app, clock) as env:
+        account = make_account(plan="FREE")
+        env.stripe.subscriptions.create(env.customer(account), ["price_team_month"])
+    with open_billing_env(app, clock, prices=Prices((), ())) as unnamed:
+        unnamed.deliver(env.new_events)
+        changed = replace(unnamed.provider, payments=env.provider.payments)
+        replace(unnamed, provider=changed).work()
+    page = staff.get("/admin/stripe").text.split("Prices that nobody named", 1)[1]
+    assert "<code>price_team_month</code>" in page.split("<form", 1)[0]
+    assert str(env.billing(account).customer_id) in page.split("<form", 1)[0]
 
 
 def test_without_payments_the_page_says_so(app: Flask, staff: ApiClient, clock: Clock) -> None:

@@ -116,6 +116,7 @@ def test_looking_leaves_no_entry(app: Flask, make_account: AccountMaker, staff: 
         assert entries(app) == before, f"{method} {rule}"
 
 
+@pytest.mark.usefixtures("billing_env")
 def test_every_change_leaves_one_entry(
     app: Flask, make_account: AccountMaker, staff: ApiClient
 ) -> None:
@@ -129,6 +130,7 @@ def test_every_change_leaves_one_entry(
         assert entries(app) == before + 1, f"{method} {rule}"
 
 
+@pytest.mark.usefixtures("billing_env")
 def test_a_change_without_a_reason_leaves_nothing(
     app: Flask, make_account: AccountMaker, staff: ApiClient
 ) -> None:

@@ -18,6 +18,7 @@ from app.adapters.queue import (
     enqueue_deletions,
     enqueue_export,
     enqueue_mails,
+    enqueue_reconcile,
 )
 from app.worker import __main__ as worker
 from app.worker.scheduler import Schedule
@@ -50,6 +51,7 @@ def test_the_worker_serves_every_queue(
     enqueue_deletions(connection)
     enqueue_billing(connection)
     enqueue_mails(connection)
+    enqueue_reconcile(connection)
     schedule = Schedule(connection)
     monkeypatch.setattr("rq.cron.now", lambda: real_now() + timedelta(days=1))
     schedule.enqueue_due()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class InvalidSignature(Exception):
@@ -75,12 +75,14 @@ class Invoice:
 @dataclass(frozen=True)
 class Event:
     """A message from the provider. ``subject`` is the id of the customer or charge that it is
-    about, where there is one."""
+    about, where there is one; ``payload`` is the event as it came, without people's names and
+    addresses, or None where it is too long to be kept."""
 
     id: str
     type: str
     created_at: datetime
     subject: str | None
+    payload: dict[str, Any] | None = None
 
 
 class Payments(Protocol):

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from app.adapters.payments import stripe_payload
 from app.adapters.payments.interface import Event, InvalidSignature
 
 
@@ -55,7 +56,8 @@ def read(payload: bytes, *, live: bool) -> Event:
     if event.livemode != live:
         raise InvalidSignature("it is of the other mode, live or test")
     created_at = datetime.fromtimestamp(event.created, UTC)
-    return Event(event.id, event.type, created_at, _subject(event.data.object))
+    subject = _subject(event.data.object)
+    return Event(event.id, event.type, created_at, subject, stripe_payload.kept(payload))
 
 
 def _subject(about: _About) -> str | None:

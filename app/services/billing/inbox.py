@@ -60,6 +60,7 @@ def receive(session: TenantSession, event: Event, now: datetime) -> bool:
         created_at=event.created_at,
         received_at=now,
         attempts=0,
+        payload=event.payload,
         **({"next_attempt_at": now} if concerns_us else {"handled_at": now, "outcome": "ignored"}),
     )
     return is_new and concerns_us
@@ -131,6 +132,7 @@ def handle(provider: Provider, subject: str) -> bool:
         if not known:
             with transaction() as session:
                 _mark_handled(session, events, "not a customer of ours", provider.clock())
+                forget(session, subject)
     return True
 
 
@@ -160,6 +162,12 @@ def _flag(provider: Provider, charge_id: str, events: Sequence[StripeEvent]) -> 
         _mark_handled(session, events, "flagged", now)
     log.error("billing.dispute", org_id=account.org_id, charge=charge_id)
     return True
+
+
+def forget(session: TenantSession, subject: str) -> None:
+    """Erase what the events about ``subject`` said, which is no customer of ours, or not any
+    more."""
+    session.change(update(StripeEvent).where(StripeEvent.subject == subject).values(payload=None))
 
 
 def _mark_handled(

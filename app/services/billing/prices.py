@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from app.adapters.payments.interface import PriceLine, Subscription
 from app.settings_types import PlanPrice
 
+SETTING = "STRIPE_PRICES"
+
 
 class UnknownPrice(Exception):
     """A subscription pays a price that STRIPE_PRICES does not name."""
@@ -45,7 +47,7 @@ class Prices:
             if known.price_id in paid:
                 return known
         raise UnknownPrice(
-            f"{subscription.id} pays {', '.join(sorted(paid))}, which STRIPE_PRICES does not name"
+            f"{subscription.id} pays {', '.join(sorted(paid))}, which {SETTING} does not name"
         )
 
     def is_metered(self, subscription: Subscription) -> bool:

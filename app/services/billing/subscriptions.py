@@ -20,7 +20,7 @@ from app.extensions import transaction
 from app.models import Actor, ActorKind, BillingAccount, Organization
 from app.services import audit
 from app.services.billing import letters, plans
-from app.services.billing.prices import Prices, UnknownPrice
+from app.services.billing.prices import SETTING, Prices, UnknownPrice
 from app.services.billing.provider import Provider
 from app.tenancy import TenantSession, unscoped
 
@@ -101,7 +101,7 @@ def subscription_state(
     """
     paid = {one.id: prices.of(one) for one in subscriptions if one.status in PAYING}
     if missing := {known.plan for known in paid.values()} - set(plan_ranks):
-        raise UnknownPrice(f"STRIPE_PRICES names plans that do not exist: {', '.join(missing)}")
+        raise UnknownPrice(f"{SETTING} names plans that do not exist: {', '.join(missing)}")
     if len(paid) > 1:
         log.error("billing.several_subscriptions", subscriptions=sorted(paid))
 

@@ -19,6 +19,7 @@ from app.errors import DependencyDown
 from app.extensions import transaction
 from app.models import FREE, Actor, ActorKind, BillingAccount, Organization
 from app.services import audit
+from app.services.billing import inbox
 from app.services.billing.provider import Provider
 from app.services.deletion import rows
 from app.tenancy import TenantSession
@@ -101,8 +102,8 @@ def _begin(session: TenantSession, org_id: str, now: datetime) -> bool:
 
 
 def _end_billing(org_id: str, provider: Provider | None, now: datetime) -> None:
-    """Cancel the subscriptions, and note their ids and those of the invoices. Raises
-    DependencyDown."""
+    """Cancel the subscriptions, note their ids and those of the invoices, and erase what the
+    provider's events said. Raises DependencyDown."""
     with transaction(org_id) as session:
         customer_id = session.scalar(select(BillingAccount.customer_id))
     subscriptions, invoices = list[str](), list[str]()
@@ -118,6 +119,8 @@ def _end_billing(org_id: str, provider: Provider | None, now: datetime) -> None:
         log.error("deletion.payments_not_configured", org_id=org_id, customer=customer_id)
     ids = {"customer": customer_id, "subscriptions": subscriptions, "invoices": invoices}
     with transaction(org_id) as session:
+        if customer_id:
+            inbox.forget(session, customer_id)
         if session.change(delete(BillingAccount)) and customer_id:
             audit.record(session, ACTOR, "billing.ended", {}, ids, now)
 

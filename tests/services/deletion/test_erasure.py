@@ -23,6 +23,7 @@ from app.models import (
     Mode,
     Organization,
     Role,
+    StripeEvent,
     User,
     new_id,
 )
@@ -223,9 +224,11 @@ def test_the_subscription_is_cancelled_and_its_ids_stay(
     customer = billing_env.customer(acme)
     made = billing_env.stripe.subscriptions.create(customer, ["price_team_month"])
     billing_env.catch_up()
+    assert any(payloads(customer))
     case.container = app.extensions["lightwell"]
     case.plan(acme)
     assert case.run() == 1
+    assert not any(payloads(customer))
     assert billing_env.stripe.subscriptions.find(made["id"])["status"] == "canceled"
     assert set(count(acme.org_id)) == KEPT
     kept = {entry.action: entry for entry in case.audit(acme)}
@@ -236,6 +239,13 @@ def test_the_subscription_is_cancelled_and_its_ids_stay(
     assert not any(entry.address for entry in kept.values())
     billing_env.catch_up()
     assert set(count(acme.org_id)) == KEPT
+    assert not any(payloads(customer))  # nor what came after it
+
+
+def payloads(customer: str) -> list[object]:
+    with transaction() as session:
+        found = select(StripeEvent.payload).where(StripeEvent.subject == customer)
+        return list(session.scalars(found))
 
 
 def test_nothing_more_is_removed_while_payments_are_down(
