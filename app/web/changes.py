@@ -26,7 +26,11 @@ def changes_of(entry: Changed, zone: str) -> Iterator[tuple[str, str, str]]:
     are "Time zone".
     ``zone`` is the time zone that moments are written in."""
     for name, after in entry.after.items():
-        yield _words(name).capitalize(), _shown(entry.before.get(name), zone), _shown(after, zone) or "none"
+        yield (
+            _words(name).capitalize(),
+            _shown(entry.before.get(name), zone),
+            _shown(after, zone) or "none",
+        )
 
 
 def as_text(values: Mapping[str, Any]) -> str:
