@@ -23,6 +23,8 @@ CALL_CHARACTERS = 300
 TRACE_CHARACTERS = 20_000
 PARAMETERS = re.compile(r"\[parameters: .*", re.DOTALL)
 """What SQLAlchemy's errors say of values; it may be a customer's, and stands at the end."""
+STATEMENT = re.compile(r"^\[SQL.*?^\(Background on this error at: .*?$", re.DOTALL | re.MULTILINE)
+"""What SQLAlchemy's errors say after what went wrong."""
 CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -43,7 +45,7 @@ class JobState:
     @property
     def error(self) -> str:
         """The last line of the traceback that says something."""
-        lines = self.trace.strip().splitlines()
+        lines = STATEMENT.sub("", self.trace).strip().splitlines()
         return lines[-1][:CALL_CHARACTERS] if lines else ""
 
 

@@ -136,7 +136,7 @@ def test_an_event_is_found_and_replayed(tab: Page, service: Service) -> None:
     tab.get_by_label("State").select_option("Failed, waiting")
     tab.get_by_label("Type").select_option("customer.subscription.updated")
     tab.get_by_label("Customer or charge").fill("cus_")
-    tab.get_by_role("button", name="Show").click()
+    tab.get_by_role("button", name="Filter").click()
     link = tab.locator(f"a[href='/admin/stripe/{event_id}']").last
     expect(link).to_be_visible()
     audit(tab, tab.url)
