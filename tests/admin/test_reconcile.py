@@ -82,7 +82,7 @@ def test_a_difference_is_found_and_mended(
     fields = {"org_id": account.org_id, "customer_id": customer}
     assert act(staff, f"{HOME}/mend", **fields).status_code == 303
     assert billing_env.plan(account) == "TEAM"
-    assert "mended" in staff.get(HOME).text
+    assert ">Mended<" in staff.get(HOME).text
     entry = log_of(billing_env.app, staff)[-1]
     assert (entry.action, entry.org_id, entry.subject) == (
         "billing.mended",

@@ -119,7 +119,7 @@ def test_a_throttle_is_seen_and_taken_off(app: Flask, staff: ApiClient) -> None:
     assert "mails asked for in this hour: 6" in page
     assert act(staff, f"/admin/users/{person.user_id}/throttle/release").status_code == 303
     page = staff.get(f"/admin/users/{person.user_id}").text
-    assert "nothing counted" in page
+    assert "Nothing counted" in page
     assert sign_in(visitor_of(app), person.email).status_code == 303
     before = len(mails_to(app, person.email))
     send(visitor_of(app), "/forgot", email=person.email)
