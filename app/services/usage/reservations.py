@@ -118,7 +118,7 @@ def _earlier_attempt(session: TenantSession, mode: Mode, reference: str) -> Rese
     entry = session.scalar(select(model).where(model.reference == reference).with_for_update())
     if entry is None:
         return None
-    reservation = Reservation(entry.id, mode, entry.period, entry.images)
+    reservation = Reservation(entry.id, mode, entry.period, entry.images, kind=entry.kind)
     if entry.state == EntryState.SETTLED:
         return replace(reservation, already_paid=True)
     _close(session, reservation, EntryState.RELEASED, 0)
