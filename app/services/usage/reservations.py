@@ -52,17 +52,18 @@ LEDGERS = {Mode.LIVE: Ledger(UsageEntry, UsageCounter), Mode.TEST: Ledger(DailyE
 class Reservation:
     """Images set aside for one piece of work.
 
-    ``mode`` is the principal's. ``period`` is the first day of the month, or the day for test keys.
-    A ``metered`` reservation is reported to the payment provider once it is settled.
+    ``mode`` is the principal's, ``kind`` that of the work. ``period`` is the first day of the
+    month, or the day for test keys. A ``metered`` reservation is reported to the payment provider
+    once it is settled.
     """
 
     entry_id: str
     mode: Mode
     period: date
     images: int
+    kind: str
     already_paid: bool = False
     metered: bool = False
-    kind: str = ""
 
     @property
     def ledger(self) -> Ledger:
@@ -108,7 +109,7 @@ def reserve(
     session.add(entry)
     session.flush()
     metered = principal.is_live and principal.allowance.metered
-    return Reservation(entry.id, principal.mode, period, images, metered=metered, kind=kind)
+    return Reservation(entry.id, principal.mode, period, images, kind, metered=metered)
 
 
 def _earlier_attempt(session: TenantSession, mode: Mode, reference: str) -> Reservation | None:
@@ -118,7 +119,7 @@ def _earlier_attempt(session: TenantSession, mode: Mode, reference: str) -> Rese
     entry = session.scalar(select(model).where(model.reference == reference).with_for_update())
     if entry is None:
         return None
-    reservation = Reservation(entry.id, mode, entry.period, entry.images, kind=entry.kind)
+    reservation = Reservation(entry.id, mode, entry.period, entry.images, entry.kind)
     if entry.state == EntryState.SETTLED:
         return replace(reservation, already_paid=True)
     _close(session, reservation, EntryState.RELEASED, 0)
@@ -222,7 +223,7 @@ def release_expired(session: TenantSession, now: datetime) -> int:
     which the caller may hold.
     """
     expired = [
-        Reservation(entry.id, mode, entry.period, entry.images)
+        Reservation(entry.id, mode, entry.period, entry.images, entry.kind)
         for mode, ledger in LEDGERS.items()
         for entry in session.scalars(
             select(ledger.entry).where(_expired(ledger, now)).with_for_update(skip_locked=True)
