@@ -7,6 +7,8 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from rq import Queue
 from rq.job import Job, JobStatus
 
@@ -112,7 +114,7 @@ def test_without_redis_the_page_says_so(
     app: Flask, staff: ApiClient, acme: Account, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export_id = add_export(app, acme, clock)
-    down = Redis(port=1, socket_connect_timeout=0.2)
+    down = Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0))
     container = app.extensions["lightwell"]
     monkeypatch.setitem(app.extensions, "lightwell", replace(container, redis=down))
     page = staff.get("/admin/jobs")

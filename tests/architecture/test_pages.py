@@ -13,7 +13,7 @@ from werkzeug.routing import Rule
 from app import models
 from app.extensions import transaction
 from app.imaging import Transform
-from app.models import ApiKey, Mode, Passkey, Role, StaffRole, new_id
+from app.models import ApiKey, Mode, Passkey, Role, new_id
 from app.services import audit
 from app.services.accounts import permissions, sign_ins
 from app.services.accounts.permissions import Action
@@ -21,7 +21,7 @@ from app.services.exports import presets
 from app.services.library import assets as library_assets
 from app.web.asset_filters import AssetQuery
 from app.web.export_urls import ExportUrlQuery
-from app.web.requirements import Key, Member, Nothing, Staff, User, Visitor
+from app.web.requirements import Key, Member, Nothing, User, Visitor
 from tests.architecture.test_routes import requirement_of, rules
 from tests.client import Answer, ApiClient, bearer, unmarked
 from tests.clock import NOON
@@ -319,18 +319,6 @@ def test_other_sites_change_nothing(app: Flask, acme: Account, sign_in: SignIn, 
         for headers in ({}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://a.example"}):
             answer = member.open(path, method=method, headers=headers)
             assert answer.status_code == 403, f"{method} {path}"
-
-
-def test_the_console_is_not_there_for_others(
-    app: Flask, client: ApiClient, acme: Account, sign_in: SignIn
-) -> None:
-    for rule, method in pages(app, Staff):
-        for caller in (
-            client,
-            sign_in(acme, Role.OWNER),
-            sign_in(acme, staff_role=StaffRole.ADMIN),
-        ):
-            assert call(caller, method, path_of(app, rule)).status_code == 404, f"{method} {rule}"
 
 
 def test_nothing_that_changes_is_open_to_everybody_s_browser(app: Flask) -> None:

@@ -12,7 +12,7 @@ PERSONAL = re.compile(
     r"(^|_)(email|name|phone|address|shipping|evidence|ip|url|pdf|secret)(es|s)?$"
 )
 """How keys of people's data end, and of links and secrets that need no sign-in."""
-MAIL = re.compile(r"[^\s@<>\"']{1,100}@[^\s@<>\"']{1,255}")
+MAIL = re.compile(r"[^\s@<>\"']{1,100}(@[^\s@<>\"']{1,255})+")
 
 
 def kept(body: bytes) -> dict[str, Any] | None:

@@ -43,6 +43,11 @@ def test_nobody_is_named_and_the_shape_stays(event: dict[str, Any]) -> None:
     assert kept(written.encode()) == found
 
 
+def test_nothing_is_left_of_what_looks_like_several_addresses_in_one() -> None:
+    found = kept(json.dumps({"id": "a@b@c.example, d@e.example"}).encode())
+    assert found == {"id": f"{REMOVED} {REMOVED}"}
+
+
 def test_ids_states_and_moments_stay() -> None:
     about = {"id": "sub_1", "status": "active", "customer": "cus_1", "cancel_at": None, "n": 1.5}
     event = {"id": "evt_1", "data": {"object": about | {"customer_name": "Ada", "phone": None}}}
