@@ -15,6 +15,8 @@ from app.tenancy import TenantSession, insert_if_absent
 REFERENCE_CHARACTERS = 64
 MOST = 100_000_000
 """Images of one correction."""
+HIGHEST = 2**31 - 1
+"""What a counter holds (a 32-bit integer)."""
 
 
 def correct(
@@ -24,19 +26,21 @@ def correct(
     counters of keys with a cap, and the payment provider's meter, stay as they are.
 
     ``once`` names the form, which counts only once however often it is sent. Raises Conflict if it
-    was sent before, and BadRequest if more would be taken away than is used: nobody has less than
-    nothing.
+    was sent before, and BadRequest if more would be taken away than is used, or be used than a
+    counter holds: nobody has less than nothing.
     """
     if not 0 < abs(images) <= MOST:
         raise BadRequest.of_fields([f"images: enter a whole number from 1 to {MOST:,}"], "")
     period = period_of(now)
     insert_if_absent(session, UsageCounter, period=period, used=0, reserved=0)
     counted = update(UsageCounter).where(
-        UsageCounter.period == period, UsageCounter.used + images >= 0
+        UsageCounter.period == period,
+        UsageCounter.used.between(max(0, -images), HIGHEST - max(0, images)),
     )
     if not session.change(counted.values(used=UsageCounter.used + images)):
         used = session.scalar(select(UsageCounter.used).where(UsageCounter.period == period))
-        raise BadRequest.of_fields([f"images: this month has used {used:,} only"], "")
+        problem = "has room for fewer" if images > 0 else f"has used {used:,} only"
+        raise BadRequest.of_fields([f"images: this month {problem}"], "")
     reference = f"staff {once}"[:REFERENCE_CHARACTERS]
     if session.scalar(select(UsageEntry.id).where(UsageEntry.reference == reference)):
         raise Conflict("This correction was made already. Look at the ledger.")

@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import case, func, select
+from sqlalchemy import case, func, select, update
 
 from app.errors import BadRequest, Conflict
 from app.extensions import transaction
@@ -61,6 +61,19 @@ def test_counter_ledger_and_days_agree(
         with transaction(account.org_id) as session:
             assert days.by_surface(session, principal.mode, today, today).total == made
             assert days.corrected(session, principal.mode, today, today) == expected - made
+
+
+@on_both_databases
+def test_a_counter_never_holds_more_than_it_can(app: Flask, acme: Account) -> None:
+    with app.app_context():
+        with transaction(acme.org_id) as session:
+            corrections.correct(session, corrections.MOST, "first", STAFF, NOON)
+            full = update(UsageCounter).where(UsageCounter.period == period_of(NOON))
+            session.change(full.values(used=corrections.HIGHEST - 1))
+        with transaction(acme.org_id) as session, pytest.raises(BadRequest, match="has room for"):
+            corrections.correct(session, 2, "second", STAFF, NOON)
+        with transaction(acme.org_id) as session:
+            corrections.correct(session, 1, "third", STAFF, NOON)
 
 
 def test_a_form_counts_once_and_within_bounds(app: Flask, acme: Account, clock: Clock) -> None:
