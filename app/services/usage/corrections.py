@@ -15,8 +15,8 @@ from app.tenancy import TenantSession, insert_if_absent
 REFERENCE_CHARACTERS = 64
 MOST = 100_000_000
 """Images of one correction."""
-HIGHEST = 2**31 - 1
-"""What a counter holds (a 32-bit integer)."""
+HIGHEST = 2_000_000_000
+"""Images of a month that corrections lead to; a counter is a 32-bit integer."""
 
 
 def correct(

@@ -12,7 +12,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, case, literal, select, union_all
+from sqlalchemy import BigInteger, ColumnElement, Select, case, cast, literal, select, union_all
 
 from app.extensions import transaction
 from app.models import (
@@ -132,7 +132,8 @@ def _reached(
         .join(Organization, Organization.id == counter.org_id)
         .where(
             counter.period == period,
-            counter.used * 5 >= limit * 4,
+            # The products of large numbers of images don't fit into the columns' 32 bits.
+            cast(counter.used, BigInteger) * 5 >= cast(limit, BigInteger) * 4,
             Organization.deleted_at.is_(None),
             ~told.exists(),
         )

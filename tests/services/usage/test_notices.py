@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.extensions import transaction
 from app.models import Mail, Role, UsageCounter
@@ -56,6 +56,14 @@ def test_the_plan_s_marks_are_told_once_each(account: Account, clock: Clock) -> 
     use(account, 1, clock)
     hundred = "100 % of the plan's images used"
     assert mails(account, clock) == mails(account, clock) == [eighty, hundred]
+
+
+def test_the_images_of_the_largest_month_are_not_too_many(account: Account, clock: Clock) -> None:
+    """One organization that made very many must not keep the mails from all others."""
+    use(account, 9, clock)
+    with transaction(account.org_id) as session:
+        session.change(update(UsageCounter).values(used=2_000_000_000))
+    assert mails(account, clock) == ["100 % of the plan's images used"]
 
 
 def test_who_passes_both_marks_at_once_gets_one_mail(account: Account, clock: Clock) -> None:
