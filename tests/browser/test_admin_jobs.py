@@ -175,4 +175,4 @@ def test_a_difference_is_found_and_mended(tab: Page, service: Service) -> None:
     dialog.get_by_label("Reason").fill(REASON)
     dialog.get_by_role("button", name="Mend").click()
     expect(tab.get_by_text("Mended: put on its granted plan.")).to_be_visible()
-    expect(row).to_contain_text("mended")
+    expect(row).to_contain_text("Mended")

@@ -105,7 +105,7 @@ def test_sixty_four_parallel_requests_at_a_limit_of_a_hundred(service: Service) 
     with sqlite3.connect(service.data_dir / "lightwell.sqlite3", timeout=10) as database:
         database.execute(
             "INSERT INTO plans SELECT 'RUSH', 9, 0, 100, 1000, storage_mb, file_mb, batch_files, "
-            "workspace_api, 0 FROM plans WHERE code = 'TEAM'"
+            "workspace_api, 0, NULL, NULL, NULL FROM plans WHERE code = 'TEAM'"
         )
     service.flask("orgs", "set-plan", "parallel@example.com", "RUSH")
     picture = encoded(width=320, height=240)
