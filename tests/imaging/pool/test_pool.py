@@ -201,6 +201,7 @@ def test_failures_are_typed_and_neighbours_unaffected(
     assert not (tmp_path / f"{what}.out").exists()
 
 
+@pytest.mark.slow
 def test_cpu_time_is_bounded_and_counted_anew_for_each_file(photo: Path, tmp_path: Path) -> None:
     pool = ImagingPool(1, Limits(cpu_seconds=1, wall_seconds=PATIENCE), task=spin)
     started = time.monotonic()
