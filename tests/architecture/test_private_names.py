@@ -46,6 +46,7 @@ class Hook:
 CONNECTION = "gunicorn.asgi.protocol:ASGIProtocol"
 PARSER = "werkzeug.sansio.multipart:MultipartDecoder"
 HOOKS = (
+    Hook("app/imaging/engine/vips.py", "pyvips", "_remove_log_handler"),
     Hook("app/http_worker.py", "gunicorn.asgi.protocol:BodyReceiver", "_complete"),
     Hook("app/http_worker.py", "gunicorn.workers.gasgi:ASGIWorker", "_shutdown"),
     *(

@@ -15,6 +15,9 @@ pyvips.block_untrusted_set(True)
 # A cached operation would hold a customer's file open, and its pixels in memory, after the answer
 # was sent.
 pyvips.cache_set_max(0)
+# pyvips hands libvips' warnings to Python in the middle of an operation. Garbage that is collected
+# just then frees pictures under libvips, which aborts. Without this glib writes them to stderr.
+pyvips._remove_log_handler()
 
 
 def from_bytes(pixels: object, width: int, height: int, bands: int, *, wide: bool = False) -> Image:

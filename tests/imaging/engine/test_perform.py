@@ -1,5 +1,6 @@
 """From file to file, judged by Pillow."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -336,3 +337,13 @@ def test_gray_avif_of_either_range(tmp_path: Path, span: str) -> None:
         np.asarray(opened(result).convert("L"), int) - np.asarray(ramp.convert("L"), int)
     )
     assert error.mean() < 2
+
+
+def test_libvips_calls_no_python_while_it_works(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would abort where garbage is collected just then, so that a file's answer would depend on
+    what the process did before."""
+    caplog.set_level(logging.DEBUG)
+    converted(tmp_path, encoded(noise(), "JPEG", icc_profile=b"no profile" * 20))
+    assert not [record for record in caplog.records if "VIPS" in record.getMessage()]
