@@ -5,9 +5,10 @@ from functools import partial
 from pathlib import Path
 
 from app.imaging.engine.containers.header import Header
-from app.imaging.engine.decode import decode, forgiving
+from app.imaging.engine.decode import decode
 from app.imaging.engine.files import mapped
 from app.imaging.engine.inspection import inspect
+from app.imaging.engine.mending import forgiving
 from app.imaging.engine.steps.resize import resize
 from app.imaging.engine.steps.upright import upright
 from app.imaging.engine.vips import Image
@@ -24,12 +25,12 @@ def opened(path: Path, layer: Layer, limits: Limits) -> Image:
     """
     with mapped(path) as data:
         kind, _ = inspect(data, Format.PNG, limits)
-    return forgiving(kind, partial(_opened, path, kind, layer, limits))
+    return forgiving(path, kind, partial(_opened, kind, layer, limits))
 
 
-def _opened(path: Path, kind: Source, layer: Layer, limits: Limits, *, strict: bool) -> Image:
+def _opened(kind: Source, layer: Layer, limits: Limits, path: Path) -> Image:
     sizing = Resize(layer.width, layer.height).size if layer.width or layer.height else _as_it_is
-    decoded = decode(path, kind, sizing, limits, animated=False, strict=strict)
+    decoded = decode(path, kind, sizing, limits, animated=False)
     limits.check(decoded)
     width, height = sizing(decoded.width, decoded.height)
     limits.check(Header(width, height))

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from app.imaging.chain import check
 from app.imaging.engine import pipeline
-from app.imaging.engine.decode import decode, forgiving
+from app.imaging.engine.decode import decode
 from app.imaging.engine.encode import avif, jpeg
+from app.imaging.engine.mending import forgiving
 from app.imaging.engine.rendering import Rendering, drawn
 from app.imaging.engine.vips import Image
 from app.imaging.formats import Format, Source
@@ -21,8 +22,8 @@ def quick_render(source: Path, kind: Source, order: Preview, limits: Limits) -> 
     """Decode, step, encode, as ``rendering.render`` does, the first frame only."""
     transform, shown_kind = order.transform, order.kind or kind
 
-    def attempt(*, strict: bool) -> Rendering:
-        decoded = decode(source, kind, transform.first_size, limits, animated=False, strict=strict)
+    def attempt(source: Path) -> Rendering:
+        decoded = decode(source, kind, transform.first_size, limits, animated=False)
         limits.check(decoded)
         fitted = transform.fitted(decoded.width, decoded.height)
         check(transform.operations, *fitted, 1, limits)
@@ -31,7 +32,7 @@ def quick_render(source: Path, kind: Source, order: Preview, limits: Limits) -> 
         shown, content = _quickly(image, output, order.quality)
         return Rendering(content, shown, image.width, image.height, decoded, whole=False)
 
-    return forgiving(kind, attempt)
+    return forgiving(source, kind, attempt)
 
 
 def _quickly(image: Image, output: Format, quality: int | None) -> tuple[Format, bytes]:

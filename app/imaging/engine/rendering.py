@@ -9,9 +9,10 @@ from types import MappingProxyType
 from app.imaging.chain import check
 from app.imaging.engine import pipeline, quality
 from app.imaging.engine.containers.header import Header
-from app.imaging.engine.decode import decode, forgiving
+from app.imaging.engine.decode import decode
 from app.imaging.engine.decode.decoded import Decoded
 from app.imaging.engine.encode import encode, jpeg
+from app.imaging.engine.mending import forgiving
 from app.imaging.engine.steps import frames
 from app.imaging.engine.steps.flatten import flatten, is_opaque
 from app.imaging.engine.steps.orient import is_turned
@@ -58,11 +59,9 @@ def render(
     ``still`` shows only the first frame of an animation; all frames are decoded nevertheless.
     """
 
-    def attempt(*, strict: bool) -> Rendering:
+    def attempt(source: Path) -> Rendering:
         animated = header is not None and header.frames > 1
-        decoded = decode(
-            source, kind, transform.first_size, limits, animated=animated, strict=strict
-        )
+        decoded = decode(source, kind, transform.first_size, limits, animated=animated)
         limits.check(decoded)
         fitted = transform.fitted(decoded.width, decoded.height)
         check(transform.operations, *fitted, decoded.frames, limits)
@@ -70,7 +69,7 @@ def render(
         tables = _own_tables(source, kind, transform, decoded)
         return finish(decoded.first() if still else decoded, kind, header, transform, steps, tables)
 
-    return forgiving(kind, attempt)
+    return forgiving(source, kind, attempt)
 
 
 def finish(

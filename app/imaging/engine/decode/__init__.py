@@ -1,45 +1,27 @@
 """From a file to a lazily evaluated libvips picture, shrunk on load where its format can do
 that."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 from app.imaging.engine.decode import bmp, heif, native, raw
 from app.imaging.engine.decode.decoded import Decoded, whole
-from app.imaging.engine.vips import VipsError
 from app.imaging.formats import Source
 from app.imaging.geometry import Sizing
 from app.imaging.limits import Limits
 
-Result = TypeVar("Result")
 
-
-def forgiving(kind: Source, attempt: Callable[..., Result]) -> Result:
-    """The result of ``attempt``: strict, or not strict where a JPEG has a flaw that touches no
-    pixel."""
-    try:
-        return attempt(strict=True)
-    except VipsError as error:
-        if kind is not Source.JPEG or not native.is_harmless(error):
-            raise
-    return attempt(strict=False)
-
-
-def decode(
-    path: Path, kind: Source, sizing: Sizing, limits: Limits, *, animated: bool, strict: bool
-) -> Decoded:
+def decode(path: Path, kind: Source, sizing: Sizing, limits: Limits, *, animated: bool) -> Decoded:
     """The picture of a file, not smaller than ``sizing`` makes it, in its own colours, not yet
     turned upright.
 
     ``animated`` loads all frames, stacked (libvips' toilet roll, with ``page-height``), else the
-    first. ``strict`` False lets those JPEG flaws pass that cost no pixel. Any of the decoders' own
-    exceptions may come out, here or when the pixels are computed.
+    first. Any of the decoders' own exceptions may come out, here or when the pixels are
+    computed.
     """
     name = str(path)
     match kind:
         case Source.JPEG:
-            return native.jpeg(name, sizing, strict=strict)
+            return native.jpeg(name, sizing)
         case Source.PNG:
             return whole(native.png(name))
         case Source.WEBP:

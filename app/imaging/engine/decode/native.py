@@ -1,33 +1,19 @@
 """Formats that libvips reads by itself."""
 
 from app.imaging.engine.decode.decoded import Decoded, whole
-from app.imaging.engine.vips import Image, VipsError
+from app.imaging.engine.vips import Image
 from app.imaging.geometry import Sizing
 
-# Most of libjpeg's warnings mean lost pixels, so they fail the picture. These don't touch any.
-HARMLESS = (
-    "extraneous bytes before marker 0xd9",
-    "Invalid SOS parameters for sequential JPEG",
-    "unknown JFIF revision number",
-    "Unknown Adobe color transform code",
-)
 
-
-def is_harmless(error: VipsError) -> bool:
-    """Whether a JPEG's only flaw is one that leaves its pixels intact."""
-    return any(flaw in str(error) for flaw in HARMLESS)
-
-
-def jpeg(name: str, sizing: Sizing, *, strict: bool) -> Decoded:
+def jpeg(name: str, sizing: Sizing) -> Decoded:
     """libjpeg decodes at 1/2, 1/4 or 1/8, which costs a fraction and averages as a box filter
-    does."""
-    fail_on = "warning" if strict else "truncated"
-    full = whole(Image.jpegload(name, access="sequential", fail_on=fail_on))
+    does. Any of its warnings fails the picture."""
+    full = whole(Image.jpegload(name, access="sequential", fail_on="warning"))
     factor = max(factor for factor in (1, 2, 4, 8) if factor <= full.shrink(sizing))
     if factor == 1:
         return full
     return full._replace(
-        image=Image.jpegload(name, access="sequential", fail_on=fail_on, shrink=factor)
+        image=Image.jpegload(name, access="sequential", fail_on="warning", shrink=factor)
     )
 
 
