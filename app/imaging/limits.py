@@ -26,7 +26,7 @@ class Limits:
     ``max_pixels`` counts all frames of what stays animated together, ``max_side`` is in pixels.
     ``max_scans`` bounds progressive JPEG, where each scan passes over the whole picture again,
     ``max_duration_seconds`` a video. ``cpu_seconds`` and ``wall_seconds`` are per file;
-    ``memory_bytes`` is address space on top of what a worker process has once its engine is loaded.
+    ``memory_bytes`` is address space on top of what the worker process has when a file begins.
     """
 
     max_pixels: int = 100_000_000

@@ -10,7 +10,7 @@ from pyvips import Region
 
 from app.imaging.engine.containers import jpeg_mending
 from app.imaging.engine.files import mapped
-from app.imaging.engine.vips import Image, VipsError
+from app.imaging.engine.vips import Image, VipsError, lacks_memory
 from app.imaging.errors import UnreadableImage
 from app.imaging.formats import Source
 
@@ -26,7 +26,7 @@ def forgiving(source: Path, kind: Source, attempt: Callable[[Path], Result]) -> 
     try:
         return attempt(source)
     except VipsError as error:
-        if kind is not Source.JPEG:
+        if kind is not Source.JPEG or lacks_memory(error):
             raise
         flaw = error
     with TemporaryFile() as copy:
@@ -44,6 +44,8 @@ def forgiving(source: Path, kind: Source, attempt: Callable[[Path], Result]) -> 
             try:
                 return attempt(broken)
             except VipsError as error:
+                if lacks_memory(error):
+                    raise
                 flaw = error
         raise UnreadableImage(_what_is_missing(broken)) from flaw
 

@@ -18,6 +18,7 @@ from app.imaging.engine.previewing import quick_render
 from app.imaging.engine.rendering import NO_LAYERS, Rendering, finish, render
 from app.imaging.engine.sniff import identify, media_type
 from app.imaging.engine.strip import strip
+from app.imaging.engine.vips import lacks_memory
 from app.imaging.errors import (
     TOO_MUCH_MEMORY,
     UNREADABLE,
@@ -36,14 +37,6 @@ THUMBNAIL = Transform(Format.WEBP, quality=75, max_width=480, max_height=480)
 
 # A file that shrinks less than this is not worth the loss of another encoding.
 WORTHWHILE = 0.95
-
-# How libvips, libjpeg, libheif and the C library word it.
-OUT_OF_MEMORY = (
-    "out of memory",
-    "insufficient memory",
-    "memory allocation",
-    "cannot allocate memory",
-)
 
 
 def perform(source: Path, target: Path, work: Work, limits: Limits) -> Result:
@@ -192,7 +185,7 @@ def worded_errors() -> Iterator[None]:
     # Hostile files make seven libraries raise nearly any built-in exception, and to the sender all
     # of them mean the same.
     except Exception as error:
-        if any(words in str(error).lower() for words in OUT_OF_MEMORY):
+        if lacks_memory(error):
             raise ImageTooLarge(TOO_MUCH_MEMORY) from error
         raise UnreadableImage(UNREADABLE) from error
 

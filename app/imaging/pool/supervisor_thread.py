@@ -32,8 +32,8 @@ from app.imaging.work import Work, part_of
 
 logger = logging.getLogger(__name__)
 
-# A worker process is replaced after so many files: decoders leak, and a fragmented heap would eat
-# into its memory cap.
+# A worker process is replaced after so many files, in case a decoder leaks too little to be
+# noticed.
 FILES_PER_PROCESS = 500
 # How a worker process dies when an allocation is refused: glib's abort and trap, the kernel's own
 # OOM killer.

@@ -1,4 +1,9 @@
-"""What runs in a worker process: it has bounds, prints nothing and ends with its parent."""
+"""What runs in a worker process: it has bounds, prints nothing and ends with its parent.
+
+What a file gets must not depend on the files before it. So its memory is measured from what the
+process holds when it begins, and a process that has grown, or ran out of memory, ends after its
+answer; its supervisor thread starts another (docs/decisions/002).
+"""
 
 import ctypes
 import math
@@ -11,6 +16,7 @@ from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from app.imaging.errors import TOO_MUCH_MEMORY, ImageTooLarge
 from app.imaging.limits import Limits
 from app.imaging.work import Result, Work
 from app.lifetime import end_with
@@ -24,12 +30,17 @@ ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "RAYON_NUM_THREADS": "1",
 }
-M_ARENA_MAX = -8  # glibc's malloc.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # glibc's malloc.h
+LARGE = 1_000_000
+"""Bytes from which on an allocation is a mapping of its own, which is gone when it is freed. glibc
+would raise that to 32 MB by and by, and keep what is freed below it: 260 MB after two large
+AVIFs."""
+MOST_GROWTH = 100_000_000
+"""Bytes of address space that a process may hold more than when its engine was loaded."""
 
 
-def start(limits: Limits) -> None:
-    """Prepare a new worker process: load the engine, then cap the memory at what it has plus
-    ``limits.memory_bytes``."""
+def start() -> None:
+    """Prepare a new worker process and load the engine."""
     os.environ.update(ONE_THREAD)  # noqa: TID251  # sets, not reads: it is where the C libraries look
     os.nice(NICENESS)
     # Ctrl-C is for the parent. SIGTERM ends this process at once: Python's own handler would wait
@@ -44,17 +55,19 @@ def start(limits: Limits) -> None:
         # When the machine runs out of memory, the kernel should end a worker process, not a web
         # process.
         Path("/proc/self/oom_score_adj").write_text("500")
+        libc = ctypes.CDLL(None)
         # Each of glibc's arenas reserves 64 MB of address space, which the cap would count.
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
+        libc.mallopt(M_ARENA_MAX, 2)
+        libc.mallopt(M_MMAP_THRESHOLD, LARGE)
+        libc.mallopt(M_TRIM_THRESHOLD, LARGE)
     _load_engine()
-    if sys.platform == "linux":
-        _cap_memory(limits.memory_bytes)
 
 
 def serve(orders: Connection, task: Task, limits: Limits) -> None:
     """The main function of a worker process: say that the engine is loaded, then answer each file
     with its result or its exception."""
-    start(limits)
+    start()
+    most = _held() + MOST_GROWTH
     orders.send(None)
     while True:
         try:
@@ -62,11 +75,14 @@ def serve(orders: Connection, task: Task, limits: Limits) -> None:
         except EOFError:
             return
         orders.send(None)  # taken: if this process ends from here on, the file is to blame
+        _cap_memory(limits.memory_bytes)
         try:
             answer: Result | Exception = task(source, target, work, limits)
         except Exception as error:
             answer = error
         orders.send(answer)
+        if _held() > most or _lacked_memory(answer):
+            return
 
 
 def run(source: Path, target: Path, work: Work, limits: Limits) -> Result:
@@ -99,6 +115,20 @@ def _silence() -> None:
 
 
 def _cap_memory(allowance: int) -> None:
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    cap = pages * resource.getpagesize() + allowance
-    resource.setrlimit(resource.RLIMIT_AS, (cap, cap))
+    """Let the process have ``allowance`` bytes more than it holds now. Linux only."""
+    if sys.platform == "linux":
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (_held() + allowance, hard))
+
+
+def _held() -> int:
+    """Bytes of address space that the process has; 0 where the system is not Linux."""
+    if sys.platform != "linux":
+        return 0
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+def _lacked_memory(answer: object) -> bool:
+    return isinstance(answer, MemoryError) or (
+        isinstance(answer, ImageTooLarge) and answer.message == TOO_MUCH_MEMORY
+    )

@@ -34,6 +34,7 @@ from app.imaging import (
     UnreadableImage,
     UnsupportedImage,
 )
+from app.imaging.errors import TOO_MUCH_MEMORY
 from app.imaging.operations import Resize, Rotate
 from app.imaging.pool import worker_main
 from app.imaging.work import Result, Work, part_of
@@ -42,6 +43,7 @@ from tests.videos import FILMS
 
 SHORT = Limits(cpu_seconds=1, wall_seconds=3, memory_bytes=600_000_000)
 PATIENCE = 20
+KEPT: list[bytearray] = []
 
 
 def misbehave(source: Path, target: Path, work: Work, limits: Limits) -> Result:
@@ -58,6 +60,13 @@ def misbehave(source: Path, target: Path, work: Work, limits: Limits) -> Result:
             os._exit(3)
         case b"eat":
             bytearray(4_000_000_000)
+        case b"keep":
+            KEPT.append(bytearray(80_000_000))
+        case b"lack":
+            raise ImageTooLarge(TOO_MUCH_MEMORY)
+        case b"take":
+            bytearray(550_000_000)
+            bytearray(550_000_000)
         case b"fault":
             raise KeyError("a defect of ours")
         case b"pid":
@@ -239,6 +248,36 @@ def test_a_file_that_needs_more_memory_than_its_process_may_have(tmp_path: Path)
             pool.submit(source, tmp_path / "out", Transform(), "acme").exception(PATIENCE),
             ImageTooLarge,
         )
+    finally:
+        pool.close()
+
+
+def test_what_files_before_left_takes_nothing_from_the_next(tmp_path: Path) -> None:
+    pool = ImagingPool(1, SHORT, task=misbehave)
+    try:
+        orders = ("take", "keep", "take", "keep", "take", "lack", "take")
+        errors = [order(pool, tmp_path, what).exception(PATIENCE) for what in orders]
+        assert [str(error) for error in errors if isinstance(error, ImageTooLarge)] == [
+            TOO_MUCH_MEMORY
+        ]
+    finally:
+        pool.close()
+
+
+@pytest.mark.parametrize(
+    ("orders", "stays"),
+    [(("pid",), True), (("keep",), True), (("keep", "keep"), False), (("lack",), False)],
+)
+def test_a_process_that_has_grown_or_lacked_memory_is_replaced(
+    tmp_path: Path, orders: tuple[str, ...], stays: bool
+) -> None:
+    pool = ImagingPool(1, SHORT, task=misbehave)
+    pids = []
+    try:
+        for what in ("pid", *orders, "pid"):
+            order(pool, tmp_path, what).exception(PATIENCE)
+            pids.append((tmp_path / "pid.out").read_text())
+        assert (pids[0] == pids[-1]) == stays
     finally:
         pool.close()
 

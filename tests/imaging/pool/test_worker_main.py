@@ -17,7 +17,8 @@ from app.imaging.pool import worker_main
 
 limits = Limits(cpu_seconds=7, memory_bytes=700_000_000)
 before = os.nice(0)
-worker_main.start(limits)
+worker_main.start()
+worker_main._cap_memory(limits.memory_bytes)
 print("nobody reads this")
 os.system("echo nor this")
 picture = worker_main.run(Path(sys.argv[1]), Path(sys.argv[2]), Transform(), limits)
