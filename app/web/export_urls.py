@@ -17,6 +17,7 @@ from app.services.library import assets, kept_renditions, renditions
 from app.services.library.renditions import ReadyRendition, RenditionRequest, RenditionSource
 from app.services.processing_context import ProcessingContext
 from app.tenancy import TenantSession
+from app.web import maintenance
 from app.web.context import now, principal, workspace_transaction
 from app.web.links import download
 from app.web.schema import Moment, Name, Query, TransformFields, shown
@@ -63,7 +64,7 @@ def make(
 ) -> MadeUrl:
     """Find the copy, or make it in a place that ``admitted`` holds, and sign its URL.
 
-    Raises NotFound, BadRequest for a video, and what ``renditions.render`` raises.
+    Raises NotFound, BadRequest for a video, Maintenance, and what ``renditions.render`` raises.
     """
     ttl = timedelta(seconds=query.ttl)
     with workspace_transaction() as session:
@@ -74,6 +75,7 @@ def make(
         )
         found = renditions.reuse(session, wanted, now())
     if found is None:
+        maintenance.refuse()
         with admitted() as context, context.folder() as folder:
             found = renditions.render(wanted, folder / "rendition", context)
     expires_at = now().replace(microsecond=0) + ttl

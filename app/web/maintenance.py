@@ -20,9 +20,13 @@ WITHOUT_END_SECONDS = 300
 
 
 def check() -> None:
-    """Raises Maintenance."""
-    if request.method in HARMLESS or request.endpoint is None or _goes_on():
-        return
+    """Refuse a request that would change something. Raises Maintenance."""
+    if not (request.method in HARMLESS or request.endpoint is None or _goes_on()):
+        refuse()
+
+
+def refuse() -> None:
+    """For what a GET is about to make and count, too. Raises Maintenance."""
     if found := announcing.maintenance():
         raise Maintenance(found.text, retry_after=_seconds_until(found.ends_at))
 

@@ -19,6 +19,7 @@ from tests.clock import NOON, Clock
 from tests.conftest import Account, SignIn
 from tests.databases import on_both_databases, statements
 from tests.staff import SAME_SITE, act, log_of
+from tests.workspace import upload
 
 pytestmark = pytest.mark.usefixtures("nothing_announced")
 NEW, MAINTENANCE = "/admin/announcements/new", "/admin/announcements/maintenance"
@@ -204,6 +205,22 @@ def test_the_api_refuses_writes_and_answers_reads(client: ApiClient, acme: Accou
     assert client.get("/v1/images", headers=bearer(acme.key)).status_code == 200
     assert client.options("/v1/images").status_code == 200
     assert client.get("/healthz").status_code == 200
+
+
+def test_urls_of_copies_that_are_there_are_signed_and_no_new_one_is_made(
+    staff: ApiClient, client: ApiClient, acme: Account
+) -> None:
+    asset = upload(client, acme.key)
+    url = f"/api/v1/assets/{asset['id']}/export-url?maxWidth="
+    made = client.get(f"{url}20", headers=bearer(acme.key))
+    assert (made.status_code, made.json["cached"]) == (200, False)
+    act(staff, MAINTENANCE, text="We move house.")
+    assert client.get(f"{url}20", headers=bearer(acme.key)).json["cached"]
+    refused = client.get(f"{url}21", headers=bearer(acme.key))
+    assert (refused.status_code, refused.json["code"]) == (503, "maintenance")
+    page = staff.get("/admin").text
+    assert page.count("We move house.") == 1
+    assert '<a href="/admin/announcements">See announcements</a></p>' in page
 
 
 @pytest.mark.usefixtures("maintenance")

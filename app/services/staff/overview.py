@@ -54,14 +54,13 @@ class Waiting(NamedTuple):
 
 
 class Today(NamedTuple):
-    """Organizations and live images of today (UTC), and of the same day a week ago; ``banners`` and
-    ``is_maintenance`` are what holds now."""
+    """Organizations and live images of today (UTC), and of the same day a week ago; ``banners`` is
+    how many hold now."""
 
     organizations: int
     images: int
     images_last_week: int
     banners: int
-    is_maintenance: bool
 
 
 class Problem(NamedTuple):
@@ -102,17 +101,16 @@ def today(session: TenantSession, redis: Redis, now: datetime) -> Today:
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     born = select(func.count()).where(Organization.id >= first_id("org", midnight))
     holds = and_(
+        Announcement.kind == AnnouncementKind.BANNER,
         Announcement.starts_at <= now,
         or_(Announcement.ends_at.is_(None), Announcement.ends_at > now),
     )
-    by_kind = select(Announcement.kind, func.count()).where(holds).group_by(Announcement.kind)
-    kinds = {row[0]: row[1] for row in session.execute(by_kind)}
+    banners = select(func.count()).select_from(Announcement).where(holds)
     return Today(
         organizations=session.scalar(born) or 0,
         images=_images(session, redis, day, FRESH_SECONDS),
         images_last_week=_images(session, redis, day - timedelta(days=7), DAY_SECONDS),
-        banners=kinds.get(AnnouncementKind.BANNER, 0),
-        is_maintenance=AnnouncementKind.MAINTENANCE in kinds,
+        banners=session.scalar(banners) or 0,
     )
 
 
