@@ -90,13 +90,33 @@ def animated(kind: str, frames: list[Image.Image], **options: object) -> bytes:
     return encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
 
 
-def rgb_profile(primaries: dict[str, tuple[float, float, float]], gamma: float) -> bytes:
-    """A matrix profile (ICC.1:2022 §8.3.2) from colorants adapted to D50, and one gamma."""
+SRGB_PRIMARIES = {
+    "rXYZ": (0.4361, 0.2225, 0.0139),
+    "gXYZ": (0.3851, 0.7169, 0.0971),
+    "bXYZ": (0.1431, 0.0606, 0.7141),
+}
 
-    def s15(*numbers: float) -> bytes:
-        return b"".join(round(number * 65536).to_bytes(4, "big", signed=True) for number in numbers)
 
-    curve = b"curv\0\0\0\0\0\0\0\x01" + round(gamma * 256).to_bytes(2, "big") + b"\0\0"
+def s15(*numbers: float) -> bytes:
+    """Numbers as ICC profiles store them (ICC.1:2022 §4.6)."""
+    return b"".join(round(number * 65536).to_bytes(4, "big", signed=True) for number in numbers)
+
+
+def gamma_curve(gamma: float) -> bytes:
+    return b"curv\0\0\0\0\0\0\0\x01" + round(gamma * 256).to_bytes(2, "big") + b"\0\0"
+
+
+def table_curve(points: list[float]) -> bytes:
+    head = b"curv\0\0\0\0" + len(points).to_bytes(4, "big")
+    return head + b"".join(round(point * 65535).to_bytes(2, "big") for point in points)
+
+
+def parametric_curve(form: int, *numbers: float) -> bytes:
+    return b"para\0\0\0\0" + form.to_bytes(2, "big") + b"\0\0" + s15(*numbers)
+
+
+def rgb_profile(primaries: dict[str, tuple[float, float, float]], curve: bytes) -> bytes:
+    """A matrix profile (ICC.1:2022 §8.3.2) from colorants adapted to D50, and one curve."""
     text = b"desc\0\0\0\0\0\0\0\x05test\0" + b"\0" * 79
     tags = {
         "desc": text,
@@ -128,7 +148,7 @@ def display_p3() -> bytes:
             "gXYZ": (0.2919, 0.6922, 0.0419),
             "bXYZ": (0.1572, 0.0666, 0.7841),
         },
-        2.2,
+        gamma_curve(2.2),
     )
 
 

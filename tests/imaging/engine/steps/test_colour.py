@@ -1,12 +1,29 @@
-"""Against values by hand: swatches whose sRGB equivalents are known."""
+"""Against values by hand, swatches whose sRGB equivalents are known, and against Little CMS."""
+
+import io
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
+from PIL import ImageCms
 
+from app.imaging import Format, Transform
 from app.imaging.engine.containers.heif import Nclx
 from app.imaging.engine.steps.colour import from_code_points, to_srgb
 from app.imaging.engine.vips import GValue, Image, from_bytes
-from tests.imaging.samples import display_p3, srgb_profile
+from tests.imaging.samples import (
+    SRGB_PRIMARIES,
+    converted,
+    display_p3,
+    encoded,
+    gamma_curve,
+    opened,
+    parametric_curve,
+    rgb_profile,
+    srgb_profile,
+    table_curve,
+)
 
 
 def swatch(*pixel: int, wide: bool = False) -> Image:
@@ -112,3 +129,33 @@ def test_alpha_of_hdr_stays() -> None:
         ]
         == 128
     )
+
+
+RAMP = np.arange(256, dtype=np.uint8).reshape(1, 256).repeat(4, 0)
+CURVES = {
+    "linear": table_curve([]),
+    "gamma 1.8": gamma_curve(1.8),
+    "gamma 2.2": gamma_curve(2.2),
+    "Rec. 709": parametric_curve(3, 1 / 0.45, 1 / 1.099, 0.099 / 1.099, 1 / 4.5, 0.081),
+}
+
+
+@pytest.mark.parametrize("curve", CURVES)
+def test_srgb_s_primaries_with_another_curve_are_converted(tmp_path: Path, curve: str) -> None:
+    """As Little CMS does it."""
+    profile = rgb_profile(SRGB_PRIMARIES, CURVES[curve]).replace(b"test", b"sRGB")
+    ramp = Pillow.fromarray(np.stack([RAMP, RAMP[:, ::-1], RAMP // 2], axis=2))
+    wanted = ImageCms.profileToProfile(
+        ramp,
+        ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+        ImageCms.createProfile("sRGB"),
+        ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
+    assert wanted is not None
+    for kind in ("PNG", "TIFF"):
+        content = encoded(ramp, kind, icc_profile=profile)
+        _, result = converted(tmp_path, content, Transform(Format.PNG, quality=100))
+        difference = np.asarray(opened(result).convert("RGB"), int) - np.asarray(wanted, int)
+        assert np.abs(difference).max() <= 2
+    assert np.abs(np.asarray(wanted, int) - np.asarray(ramp, int)).max() > 5
