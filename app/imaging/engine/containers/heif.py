@@ -35,13 +35,15 @@ class Nclx(NamedTuple):
 
 @dataclass
 class Items:
-    """The items of one meta box: types, extents in the file, properties and the tiles of grids."""
+    """The items of one meta box: types, extents in the file, properties, the tiles of grids, and
+    which have premultiplied colours."""
 
     primary: int = 0
     kinds: dict[int, bytes] = field(default_factory=dict)
     extents: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     properties: dict[int, list[Box]] = field(default_factory=dict)
     tiles: dict[int, list[int]] = field(default_factory=dict)
+    premultiplied: set[int] = field(default_factory=set)
 
 
 def boxes(data: Data, at: int, stop: int) -> Iterator[Box]:
@@ -108,6 +110,11 @@ def is_monochrome(data: Data) -> bool:
     )
 
 
+def is_premultiplied(data: Data) -> bool:
+    """Whether the primary item's colours are weighted by their alpha (23000-22 §7.3.5.2)."""
+    return any(items.primary in items.premultiplied for items in metas(data))
+
+
 def _size(data: Data, box: Box) -> tuple[int, int]:
     width, height = struct.unpack_from(">II", data, box.start + 4)
     return width, height
@@ -137,7 +144,11 @@ def _items(data: Data, meta: Box) -> Items:
         elif box.kind == b"idat":
             idat = box.start
         elif box.kind == b"iref":
-            items.tiles = dict(_references(data, box))
+            for kind, item, others in _references(data, box):
+                if kind == b"dimg":
+                    items.tiles[item] = others
+                elif kind == b"prem":
+                    items.premultiplied.add(item)
         elif box.kind == b"iprp":
             properties = list(boxes(data, box.start, box.end))
     if locations:
@@ -156,16 +167,16 @@ def _entries(data: Data, iinf: Box) -> Iterator[tuple[int, bytes]]:
         yield int.from_bytes(data[at : at + wide], "big"), data[at + wide + 2 : at + wide + 6]
 
 
-def _references(data: Data, iref: Box) -> Iterator[tuple[int, list[int]]]:
-    """From each derived item to the items it is put together from (14496-12 §8.11.12)."""
+def _references(data: Data, iref: Box) -> Iterator[tuple[bytes, int, list[int]]]:
+    """How an item refers to others, as from a derived item to those it is put together from
+    (14496-12 §8.11.12)."""
     wide = 4 if data[iref.start] else 2
     for box in boxes(data, iref.start + 4, iref.end):
-        if box.kind == b"dimg":
-            numbers = [
-                int.from_bytes(data[at : at + wide], "big")
-                for at in range(box.start + wide + 2, box.end, wide)
-            ]
-            yield int.from_bytes(data[box.start : box.start + wide], "big"), numbers
+        numbers = [
+            int.from_bytes(data[at : at + wide], "big")
+            for at in range(box.start + wide + 2, box.end, wide)
+        ]
+        yield box.kind, int.from_bytes(data[box.start : box.start + wide], "big"), numbers
 
 
 def _extents(data: Data, iloc: Box, idat: int) -> Iterator[tuple[int, list[tuple[int, int]]]]:

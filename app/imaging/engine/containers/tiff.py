@@ -15,6 +15,8 @@ TILE_OFFSETS, TILE_COUNTS, SUB_IFDS, JPEG_OFFSET, JPEG_LENGTH, DNG_VERSION = (
     514,
     50706,
 )
+SAMPLES, ROWS_PER_STRIP, PLANAR, TILE_WIDTH, TILE_LENGTH = 277, 278, 284, 322, 323
+SEPARATE = 2  # PlanarConfiguration: each band has strips of its own
 # Bytes in the file: tag 273 with 279, 324 with 325, 513 with 514.
 EXTENTS = ((STRIP_OFFSETS, STRIP_COUNTS), (TILE_OFFSETS, TILE_COUNTS), (JPEG_OFFSET, JPEG_LENGTH))
 # CFA and LinearRaw (TIFF/EP, DNG 1.7 "PhotometricInterpretation").
@@ -143,11 +145,27 @@ def is_raw(data: Data) -> bool:
 
 def check_complete(data: Data) -> None:
     """Damaged where any strip, tile or embedded JPEG of any directory reaches past the end of the
-    file."""
+    file, or a directory names fewer tiles or strips than its size takes."""
     for directory in directories(data):
+        _check_count(directory)
         for offsets, counts in EXTENTS:
             for at, length in zip(
                 directory.get(offsets, ()), directory.get(counts, ()), strict=False
             ):
                 if at + length > len(data):
                     raise Damaged("picture data reaches past the file")
+
+
+def _check_count(directory: Directory) -> None:
+    """Raises Damaged. A single strip is let pass: cameras write one, and any number for its
+    rows."""
+    width, height = directory.first(WIDTH), directory.first(HEIGHT)
+    planes = directory.first(SAMPLES) if directory.first(PLANAR) == SEPARATE else 1
+    across, down = directory.first(TILE_WIDTH), directory.first(TILE_LENGTH)
+    rows = directory.first(ROWS_PER_STRIP)
+    tiles, strips = directory.get(TILE_OFFSETS, ()), directory.get(STRIP_OFFSETS, ())
+    missing = (
+        across and down and tiles and len(tiles) < -(-width // across) * -(-height // down) * planes
+    ) or (rows and len(strips) > 1 and len(strips) < -(-height // rows) * planes)
+    if missing:
+        raise Damaged("fewer tiles or strips than the size takes")

@@ -21,6 +21,8 @@ def avif(path: Path) -> Image:
     sRGB."""
     image = Image.heifload(str(path), access="sequential", fail_on="error")
     data = path.read_bytes()
+    if image.hasalpha() and container.is_premultiplied(data):
+        image = image.unpremultiply().rint().cast(image.format)
     nclx = container.read_nclx(data)
     if nclx and not nclx.full_range and container.is_monochrome(data):
         image = _stretched(image)
@@ -46,7 +48,7 @@ def heic(path: Path) -> Image:
     wide = picture.mode.endswith(";16")
     image = from_bytes(picture.data, *picture.size, bands, wide=wide)
     if picture.premultiplied_alpha:
-        image = image.unpremultiply().cast(image.format)
+        image = image.unpremultiply().rint().cast(image.format)
     if profile := picture.info.get("icc_profile"):
         image = image.copy()
         image.set_type(GValue.blob_type, "icc-profile-data", profile)

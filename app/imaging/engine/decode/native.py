@@ -23,13 +23,13 @@ def png(name: str) -> Image:
 
 
 def webp(name: str, sizing: Sizing, *, animated: bool) -> Decoded:
-    """Stills are scaled while decoding to twice what is wanted: the last halving is left to the
-    better filter."""
+    """Opaque stills are scaled while decoding to twice what is wanted: the last halving is left to
+    the better filter. libwebp would scale colours that nobody sees into those beside them."""
     if animated:
         return whole(Image.webpload(name, n=-1, fail_on="error"))
     full = whole(Image.webpload(name, access="sequential", fail_on="error"))
     shrink = full.shrink(sizing)
-    if shrink <= 2:
+    if shrink <= 2 or full.image.hasalpha():
         return full
     return full._replace(
         image=Image.webpload(name, access="sequential", fail_on="error", scale=2 / shrink)

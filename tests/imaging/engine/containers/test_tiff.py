@@ -1,4 +1,5 @@
 import struct
+from typing import Any
 
 import pytest
 
@@ -47,3 +48,51 @@ def test_complete_means_all_of_its_strips() -> None:
     at = whole.index(struct.pack("<HHI", 273, 4, 1)) + 8
     with pytest.raises(Damaged, match="past the file"):
         tiff.check_complete(whole[:at] + struct.pack("<I", len(whole) - 10) + whole[at + 4 :])
+
+
+def directory(**tags: int | tuple[int, ...]) -> bytes:
+    """A TIFF of one directory, followed by a hundred bytes."""
+    numbers = {
+        "width": 256, "height": 257, "strips": 273, "samples": 277, "rows": 278, "planar": 284,
+        "across": 322, "down": 323, "tiles": 324,
+    }  # fmt: skip
+    entries, values = b"", b""
+    after = 8 + 2 + 12 * len(tags) + 4
+    for name, value in tags.items():
+        listed = value if isinstance(value, tuple) else (value,)
+        packed = struct.pack(f"<{len(listed)}I", *listed)
+        if len(packed) > 4:
+            values += packed
+            packed = struct.pack("<I", after + len(values) - len(packed))
+        entries += struct.pack("<HHI", numbers[name], 4, len(listed)) + packed
+    head = b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags))
+    return head + entries + bytes(4) + values + bytes(100)
+
+
+SIZE = {"width": 3516, "height": 2328}
+TILES = SIZE | {"across": 256, "down": 240}
+WHOLE = [
+    TILES | {"tiles": (8,) * 140},
+    SIZE | {"rows": 240, "strips": (8,) * 10},
+    SIZE | {"rows": 240, "strips": (8,) * 30, "samples": 3, "planar": 2},
+    SIZE | {"rows": 16, "strips": 8},
+    SIZE | {"strips": 8},
+]
+CUT = [
+    TILES | {"tiles": 8},
+    TILES | {"tiles": (8,) * 139},
+    TILES | {"tiles": (8,) * 140, "samples": 3, "planar": 2},
+    SIZE | {"rows": 240, "strips": (8,) * 9},
+    SIZE | {"rows": 240, "strips": (8,) * 10, "samples": 3, "planar": 2},
+]
+
+
+@pytest.mark.parametrize("tags", WHOLE)
+def test_complete_means_as_many_tiles_as_the_size_takes(tags: dict[str, Any]) -> None:
+    tiff.check_complete(directory(**tags))
+
+
+@pytest.mark.parametrize("tags", CUT)
+def test_fewer_tiles_than_the_size_takes_are_damaged(tags: dict[str, Any]) -> None:
+    with pytest.raises(Damaged, match="fewer tiles"):
+        tiff.check_complete(directory(**tags))

@@ -2,6 +2,8 @@ from pathlib import Path
 
 import numpy as np
 import pillow_heif
+import pytest
+from PIL import Image
 
 from app.imaging import Format, Transform
 from tests.imaging.samples import (
@@ -10,6 +12,7 @@ from tests.imaging.samples import (
     converted,
     corners,
     display_p3,
+    encoded,
     is_near,
     opened,
     pixel,
@@ -45,3 +48,16 @@ def test_profile(tmp_path: Path) -> None:
     content = heic(swatch, "RGB", tmp_path, quality=95, icc_profile=display_p3())
     _, result = converted(tmp_path, content, Transform(Format.PNG, quality=100))
     assert is_near(pixel(opened(result).convert("RGB"), 32, 32), (216, 93, 24), 6)
+
+
+@pytest.mark.parametrize("premultiplied", [False, True])
+def test_colours_that_are_premultiplied_are_divided_again(
+    tmp_path: Path, premultiplied: bool
+) -> None:
+    half = Image.new("RGBA", (64, 48), (200, 100, 40, 128))
+    options = {"quality": 100, "subsampling": "4:4:4", "alpha_premultiplied": premultiplied}
+    content = encoded(half, "AVIF", **options)
+    assert (b"prem" in content) == premultiplied
+    _, result = converted(tmp_path, content, Transform(Format.PNG, quality=100))
+    pixels = np.asarray(opened(result).convert("RGBA"), int)
+    assert np.abs(pixels - (200, 100, 40, 128)).max() <= 3
