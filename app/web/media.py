@@ -1,4 +1,5 @@
-"""Checks the Content-Type of request bodies against the API's OpenAPI description."""
+"""Checks the Content-Type and Content-Encoding of request bodies against the API's OpenAPI
+description."""
 
 import re
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from app.errors import UnsupportedMediaType
 
 FORM = "multipart/form-data"
 JSON = "application/json"
+IDENTITY = "identity"
+MOST_SHOWN = 40
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -34,14 +37,18 @@ def taken() -> frozenset[str]:
 
 
 def check() -> None:
-    """Refuse a body of another type before it is read. Raises UnsupportedMediaType."""
+    """Refuse a body of another type, or one that is compressed, before it is read. Raises
+    UnsupportedMediaType."""
     wanted = taken()
-    if (
-        not wanted
-        or not _has_body()
-        or request.mimetype in wanted
-        or (JSON in wanted and request.is_json)
-    ):
+    if not wanted or not _has_body():
+        return
+    if (encoding := request.headers.get("Content-Encoding", IDENTITY)).strip().lower() != IDENTITY:
+        raise UnsupportedMediaType(
+            f"The body is encoded as '{encoding[:MOST_SHOWN]}'. Send it as it is, without "
+            "Content-Encoding.",
+            headers={"Accept-Encoding": IDENTITY},  # RFC 9110 §12.5.3
+        )
+    if request.mimetype in wanted or (JSON in wanted and request.is_json):
         return
     if JSON in wanted:
         raise UnsupportedMediaType(f"Send the body as JSON, with 'Content-Type: {JSON}'.")

@@ -9,10 +9,11 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from werkzeug.datastructures import FileStorage
 
 from app.imaging import Format
 from app.services.filenames import clean_name
-from tests.client import ApiClient, bearer, client_of
+from tests.client import ApiClient, bearer, client_of, multipart
 from tests.conftest import Account, AccountMaker
 from tests.databases import on_both_databases
 from tests.images import encoded, opened
@@ -369,3 +370,18 @@ def test_a_crash_in_the_work_releases_the_reservation(
     assert "pool broke" not in answer.text
     assert used(client, acme) == 0
     assert spooled(app) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "name"),
+    [("/compress/batch", "files[]", "quality"), ("/v1/images/upload", "image", "name")],
+)
+def test_options_in_the_url_are_refused_by_name(
+    client: ApiClient, acme: Account, path: str, field: str, name: str
+) -> None:
+    file = FileStorage(BytesIO(encoded()), "one.jpg")
+    answer = client.post(
+        f"{path}?{name}=0.5&utm=x", headers=bearer(acme.key), **multipart([(field, file)])
+    )
+    assert answer.status_code == 400
+    assert answer.json["errors"] == [f"{name}: send it as a field of the form, not in the URL"]

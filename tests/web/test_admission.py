@@ -72,6 +72,24 @@ def test_the_type_of_every_body_is_checked_before_it_is_read(
         )
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "br", "x" * 300])
+def test_a_compressed_body_is_refused_by_its_encoding(
+    app: OpenAPI, client: ApiClient, acme: Account, encoding: str
+) -> None:
+    for method, path, media in described(app):
+        environ = {"HTTP_CONTENT_ENCODING": encoding}
+        answer = send(client, method, path, acme.key, media, 380 * MEGABYTE, **environ)
+        assert (answer.status_code, answer.json["code"]) == (415, "unsupported_media_type")
+        assert f"encoded as '{encoding[:40]}'" in answer.json["error"]
+        assert answer.headers["Accept-Encoding"] == "identity"
+
+
+def test_an_encoding_that_changes_nothing_is_taken(client: ApiClient, acme: Account) -> None:
+    headers = bearer(acme.key) | {"Content-Encoding": "Identity"}
+    answer = client.post("/api/v1/collections", json={"name": "Same"}, headers=headers)
+    assert answer.status_code == 201
+
+
 def test_who_asks_is_told_how_much_may_come(
     app: Flask, client: ApiClient, acme: Account, make_account: AccountMaker
 ) -> None:
