@@ -9,10 +9,17 @@ EFFORTS = ((4, 500_000), (3, 16_000_000), (2, 30_000_000))
 LEAST_EFFORT = 0
 # libaom holds about 25 bytes a pixel: 61 MP fit a worker process's 2 GB, 72 MP don't.
 MOST_PIXELS = 60_000_000
+SIDE = 16_384
+"""What libheif takes a side to have at most."""
 
 
 def encode(image: Image, quality: int) -> bytes:
-    """8 bits a channel; 4:2:0 below quality 90, else 4:4:4. ImageTooLarge above 60 megapixels."""
+    """8 bits a channel; 4:2:0 below quality 90, else 4:4:4. ImageTooLarge above 60 megapixels or
+    16,384 pixels a side."""
+    if max(image.width, image.height) > SIDE:
+        raise ImageTooLarge(
+            f"AVIF is written up to {SIDE:,} pixels a side; set maxWidth or maxHeight, or take PNG."
+        )
     pixels = image.width * image.height
     if pixels > MOST_PIXELS:
         raise ImageTooLarge(
