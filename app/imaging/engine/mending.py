@@ -10,6 +10,7 @@ from pyvips import Region
 
 from app.imaging.engine.containers import jpeg_mending
 from app.imaging.engine.files import mapped
+from app.imaging.engine.unsupported import variant
 from app.imaging.engine.vips import Image, VipsError, lacks_memory
 from app.imaging.errors import UnreadableImage
 from app.imaging.formats import Source
@@ -26,7 +27,7 @@ def forgiving(source: Path, kind: Source, attempt: Callable[[Path], Result]) -> 
     try:
         return attempt(source)
     except VipsError as error:
-        if kind is not Source.JPEG or lacks_memory(error):
+        if kind is not Source.JPEG or lacks_memory(error) or variant(error):
             raise
         flaw = error
     with TemporaryFile() as copy:

@@ -18,10 +18,12 @@ from app.imaging.engine.previewing import quick_render
 from app.imaging.engine.rendering import NO_LAYERS, Rendering, finish, render
 from app.imaging.engine.sniff import identify, media_type
 from app.imaging.engine.strip import strip
+from app.imaging.engine.unsupported import variant
 from app.imaging.engine.vips import lacks_memory
 from app.imaging.errors import (
     TOO_MUCH_MEMORY,
     UNREADABLE,
+    UNSUPPORTED,
     UNSUPPORTED_MEDIA,
     ImageTooLarge,
     UnreadableImage,
@@ -121,6 +123,8 @@ def examine(
             small = replace(THUMBNAIL, watermarked_for_test=watermarked_for_test)
             original, content = _examined(source, limits, small)
         except UnsupportedImage as error:
+            if error.message != UNSUPPORTED:
+                raise
             raise UnsupportedImage(UNSUPPORTED_MEDIA) from error
     write(target, content)
     return original
@@ -187,6 +191,8 @@ def worded_errors() -> Iterator[None]:
     except Exception as error:
         if lacks_memory(error):
             raise ImageTooLarge(TOO_MUCH_MEMORY) from error
+        if refusal := variant(error):
+            raise refusal from error
         raise UnreadableImage(UNREADABLE) from error
 
 

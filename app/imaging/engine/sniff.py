@@ -2,7 +2,7 @@
 
 from app.imaging.engine.containers import movie, raw, tiff, webm
 from app.imaging.engine.containers.header import Damaged, Data
-from app.imaging.errors import UNSUPPORTED, UnsupportedImage
+from app.imaging.engine.unsupported import unknown
 from app.imaging.formats import Source
 
 TIFF_LIKE = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"IIRO", b"IIRS", b"MMOR", b"IIU\0")
@@ -38,7 +38,7 @@ def identify(data: Data) -> Source:
         return Source.MOV
     if raw.is_headerless(data):
         return Source.RAW
-    raise UnsupportedImage(UNSUPPORTED)
+    raise unknown(data)
 
 
 def media_type(data: Data, kind: Source) -> str:
@@ -64,7 +64,7 @@ def _iso_media(data: Data) -> Source:
         return Source.MOV
     if brands & movie.MP4_BRANDS:
         return Source.MP4
-    raise UnsupportedImage(UNSUPPORTED)
+    raise unknown(data)
 
 
 def _is_webm(data: Data) -> bool:

@@ -88,6 +88,33 @@ def test_everything_else_is_unsupported(content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (b"8BPS\0\x01", "a Photoshop document"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL picture"),
+        (b"\xff\x0a", "a JPEG XL picture"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000 picture"),
+        (b"%PDF-1.7\n", "a PDF"),
+        (
+            b"\xef\xbb\xbf <?xml version='1.0'?>\n<!-- -->\n<SVG viewBox='0 0 1 1'/>",
+            "an SVG drawing",
+        ),
+        (b"\n<!DOCTYPE html><html>", "a web page"),
+        (b"\x1f\x8b\x08", "a gzip file"),
+    ],
+)
+def test_known_formats_are_refused_by_their_name(content: bytes, name: str) -> None:
+    with pytest.raises(UnsupportedImage, match=f"This is {name}"):
+        identify(content + bytes(64))
+
+
+@pytest.mark.parametrize("content", [b"a text with <svg> in it", b"<p>not much</p>", b"JXL "])
+def test_what_only_looks_like_one_is_not_named(content: bytes) -> None:
+    with pytest.raises(UnsupportedImage, match="This is no image"):
+        identify(content + bytes(64))
+
+
+@pytest.mark.parametrize(
     ("head", "mime"),
     [
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "image/heic"),

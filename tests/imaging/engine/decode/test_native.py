@@ -1,10 +1,11 @@
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from app.imaging import Format, Transform
+from app.imaging import Format, Transform, UnsupportedImage
 from app.imaging.engine.vips import from_bytes
 from tests.imaging.samples import converted, corners, encoded, opened
 
@@ -27,6 +28,35 @@ def test_tiffs_without_a_named_space(tmp_path: Path, kind: type, bands: int) -> 
     content = tiff(tmp_path, np.full((9, 9, bands), value, kind), "multiband")
     _, result = converted(tmp_path, content, Transform(Format.PNG, quality=100))
     assert np.abs(np.asarray(opened(result).convert("RGB"), int) - 200).max() <= 1
+
+
+def tiff_of(bits: int, compression: int) -> bytes:
+    """A gray TIFF of 64 x 64 samples, in one strip."""
+    data = bytes(64 * 64 * 2)
+    tags = ((256, 64), (257, 64), (258, bits), (259, compression), (262, 1), (273, 134), (277, 1),
+            (278, 64), (279, len(data)))  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4 + 12) + data
+
+
+def jpeg_of(bits: int) -> bytes:
+    photo = bytearray(encoded(corners(), "JPEG"))
+    photo[photo.index(b"\xff\xc0") + 4] = bits
+    return bytes(photo)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (tiff_of(12, 1), "no whole number of bytes, such as 12 bits"),
+        (tiff_of(8, 50000), "compressed with ZSTD"),
+        (jpeg_of(12), "This JPEG has 12 bits a sample"),
+    ],
+)
+def test_a_variant_that_is_not_read_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
+    with pytest.raises(UnsupportedImage, match=reason):
+        converted(tmp_path, content)
+    assert converted(tmp_path, tiff_of(16, 1))[0].width == 64
 
 
 def test_floats_beyond_one_are_stretched(tmp_path: Path) -> None:
