@@ -31,11 +31,11 @@ ONE_THREAD = {
     "RAYON_NUM_THREADS": "1",
 }
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # glibc's malloc.h
-LARGE = 1_000_000
-"""Bytes from which on an allocation is a mapping of its own, which is gone when it is freed. glibc
-would raise that to 32 MB by and by, and keep what is freed below it: 260 MB after two large
-AVIFs."""
-MOST_GROWTH = 100_000_000
+LARGE, KEPT_FREE = 4_000_000, 32_000_000
+"""Bytes from which on an allocation is a mapping of its own, which is gone when it is freed, and of
+the free memory that is kept at the heap's end. glibc would raise them by and by to 32 and 64 MB,
+and keep more in between: 260 MB after two large AVIFs."""
+MOST_GROWTH = 160_000_000
 """Bytes of address space that a process may hold more than when its engine was loaded."""
 
 
@@ -59,7 +59,7 @@ def start() -> None:
         # Each of glibc's arenas reserves 64 MB of address space, which the cap would count.
         libc.mallopt(M_ARENA_MAX, 2)
         libc.mallopt(M_MMAP_THRESHOLD, LARGE)
-        libc.mallopt(M_TRIM_THRESHOLD, LARGE)
+        libc.mallopt(M_TRIM_THRESHOLD, KEPT_FREE)
     _load_engine()
 
 

@@ -61,7 +61,7 @@ def misbehave(source: Path, target: Path, work: Work, limits: Limits) -> Result:
         case b"eat":
             bytearray(4_000_000_000)
         case b"keep":
-            KEPT.append(bytearray(80_000_000))
+            KEPT.append(bytearray(100_000_000))
         case b"lack":
             raise ImageTooLarge(TOO_MUCH_MEMORY)
         case b"take":
