@@ -28,7 +28,7 @@ def test_outsiders_see_what_does_not_exist(
     """Byte for byte, whatever the method; a password alone makes nobody staff."""
     callers = (client, sign_in(acme, Role.OWNER), make_staff(second_factor=False))
     for caller in callers:
-        for method in ("GET", "POST", "DELETE"):
+        for method in ("GET", "POST", "DELETE", "OPTIONS", "HEAD"):
             refused, missing = (
                 caller.open(path, method=method, headers={**SAME_SITE, "Accept": accept})
                 for path in ("/admin", "/admit")
@@ -38,6 +38,8 @@ def test_outsiders_see_what_does_not_exist(
             assert unmarked(refused).replace(b"/admin", b"") == unmarked(missing).replace(
                 b"/admit", b""
             )
+            # Not even a header more, such as those about rate limits, or "Allow".
+            assert set(refused.headers.keys()) == set(missing.headers.keys()), method
 
 
 def test_a_session_of_staff_lasts_twelve_hours(staff: ApiClient, clock: Clock) -> None:
