@@ -235,6 +235,14 @@ def is_staff_here() -> bool:
     return not networks or is_within(networks)
 
 
+def hide_console() -> None:
+    """Below ``/admin``, outsiders get the same 404 for a method that a page does not take as for
+    what does not exist. Raises NotFound."""
+    is_below = f"{request.path}/".startswith("/admin/")
+    if is_below and request.routing_exception is not None and not is_staff_here():
+        raise NotFound(f"There is nothing at {request.method} {request.path}.")
+
+
 def requires(requirement: Requirement) -> Callable[[View], View]:
     """Declare that callers of the view must meet ``requirement``."""
 

@@ -9,6 +9,7 @@ from sqlalchemy import update
 
 from app.extensions import transaction
 from app.models import Role, User
+from app.web.admission import ADMISSION_KEY, Admission
 from tests.admin.conftest import StaffMaker
 from tests.client import ApiClient, unmarked
 from tests.clock import Clock
@@ -40,6 +41,18 @@ def test_outsiders_see_what_does_not_exist(
             )
             # Not even a header more, such as those about rate limits, or "Allow".
             assert set(refused.headers.keys()) == set(missing.headers.keys()), method
+
+
+def test_outsiders_see_nothing_before_their_body_is_read_either(
+    client: ApiClient, staff: ApiClient
+) -> None:
+    for path in ("/admin", "/admin/users", "/admin/viewing/end", "/admin/nowhere"):
+        asked = {ADMISSION_KEY: Admission()}
+        answer = client.put(path, environ_overrides=asked, headers=SAME_SITE)
+        assert (answer.status_code, answer.json["code"]) == (404, "not_found"), path
+        assert "Allow" not in answer.headers
+    answer = staff.put("/admin", environ_overrides={ADMISSION_KEY: Admission()}, headers=SAME_SITE)
+    assert answer.status_code == 405
 
 
 def test_a_session_of_staff_lasts_twelve_hours(staff: ApiClient, clock: Clock) -> None:
