@@ -7,7 +7,6 @@ from app.admin import (
     announcements,
     audit,
     blocks,
-    door,
     health,
     jobs,
     organization,
@@ -23,9 +22,10 @@ from app.admin import (
     users,
     viewing,
 )
+from app.web.requirements import hide_console
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
-blueprint.before_app_request(door.hide)
+blueprint.before_app_request(hide_console)
 for section in (
     abuse,
     blocks,

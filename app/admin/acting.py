@@ -12,6 +12,7 @@ from app.errors import BadRequest
 from app.extensions import transaction
 from app.models import Actor, ActorKind
 from app.services import staff_log
+from app.services.filenames import one_line
 from app.services.staff_log import REASON_CHARACTERS, Acting
 from app.tenancy import TenantSession
 from app.web.context import now
@@ -67,8 +68,10 @@ def staff_actor() -> Actor:
 
 
 def _reason() -> str:
-    reason = " ".join(request.form.get("reason", "").replace("\0", "").split())
-    if not LEAST_REASON <= len(reason) <= REASON_CHARACTERS:
+    """One line that people can read. Raises BadRequest."""
+    reason = one_line(request.form.get("reason", ""))
+    says_something = any(map(str.isalnum, reason))
+    if not (says_something and LEAST_REASON <= len(reason) <= REASON_CHARACTERS):
         problem = f"reason: say why, in {LEAST_REASON} to {REASON_CHARACTERS} characters"
         raise BadRequest.of_fields([problem], "")
     return reason

@@ -103,12 +103,19 @@ def end(announcement_id: str) -> BaseResponse:
     with acting(action, org_id=found.org_id, subject=found.id) as act:
         act.before = _state(found)
         act.after = _state(announcements.end(act.session, found.id, act.now))
-    return _done("The announcement has ended." if is_banner else "Writes are taken again.")
+    return _done("The announcement has ended." if is_banner else _what_of_writes())
 
 
 def _make(act: Act, wanted: Wanted) -> None:
     made = announcements.make(act.session, wanted, person().user_id, act.now)
     act.subject, act.after = made.id, _state(made)
+
+
+def _what_of_writes() -> str:
+    announcing.board().forget()
+    if announcing.maintenance():
+        return "It has ended. Another maintenance goes on, so writes are still refused."
+    return "Writes are taken again."
 
 
 def _done(sentence: str) -> BaseResponse:

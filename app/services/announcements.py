@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select, update
 
 from app.errors import BadRequest, Conflict, NotFound
 from app.models import Announcement, AnnouncementKind, new_id
@@ -79,12 +79,11 @@ def get(session: TenantSession, announcement_id: str) -> Announcement:
 
 def end(session: TenantSession, announcement_id: str, now: datetime) -> Announcement:
     """End it now, or take it back before it begins. Raises NotFound, Conflict."""
-    found = session.get(Announcement, announcement_id, with_for_update=True)
-    if found is None:
-        raise NotFound(f"There is no announcement '{announcement_id}'.")
-    if found.ends_at is not None and found.ends_at <= now:
+    found = get(session, announcement_id)
+    running = update(Announcement).where(Announcement.id == found.id, _has_not_ended(now))
+    if not session.change(running.values(ends_at=now)):
         raise Conflict("This has ended already.")
-    found.ends_at = now
+    session.refresh(found)
     return found
 
 

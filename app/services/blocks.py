@@ -172,9 +172,14 @@ def end(session: TenantSession, block_id: str, now: datetime) -> Block:
     """End a block. Raises NotFound for one that has ended."""
     block = session.scalar(select(Block).where(Block.id == block_id, holds(now)))
     if block is None:
-        raise NotFound("There is no such block; perhaps it has ended by now.")
-    session.delete(block)
+        raise _no_block()
+    if not session.change(delete(Block).where(Block.id == block_id)):  # another was faster
+        raise _no_block()
     return block
+
+
+def _no_block() -> NotFound:
+    return NotFound("There is no such block; perhaps it has ended by now.")
 
 
 class Listed(NamedTuple):

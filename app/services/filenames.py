@@ -48,6 +48,12 @@ def without_controls(text: str) -> str:
     return "".join(kept)
 
 
+def one_line(text: str) -> str:
+    """A typed text on one line: with single spaces, without control characters and direction
+    marks."""
+    return " ".join(without_controls(" ".join(text.split())).split())
+
+
 class Names:
     """The names of files that will be in one folder on Linux, macOS or Windows.
 

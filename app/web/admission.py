@@ -17,7 +17,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from app.web import media
 from app.web.request import JSON_BYTES
-from app.web.requirements import authorize, identify
+from app.web.requirements import authorize, hide_console, identify
 
 View = TypeVar("View", bound=Callable[..., Any])
 ADMISSION_KEY = "lightwell.asked"
@@ -50,9 +50,10 @@ def begin() -> Response | None:
     asked: Admission | None = request.environ.get(ADMISSION_KEY)
     if asked is None:
         return None
+    identify()
+    hide_console()
     if request.routing_exception:
         raise request.routing_exception
-    identify()
     if led_elsewhere := authorize():
         return cast(Response, led_elsewhere)
     media.check()

@@ -26,7 +26,7 @@ from app.models import ActorKind
 from app.web import bucket, sessions
 from app.web.addresses import remote_ip
 from app.web.context import container
-from app.web.requirements import READING, required
+from app.web.requirements import READING, is_hidden, required
 
 View = TypeVar("View", bound=Callable[..., Any])
 log = structlog.get_logger()
@@ -267,10 +267,11 @@ def _is_unlimited() -> bool:
     """Pages, health checks and preflights are cheap, and a page of thumbnails loads 200 file URLs
     at once.
 
-    The payment provider sends events in bursts from few addresses.
+    The payment provider sends events in bursts from few addresses. Who is told that a page does not
+    exist is not limited either, as for pages that really don't: the headers would tell them apart.
     """
     surface = (request.blueprint or "").partition(".")[0]
-    return required() is None or surface in UNLIMITED
+    return required() is None or surface in UNLIMITED or is_hidden()
 
 
 def init_app(app: Flask) -> None:

@@ -221,6 +221,11 @@ class Scraper:
         """No authorization."""
 
 
+HIDDEN = (Staff, Scraper)
+"""Views of which outsiders must not learn: all that is asked of them is answered as if they did not
+exist."""
+
+
 def is_staff_here() -> bool:
     """Whether a member of staff is signed in with a second factor, and where they may be."""
     person = sessions.signed_in_person()
@@ -228,6 +233,14 @@ def is_staff_here() -> bool:
         return False
     networks = container().settings.admin_networks
     return not networks or is_within(networks)
+
+
+def hide_console() -> None:
+    """Below ``/admin``, outsiders get the same 404 for a method that a page does not take as for
+    what does not exist. Raises NotFound."""
+    is_below = f"{request.path}/".startswith("/admin/")
+    if is_below and request.routing_exception is not None and not is_staff_here():
+        raise NotFound(f"There is nothing at {request.method} {request.path}.")
 
 
 def requires(requirement: Requirement) -> Callable[[View], View]:
@@ -241,11 +254,19 @@ def requires(requirement: Requirement) -> Callable[[View], View]:
 
 
 def required() -> Requirement | None:
-    """Return the matched view's requirement; None if no view matched, or for a preflight."""
-    if request.endpoint is None or request.method == "OPTIONS":
+    """Return the matched view's requirement; None if no view matched, or for a preflight, unless
+    that would tell outsiders of the view."""
+    if request.endpoint is None:
         return None
     view: Any = current_app.view_functions[request.endpoint]
-    return cast(Requirement, view.requirement)
+    requirement = cast(Requirement, view.requirement)
+    is_preflight = request.method == "OPTIONS" and not isinstance(requirement, HIDDEN)
+    return None if is_preflight else requirement
+
+
+def is_hidden() -> bool:
+    """Whether the caller, who was identified, is not to know that there is a view."""
+    return g.refusal is not None and isinstance(required(), HIDDEN)
 
 
 def identify() -> None:

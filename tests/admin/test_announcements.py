@@ -255,6 +255,22 @@ def test_signing_in_the_console_and_stripe_go_on(
     ]
 
 
+@pytest.mark.usefixtures("maintenance")
+def test_while_another_goes_on_the_end_of_one_promises_nothing(
+    app: Flask, staff: ApiClient, client: ApiClient, acme: Account, clock: Clock
+) -> None:
+    """Such as after a form was sent twice."""
+    first = newest(app)
+    clock.advance(seconds=1)
+    assert act(staff, MAINTENANCE, text="We move house.").status_code == 303
+    for one, again in ((newest(app), False), (first, True)):
+        staff.get("/admin/announcements")  # shows what was said before
+        act(staff, f"/admin/announcements/{one.id}/end")
+        assert ("Writes are taken again." in staff.get("/admin/announcements").text) is again
+        refused = client.post("/v1/images", headers=bearer(acme.key)).status_code == 503
+        assert refused is not again
+
+
 @pytest.mark.parametrize(
     ("ends", "passed", "seconds"),
     [("", 0, 300), ("2026-11-20T12:01", 57, 5), ("2027-01-01T00:00", 0, 3600)],

@@ -9,6 +9,7 @@ from sqlalchemy import update
 
 from app.extensions import transaction
 from app.models import Role, User
+from app.web.admission import ADMISSION_KEY, Admission
 from tests.admin.conftest import StaffMaker
 from tests.client import ApiClient, unmarked
 from tests.clock import Clock
@@ -28,7 +29,7 @@ def test_outsiders_see_what_does_not_exist(
     """Byte for byte, whatever the method; a password alone makes nobody staff."""
     callers = (client, sign_in(acme, Role.OWNER), make_staff(second_factor=False))
     for caller in callers:
-        for method in ("GET", "POST", "DELETE"):
+        for method in ("GET", "POST", "DELETE", "OPTIONS", "HEAD"):
             refused, missing = (
                 caller.open(path, method=method, headers={**SAME_SITE, "Accept": accept})
                 for path in ("/admin", "/admit")
@@ -38,6 +39,20 @@ def test_outsiders_see_what_does_not_exist(
             assert unmarked(refused).replace(b"/admin", b"") == unmarked(missing).replace(
                 b"/admit", b""
             )
+            # Not even a header more, such as those about rate limits, or "Allow".
+            assert set(refused.headers.keys()) == set(missing.headers.keys()), method
+
+
+def test_outsiders_see_nothing_before_their_body_is_read_either(
+    client: ApiClient, staff: ApiClient
+) -> None:
+    for path in ("/admin", "/admin/users", "/admin/viewing/end", "/admin/nowhere"):
+        asked = {ADMISSION_KEY: Admission()}
+        answer = client.put(path, environ_overrides=asked, headers=SAME_SITE)
+        assert (answer.status_code, answer.json["code"]) == (404, "not_found"), path
+        assert "Allow" not in answer.headers
+    answer = staff.put("/admin", environ_overrides={ADMISSION_KEY: Admission()}, headers=SAME_SITE)
+    assert answer.status_code == 405
 
 
 def test_a_session_of_staff_lasts_twelve_hours(staff: ApiClient, clock: Clock) -> None:

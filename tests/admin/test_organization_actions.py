@@ -107,6 +107,8 @@ def test_a_plan_is_granted_until_the_end_of_a_day(
         ("correct", {"way": "credit", "images": "1", "once": "a"}, "has used 0 only"),
         ("correct", {"way": "steal", "images": "1", "once": "a"}, "taken away or added"),
         ("correct", {"way": "credit", "images": "-1", "once": "a"}, "whole number from 1"),
+        ("correct", {"way": "correction", "images": "1.5", "once": "a"}, "whole number from 1"),
+        ("correct", {"way": "correction", "images": "1,0000", "once": "a"}, "whole number from 1"),
         ("correct", {"way": "correction", "images": "1"}, "Open the page anew"),
         ("suspend", {"told": " \0 "}, "Say why, in a sentence"),
         ("suspend", {"told": "x" * 501}, "of at most 500 characters"),
@@ -313,6 +315,29 @@ def test_nothing_is_changed_at_what_is_deleted_or_never_was(
     assert log_of(app, staff) == []
     with app.app_context(), transaction(free.org_id) as session:
         assert session.scalar(select(UsageCounter.used)) is None
+
+
+def test_lines_of_what_is_told_become_one(app: Flask, do: Do, free: Account) -> None:
+    assert do("suspend", told="Pay first.\r\nThen write to us.").status_code == 303
+    assert row_of(app, free).suspended_reason == "Pay first. Then write to us."
+
+
+def test_a_direction_mark_in_its_name_protects_no_organization_from_deletion(
+    app: Flask, do: Do, free: Account
+) -> None:
+    name = "\u200fAcme \u202eLtd"
+    with app.app_context(), transaction() as session:
+        session.get_one(Organization, free.org_id).name = name
+    assert do("delete", typed=name).status_code == 303
+    assert row_of(app, free).delete_at is not None
+
+
+def test_a_reason_can_be_read_as_it_was_typed(app: Flask, do: Do, staff: ApiClient) -> None:
+    """It holds nothing that turns the text around it, and says something."""
+    for nothing in ("\u200b\u200b\u200b", "\u2800" * 4, "..."):
+        assert do("flag", flag="x", reason=nothing).status_code == 400
+    assert do("flag", flag="x", reason="no \u202egnorw\x1b[31m\r\nat all").status_code == 303
+    assert [entry.reason for entry in log_of(app, staff)] == ["no gnorw[31m at all"]
 
 
 def test_each_sees_only_what_their_role_may_do(make_staff: StaffMaker, free: Account) -> None:

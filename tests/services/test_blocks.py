@@ -1,5 +1,6 @@
 """What can be blocked, and who is hit by it."""
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
@@ -117,6 +118,24 @@ def test_a_block_is_there_once_and_ends(app: Flask, clock: Clock) -> None:
         (again,) = [one for one, _ in blocks.page_of(session, NOON, "", 1)]
         assert (again.value, again.until) == (value, None)
         assert blocks.end(session, again.id, NOON).value == value
+
+
+@on_both_databases
+@pytest.mark.usefixtures("context")
+def test_a_block_is_ended_once(app: Flask, clock: Clock) -> None:
+    made = block(app, new_network())
+
+    def end() -> None:
+        with app.app_context(), transaction() as session:
+            blocks.end(session, made.id, NOON)
+
+    with ThreadPoolExecutor(1) as threads:
+        with transaction() as session:
+            blocks.end(session, made.id, NOON)
+            meanwhile = threads.submit(end)
+            wait([meanwhile], 0.3)  # in which it would be done if it did not wait
+        with pytest.raises(NotFound):
+            meanwhile.result()
 
 
 @pytest.mark.usefixtures("context")

@@ -26,6 +26,7 @@ from app.services import audit, mail
 from app.services.accounts import members
 from app.services.accounts.permissions import Action
 from app.services.accounts.principal import Principal
+from app.services.filenames import one_line
 from app.services.library import facet_counts, storage_quota
 from app.tenancy import TenantSession
 
@@ -90,7 +91,8 @@ def ask_as_staff(
     organization = session.get_one(Organization, session.org_id, with_for_update=True)
     if organization.delete_at:
         return
-    if typed_name.split() != organization.name.split():
+    # Names may hold direction marks, which nobody sees or types.
+    if one_line(typed_name) != one_line(organization.name):
         raise BadRequest(
             "Type the name of the organization exactly as it stands above.",
             errors=["name: is not the organization's."],

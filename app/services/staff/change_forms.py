@@ -1,13 +1,14 @@
 """What staff type into the forms that change an organization. Each raises BadRequest with the
 problem of each field."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from app.errors import BadRequest
 from app.services.accounts.plan_limits import RAISABLE
-from app.services.filenames import without_controls
+from app.services.filenames import one_line
 from app.services.usage.corrections import MOST
 
 Form = Mapping[str, str]
@@ -17,6 +18,8 @@ LAST_DAY = timedelta(days=3650)
 TEXT_CHARACTERS = {"told": 500, "flag": 255}
 ID_CHARACTERS = 32
 NAME_CHARACTERS = 255
+NUMBER = re.compile(r"[0-9]{1,15}|[0-9]{1,3}(?:([ ,.'’])[0-9]{3})(?:\1[0-9]{3}){0,3}")
+"""A whole number, whose thousands may be apart. A mark anywhere else may be meant as a point."""
 MOST_OF = {
     "monthly_images": 1_000_000_000,
     "requests_per_second": 10_000,
@@ -110,14 +113,14 @@ def _text(form: Form, name: str, problem: str) -> str:
 
 
 def _one_line(form: Form, name: str, most: int) -> str:
-    return " ".join(without_controls(form.get(name, "")).split())[:most]
+    return one_line(form.get(name, ""))[:most]
 
 
 def _number(typed: str, most: int) -> int | None:
-    digits = typed[:20].translate({ord(mark): None for mark in " ,.'’"})
-    if not digits.isascii() or not digits.isdigit():
+    if not NUMBER.fullmatch(typed.strip()):
         return None
-    return int(digits) if 0 < int(digits) <= most else None
+    number = int(re.sub(r"\D", "", typed))
+    return number if 0 < number <= most else None
 
 
 def _end(form: Form, now: datetime) -> datetime | None:

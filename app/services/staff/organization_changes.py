@@ -45,8 +45,12 @@ def reach_of(org_id: str, now: datetime) -> Reach:
 
 
 def locked(session: TenantSession) -> Organization:
-    """The session's organization, for a change. Raises NotFound; Conflict once it is deleted."""
-    organization = session.get(Organization, session.org_id, with_for_update=True)
+    """The session's organization, for a change, as it is once other changes of it have ended. The
+    lock is an UPDATE without effect, because SQLite has no SELECT FOR UPDATE. Raises NotFound;
+    Conflict once it is deleted."""
+    this = update(Organization).where(Organization.id == session.org_id)
+    session.change(this.values(created_at=Organization.created_at))
+    organization = session.get(Organization, session.org_id, populate_existing=True)
     if organization is None:
         raise NotFound("There is no organization with this id.")
     if organization.deleted_at:
