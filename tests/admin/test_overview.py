@@ -25,7 +25,7 @@ from app.services.staff.plans import state
 from app.services.usage import days
 from tests.actors import TEST
 from tests.client import ApiClient
-from tests.clock import NOON
+from tests.clock import NOON, Clock
 from tests.conftest import Account
 from tests.databases import on_both_databases, plan_of, statements
 from tests.exports import add_export
@@ -56,7 +56,8 @@ def figures(staff: ApiClient) -> dict[str, int]:
 
 
 @on_both_databases
-def test_what_waits_is_counted(app: Flask, staff: ApiClient, acme: Account) -> None:
+def test_what_waits_is_counted(app: Flask, staff: ApiClient, acme: Account, clock: Clock) -> None:
+    clock.advance(hours=1)  # what other tests asked to be deleted in a week is all due
     before = figures(staff)
     marker = new_id("req", NOON)
     with app.app_context():
