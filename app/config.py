@@ -171,7 +171,7 @@ class Settings(BaseModel):
         description="Child processes that decode and encode, for each web process.",
     )
     imaging_memory_mb: Positive = Field(
-        1536, description="Memory that one image may take in its child process."
+        2048, description="Memory that one image may take in its child process."
     )
     imaging_cpu_seconds: Positive = Field(10, description="Processor time that one image may take.")
     imaging_wall_seconds: Positive = Field(30, description="Elapsed time that one image may take.")

@@ -48,7 +48,7 @@ def read(field: str, fields: type[Fields]) -> Sent[Fields]:
         raise UnsupportedMediaType(f"Send a form as '{FORM}', with files in the field '{field}'.")
     if wrong := sorted(request.args.keys() & fields.model_fields.keys()):
         problems = [f"{sent}: send it as a field of the form, not in the URL" for sent in wrong]
-        raise BadRequest("Some fields stand in the URL.", errors=problems)
+        raise BadRequest.of_fields(problems, "Some fields stand in the URL.")
     name = NUMBER.sub("", field)
     files = api_request().spooled_files()
     text = request.form.to_dict()
